@@ -1,0 +1,62 @@
+"""The simple recurrent network."""
+
+import dataclasses
+from typing import Literal
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from seqjax.cells.gates import Cell, check_sizes, input_weights, product, recurrent_weights
+from seqjax.typing import Frame, Hidden, KeyArray, Params
+
+ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu}
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Elman(Cell):
+    """Simple recurrent network (Elman, 1990), the "vanilla" RNN.
+
+        h' = activation(x W_x + h W_h + b)
+
+    Params are `{w_x [I, H], w_h [H, H], b [H]}`; the state is h `[*batch, H]`, and so is the output.
+
+    Attributes:
+      hidden_size: units, H.
+      activation: `"tanh"` or `"relu"`.
+
+    Reference: Elman, "Finding Structure in Time", Cognitive Science, 1990.
+
+    Example:
+      >>> import jax, seqjax
+      >>> cell = seqjax.Elman(4, activation="relu")
+      >>> params = cell.init(jax.random.key(0), 3)
+      >>> h, y = cell.step(params, jax.numpy.zeros(4), jax.numpy.ones(3))
+      >>> bool((h == y).all())
+      True
+    """
+
+    hidden_size: int
+    activation: Literal["tanh", "relu"] = "tanh"
+
+    def __post_init__(self):
+        check_sizes(self, hidden_size=self.hidden_size)
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"Elman: activation={self.activation!r} is unknown; choose 'tanh' or 'relu'")
+
+    def init(self, key: KeyArray, input_size: int) -> Params:
+        """Fresh parameters for inputs of `input_size` features."""
+        key_x, key_h = jax.random.split(key)
+        return {
+            "w_x": input_weights(key_x, input_size, self.hidden_size, 1),
+            "w_h": recurrent_weights(key_h, self.hidden_size, self.hidden_size, 1),
+            "b": jnp.zeros(self.hidden_size),
+        }
+
+    def step(self, params: Params, state: Hidden, x: Frame, *, rng: KeyArray | None = None) -> tuple[Hidden, Frame]:
+        """One time step: the next h and the output."""
+        chex.assert_axis_dimension(x, -1, params["w_x"].shape[0])
+        h = state
+        a = product(x, params["w_x"], h.dtype) + product(h, params["w_h"], h.dtype) + params["b"]
+        h = ACTIVATIONS[self.activation](a).astype(h.dtype)
+        return h, h.astype(x.dtype)

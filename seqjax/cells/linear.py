@@ -1,0 +1,221 @@
+"""Recurrences that are linear in their state, and so run over time by an associative scan."""
+
+import dataclasses
+import math
+from typing import Any, ClassVar
+
+import chex
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.nn import initializers, sigmoid
+
+from seqjax.cells.gates import Cell, check_sizes, input_weights, product
+from seqjax.recurrence import Pass, scan_steps, select, state_dtype, sweep_chunks
+from seqjax.typing import Frame, KeyArray, Params, Sequence, State
+
+
+class LinearCell(Cell):
+    """A recurrence `s' = decay * s + inflow`, element by element, with coefficients that do not depend on s.
+
+    A subclass says `coefficients` and, where the output is not the state, `read`.
+    """
+
+    def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
+        """`(decay, inflow)`, each `[*batch, H]`, of the step that reads x `[*batch, features]`."""
+        raise NotImplementedError
+
+    def read(self, params: Params, state: State, x: Frame) -> Frame:
+        """The output of the step that read x and left `state`."""
+        return state
+
+    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Frame]:
+        """One time step: the next state and the output."""
+        decay, inflow = self.coefficients(params, x)
+        state = (decay * state + inflow).astype(state.dtype)
+        return state, self.read(params, state, x).astype(x.dtype)
+
+    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Sequence]:  # noqa: B008
+        """A whole sequence in O(log time) dependent steps (Blelloch, 1990), or one by one with `backend="scan"`."""
+        time, start = xs.shape[0], self.initial_state(params, xs.shape[1:-1], xs.dtype)
+        if how.backend == "scan" or time == 0:
+            return scan_steps(lambda s, x, rng: self.step(params, s, x), start, xs, state, how)
+
+        def sweep(state, inputs):
+            t, x, starts = inputs
+            decay, inflow = (
+                jnp.broadcast_to(a, (*x.shape[:-1], self.hidden_size)) for a in self.coefficients(params, x)
+            )
+            if starts is not None:
+                inflow = select(starts, decay * start + inflow, inflow)
+                decay = select(starts, jnp.zeros_like(decay), decay)
+            if how.lengths is not None:
+                valid = t.reshape(-1, *(1,) * how.lengths.ndim) < how.lengths
+                decay = select(valid, decay, jnp.ones_like(decay))
+                inflow = select(valid, inflow, jnp.zeros_like(inflow))
+            decays, inflows = lax.associative_scan(_compose, (decay, inflow), reverse=how.reverse)
+            states = (decays * state + inflows).astype(state.dtype)
+            ys = self.read(params, states, x).astype(x.dtype)
+            ys = ys if how.lengths is None else select(valid, ys, jnp.zeros_like(ys))
+            return states[0 if how.reverse else -1], ys
+
+        inputs = (jnp.arange(time, dtype=jnp.int32), xs, how.starts(time))
+        if how.remat == "sqrt":
+            return sweep_chunks(sweep, state, inputs, time, how.reverse)
+        return (jax.checkpoint(sweep) if how.remat == "step" else sweep)(state, inputs)
+
+
+def _compose(first, second):
+    (decay, inflow), (next_decay, next_inflow) = first, second
+    return decay * next_decay, next_decay * inflow + next_inflow
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class LRU(LinearCell):
+    """Linear recurrent unit (Orvieto et al., 2023): a diagonal complex recurrence with a real read-out.
+
+        lambda = exp(-exp(nu) + i exp(theta))
+        s' = lambda * s + exp(gamma) * (x (B_re + i B_im))
+        y  = Re(s' (C_re + i C_im)) + x D
+
+    Params are `{nu, theta, gamma [H], b_re, b_im [I, H], c_re, c_im [H, H], d [I, H]}`; the state s is complex
+    `[*batch, H]`. The layer is linear: put a nonlinearity between two of them, see `seqjax.gated`.
+
+    Attributes:
+      hidden_size: complex units of the state, and features of the output, H.
+      min_radius: smallest modulus of lambda at the start.
+      max_radius: largest modulus of lambda at the start; nearer to 1 remembers for longer.
+      max_phase: largest phase of lambda at the start, in radians.
+
+    Reference: Orvieto et al., "Resurrecting Recurrent Neural Networks for Long Sequences", ICML 2023.
+
+    Example:
+      >>> import jax, seqjax
+      >>> lru = seqjax.LRU(8)
+      >>> state, ys = seqjax.unroll(lru, lru.init(jax.random.key(0), 3), jax.numpy.ones((2, 5, 3)))
+      >>> ys.dtype.name, state.dtype.name
+      ('float32', 'complex64')
+    """
+
+    hidden_size: int
+    min_radius: float = 0.4
+    max_radius: float = 0.99
+    max_phase: float = 2 * math.pi
+
+    shows_state: ClassVar[bool] = False
+
+    def __post_init__(self):
+        check_sizes(self, hidden_size=self.hidden_size)
+        if not 0 < self.min_radius < self.max_radius < 1:
+            raise ValueError(
+                f"LRU: radii {self.min_radius} and {self.max_radius}; give 0 < min_radius < max_radius < 1"
+            )
+
+    def init(self, key: KeyArray, input_size: int) -> Params:
+        """Fresh parameters: eigenvalues uniform on the ring between the radii, gamma so that s keeps unit variance."""
+        keys = jax.random.split(key, 7)
+        hidden = self.hidden_size
+        low, high = self.min_radius**2, self.max_radius**2
+        radius = jnp.sqrt(jax.random.uniform(keys[0], (hidden,), minval=low, maxval=high))
+        phase = self.max_phase * jax.random.uniform(keys[1], (hidden,), minval=1e-4)
+        into, out = initializers.normal((2 * input_size) ** -0.5), initializers.normal(hidden**-0.5)
+        return {
+            "nu": jnp.log(-jnp.log(radius)),
+            "theta": jnp.log(phase),
+            "gamma": 0.5 * jnp.log1p(-jnp.square(radius)),
+            "b_re": into(keys[2], (input_size, hidden)),
+            "b_im": into(keys[3], (input_size, hidden)),
+            "c_re": out(keys[4], (hidden, hidden)),
+            "c_im": out(keys[5], (hidden, hidden)),
+            "d": input_weights(keys[6], input_size, hidden, 1),
+        }
+
+    def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> State:
+        """Zeros `[*batch, H]`, complex64 or wider."""
+        return jnp.zeros((*batch_shape, self.hidden_size), jnp.promote_types(dtype, jnp.complex64))
+
+    def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
+        """Lambda, and the scaled input."""
+        chex.assert_axis_dimension(x, -1, params["b_re"].shape[0])
+        wide = state_dtype(x.dtype)
+        p = {name: params[name].astype(wide) for name in ("nu", "theta", "gamma")}
+        decay = jnp.exp(lax.complex(-jnp.exp(p["nu"]), jnp.exp(p["theta"])))
+        inflow = lax.complex(product(x, params["b_re"], wide), product(x, params["b_im"], wide))
+        return decay, jnp.exp(p["gamma"]) * inflow
+
+    def read(self, params: Params, state: State, x: Frame) -> Frame:
+        """The real part of the mixed state, and the input's own path."""
+        wide = state.real.dtype
+        mixed = product(state.real, params["c_re"], wide) - product(state.imag, params["c_im"], wide)
+        return mixed + product(x, params["d"], wide)
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class MinGRU(LinearCell):
+    """Minimal GRU (Feng et al., 2024): gates see the input alone, so that time can be scanned in parallel.
+
+        z  = sigmoid(x W_z + b_z)
+        n  = x W_n + b_n
+        h' = (1 - z) * h + z * n
+
+    Params are `{w_x [I, 2H], b [2H]}` in the order z, n; the state is h `[*batch, H]`, and so is the output.
+
+    Attributes:
+      hidden_size: units, H.
+
+    Reference: Feng et al., "Were RNNs All We Needed?", 2024.
+    """
+
+    hidden_size: int
+
+    def __post_init__(self):
+        check_sizes(self, hidden_size=self.hidden_size)
+
+    def init(self, key: KeyArray, input_size: int) -> Params:
+        """Fresh parameters for inputs of `input_size` features."""
+        return {"w_x": input_weights(key, input_size, self.hidden_size, 2), "b": jnp.zeros(2 * self.hidden_size)}
+
+    def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
+        """`1 - z` and `z * n`."""
+        chex.assert_axis_dimension(x, -1, params["w_x"].shape[0])
+        z, n = jnp.split(product(x, params["w_x"], state_dtype(x.dtype)) + params["b"], 2, axis=-1)
+        return sigmoid(-z), sigmoid(z) * n
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class MinLSTM(LinearCell):
+    """Minimal LSTM (Feng et al., 2024): gates see the input alone and sum to one.
+
+        f  = sigmoid(x W_f + b_f)
+        i  = sigmoid(x W_i + b_i)
+        n  = x W_n + b_n
+        h' = f / (f + i) * h + i / (f + i) * n
+
+    Params are `{w_x [I, 3H], b [3H]}` in the order f, i, n; the state is h `[*batch, H]`, and so is the output.
+
+    Attributes:
+      hidden_size: units, H.
+      forget_bias: where the forget gate's bias starts.
+
+    Reference: Feng et al., "Were RNNs All We Needed?", 2024.
+    """
+
+    hidden_size: int
+    forget_bias: float = 1.0
+
+    def __post_init__(self):
+        check_sizes(self, hidden_size=self.hidden_size)
+
+    def init(self, key: KeyArray, input_size: int) -> Params:
+        """Fresh parameters for inputs of `input_size` features."""
+        return {
+            "w_x": input_weights(key, input_size, self.hidden_size, 3),
+            "b": jnp.zeros(3 * self.hidden_size).at[: self.hidden_size].set(self.forget_bias),
+        }
+
+    def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
+        """The two gates' shares, the second times the candidate; f / (f + i) is sigmoid(log f - log i)."""
+        chex.assert_axis_dimension(x, -1, params["w_x"].shape[0])
+        f, i, n = jnp.split(product(x, params["w_x"], state_dtype(x.dtype)) + params["b"], 3, axis=-1)
+        odds = jax.nn.log_sigmoid(f) - jax.nn.log_sigmoid(i)
+        return sigmoid(odds), sigmoid(-odds) * n

@@ -1,0 +1,135 @@
+"""Long short-term memory and its variants."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+from jax.nn import sigmoid
+
+from seqjax.cells.gates import Cell, check_sizes, input_weights, layer_norm, product, recurrent_weights
+from seqjax.recurrence import state_dtype
+from seqjax.typing import Frame, Hidden, KeyArray, Params
+
+
+class LSTMState(NamedTuple):
+    """What an LSTM remembers: h `[*batch, H or P]`, its last output, and the memory cell c `[*batch, H]`."""
+
+    h: Hidden
+    c: Hidden
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class LSTM(Cell):
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997, with the forget gate of Gers et al., 2000).
+
+        i = sigmoid(x W_xi + h W_hi + b_i)
+        f = sigmoid(x W_xf + h W_hf + b_f)
+        g =    tanh(x W_xg + h W_hg + b_g)
+        o = sigmoid(x W_xo + h W_ho + b_o)
+        c' = f * c + i * g
+        h' = o * tanh(c')
+
+    Params are `{w_x [I, 4H], w_h [H, 4H], b [4H]}` with the gates side by side in the order i, f, g, o; the state is
+    `LSTMState(h, c)`, the output h'. The variants combine freely:
+
+    * `peephole`: i and f also see `c * w_p`, o sees `c' * w_p`; `w_p [3H]` in the order i, f, o (Gers et al., 2002).
+    * `projection_size=P`: `h' = (o * tanh(c')) W_r` with `w_r [H, P]`; `w_h` is `[P, 4H]` (Sak et al., 2014).
+    * `layer_norm`: the products with x and with h and the memory under the output's tanh are normalised, with scales
+      `ln_x [4H]`, `ln_h [4H]`, `ln_c [H]` and the last one's bias `b_c [H]` (Ba et al., 2016, equations 20 to 22).
+    * `coupled`: `i = 1 - f`; the gates are f, g, o, and all that was 4H is 3H (Greff et al., 2017).
+
+    Attributes:
+      hidden_size: units, H.
+      forget_bias: where the forget gate's bias starts (Jozefowicz et al., 2015).
+      peephole: let the gates see the memory.
+      projection_size: size of h where it differs from that of c; None for H.
+      layer_norm: normalise inside the cell.
+      coupled: forget just what is written.
+
+    Example:
+      >>> import jax, seqjax
+      >>> lstm = seqjax.LSTM(256, projection_size=64)
+      >>> params = lstm.init(jax.random.key(0), 32)
+      >>> state, ys = seqjax.unroll(lstm, params, jax.numpy.ones((8, 10, 32)))
+      >>> ys.shape, state.h.shape, state.c.shape
+      ((8, 10, 64), (8, 64), (8, 256))
+    """
+
+    hidden_size: int
+    forget_bias: float = 1.0
+    peephole: bool = False
+    projection_size: int | None = None
+    layer_norm: bool = False
+    coupled: bool = False
+
+    def __post_init__(self):
+        check_sizes(self, hidden_size=self.hidden_size)
+        if self.projection_size is not None:
+            check_sizes(self, projection_size=self.projection_size)
+
+    def output_size(self, input_size: int) -> int:
+        """Features of each output: `projection_size`, or else `hidden_size`."""
+        return self.projection_size or self.hidden_size
+
+    def init(self, key: KeyArray, input_size: int) -> Params:
+        """Fresh parameters for inputs of `input_size` features."""
+        key_x, key_h, key_r = jax.random.split(key, 3)
+        hidden, gates = self.hidden_size, 3 if self.coupled else 4
+        forget = 0 if self.coupled else 1
+        params = {
+            "w_x": input_weights(key_x, input_size, hidden, gates),
+            "w_h": recurrent_weights(key_h, self.output_size(input_size), hidden, gates),
+            "b": jnp.zeros(gates * hidden).at[forget * hidden : (forget + 1) * hidden].set(self.forget_bias),
+        }
+        if self.peephole:
+            params |= {"w_p": jnp.zeros((gates - 1) * hidden)}
+        if self.projection_size is not None:
+            params |= {"w_r": input_weights(key_r, hidden, self.projection_size, 1)}
+        if self.layer_norm:
+            scales = {"ln_x": jnp.ones(gates * hidden), "ln_h": jnp.ones(gates * hidden)}
+            params |= scales | {"ln_c": jnp.ones(hidden), "b_c": jnp.zeros(hidden)}
+        return params
+
+    def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> LSTMState:
+        """Zeros, float32 or wider."""
+        zeros = lambda size: jnp.zeros((*batch_shape, size), state_dtype(dtype))  # noqa: E731
+        return LSTMState(h=zeros(self.projection_size or self.hidden_size), c=zeros(self.hidden_size))
+
+    def step(
+        self, params: Params, state: LSTMState, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[LSTMState, Frame]:
+        """One time step: the next `LSTMState` and the output h."""
+        chex.assert_axis_dimension(x, -1, params["w_x"].shape[0])
+        h, c = state
+        from_x, from_h = product(x, params["w_x"], c.dtype), product(h, params["w_h"], c.dtype)
+        if self.layer_norm:
+            from_x, from_h = layer_norm(from_x, params["ln_x"]), layer_norm(from_h, params["ln_h"])
+        i, f, g, o = self._split(from_x + from_h + params["b"])
+        p_i, p_f, p_o = self._split_peephole(params)
+        f = sigmoid(f + p_f * c)
+        i = 1 - f if self.coupled else sigmoid(i + p_i * c)
+        c = (f * c + i * jnp.tanh(g)).astype(c.dtype)
+        o = sigmoid(o + p_o * c)
+        shown = layer_norm(c, params["ln_c"]) + params["b_c"] if self.layer_norm else c
+        h_wide = o * jnp.tanh(shown)
+        h = h_wide if self.projection_size is None else product(h_wide, params["w_r"], c.dtype)
+        h = h.astype(c.dtype)
+        return LSTMState(h, c), h.astype(x.dtype)
+
+    def output(self, state: LSTMState) -> Hidden:
+        """What the cell shows of its state: h."""
+        return state.h
+
+    def _split(self, a):
+        if self.coupled:
+            return None, *jnp.split(a, 3, axis=-1)
+        return jnp.split(a, 4, axis=-1)
+
+    def _split_peephole(self, params):
+        if not self.peephole:
+            return 0, 0, 0
+        if self.coupled:
+            return 0, *jnp.split(params["w_p"], 2)
+        return jnp.split(params["w_p"], 3)

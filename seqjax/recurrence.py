@@ -1,0 +1,318 @@
+"""`Recurrence`, and the one engine that unrolls a step over time."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, get_args
+
+import chex
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+
+from seqjax.typing import Backend, Frame, KeyArray, Lengths, Mask, Params, Remat, Reset, Sequence, State, StepKeys
+
+
+@dataclasses.dataclass(frozen=True)
+class Pass:
+    """How one pass over time is made: what `unroll` tells `Recurrence.scan`, time-major.
+
+    Attributes:
+      lengths: valid steps of each row, `[*batch]`; None when all are. The inputs past a row's end are zero already.
+      reset: `[time, *batch]`, True at the first step of each sequence, in input order whatever the direction.
+      rngs: one key for each time step, `[time]`; None turns every dropout off.
+      reverse: read from the last step to the first; outputs stay in input order.
+      remat: what the backward pass recomputes, see `unroll`.
+      backend: which implementation runs, see `unroll`.
+    """
+
+    lengths: Lengths | None = None
+    reset: Reset | None = None
+    rngs: StepKeys | None = None
+    reverse: bool = False
+    remat: Remat = "none"
+    backend: Backend = "auto"
+
+    def branch(self, index: int) -> "Pass":
+        """The same pass with independent keys, for the `index`-th part of a combinator."""
+        if self.rngs is None:
+            return self
+        return dataclasses.replace(self, rngs=jax.vmap(lambda key: jax.random.fold_in(key, index))(self.rngs))
+
+    def starts(self, time: int) -> Reset | None:
+        """Where the state is thrown away before a step, `[time, *batch]`, in the direction of reading.
+
+        Read backwards, a sequence is entered at its last step: the one before the next sequence's first.
+        """
+        if self.reset is None or not self.reverse or time == 0:
+            return self.reset
+        return jnp.concatenate([self.reset[1:], jnp.zeros_like(self.reset[:1])])
+
+
+class Recurrence:
+    """Something that remembers: data that says what it is, and pure functions that say what it does.
+
+    A subclass is a frozen dataclass (with `repr=False`) that holds no array: it prints what it is, compares and
+    hashes by value, and so serves as a static argument of `jax.jit` and as an attribute of a Flax module. It defines `init`, `output_size`,
+    `initial_state` and `step`; `scan` comes with the base class, and a cell may have a faster one.
+    """
+
+    causal: ClassVar[bool] = True
+    """False where an output depends on later inputs: then there is no `step`."""
+
+    def __repr__(self) -> str:
+        fields = [(f, getattr(self, f.name)) for f in dataclasses.fields(self)]  # pyright: ignore[reportArgumentType]
+        needed = [repr(value) for f, value in fields if f.default is dataclasses.MISSING]
+        chosen = [f"{f.name}={value!r}" for f, value in fields if f.default not in (dataclasses.MISSING, value)]
+        return f"{type(self).__name__}({', '.join(needed + chosen)})"
+
+    def init(self, key: KeyArray, input_size: int) -> Params:
+        """Fresh parameters for inputs of `input_size` features."""
+        raise NotImplementedError
+
+    def output_size(self, input_size: int) -> int:
+        """Features of each output, given those of each input."""
+        raise NotImplementedError
+
+    def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> State:
+        """The state before the first step, for inputs of `dtype`; every leaf begins with `batch_shape`."""
+        raise NotImplementedError
+
+    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Frame]:
+        """One time step: the next state, and the output `[*batch, output_size]`."""
+        raise NotImplementedError
+
+    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Sequence]:  # noqa: B008
+        """A whole time-major sequence: the state after it, and the outputs `[time, *batch, output_size]`."""
+        start = self.initial_state(params, xs.shape[1:-1], xs.dtype)
+        return scan_steps(functools.partial(self.step, params), start, xs, state, how)
+
+
+def state_dtype(dtype: Any) -> Any:
+    """The dtype that states and sums are kept in: at least float32, so that bfloat16 inputs lose nothing over time."""
+    return jnp.promote_types(dtype, jnp.float32)
+
+
+def select(mask: Mask, on_true: State, on_false: State) -> State:
+    """Row by row `on_true` where `mask` `[*batch]`, else `on_false`, over pytrees whose leaves begin with the batch."""
+
+    def pick(a, b):
+        return jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim)), a, b)
+
+    return jax.tree.map(pick, on_true, on_false)
+
+
+def scan_steps(step: Callable, start: State, xs: Sequence, state: State, how: Pass) -> tuple[State, Sequence]:
+    """The engine: folds `step(state, x, rng=key) -> (state, y)` over time with `lax.scan`.
+
+    Args:
+      step: one time step.
+      start: the state that a reset returns to.
+      xs: inputs, `[time, *batch, features]`.
+      state: the state before the first step read.
+      how: lengths, resets, direction, keys and rematerialisation.
+
+    Returns:
+      The state after the last step read, and the outputs, `[time, *batch, ...]`.
+    """
+    time = xs.shape[0]
+
+    def advance(state, inputs):
+        t, x, starts, rng = inputs
+        before = state if starts is None else select(starts, start, state)
+        after, y = step(before, x, rng=rng)
+        if how.lengths is None:
+            return after, y
+        valid = t < how.lengths
+        return select(valid, after, state), select(valid, y, jax.tree.map(jnp.zeros_like, y))
+
+    inputs = (jnp.arange(time, dtype=jnp.int32), xs, how.starts(time), how.rngs)
+    chex.assert_tree_shape_prefix(inputs, (time,))
+    if how.remat == "step":
+        advance = jax.checkpoint(advance, prevent_cse=False)
+    sweep = functools.partial(lax.scan, advance, reverse=how.reverse)
+    return sweep_chunks(sweep, state, inputs, time, how.reverse) if how.remat == "sqrt" else sweep(state, inputs)
+
+
+def sweep_chunks(sweep: Callable, state: State, inputs: Any, time: int, reverse: bool) -> tuple[State, Any]:
+    """Runs `sweep(state, inputs)` over chunks of about sqrt(time) steps and remembers only the states between them.
+
+    The backward pass runs each chunk again, so memory grows with sqrt(time) and the work by one forward pass
+    (Chen et al., 2016, "Training Deep Nets with Sublinear Memory Cost").
+    """
+    size = max(1, math.isqrt(time))
+    whole = time - time % size
+    sweep = jax.checkpoint(sweep, prevent_cse=False)
+    chunks = jax.tree.map(lambda a: a[:whole].reshape(whole // size, size, *a.shape[1:]), inputs)
+    rest = jax.tree.map(lambda a: a[whole:], inputs)
+    if reverse:
+        state, last = sweep(state, rest)
+        state, ys = lax.scan(sweep, state, chunks, reverse=True)
+    else:
+        state, ys = lax.scan(sweep, state, chunks)
+        state, last = sweep(state, rest)
+    join = lambda a, b: jnp.concatenate([a.reshape(whole, *a.shape[2:]), b])  # noqa: E731
+    return state, jax.tree.map(join, ys, last)
+
+
+def unroll(
+    recurrence: Recurrence,
+    params: Params,
+    xs: ArrayLike,
+    state: State | None = None,
+    *,
+    lengths: ArrayLike | None = None,
+    reset: ArrayLike | None = None,
+    reverse: bool = False,
+    rng: KeyArray | None = None,
+    remat: Remat = "none",
+    backend: Backend = "auto",
+    time_major: bool = False,
+) -> tuple[State, Any]:
+    """Runs a recurrence over a batch of sequences: the one public door to a sequence.
+
+    Without options it is the fold of `recurrence.step` over time. The recurrence and the options are static, so a call
+    compiles once for each of them and each shape.
+
+    Args:
+      recurrence: what to run.
+      params: its parameters, from `recurrence.init`.
+      xs: inputs, `[*batch, time, features]` with any number of batch axes, none included.
+      state: the state to begin with, from `recurrence.initial_state` or an earlier call; None takes the former.
+      lengths: valid steps of each row, integers `[*batch]`. Past a row's end outputs are zero, the state is held and
+        whatever stands in the padding is ignored.
+      reset: `[*batch, time]`, True at steps where a new sequence starts: the state returns to the initial one. With
+        `reverse` the marks still stand on first steps in input order, and no memory crosses them.
+      reverse: read each row backwards from its own end; outputs stay in input order.
+      rng: key for dropout and its kin; None turns them off. Step t draws from `jax.random.fold_in(rng, t)`.
+      remat: `"none"` keeps every step's activations for the backward pass; `"step"` keeps the states alone; `"sqrt"`
+        keeps one state for each of about sqrt(time) chunks.
+      backend: which implementation runs: `"auto"` or one of `seqjax.kernels.BACKENDS`.
+      time_major: xs, reset and outputs have time as their first axis.
+
+    Returns:
+      `(state, ys)`: the state after each row's last step, and the outputs `[*batch, time, output_size]` in xs' dtype.
+
+    Raises:
+      TypeError: `xs` is not floating point, or an argument is not of its kind.
+      ValueError: a shape does not fit, a length exceeds the sequence, or an option is unknown.
+
+    Example:
+      >>> import jax, seqjax
+      >>> gru = seqjax.GRU(8)
+      >>> params = gru.init(jax.random.key(0), 3)
+      >>> state, ys = seqjax.unroll(gru, params, jax.numpy.ones((2, 5, 3)), lengths=[5, 2])
+      >>> ys.shape, state.shape
+      ((2, 5, 8), (2, 8))
+    """
+    if not isinstance(recurrence, Recurrence):
+        raise TypeError(f"recurrence is a {type(recurrence).__name__}; give a seqjax.Recurrence, for example LSTM(256)")
+    xs = _checked_inputs(xs, time_major)
+    batch_shape, time = _batch_and_time(xs.shape, time_major)
+    _check_option("remat", remat, get_args(Remat))
+    _check_option("backend", backend, get_args(Backend))
+    _check_params(recurrence, params, xs.shape[-1])
+    state = _checked_state(recurrence, params, state, batch_shape, xs.dtype)
+    lengths = None if lengths is None else _checked_lengths(lengths, batch_shape, time)
+    reset = None if reset is None else _checked_reset(reset, batch_shape, time, time_major)
+    rng = None if rng is None else _checked_key(rng)
+    return _unroll(
+        recurrence, params, xs, state, lengths, reset, rng,
+        reverse=bool(reverse), remat=remat, backend=backend, time_major=bool(time_major),
+    )  # fmt: skip
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames=("reverse", "remat", "backend", "time_major"))
+def _unroll(recurrence, params, xs, state, lengths, reset, rng, *, reverse, remat, backend, time_major):
+    if not time_major:
+        xs = jnp.moveaxis(xs, -2, 0)
+        reset = None if reset is None else jnp.moveaxis(reset, -1, 0)
+    time = xs.shape[0]
+    if lengths is not None:
+        valid = jnp.arange(time).reshape(time, *(1,) * lengths.ndim) < lengths
+        xs = jnp.where(valid[..., None], xs, 0)
+    rngs = None if rng is None else jax.vmap(functools.partial(jax.random.fold_in, rng))(jnp.arange(time))
+    how = Pass(lengths, reset, rngs, reverse, remat, backend)
+    state, ys = recurrence.scan(params, xs, state, how)
+    return state, ys if time_major else jnp.moveaxis(ys, 0, -2)
+
+
+def _check_option(name: str, given: Any, known: tuple[str, ...]) -> None:
+    if given not in known:
+        raise ValueError(f"{name}={given!r} is unknown; choose one of {', '.join(map(repr, known))}")
+
+
+def _batch_and_time(shape: tuple[int, ...], time_major: bool) -> tuple[tuple[int, ...], int]:
+    return (shape[1:-1], shape[0]) if time_major else (shape[:-2], shape[-2])
+
+
+def _checked_inputs(xs, time_major):
+    order = "[time, *batch, features]" if time_major else "[*batch, time, features]"
+    xs = jnp.asarray(xs)
+    if xs.ndim < 2:
+        raise ValueError(f"xs has shape {xs.shape}; give {order}, at least two axes")
+    if not jnp.issubdtype(xs.dtype, jnp.floating):
+        raise TypeError(f"xs is {xs.dtype}; give floating-point features {order} (embed or one-hot tokens first)")
+    return xs
+
+
+@functools.lru_cache(maxsize=256)
+def _params_shapes(recurrence: Recurrence, input_size: int):
+    return jax.eval_shape(lambda: recurrence.init(jax.random.key(0), input_size))
+
+
+def _check_params(recurrence: Recurrence, params: Params, input_size: int) -> None:
+    wanted = _params_shapes(recurrence, input_size)
+    _check_tree("params", f"{recurrence} on inputs of {input_size} features", params, wanted)
+
+
+def _checked_state(recurrence, params, state, batch_shape, dtype):
+    if state is None:
+        return recurrence.initial_state(params, batch_shape, dtype)
+    wanted = jax.eval_shape(lambda p: recurrence.initial_state(p, batch_shape, dtype), params)
+    _check_tree("state", f"{recurrence} on batch {batch_shape}", state, wanted)
+    return jax.tree.map(lambda leaf, want: jnp.asarray(leaf, want.dtype), state, wanted)
+
+
+def _check_tree(name: str, owner: str, tree: Any, wanted: Any) -> None:
+    given = {jax.tree_util.keystr(path): jnp.shape(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
+    want = {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree.leaves_with_path(wanted)}
+    for path in want | given:
+        if given.get(path) != want.get(path):
+            has = f"has shape {given[path]}" if path in given else "is missing"
+            wants = f"wants {want[path]}" if path in want else "has no such entry"
+            raise ValueError(f"{name}{path} {has}; {owner} {wants}")
+
+
+def _checked_lengths(lengths, batch_shape, time):
+    lengths = jnp.asarray(lengths)
+    if not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise TypeError(f"lengths are {lengths.dtype}; give integers, the number of valid steps of each row")
+    if lengths.shape != batch_shape:
+        raise ValueError(f"lengths have shape {lengths.shape}; the batch of xs is {batch_shape}")
+    if not isinstance(lengths, jax.core.Tracer) and lengths.size:
+        if int(lengths.min()) < 0 or int(lengths.max()) > time:
+            wrong = int(lengths.max()) if int(lengths.max()) > time else int(lengths.min())
+            raise ValueError(f"a length is {wrong}; the sequence has {time} steps, give lengths from 0 to {time}")
+    return lengths.astype(jnp.int32)
+
+
+def _checked_reset(reset, batch_shape, time, time_major):
+    reset = jnp.asarray(reset)
+    wanted = (time, *batch_shape) if time_major else (*batch_shape, time)
+    if reset.dtype != jnp.bool_:
+        raise TypeError(f"reset is {reset.dtype}; give booleans, True where a new sequence starts")
+    if reset.shape != wanted:
+        raise ValueError(f"reset has shape {reset.shape}; these xs want {wanted}")
+    return reset
+
+
+def _checked_key(rng):
+    rng = jnp.asarray(rng)
+    if jnp.issubdtype(rng.dtype, jax.dtypes.prng_key):
+        return rng
+    if rng.dtype == jnp.uint32 and rng.shape == (2,):
+        return jax.random.wrap_key_data(rng)
+    raise TypeError(f"rng is an array {rng.dtype}{list(rng.shape)}; give one key from jax.random.key(seed)")
