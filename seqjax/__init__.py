@@ -1,6 +1,8 @@
 """Recurrent sequence models for JAX: a pure-functional core, thin Flax shells, and the tools around them."""
 
+from seqjax import decoding as decoding
 from seqjax import kernels as kernels
+from seqjax import losses as losses
 from seqjax.cells import GRU as GRU
 from seqjax.cells import LRU as LRU
 from seqjax.cells import LSTM as LSTM

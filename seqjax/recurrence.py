@@ -54,9 +54,9 @@ class Pass:
 class Recurrence:
     """Something that remembers: data that says what it is, and pure functions that say what it does.
 
-    A subclass is a frozen dataclass (with `repr=False`) that holds no array: it prints what it is, compares and
-    hashes by value, and so serves as a static argument of `jax.jit` and as an attribute of a Flax module. It defines `init`, `output_size`,
-    `initial_state` and `step`; `scan` comes with the base class, and a cell may have a faster one.
+    A subclass is a frozen dataclass (with `repr=False`) that holds no array: it prints what it is, compares and hashes
+    by value, and so serves as a static argument of `jax.jit` and as an attribute of a Flax module. It defines `init`,
+    `output_size`, `initial_state` and `step`; `scan` comes with the base class, and a cell may have a faster one.
     """
 
     causal: ClassVar[bool] = True

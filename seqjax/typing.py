@@ -37,4 +37,4 @@ StepKeys: TypeAlias = Key[Array, "time"]
 
 Remat: TypeAlias = Literal["none", "step", "sqrt"]
 
-Backend: TypeAlias = Literal["auto", "scan"]
+Backend: TypeAlias = Literal["auto", "scan", "fused"]

@@ -60,3 +60,7 @@ class Elman(Cell):
         a = product(x, params["w_x"], h.dtype) + product(h, params["w_h"], h.dtype) + params["b"]
         h = ACTIVATIONS[self.activation](a).astype(h.dtype)
         return h, h.astype(x.dtype)
+
+    def formula(self) -> str | None:
+        """The name of this cell among the kernels; None where they do not know the variant."""
+        return f"elman_{self.activation}"

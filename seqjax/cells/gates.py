@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jax.nn import initializers
 from jaxtyping import Array, Float
 
-from seqjax.recurrence import Recurrence, state_dtype
-from seqjax.typing import KeyArray, Params
+from seqjax import kernels
+from seqjax.recurrence import Pass, Recurrence, state_dtype
+from seqjax.typing import KeyArray, Params, Sequence, State
 
 
 class Cell(Recurrence):
@@ -17,6 +18,9 @@ class Cell(Recurrence):
     hidden_size: int
     shows_state: ClassVar[bool] = True
     """False where the output also depends on the input, so that `output` has nothing to read."""
+
+    parallel: ClassVar[bool] = False
+    """True where time is scanned in parallel, not step by step."""
 
     def output_size(self, input_size: int) -> int:
         """Features of each output: the layer's units."""
@@ -29,6 +33,14 @@ class Cell(Recurrence):
     def output(self, state) -> Float[Array, "*batch hidden"]:
         """What the cell shows of its state: the state itself."""
         return state
+
+    def formula(self) -> str | None:
+        """The name of this cell among the kernels; None where they do not know it."""
+        return None
+
+    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Sequence]:  # noqa: B008
+        """A whole sequence, by the implementation that `how` asks for or allows."""
+        return kernels.run(self, self.formula(), params, xs, state, how)
 
 
 def check_sizes(cell: Recurrence, **sizes: int) -> None:

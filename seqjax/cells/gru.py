@@ -82,6 +82,10 @@ class GRU(Cell):
         h = ((1 - z) * n + z * h).astype(h.dtype)
         return h, h.astype(x.dtype)
 
+    def formula(self) -> str | None:
+        """The name of this cell among the kernels; None where they do not know the variant."""
+        return "gru" if self.reset == "after" and not self.layer_norm else None
+
     def _norms(self, params):
         if not self.layer_norm:
             return (lambda a, units: a,) * 2

@@ -21,6 +21,8 @@ class LinearCell(Cell):
     A subclass says `coefficients` and, where the output is not the state, `read`.
     """
 
+    parallel: ClassVar[bool] = True
+
     def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
         """`(decay, inflow)`, each `[*batch, H]`, of the step that reads x `[*batch, features]`."""
         raise NotImplementedError

@@ -118,6 +118,10 @@ class LSTM(Cell):
         h = h.astype(c.dtype)
         return LSTMState(h, c), h.astype(x.dtype)
 
+    def formula(self) -> str | None:
+        """The name of this cell among the kernels; None where they do not know the variant."""
+        return None if self.peephole or self.projection_size or self.layer_norm or self.coupled else "lstm"
+
     def output(self, state: LSTMState) -> Hidden:
         """What the cell shows of its state: h."""
         return state.h

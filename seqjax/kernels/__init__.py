@@ -1,7 +1,72 @@
-"""The choice among whole-sequence implementations of the cells."""
+"""Fast whole-sequence implementations of the classic cells, and the choice among them.
 
-from typing import get_args
+| backend   | what it is                                                              | differentiates        |
+|-----------|-------------------------------------------------------------------------|-----------------------|
+| `"scan"`  | `lax.scan` over the step, under autodiff: the oracle, always available   | forwards and backwards |
+| `"fused"` | pure XLA with a hand-written derivative, see `seqjax.kernels.fused`      | backwards              |
 
-from seqjax.typing import Backend
+`"auto"` takes `"fused"` where it can. Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) want `backend="scan"`.
+"""
+
+from typing import Any, get_args
+
+import jax.numpy as jnp
+
+from seqjax.kernels import fused
+from seqjax.recurrence import Pass, Recurrence, state_dtype
+from seqjax.typing import Backend, Params, Sequence, State
 
 BACKENDS = get_args(Backend)
+
+
+def run(cell: Recurrence, formula: str | None, params: Params, xs: Sequence, state: State, how: Pass) -> Any:
+    """A whole sequence of a classic cell, by the backend that `how` asks for or allows.
+
+    Args:
+      cell: whose step it is.
+      formula: its name in `fused.FORMULAS`; None for a variant that has none.
+      params: the cell's.
+      xs: `[time, *batch, features]`.
+      state: before the first step read.
+      how: the pass.
+
+    Returns:
+      `(state, ys)`.
+    """
+    chosen, _ = _choose(formula, xs.dtype, {p.dtype for p in params.values()}, how)
+    if chosen == "scan" or formula is None:
+        return Recurrence.scan(cell, params, xs, state, how)
+    flat = tuple(state) if isinstance(state, tuple) else (state,)
+    after, ys = fused.scan(formula, params, xs, flat, how)
+    return type(state)(*after) if isinstance(state, tuple) else after[0], ys
+
+
+def explain(cell: Any, dtype: Any = jnp.float32, *, remat: str = "none", backend: Backend = "auto") -> str:
+    """Says in words which implementation runs a recurrence, and why.
+
+    Args:
+      cell: a recurrence; of a combinator each part is judged by itself.
+      dtype: that of inputs and parameters.
+      remat: as given to `seqjax.unroll`.
+      backend: as given to `seqjax.unroll`.
+
+    Returns:
+      One line, such as `LSTM(8): fused, the fastest that computes all that is asked for`.
+    """
+    if getattr(cell, "parallel", False) and backend != "scan":
+        return f"{cell}: associative scan, for it is linear in its state"
+    formula = getattr(cell, "formula", lambda: None)()
+    chosen, why = _choose(formula, jnp.dtype(dtype), {jnp.dtype(dtype)}, Pass(remat=remat, backend=backend))  # pyright: ignore[reportArgumentType]
+    return f"{cell}: {chosen}, {why}"
+
+
+def _choose(formula: str | None, dtype: Any, param_dtypes: set, how: Pass) -> tuple[str, str]:
+    if how.backend == "scan":
+        return "scan", "as asked for"
+    if formula is None:
+        return "scan", "no other implementation knows this recurrence"
+    if how.remat != "none":
+        return "scan", f"remat={how.remat!r} rebuilds activations, which the others keep"
+    if param_dtypes != {dtype} or state_dtype(dtype) != dtype:
+        return "scan", "inputs, parameters and state are not of one dtype"
+    return "fused", "as asked for" if how.backend == "fused" else "the fastest that computes all that is asked for"

@@ -1,0 +1,377 @@
+"""The command line and the run folder, the same for every experiment."""
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import platform
+import sys
+import time
+import typing
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from seqjax import data, training
+
+CHANGEABLE = ("steps", "epochs", "data_dir", "devices", "backend")
+"""Settings that a resumed run may change."""
+
+INVOCATION = ("out", "resume", "quiet")
+"""Options that belong to one call and not to the run."""
+
+
+class Mistake(Exception):
+    """A user's mistake: one line on stderr, exit code 2."""
+
+
+class Interrupted(Exception):
+    """SIGTERM or SIGINT ended the training; all is saved, and the exit code is 0."""
+
+
+@contextlib.contextmanager
+def mistakes() -> Iterator[None]:
+    """Turns what goes wrong in reading a user's settings and files into a `Mistake`."""
+    try:
+        yield
+    except OSError as error:
+        raise Mistake(f"{error.filename or 'file'}: {error.strerror or error}") from error
+    except (ValueError, TypeError) as error:
+        raise Mistake(str(error)) from error
+
+
+def option(
+    default: Any, text: str, *, least: float | None = None, below: float | None = None, choices: Any = None
+) -> Any:
+    """A field of a `Config`: its default, its help, the range of its values."""
+    return dataclasses.field(
+        default=default, metadata={"help": text, "least": least, "below": below, "choices": choices}
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BaseConfig:
+    """What every experiment can be told."""
+
+    data_dir: str | None = option(None, "folder of the data sets; else SEQJAX_DATA, else a download")
+    out: str | None = option(None, "run folder to make (default: runs/NAME-TIME)")
+    resume: str | None = option(None, "run folder to go on with, exactly as if it had never stopped")
+    seed: int = option(0, "seed of all that is random", least=0)
+    devices: int = option(1, "devices to spread each batch over", least=1)
+    backend: str = option("auto", "implementation of the recurrences")
+    quiet: bool = option(False, "print errors alone")
+
+    def check(self) -> None:
+        """Refuses values out of range.
+
+        Raises:
+          Mistake: names the option, its value and its range.
+        """
+        for field in dataclasses.fields(self):
+            value, meta = getattr(self, field.name), field.metadata
+            if value is None:
+                continue
+            if meta.get("least") is not None and not value >= meta["least"]:
+                raise Mistake(f"{_flag(field.name)} is {value}; give at least {meta['least']}")
+            if meta.get("below") is not None and not value < meta["below"]:
+                raise Mistake(f"{_flag(field.name)} is {value}; give less than {meta['below']}")
+            if meta.get("choices") is not None and value not in meta["choices"]:
+                raise Mistake(f"{_flag(field.name)} is {value!r}; choose one of {', '.join(meta['choices'])}")
+
+
+class Verb(typing.NamedTuple):
+    """A use of a trained model: `--NAME RUN`, with options of its own."""
+
+    call: Callable[..., None]
+    config: type
+    text: str
+
+
+def launch(config_class: type, main: Callable[[Any], Any], page: str, verbs: dict[str, Verb] | None = None) -> None:
+    """Runs an experiment from the command line and exits: 0 done, 2 a user's mistake, 1 a defect."""
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    verbs = verbs or {}
+    try:
+        given = vars(_parser(config_class, page, verbs).parse_args())
+        verb = next((name for name in verbs if name in given), None)
+        if verb is None:
+            foreign = [n for n in given if n not in {f.name for f in dataclasses.fields(config_class)}]
+            if foreign:
+                raise Mistake(f"{_flag(foreign[0])} goes with --{next(iter(verbs))} RUN")
+            main(config_class(**given))
+        else:
+            folder = given.pop(verb)
+            known = {f.name for f in dataclasses.fields(verbs[verb].config)}
+            for name in given:
+                if name not in known:
+                    raise Mistake(f"{_flag(name)} does not go with --{verb}")
+            verbs[verb].call(folder, verbs[verb].config(**given))
+    except Mistake as mistake:
+        print(f"error: {mistake}", file=sys.stderr)
+        sys.exit(2)
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Run:
+    """A run folder: `config.json`, `metrics.jsonl`, `result.json`, pictures, `checkpoints/`.
+
+    Attributes:
+      folder: where it is.
+      config: the settings: those given, or for a resumed run those it was begun with.
+      resumed: whether it goes on.
+    """
+
+    def __init__(self, name: str, config: Any):
+        """Opens a new or a resumed run; nothing is written before `begin`.
+
+        Args:
+          name: of the experiment.
+          config: the settings given.
+
+        Raises:
+          Mistake: the settings are out of range, or the folder is taken, is none, or is another experiment's.
+        """
+        self.name = name
+        self.resumed = config.resume is not None
+        self.config = resumed_config(name, config) if self.resumed else config
+        self.config.check()
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        self.folder = Path(config.resume or config.out or f"runs/{name}-{stamp}")
+        if not self.resumed and (self.folder / "config.json").exists():
+            raise Mistake(f"{self.folder} holds a run already; --resume it, or name another folder with --out")
+        use_devices(self.config.devices)
+
+    def begin(self, data: dict[str, Any]) -> None:
+        """Makes the folder and writes `config.json`.
+
+        Args:
+          data: origin and fingerprint of the data.
+
+        Raises:
+          Mistake: the folder cannot be written, or a resumed run's data has changed.
+        """
+        settings = {k: v for k, v in dataclasses.asdict(self.config).items() if k not in INVOCATION}
+        if self.resumed:
+            before = read_json(self.folder / "config.json")["data"]["fingerprint"]
+            if before != data["fingerprint"]:
+                raise Mistake(f"the data is not that of {self.folder} (another fingerprint); give its --data-dir")
+        with mistakes():
+            (self.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+            self.write_json(
+                "config.json", {"experiment": self.name, "config": settings, "data": data, "versions": versions()}
+            )
+
+    def train(
+        self,
+        state: training.TrainState,
+        loss_fn: training.LossFn,
+        optimiser: optax.GradientTransformation,
+        batches: Any,
+        *,
+        steps: int,
+        every: int,
+        evaluate: Callable[[training.TrainState], dict[str, float]],
+        monitor: str,
+        per_step: int,
+        unit: str,
+        clip: optax.GradientTransformation | None = None,
+        patience: int | None = None,
+        callbacks: tuple[training.Callback, ...] = (),
+        **options: Any,
+    ) -> training.TrainState:
+        """Trains in this folder: resumes, spreads over devices, saves, logs, shows a progress bar.
+
+        Args:
+          state: fresh, from `training.create_state`.
+          loss_fn: as `training.make_train_step` takes it.
+          optimiser: an optax transformation.
+          batches: resumable batches of NumPy arrays.
+          steps: the step to end at.
+          every: steps between evaluations and checkpoints.
+          evaluate: scores a state.
+          monitor: the score to minimise.
+          per_step: units read in a step, for the progress bar.
+          unit: their name.
+          clip: as `training.make_train_step` takes it.
+          patience: evaluations without a better score before training stops.
+          callbacks: further functions of a `training.Event`.
+          **options: further ones of `training.make_train_step`.
+
+        Returns:
+          The state with the best score.
+
+        Raises:
+          Interrupted: SIGTERM or SIGINT came.
+          Mistake: the checkpoints of a resumed run are damaged or of another model.
+        """
+        checkpoints, progress = self.checkpoints, training.Progress()
+        if self.resumed:
+            with mistakes():
+                state, progress = training.resume(state, batches, checkpoints)
+        mesh = training.make_mesh(self.config.devices)
+        state = training.shard_params(mesh, state)
+        step = training.make_train_step(loss_fn, optimiser, clip=clip, **options)
+        log = training.MetricsLog(self.folder / "metrics.jsonl", progress.step)
+        put = functools.partial(training.shard_batch, mesh)
+        with (
+            data.prefetch(batches, device_put=put) as placed,
+            training.progress_bar(steps, per_step=per_step, unit=unit, quiet=self.config.quiet) as bar,
+        ):
+            outcome = training.fit(
+                state, step, placed, steps=steps, progress=progress, evaluate=evaluate, every=every, monitor=monitor,
+                patience=patience, checkpoints=checkpoints, callbacks=(log, bar, *callbacks), on_nonfinite=self.dump,
+            )  # fmt: skip
+        if outcome.reason == "interrupted":
+            raise Interrupted(f"stopped at step {outcome.progress.step}; go on with --resume {self.folder}")
+        return training.restore_best(outcome.state, checkpoints)
+
+    @property
+    def checkpoints(self) -> training.Checkpoints:
+        """The folder's checkpoints."""
+        return training.Checkpoints(self.folder / "checkpoints")
+
+    def history(self) -> list[dict[str, Any]]:
+        """The lines of `metrics.jsonl`."""
+        return training.read_metrics(self.folder / "metrics.jsonl")
+
+    def dump(self, step: int, batch: Any) -> None:
+        """Keeps the batch of the first gradient that was not finite, as `nonfinite-STEP.npz`."""
+        leaves = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(batch)}
+        np.savez(self.folder / f"nonfinite-{step}.npz", **leaves)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Writes a JSON file, whole or not at all."""
+        self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a text file, whole or not at all."""
+        draft = self.folder / f".{name}"
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, self.folder / name)
+
+    def finish(self, scores: dict[str, float], counts: dict[str, int]) -> dict[str, Any]:
+        """Writes `result.json`, what `experiments.table` reads: the scores, and what they were counted over."""
+        seconds = self.history()[-1]["seconds"]
+        defaults = {f.name: f.default for f in dataclasses.fields(self.config)}
+        changed = {k: v for k, v in dataclasses.asdict(self.config).items() if v != defaults[k] and k not in INVOCATION}
+        words = [f"python -m experiments.{self.name}"]
+        words += [_flag(k) if v is True else f"{_flag(k)} {v}" for k, v in changed.items()]
+        result = {
+            "experiment": self.name,
+            "command": " ".join(words),
+            "minutes": round(seconds / 60, 1),
+            "scores": scores,
+            "counts": counts,
+        }
+        self.write_json("result.json", result)
+        return result
+
+    def say(self, text: str) -> None:
+        """Prints, unless the run is quiet."""
+        if not self.config.quiet:
+            print(text, flush=True)
+
+
+def resumed_config(name: str, given: Any) -> Any:
+    """The settings that a run was begun with, with those changes that a resumed run may make."""
+    saved = load_config(given.resume, name, type(given))
+    defaults = {f.name: f.default for f in dataclasses.fields(given)}
+    changed = {k: v for k, v in dataclasses.asdict(given).items() if v != defaults[k] and k not in INVOCATION}
+    for key in changed:
+        if key not in CHANGEABLE and changed[key] != getattr(saved, key):
+            raise Mistake(f"{_flag(key)} cannot change in a resumed run; leave it out, or begin a new run")
+    invocation = {k: getattr(given, k) for k in INVOCATION}
+    return dataclasses.replace(saved, **changed | invocation)
+
+
+def load_config(folder: str, name: str, config_class: type) -> Any:
+    """The settings in a run folder.
+
+    Raises:
+      Mistake: the folder is no run folder, or one of another experiment or version.
+    """
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise Mistake(f"{folder} is no run folder: it has no config.json")
+    saved = read_json(path)
+    if saved.get("experiment") != name:
+        raise Mistake(f"{folder} is a run of experiments.{saved.get('experiment')}, not of experiments.{name}")
+    fields = {f.name for f in dataclasses.fields(config_class)}
+    unknown = set(saved["config"]) - fields
+    if unknown:
+        raise Mistake(f"{path} has the setting {min(unknown)!r}, which this version does not know")
+    return config_class(**saved["config"])
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file; a damaged one is a `Mistake` that names it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Mistake(f"{path} cannot be read: {error}") from error
+
+
+def use_devices(count: int) -> None:
+    """Lets a CPU show as many devices as asked for; to be called before any computation."""
+    if count > 1:
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", count)
+    if count > len(jax.devices()):
+        raise Mistake(f"--devices is {count}; this machine shows {len(jax.devices())}")
+
+
+def versions() -> dict[str, str]:
+    """What a result may depend on."""
+    from importlib.metadata import version
+
+    names = ("jax", "jaxlib", "flax", "optax", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _parser(config_class, page, verbs):
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {page.split(':')[0].split()[0]}" if ":" in page else None,
+        description=page,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    added = set()
+    for verb, (_, _, text) in verbs.items():
+        parser.add_argument(f"--{verb}", metavar="RUN", help=text)
+    for source in (config_class, *(v.config for v in verbs.values())):
+        for field in dataclasses.fields(source):
+            if field.name not in added:
+                added.add(field.name)
+                _add_option(parser, field)
+    return parser
+
+
+def _add_option(parser, field):
+    kind = field.type
+    if isinstance(kind, UnionType):
+        kind = next(k for k in typing.get_args(kind) if k is not NoneType)
+    text = field.metadata.get("help", "")
+    if kind is bool:
+        parser.add_argument(_flag(field.name), action=argparse.BooleanOptionalAction, help=text)
+        return
+    shown = "" if field.default is None else f" (default: {field.default})"
+    parser.add_argument(
+        _flag(field.name), type=kind, help=text + shown, choices=field.metadata.get("choices"),
+        metavar=None if field.metadata.get("choices") else kind.__name__.upper(),
+    )  # fmt: skip

@@ -1,0 +1,37 @@
+"""Prints the README's table of experiments from run folders: `python -m experiments.table runs/*`."""
+
+import sys
+from pathlib import Path
+
+from experiments.common import Mistake, read_json
+
+
+def row(folder: str) -> str:
+    """One line of the table from a run's `result.json`."""
+    path = Path(folder) / "result.json"
+    if not path.is_file():
+        raise Mistake(f"{folder} has no result.json; let the run finish, or leave it out")
+    result = read_json(path)
+    scores = ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in result["scores"].items())
+    return f"| `{result['command']}` | {result['minutes']:g} | {scores} |"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def main(folders: list[str]) -> None:
+    """Prints the table of these run folders, in order of their experiments."""
+    if not folders:
+        raise Mistake("no run folder given; say python -m experiments.table runs/*")
+    print("| command | minutes | measured |\n|---|---|---|")
+    for line in sorted(row(folder) for folder in folders):
+        print(line)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except Mistake as mistake:
+        print(f"error: {mistake}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,93 @@
+"""`RawSet`: how the files of a public data set look in a folder, and how they become records."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from seqjax.data.download import Remote
+from seqjax.data.files import find
+from seqjax.data.records import Column, Records
+
+ALIASES = {"dev": "validation", "val": "validation", "valid": "validation"}
+
+
+@dataclasses.dataclass(frozen=True)
+class RawSet:
+    """A data set as its authors publish it: plain files in a folder.
+
+    Attributes:
+      name: what `seqjax.data.load` calls it, for example "gum" or "captions/stamps".
+      folder: where its files are, below the data folder.
+      files: split to the files it is read from, each plain or with `.gz`; the first split is the training set.
+      reader: `(folder, split) -> columns`.
+      remotes: its public addresses; none where it has no address of one file.
+    """
+
+    name: str
+    folder: str
+    files: Mapping[str, tuple[str, ...]]
+    reader: Callable[[Path, str], Mapping[str, Column]]
+    remotes: tuple[Remote, ...] = ()
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of its splits."""
+        return tuple(self.files)
+
+    def holds(self, folder: Path) -> bool:
+        """Whether at least one file of the set is in `folder`."""
+        return any(find(folder, name) for split in self.files.values() for name in split)
+
+    def locate(self, root: Path) -> Path | None:
+        """The folder of the set below `root`, or `root` itself where it is that folder; None without any file of it."""
+        candidates = [root / self.folder]
+        if root.resolve().as_posix().endswith("/" + self.folder):
+            candidates.append(root)
+        return next((folder for folder in candidates if self.holds(folder)), None)
+
+    def has(self, folder: Path, split: str) -> bool:
+        """Whether `folder` holds every file of a split."""
+        return all(find(folder, name) for name in self.files[split])
+
+    def read(self, folder: Path, split: str) -> Records:
+        """The records of a split.
+
+        Raises:
+          ValueError: a file is missing, or is not what it should be (which, and in which line).
+        """
+        for name in self.files[split]:
+            if find(folder, name) is None:
+                wanted = f"{name} or {name}.gz, which the split {split!r} of {self.name} is read from"
+                raise ValueError(f"{folder} has no {wanted}; put it there")
+        records = Records(self.reader(folder, split))
+        if not len(records):
+            raise ValueError(f"{folder} holds no record of the split {split!r} of {self.name}; complete the files")
+        return records
+
+
+def path_of(folder: Path, name: str) -> Path:
+    """The file of that name, plain or gzipped, which is known to exist."""
+    return find(folder, name) or folder / name
+
+
+def hash_split(key: str, shares: Mapping[str, int]) -> str:
+    """The split that a key falls into: always the same, whatever else the data set holds.
+
+    Args:
+      key: what shall not be in two splits, for example a headword.
+      shares: split to its share in per cent; they add up to 100.
+    """
+    place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % 100
+    for split, share in shares.items():
+        place -= share
+        if place < 0:
+            return split
+    raise ValueError(f"the shares {dict(shares)} add up to {sum(shares.values())}; wanted 100")
+
+
+def chronological(columns: Mapping[str, Column], bounds: Mapping[str, tuple[float, float]], split: str) -> dict:
+    """One record that holds the rows of a time series from one share of its length to another, in order."""
+    rows = len(next(iter(columns.values())))
+    start, stop = (int(rows * share) for share in bounds[split])
+    return {name: [column[start:stop]] for name, column in columns.items()}

@@ -1,0 +1,54 @@
+"""Tagged sentences: parts of speech of the GUM treebank, and named entities of WNUT 2017."""
+
+from pathlib import Path
+
+from seqjax.data.download import Remote
+from seqjax.data.formats import read_conll, read_conllu
+from seqjax.data.sets.raw import RawSet, path_of
+
+GUM_URL = "https://raw.githubusercontent.com/UniversalDependencies/UD_English-GUM/master/en_gum-ud-"
+WNUT17_URL = "https://raw.githubusercontent.com/leondz/emerging_entities_17/master/"
+
+GUM_FILES = {"train": "train.conllu", "validation": "dev.conllu", "test": "test.conllu"}
+WNUT17_FILES = {"train": "wnut17train.conll", "validation": "emerging.dev.conll", "test": "emerging.test.annotated"}
+
+# The local and the public files are the same bytes; the public test set is not known to us by its bytes.
+WNUT17_SHA256 = {
+    "train": "731820e13f71af324c6b55a1575ec2ce59fbaa2a0806f8f0400b98d56cd6a7a5",
+    "validation": "e053b752b8155113ca66e7db08af5f2f5f43ab993694e4774f1ec5bad42312d8",
+}
+
+
+def _gum(folder: Path, split: str) -> dict:
+    # The public files hold underscores in place of the words of Reddit, whose text may not be handed on.
+    sentences = [
+        sentence
+        for sentence in read_conllu(path_of(folder, GUM_FILES[split]))
+        if not sentence.comments.get("sent_id", "").startswith("GUM_reddit")
+    ]
+    return {
+        "tokens": [sentence.form for sentence in sentences],
+        "upos": [sentence.upos for sentence in sentences],
+        "xpos": [sentence.xpos for sentence in sentences],
+    }
+
+
+def _wnut17(folder: Path, split: str) -> dict:
+    return read_conll(path_of(folder, WNUT17_FILES[split]), ("tokens", "tags"))
+
+
+GUM = RawSet(
+    name="gum",
+    folder="gum",
+    files={split: (name,) for split, name in GUM_FILES.items()},
+    reader=_gum,
+    remotes=tuple(Remote(GUM_URL + name, name) for name in GUM_FILES.values()),
+)
+
+WNUT17 = RawSet(
+    name="wnut17",
+    folder="wnut17",
+    files={split: (name,) for split, name in WNUT17_FILES.items()},
+    reader=_wnut17,
+    remotes=tuple(Remote(WNUT17_URL + name, name, WNUT17_SHA256.get(split)) for split, name in WNUT17_FILES.items()),
+)

@@ -1,0 +1,156 @@
+"""Sampling from a model that predicts the next token."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+from seqjax.recurrence import select
+from seqjax.typing import KeyArray, Params, State
+
+
+class Samples(NamedTuple):
+    """What was written: `tokens [batch, length]`, and how many of each row are valid, `lengths [batch]`."""
+
+    tokens: Int[Array, "batch length"]
+    lengths: Int[Array, " batch"]
+
+
+def sample(
+    step: Callable[[Params, State, Array], tuple[State, Array]],
+    params: Params,
+    state: State,
+    prompt: ArrayLike,
+    key: KeyArray,
+    length: int,
+    *,
+    prompt_lengths: ArrayLike | None = None,
+    temperature: ArrayLike = 1.0,
+    top_k: ArrayLike | None = None,
+    top_p: ArrayLike | None = None,
+    stop_token: ArrayLike | None = None,
+) -> Samples:
+    """Reads a prompt and writes on, in one compiled program.
+
+    Args:
+      step: `step(params, state, tokens [batch]) -> (state, logits [batch, vocab])`, for example
+        `LanguageModel.advance`. The program is compiled once for each step function and shape.
+      params: what `step` takes first.
+      state: the state before the prompt.
+      prompt: `[batch, time]` tokens, at least one.
+      key: what the draws come from; a row's draws do not depend on the rest of its batch.
+      length: tokens to write.
+      prompt_lengths: valid tokens of each prompt, `[batch]`, at least 1; None when all are.
+      temperature: divides the logits; 0 takes the best token always (greedy).
+      top_k: draw from the k best tokens only.
+      top_p: draw from the smallest set of best tokens that holds this much probability (Holtzman et al., 2020).
+      stop_token: a row ends with it; what follows in the row is this token again.
+
+    Returns:
+      `Samples(tokens [batch, length], lengths [batch])`; a length counts the stop token.
+
+    Raises:
+      ValueError: the prompt is empty or not `[batch, time]`, or an option is out of its range.
+
+    Example:
+      >>> import jax, seqjax
+      >>> model = seqjax.models.LanguageModel(5, 4, seqjax.GRU(8))
+      >>> prompt = jax.numpy.zeros((2, 3), int)
+      >>> params = model.init(jax.random.key(0), prompt)["params"]
+      >>> out = seqjax.decoding.sample(model.advance, params, model.start(params, (2,)), prompt, jax.random.key(1), 7)
+      >>> out.tokens.shape
+      (2, 7)
+    """
+    prompt = jnp.asarray(prompt)
+    if prompt.ndim != 2 or prompt.shape[1] == 0:
+        raise ValueError(f"prompt has shape {prompt.shape}; give [batch, time] with at least one token")
+    if length < 0:
+        raise ValueError(f"length is {length}; give the number of tokens to write")
+    _check_range("temperature", temperature, 0, None)
+    _check_range("top_k", top_k, 1, None)
+    _check_range("top_p", top_p, 0, 1)
+    rows = prompt.shape[0]
+    lengths = jnp.full(rows, prompt.shape[1]) if prompt_lengths is None else jnp.asarray(prompt_lengths)
+    return _sample(step, params, state, prompt, lengths, key, length, temperature, top_k, top_p, stop_token)
+
+
+@functools.partial(jax.jit, static_argnames=("step", "length"))
+def _sample(step, params, state, prompt, prompt_lengths, key, length, temperature, top_k, top_p, stop_token):
+    rows = prompt.shape[0]
+    draw = functools.partial(sample_logits, temperature=temperature, top_k=top_k, top_p=top_p)
+    row_keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(rows))
+
+    def read(carry, inputs):
+        t, tokens = inputs
+        return select(t < prompt_lengths, step(params, carry[0], tokens), carry), None
+
+    def write(carry):
+        t, state, logits, tokens, lengths, done = carry
+        keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys, t)
+        token = jax.vmap(draw)(keys, logits)
+        if stop_token is not None:
+            token = jnp.where(done, stop_token, token)
+            lengths, done = lengths + ~done, done | (token == stop_token)
+        tokens = lax.dynamic_update_index_in_dim(tokens, token.astype(tokens.dtype), t, axis=1)
+        state, logits = step(params, state, token)
+        return t + 1, state, logits, tokens, lengths, done
+
+    scores = jax.eval_shape(step, params, state, prompt[:, 0])[1]
+    begin = (state, jnp.zeros(scores.shape, scores.dtype))
+    (state, logits), _ = lax.scan(read, begin, (jnp.arange(prompt.shape[1]), prompt.T))
+    tokens = jnp.full((rows, length), 0 if stop_token is None else stop_token, jnp.int32)
+    lengths = jnp.full(rows, length if stop_token is None else 0, jnp.int32)
+    carry = (jnp.int32(0), state, logits, tokens, lengths, jnp.zeros(rows, bool))
+    carry = lax.while_loop(lambda carry: (carry[0] < length) & ~carry[-1].all(), write, carry)
+    return Samples(carry[3], carry[4])
+
+
+def sample_logits(
+    key: KeyArray,
+    logits: Float[Array, " vocab"],
+    *,
+    temperature: ArrayLike = 1.0,
+    top_k: ArrayLike | None = None,
+    top_p: ArrayLike | None = None,
+) -> Int[Array, ""]:
+    """One draw from softmax(logits / temperature), cut to the best tokens.
+
+    Args:
+      key: what the draw comes from.
+      logits: `[vocab]` scores.
+      temperature: 0 takes the best token.
+      top_k: keep the k best tokens; None keeps all.
+      top_p: keep the smallest set of best tokens with at least this probability, after the temperature; the best one
+        always stays.
+
+    Returns:
+      A token, int32.
+    """
+    temperature = jnp.asarray(temperature, logits.dtype)
+    greedy = jnp.argmax(logits)
+    logits = logits / jnp.where(temperature == 0, 1, temperature)
+    if top_k is not None or top_p is not None:
+        order = jnp.argsort(-logits)
+        ranked, rank = logits[order], jnp.arange(logits.shape[0])
+        if top_k is not None:
+            ranked = jnp.where(rank < top_k, ranked, -jnp.inf)
+        if top_p is not None:
+            better = jnp.cumsum(jax.nn.softmax(ranked)) - jax.nn.softmax(ranked)
+            ranked = jnp.where((better < top_p) | (rank == 0), ranked, -jnp.inf)
+        logits = jnp.full_like(logits, -jnp.inf).at[order].set(ranked)
+    drawn = jax.random.categorical(key, logits)
+    return jnp.where(temperature == 0, greedy, drawn).astype(jnp.int32)
+
+
+def _check_range(name, value, low, high):
+    if value is None or isinstance(value, jax.core.Tracer):
+        return
+    if not low <= float(value) or (high is not None and float(value) > high):
+        raise ValueError(
+            f"{name} is {value}; give at least {low}" + (f" and at most {high}" if high is not None else "")
+        )

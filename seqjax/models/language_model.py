@@ -1,0 +1,114 @@
+"""A recurrent language model."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from seqjax.models.recurrent import Recurrent
+from seqjax.recurrence import Recurrence
+from seqjax.typing import Backend, Params, Remat, State
+
+
+class LanguageModel(nn.Module):
+    """Predicts each next token: embedding, a causal recurrence, projection to the vocabulary (Mikolov et al., 2010).
+
+    Dropout is on while `apply` is given a `"dropout"` key.
+
+    Attributes:
+      vocab_size: tokens of the vocabulary.
+      embedding_size: features of a token's embedding.
+      recurrence: any causal recurrence.
+      dropout: rate on the embeddings and on the recurrence's outputs.
+      tied: project with the transposed embedding (Press and Wolf, 2017); the sizes must be equal.
+      remat: what the backward pass recomputes, see `seqjax.unroll`.
+      backend: which implementation runs, see `seqjax.unroll`.
+
+    Example:
+      >>> import jax, seqjax
+      >>> model = seqjax.models.LanguageModel(65, 16, seqjax.stack(seqjax.LSTM(32), seqjax.LSTM(32)))
+      >>> tokens = jax.numpy.zeros((4, 10), int)
+      >>> variables = model.init(jax.random.key(0), tokens)
+      >>> state, logits = model.apply(variables, tokens)
+      >>> logits.shape
+      (4, 10, 65)
+    """
+
+    vocab_size: int
+    embedding_size: int
+    recurrence: Recurrence
+    dropout: float = 0.0
+    tied: bool = False
+    remat: Remat = "none"
+    backend: Backend = "auto"
+
+    def setup(self):
+        """Builds the layers.
+
+        Raises:
+          ValueError: the recurrence is not causal, or tied sizes differ.
+        """
+        if not self.recurrence.causal:
+            raise ValueError(f"{self.recurrence} reads the future; a language model wants a causal recurrence")
+        output_size = self.recurrence.output_size(self.embedding_size)
+        if self.tied and output_size != self.embedding_size:
+            raise ValueError(
+                f"tied=True wants embedding_size={self.embedding_size} to equal the recurrence's {output_size} features"
+            )
+        self.embed = nn.Embed(self.vocab_size, self.embedding_size)
+        self.recurrent = Recurrent(self.recurrence, self.remat, self.backend)
+        self.drop = nn.Dropout(self.dropout)
+        if self.tied:
+            self.bias = self.param("bias", nn.initializers.zeros, (self.vocab_size,))
+        else:
+            self.head = nn.Dense(self.vocab_size)
+
+    def __call__(
+        self,
+        tokens: ArrayLike,
+        state: State | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        reset: ArrayLike | None = None,
+    ) -> tuple[State, jax.Array]:
+        """Scores of every next token.
+
+        Args:
+          tokens: `[*batch, time]` integers.
+          state: what the recurrence remembers; None for nothing.
+          lengths: valid tokens of each row, `[*batch]`.
+          reset: `[*batch, time]`, True where a new text starts.
+
+        Returns:
+          `(state, logits [*batch, time, vocab])`.
+        """
+        state, ys = self.recurrent(self._embed(tokens), state, lengths=lengths, reset=reset)
+        return state, self._scores(ys)
+
+    def step(self, state: State, tokens: jax.Array) -> tuple[State, jax.Array]:
+        """One token of each row, `[*batch]`: the next state, and logits `[*batch, vocab]`."""
+        state, y = self.recurrent.step(state, self._embed(tokens))
+        return state, self._scores(y)
+
+    def initial_state(self, batch_shape: tuple[int, ...]) -> State:
+        """The state before the first token."""
+        return self.recurrent.initial_state(batch_shape, self.embedding_size, self.embed.embedding.dtype)
+
+    @nn.nowrap
+    def advance(self, params: Params, state: State, tokens: jax.Array) -> tuple[State, jax.Array]:
+        """`step` as a pure function of the params, for `seqjax.decoding`."""
+        return self.apply({"params": params}, state, tokens, method="step")  # pyright: ignore[reportReturnType]
+
+    @nn.nowrap
+    def start(self, params: Params, batch_shape: tuple[int, ...]) -> Any:
+        """`initial_state` as a pure function of the params, for `seqjax.decoding`."""
+        return self.apply({"params": params}, batch_shape, method="initial_state")
+
+    def _embed(self, tokens):
+        return self.drop(self.embed(jnp.asarray(tokens)), deterministic=not self.has_rng("dropout"))
+
+    def _scores(self, ys):
+        ys = self.drop(ys, deterministic=not self.has_rng("dropout"))
+        return self.embed.attend(ys) + self.bias if self.tied else self.head(ys)

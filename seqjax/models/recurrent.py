@@ -1,0 +1,81 @@
+"""The one Flax module around a `Recurrence`."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from seqjax.recurrence import Recurrence, unroll
+from seqjax.typing import Backend, Params, Remat, State
+
+
+class Recurrent(nn.Module):
+    """A recurrence as a Flax layer: its params are `recurrence.init`'s, its call is `seqjax.unroll`.
+
+    Dropout is on while `apply` is given a `"dropout"` key.
+
+    Attributes:
+      recurrence: what to run.
+      remat: what the backward pass recomputes, see `seqjax.unroll`.
+      backend: which implementation runs, see `seqjax.unroll`.
+
+    Example:
+      >>> import jax, seqjax
+      >>> from seqjax.models import Recurrent
+      >>> layer = Recurrent(seqjax.bidirectional(seqjax.GRU(8)))
+      >>> xs = jax.numpy.ones((2, 5, 3))
+      >>> variables = layer.init(jax.random.key(0), xs)
+      >>> state, ys = layer.apply(variables, xs, lengths=[5, 2])
+      >>> ys.shape
+      (2, 5, 16)
+    """
+
+    recurrence: Recurrence
+    remat: Remat = "none"
+    backend: Backend = "auto"
+
+    def __call__(
+        self,
+        xs: ArrayLike,
+        state: State | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        reset: ArrayLike | None = None,
+        reverse: bool = False,
+        time_major: bool = False,
+    ) -> tuple[State, Any]:
+        """A whole batch of sequences, `[*batch, time, features]`: `(state, ys)` of `seqjax.unroll`."""
+        return unroll(
+            self.recurrence,
+            self._params(jnp.shape(xs)[-1]),
+            xs,
+            state,
+            lengths=lengths,
+            reset=reset,
+            reverse=reverse,
+            rng=self._rng(),
+            remat=self.remat,
+            backend=self.backend,
+            time_major=time_major,
+        )
+
+    def step(self, state: State, x: jax.Array) -> tuple[State, jax.Array]:
+        """One time step, `x [*batch, features]`: the next state and the output."""
+        return self.recurrence.step(self._params(x.shape[-1]), state, x, rng=self._rng())
+
+    def initial_state(self, batch_shape: tuple[int, ...], input_size: int, dtype: Any = jnp.float32) -> State:
+        """The state before the first step, for inputs of `input_size` features."""
+        return self.recurrence.initial_state(self._params(input_size), batch_shape, dtype)
+
+    @nn.compact
+    def _params(self, input_size: int) -> Params:
+        if self.is_initializing() and not self.scope.variables().get("params"):
+            fresh = self.recurrence.init(self.make_rng("params"), input_size)
+        else:
+            fresh = self.variables["params"]
+        return {name: self.param(name, lambda _, name=name: fresh[name]) for name in fresh}
+
+    def _rng(self):
+        return self.make_rng("dropout") if self.has_rng("dropout") else None

@@ -1,0 +1,288 @@
+"""The training loop: the only part with effects."""
+
+import contextlib
+import dataclasses
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from seqjax.training.checkpoints import Checkpoints
+from seqjax.training.health import summarise
+from seqjax.training.state import TrainState
+from seqjax.training.step import StepFn
+
+
+class Batches(Protocol):
+    """An endless source of batches that knows where it stands."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Itself."""
+        ...
+
+    def __next__(self) -> Any:
+        """The next batch."""
+        ...
+
+    def state(self) -> Any:
+        """The position after the last batch handed out, JSON-able."""
+        ...
+
+    def restore(self, state: Any) -> None:
+        """Goes on from a position."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """What a callback is told.
+
+    Attributes:
+      kind: `"start"` (before the first step compiles), `"step"`, `"evaluation"` or `"end"`.
+      step: steps taken so far.
+      metrics: scalars by name.
+    """
+
+    kind: str
+    step: int
+    metrics: dict[str, float]
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a run stands beside its `TrainState`: saved with each checkpoint.
+
+    Attributes:
+      step: steps taken.
+      best: the best score so far, lower is better; None before the first evaluation.
+      best_step: the step it was reached at.
+      stale: evaluations since then.
+      data: the position in the data.
+    """
+
+    step: int = 0
+    best: float | None = None
+    best_step: int | None = None
+    stale: int = 0
+    data: Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+      state: the last state, or the best one where training stopped early.
+      progress: where the run stood.
+      reason: `"finished"`, `"stopped early"` or `"interrupted"`.
+    """
+
+    state: TrainState
+    progress: Progress
+    reason: str
+
+
+class NonFiniteError(ArithmeticError):
+    """Training met too many gradients in a row that were not finite."""
+
+
+Callback = Callable[[Event], None]
+
+
+def fit(
+    state: TrainState,
+    train_step: StepFn,
+    batches: Batches,
+    *,
+    steps: int,
+    progress: Progress | None = None,
+    evaluate: Callable[[TrainState], dict[str, float]] | None = None,
+    every: int | None = None,
+    monitor: str | None = None,
+    patience: int | None = None,
+    checkpoints: Checkpoints | None = None,
+    callbacks: Sequence[Callback] = (),
+    max_skipped: int = 10,
+    on_nonfinite: Callable[[int, Any], None] | None = None,
+) -> Outcome:
+    """Trains for a number of steps.
+
+    SIGTERM and SIGINT end the step at hand, save and return (in the main thread).
+
+    Args:
+      state: from `create_state`, or restored.
+      train_step: from `make_train_step`.
+      batches: an endless, resumable iterator.
+      steps: the step to stop at, counted from the run's very beginning.
+      progress: where the run stands; None for a new run.
+      evaluate: scores a state; called every `every` steps and after the last one.
+      every: steps between evaluations, and between checkpoints; None for the end only.
+      monitor: which of evaluate's scores to minimise; needed for the best checkpoint and for `patience`.
+      patience: stop after this many evaluations without a better score, and return the best state.
+      checkpoints: where to save; None saves nothing.
+      callbacks: plain functions of an `Event`.
+      max_skipped: stop after this many non-finite gradients in a row.
+      on_nonfinite: `on_nonfinite(step, batch)`, called at the run's first non-finite gradient with its batch.
+
+    Returns:
+      An `Outcome`.
+
+    Raises:
+      NonFiniteError: `max_skipped` gradients in a row were not finite; the last good state is saved.
+      ValueError: an argument is out of range or `monitor` is not among the scores.
+    """
+    _check(steps, every, patience, monitor, checkpoints, evaluate)
+    progress = Progress() if progress is None else progress
+    run = _Run(progress, evaluate, monitor, checkpoints, batches, tuple(callbacks), max_skipped, on_nonfinite)
+    every = every or steps
+    if checkpoints is not None:
+        run.save(state)
+    run.tell("start", {})
+    with _interruptible() as interrupted:
+        while progress.step < steps:
+            batch = next(batches)
+            state, metrics = train_step(state, batch)
+            progress.step += 1
+            run.after_step(state, batch, jax.device_get(metrics))
+            due = progress.step % every == 0 or progress.step == steps
+            if due:
+                run.assess(state)
+            if (due or interrupted.is_set()) and checkpoints is not None:
+                run.save(state)
+            if interrupted.is_set() and progress.step < steps:
+                return run.end(state, "interrupted")
+            if due and patience is not None and progress.stale >= patience:
+                return run.end(restore_best(state, checkpoints), "stopped early")
+    return run.end(state, "finished")
+
+
+def resume(state: TrainState, batches: Batches, checkpoints: Checkpoints) -> tuple[TrainState, Progress]:
+    """The newest sound checkpoint, and the data at its position.
+
+    Args:
+      state: a fresh state of the same shapes.
+      batches: moved to the position of the checkpoint.
+      checkpoints: where to look; with none there the run begins at the beginning.
+
+    Returns:
+      The state and progress to give to `fit`.
+
+    Raises:
+      CheckpointError: there are checkpoints, but none is sound, or they are of another model.
+    """
+    if not checkpoints.steps():
+        return state, Progress()
+    _, state, saved = checkpoints.restore(state)
+    progress = Progress(**saved)
+    batches.restore(progress.data)
+    return state, progress
+
+
+def restore_best(state: TrainState, checkpoints: Checkpoints) -> TrainState:
+    """The checkpoint with the best score so far, or the newest of a run that has none.
+
+    Args:
+      state: a state of the same shapes.
+      checkpoints: where to look.
+
+    Returns:
+      The state.
+
+    Raises:
+      CheckpointError: there is no sound checkpoint, or it is of another model.
+    """
+    _, newest, saved = checkpoints.restore(state)
+    best = saved["best_step"]
+    return newest if best is None or best not in checkpoints.steps() else checkpoints.restore(state, best)[1]
+
+
+@dataclasses.dataclass
+class _Run:
+    progress: Progress
+    evaluate: Callable | None
+    monitor: str | None
+    checkpoints: Checkpoints | None
+    batches: Batches
+    callbacks: tuple[Callback, ...]
+    max_skipped: int
+    on_nonfinite: Callable | None
+    since: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    dumped: bool = False
+
+    def tell(self, kind, metrics):
+        for callback in self.callbacks:
+            callback(Event(kind, self.progress.step, metrics))
+
+    def after_step(self, state, batch, metrics):
+        self.since.append(metrics)
+        self.tell("step", {name: float(np.asarray(value)) for name, value in metrics.items()})
+        if metrics["finite"]:
+            return
+        if not self.dumped and self.on_nonfinite is not None:
+            self.dumped = True
+            self.on_nonfinite(self.progress.step, batch)
+        if metrics["skipped_in_a_row"] >= self.max_skipped:
+            if self.checkpoints is not None:
+                self.save(state)
+            raise NonFiniteError(
+                f"{int(metrics['skipped_in_a_row'])} gradients in a row were not finite, the last at step "
+                f"{self.progress.step}; lower the learning rate or the clipping threshold, or look at the dumped batch"
+            )
+
+    def assess(self, state):
+        scores = {} if self.evaluate is None else self.evaluate(state)
+        progress = self.progress
+        if self.monitor is not None:
+            if self.monitor not in scores:
+                raise ValueError(f"monitor={self.monitor!r} is not among the scores {sorted(scores)}")
+            if progress.best is None or scores[self.monitor] < progress.best:
+                progress.best, progress.best_step, progress.stale = scores[self.monitor], progress.step, 0
+            else:
+                progress.stale += 1
+        self.tell("evaluation", scores | summarise(self.since))
+        self.since = []
+
+    def save(self, state):
+        assert self.checkpoints is not None
+        self.progress.data = self.batches.state()
+        saved = dataclasses.asdict(self.progress)
+        self.checkpoints.save(self.progress.step, state, saved, best=self.progress.best_step)
+
+    def end(self, state, reason):
+        self.tell("end", {})
+        return Outcome(state, self.progress, reason)
+
+
+@contextlib.contextmanager
+def _interruptible():
+    """An event that SIGTERM and SIGINT set; a second SIGINT raises KeyboardInterrupt as usual."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def handle(number, frame):
+        if event.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        event.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _check(steps, every, patience, monitor, checkpoints, evaluate):
+    if steps < 1:
+        raise ValueError(f"steps is {steps}; give at least 1")
+    if every is not None and every < 1:
+        raise ValueError(f"every is {every}; give at least 1 step between evaluations")
+    if monitor is not None and evaluate is None:
+        raise ValueError(f"monitor={monitor!r} wants scores; give evaluate")
+    if patience is not None and (patience < 1 or monitor is None or checkpoints is None):
+        raise ValueError(f"patience={patience} wants at least 1, a score to monitor and checkpoints to return the best")

@@ -1,0 +1,171 @@
+"""Reports of a run: JSON lines, a progress bar, TensorBoard files, pictures."""
+
+import contextlib
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from seqjax.training.loop import Callback, Event
+
+
+class MetricsLog:
+    """A callback that writes `metrics.jsonl`: one JSON object a line, with `step`, `kind`, `seconds` and the metrics.
+
+    Args:
+      path: the file; made at the first line.
+      step: where the run stands: lines of later steps, written before a kill, are dropped.
+      seconds: the clock at that step, so that it goes on over a resume; None reads it from the file.
+    """
+
+    def __init__(self, path: str | os.PathLike, step: int = 0):
+        self.path = Path(path)
+        kept = [line for line in read_metrics(self.path) if line["step"] <= step]
+        if self.path.exists():
+            _replace(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._began = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
+
+    def __call__(self, event: Event) -> None:
+        """Writes one line; NaN and infinity become null, as JSON has neither."""
+        if event.kind not in ("step", "evaluation"):
+            return
+        values = {name: value if math.isfinite(value) else None for name, value in event.metrics.items()}
+        seconds = round(time.monotonic() - self._began, 3)
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": event.step, "kind": event.kind, "seconds": seconds} | values) + "\n")
+
+
+def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
+    """The lines of a `metrics.jsonl`; a last line cut short by a kill is left out."""
+    path = Path(path)
+    lines = []
+    for text in path.read_text().splitlines() if path.exists() else []:
+        with contextlib.suppress(json.JSONDecodeError):
+            lines.append(json.loads(text))
+    return lines
+
+
+@contextlib.contextmanager
+def progress_bar(steps: int, *, per_step: int, unit: str, quiet: bool = False) -> Iterator[Callback]:
+    """A progress bar on stderr as a callback: step, loss, gradient norm, units a second, time left.
+
+    Args:
+      steps: the step the run ends at.
+      per_step: units that a step reads, such as characters.
+      unit: their name.
+      quiet: show nothing.
+
+    Yields:
+      The callback.
+    """
+    if quiet:
+        yield lambda event: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("compiling", total=steps)
+        began: list[float] = []
+        first: list[int] = []
+
+        def show(event: Event) -> None:
+            if event.kind == "start":
+                bar.update(task, completed=event.step)
+            elif event.kind == "step":
+                began.append(time.monotonic()) if not began else None
+                first.append(event.step) if not first else None
+                rate = (event.step - first[0]) * per_step / max(time.monotonic() - began[0], 1e-9)
+                text = (
+                    f"loss {event.metrics['loss']:.3f}  norm {event.metrics['gradient_norm']:.2f}  {rate:,.0f} {unit}/s"
+                )
+                bar.update(task, completed=event.step, description=text)
+            elif event.kind == "evaluation":
+                scores = (n for n in event.metrics if not n.startswith(("gradient_norm", "clipped", "nonfinite")))
+                text = "  ".join(f"{name} {event.metrics[name]:.4f}" for name in scores)
+                bar.console.print(f"step {event.step}: {text}", highlight=False)
+
+        yield show
+
+
+@contextlib.contextmanager
+def tensorboard(folder: str | os.PathLike) -> Iterator[Callback]:
+    """TensorBoard event files as a callback, through `tensorboardX` (extra `tensorboard`), without TensorFlow.
+
+    Args:
+      folder: where the event files go.
+
+    Yields:
+      The callback.
+
+    Raises:
+      ImportError: the extra is not installed.
+    """
+    try:
+        from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise ImportError('TensorBoard files want: pip install "seqjax[tensorboard]"') from error
+    with contextlib.closing(SummaryWriter(str(folder))) as writer:
+
+        def write(event: Event) -> None:
+            for name, value in event.metrics.items():
+                writer.add_scalar(f"{event.kind}/{name}", value, event.step)
+
+        yield write
+
+
+def plot_history(path: str | os.PathLike, lines: list[dict[str, Any]], scores: dict[str, str], threshold: float | None):
+    """Draws a run's history: loss and scores above, gradient norm before and after clipping below.
+
+    Args:
+      path: the PNG file to write.
+      lines: from `read_metrics`.
+      scores: which evaluation scores to draw, with their labels.
+      threshold: the clipping threshold, drawn as a line; None for none.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    steps = [line for line in lines if line["kind"] == "step"]
+    assessments = [line for line in lines if line["kind"] == "evaluation"]
+    figure, (above, below) = plt.subplots(2, 1, figsize=(8, 7), sharex=True, height_ratios=(3, 2), layout="constrained")
+    above.plot(*_series(steps, "loss"), color="0.75", linewidth=0.8, label="training loss")
+    for name, label in scores.items():
+        above.plot(*_series(assessments, name), marker="o", markersize=3, label=label)
+    above.set_ylabel("nats")
+    above.legend(frameon=False)
+    below.plot(*_series(steps, "gradient_norm"), color="0.6", linewidth=0.8, label="gradient norm")
+    below.plot(*_series(steps, "clipped_norm"), color="C3", linewidth=0.8, label="after clipping")
+    if threshold is not None:
+        below.axhline(threshold, color="k", linestyle="--", linewidth=0.8, label=f"threshold {threshold:g}")
+    below.set(yscale="log", xlabel="step", ylabel="gradient norm")
+    below.legend(frameon=False)
+    save_figure(figure, path)
+
+
+def save_figure(figure: Any, path: str | os.PathLike) -> None:
+    """Writes a matplotlib figure as PNG, whole or not at all, and closes it."""
+    from matplotlib import pyplot as plt
+
+    path = Path(path)
+    draft = path.with_name(f".{path.name}")
+    figure.savefig(draft, dpi=130, format="png")
+    os.replace(draft, path)
+    plt.close(figure)
+
+
+def _series(lines: list[dict[str, Any]], name: str) -> tuple[list, list]:
+    pairs = [(line["step"], line[name]) for line in lines if line.get(name) is not None]
+    return [step for step, _ in pairs], [value for _, value in pairs]
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}")
+    draft.write_text(text)
+    os.replace(draft, path)

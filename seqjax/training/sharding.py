@@ -1,0 +1,95 @@
+"""Many devices: data parallelism, and parameters over a model axis by a table of rules."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+Rules = Sequence[tuple[str, PartitionSpec]]
+"""Pairs of a regular expression, searched in a parameter's path such as `recurrent/w_h`, and how to cut it."""
+
+
+def make_mesh(devices: int | None = None, model: int = 1) -> Mesh:
+    """A mesh with the axes `data` and `model`.
+
+    Args:
+      devices: how many, over all processes; None for all there are.
+      model: size of the model axis; the data axis has the rest.
+
+    Returns:
+      The mesh.
+
+    Raises:
+      ValueError: there are fewer devices, or the model axis does not divide them.
+    """
+    there = jax.devices()
+    count = len(there) if devices is None else devices
+    if not 1 <= count <= len(there):
+        raise ValueError(f"devices is {count}; this run sees {len(there)} ({there[0].platform})")
+    if model < 1 or count % model:
+        raise ValueError(f"a model axis of {model} does not divide {count} devices")
+    return Mesh(np.array(there[:count]).reshape(count // model, model), ("data", "model"))
+
+
+def shard_batch(mesh: Mesh, batch: Any) -> Any:
+    """Puts a batch on the mesh, its rows cut along the data axis.
+
+    Args:
+      mesh: from `make_mesh`.
+      batch: a pytree of arrays whose first axis is the batch; with several processes each gives its own rows.
+
+    Returns:
+      The same pytree of global arrays.
+
+    Raises:
+      ValueError: the data axis does not divide the rows.
+    """
+    sharding = NamedSharding(mesh, PartitionSpec("data"))
+    share = mesh.shape["data"] // jax.process_count() or 1
+
+    def put(leaf):
+        leaf = np.asarray(leaf)
+        if leaf.shape[0] % share:
+            raise ValueError(f"a batch of {leaf.shape[0]} rows cannot be cut evenly over {share} devices")
+        return jax.make_array_from_process_local_data(sharding, leaf)
+
+    return jax.tree.map(put, batch)
+
+
+def shard_params(mesh: Mesh, tree: Any, rules: Rules = ()) -> Any:
+    """Puts a pytree, such as a whole `TrainState`, on the mesh.
+
+    Args:
+      mesh: from `make_mesh`.
+      tree: arrays; the same on every process.
+      rules: the first whose expression is found in a leaf's path says how it is cut; the rest is replicated. An
+        optimiser's moments have their parameter's name at the end of their path and so follow it.
+
+    Returns:
+      The same pytree on the mesh.
+
+    Raises:
+      ValueError: a rule does not fit its array.
+    """
+
+    def put(path, leaf):
+        name = "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path)
+        spec = next((spec for pattern, spec in rules if re.search(pattern, name)), PartitionSpec())
+        if len(spec) > np.ndim(leaf):
+            raise ValueError(f"the rule {spec} has more axes than {name}, {np.shape(leaf)}")
+        return _put(leaf, NamedSharding(mesh, spec))
+
+    return jax.tree.map_with_path(put, tree)
+
+
+def _put(leaf, sharding):
+    if jax.process_count() == 1:
+        return jax.device_put(leaf, sharding)
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        data = _put(jax.random.key_data(leaf), NamedSharding(sharding.mesh, PartitionSpec()))
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+    host = np.asarray(leaf)
+    return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])

@@ -1,0 +1,53 @@
+"""What the whole test run shares: shapes checked at run time, fresh keys, float64 on demand, short property tests."""
+
+import itertools
+
+import hypothesis
+import jax
+import jaxtyping
+import pytest
+
+# Before the first import of seqjax: from here on its annotations are checked at every call.
+jaxtyping.install_import_hook("seqjax", "beartype.beartype")
+
+hypothesis.settings.register_profile(
+    "seqjax",
+    max_examples=4,
+    deadline=None,
+    derandomize=True,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate, hypothesis.Phase.shrink],
+    # Drawing is cheap and the first example compiles: what these two checks measure is XLA.
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.differing_executors],
+)
+hypothesis.settings.load_profile("seqjax")
+
+
+@pytest.fixture
+def getkey():
+    """A function that gives a fresh key at each call, the same ones in every run."""
+    count = itertools.count()
+    return lambda: jax.random.fold_in(jax.random.key(0), next(count))
+
+
+@pytest.fixture
+def x64():
+    """The test runs in float64."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def unchecked():
+    """Shape annotations go unchecked, so that the library's own words about a mistake are heard."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@pytest.fixture(scope="module")
+def quick_compile():
+    """A module of many small functions: XLA spends no time on making them fast."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
