@@ -22,7 +22,7 @@ import numpy as np
 import optax
 
 import seqjax
-from experiments.common import BaseConfig, Run, Verb, launch, load_config, mistakes, option
+from experiments.common import BaseConfig, Options, Run, Verb, launch, load_config, mistakes, option
 from seqjax import data, training
 from seqjax.models import LanguageModel
 
@@ -55,13 +55,13 @@ class Config(BaseConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Generate:
-    prompt: str = option("\n", "text to go on from")
-    temperature: float = option(0.8, "0 takes the likeliest character always")
-    length: int = option(500, "characters to write")
-    top_k: int | None = option(None, "draw from the k likeliest characters")
+class Generate(Options):
+    prompt: str | None = option(None, "text to go on from (default: a new line)")
+    temperature: float = option(0.8, "0 takes the likeliest character always", least=0)
+    length: int = option(500, "characters to write", least=1)
+    top_k: int | None = option(None, "draw from the k likeliest characters", least=1)
     top_p: float | None = option(None, "draw from the likeliest characters that hold this much probability")
-    seed: int = option(0, "seed of the draws")
+    seed: int = option(0, "seed of the draws", least=0)
 
 
 def main(config: Config) -> dict:
@@ -73,7 +73,8 @@ def main(config: Config) -> dict:
         vocabulary = data.Vocabulary.characters(train + valid)
         windows = data.Windows(vocabulary.encode(train), config.window)
         valid_ids = vocabulary.encode(valid)
-        data.Windows(valid_ids, config.window)
+        if len(valid_ids) < 2:
+            raise ValueError(f"the text has {len(train + valid)} characters; give at least 20, a tenth validates")
         batches = data.batches(windows, config.batch, seed=config.seed, drop_remainder=True)
         model = build(config, len(vocabulary.tokens))
     run.begin(source)
@@ -180,15 +181,16 @@ def generate(folder: str, config: Generate) -> None:
         model = build(settings, len(vocabulary.tokens))
         checkpoints = training.Checkpoints(Path(folder) / "checkpoints")
         state = training.restore_best(fresh_state(model, settings), checkpoints)
-        if not config.prompt:
+        if config.prompt == "":
             raise ValueError("--prompt is empty; give at least one character")
         text = write(model, state.params, vocabulary, config)
-    print(config.prompt + text)
+    print((config.prompt or "") + text)
 
 
 def write(model, params, vocabulary, config: Generate) -> str:
     """Characters sampled after the prompt, in one compiled program."""
-    prompt = vocabulary.encode(config.prompt)[None]
+    beginning = "\n" if "\n" in vocabulary else vocabulary.tokens[0]
+    prompt = vocabulary.encode(config.prompt or beginning)[None]
     samples = seqjax.decoding.sample(
         model.advance, params, model.start(params, (1,)), prompt, jax.random.key(config.seed), config.length,
         temperature=config.temperature, top_k=config.top_k, top_p=config.top_p,

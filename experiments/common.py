@@ -20,7 +20,7 @@ import jax
 import numpy as np
 import optax
 
-from seqjax import data, training
+from seqjax import data, kernels, training
 
 CHANGEABLE = ("steps", "epochs", "data_dir", "devices", "backend")
 """Settings that a resumed run may change."""
@@ -58,16 +58,8 @@ def option(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BaseConfig:
-    """What every experiment can be told."""
-
-    data_dir: str | None = option(None, "folder of the data sets; else SEQJAX_DATA, else a download")
-    out: str | None = option(None, "run folder to make (default: runs/NAME-TIME)")
-    resume: str | None = option(None, "run folder to go on with, exactly as if it had never stopped")
-    seed: int = option(0, "seed of all that is random", least=0)
-    devices: int = option(1, "devices to spread each batch over", least=1)
-    backend: str = option("auto", "implementation of the recurrences")
-    quiet: bool = option(False, "print errors alone")
+class Options:
+    """Settings of a call, each a field made by `option`."""
 
     def check(self) -> None:
         """Refuses values out of range.
@@ -87,11 +79,24 @@ class BaseConfig:
                 raise Mistake(f"{_flag(field.name)} is {value!r}; choose one of {', '.join(meta['choices'])}")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BaseConfig(Options):
+    """What every experiment can be told."""
+
+    data_dir: str | None = option(None, "folder of the data sets; else SEQJAX_DATA, else a download")
+    out: str | None = option(None, "run folder to make (default: runs/NAME-TIME)")
+    resume: str | None = option(None, "run folder to go on with, exactly as if it had never stopped")
+    seed: int = option(0, "seed of all that is random", least=0)
+    devices: int = option(1, "devices to spread each batch over", least=1)
+    backend: str = option("auto", "implementation of the recurrences", choices=kernels.BACKENDS)
+    quiet: bool = option(False, "print errors alone")
+
+
 class Verb(typing.NamedTuple):
     """A use of a trained model: `--NAME RUN`, with options of its own."""
 
-    call: Callable[..., None]
-    config: type
+    call: Callable[[str, Any], None]
+    config: type[Options]
     text: str
 
 
@@ -113,7 +118,9 @@ def launch(config_class: type, main: Callable[[Any], Any], page: str, verbs: dic
             for name in given:
                 if name not in known:
                     raise Mistake(f"{_flag(name)} does not go with --{verb}")
-            verbs[verb].call(folder, verbs[verb].config(**given))
+            settings = verbs[verb].config(**given)
+            settings.check()
+            verbs[verb].call(folder, settings)
     except Mistake as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         sys.exit(2)
@@ -343,8 +350,15 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, like every other mistake."""
+
+    def error(self, message):
+        raise Mistake(f"{message} (see --help)")
+
+
 def _parser(config_class, page, verbs):
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"python -m {page.split(':')[0].split()[0]}" if ":" in page else None,
         description=page,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from seqjax.cells.gates import Cell, input_weights, product
 from seqjax.recurrence import Pass, Recurrence, select, state_dtype
-from seqjax.typing import Frame, KeyArray, Params, Sequence, State
+from seqjax.typing import Frame, KeyArray, Output, Outputs, Params, Sequence, State
 
 Merge = Literal["concat", "sum", "mean", "max"]
 
@@ -171,7 +171,7 @@ class Stack(Recurrence):
         """The initial states of the layers."""
         return tuple(layer.initial_state(p, batch_shape, dtype) for layer, p in self._with(params))
 
-    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Frame]:
+    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
         """One time step through every layer."""
         _check_causal(self)
         states = []
@@ -180,7 +180,7 @@ class Stack(Recurrence):
             states.append(layer_state)
         return tuple(states), x
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Sequence]:  # noqa: B008
+    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
         """A whole sequence, layer after layer, each with its own fastest implementation."""
         states = []
         for index, (layer, p) in enumerate(self._with(params)):
@@ -230,7 +230,7 @@ class Bidirectional(Recurrence):
             self.backward.initial_state(params["backward"], batch_shape, dtype),
         )
 
-    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Frame]:
+    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
         """Refused: an output depends on later inputs.
 
         Raises:
@@ -238,7 +238,7 @@ class Bidirectional(Recurrence):
         """
         return _check_causal(self)
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Sequence]:  # noqa: B008
+    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
         """A whole sequence, both ways."""
         back = dataclasses.replace(how.branch(1), reverse=not how.reverse)
         forward, ys = self.forward.scan(params["forward"], xs, state.forward, how.branch(0))
@@ -286,12 +286,12 @@ class Residual(Wrapper):
             raise ValueError(f"residual: {self.inner} turns {input_size} features into {output_size}; make them equal")
         return self.inner.init(key, input_size)
 
-    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Frame]:
+    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
         """One time step."""
         state, y = self.inner.step(params, state, x, rng=rng)
         return state, x + y
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Sequence]:  # noqa: B008
+    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
         """A whole sequence."""
         state, ys = self.inner.scan(params, xs, state, how)
         return state, xs + ys
@@ -308,12 +308,12 @@ class Dropout(Wrapper):
     def __post_init__(self):
         _check_rate("dropout: rate", self.rate)
 
-    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Frame]:
+    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
         """One time step."""
         state, y = self.inner.step(params, state, x, rng=_branch(rng, 0))
         return state, y if rng is None else self._drop(_branch(rng, 1), y)
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Sequence]:  # noqa: B008
+    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
         """A whole sequence."""
         state, ys = self.inner.scan(params, xs, state, how.branch(0))
         keys = how.branch(1).rngs
@@ -342,7 +342,7 @@ class Zoneout(Wrapper):
         if not isinstance(self.inner, Cell) or not self.inner.shows_state:
             raise TypeError(f"zoneout: the output of {self.inner} is not part of its state; give Elman, LSTM or GRU")
 
-    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Frame]:
+    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
         """One time step."""
         new, _ = self.inner.step(params, state, x)
         rates = type(new)(self.rate, self.cell_rate) if isinstance(new, tuple) else self.rate
@@ -375,12 +375,12 @@ class Gated(Wrapper):
         """The inner recurrence's initial state."""
         return self.inner.initial_state(params["inner"], batch_shape, dtype)
 
-    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Frame]:
+    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
         """One time step."""
         state, y = self.inner.step(params["inner"], state, x, rng=rng)
         return state, self._gate(params, y)
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Sequence]:  # noqa: B008
+    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
         """A whole sequence; zeros in the padding stay zero, for gelu(0) is 0."""
         state, ys = self.inner.scan(params["inner"], xs, state, how)
         return state, self._gate(params, ys)

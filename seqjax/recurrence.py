@@ -12,7 +12,21 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
-from seqjax.typing import Backend, Frame, KeyArray, Lengths, Mask, Params, Remat, Reset, Sequence, State, StepKeys
+from seqjax.typing import (
+    Backend,
+    Frame,
+    KeyArray,
+    Lengths,
+    Mask,
+    Output,
+    Outputs,
+    Params,
+    Remat,
+    Reset,
+    Sequence,
+    State,
+    StepKeys,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,11 +94,11 @@ class Recurrence:
         """The state before the first step, for inputs of `dtype`; every leaf begins with `batch_shape`."""
         raise NotImplementedError
 
-    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Frame]:
+    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
         """One time step: the next state, and the output `[*batch, output_size]`."""
         raise NotImplementedError
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Sequence]:  # noqa: B008
+    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
         """A whole time-major sequence: the state after it, and the outputs `[time, *batch, output_size]`."""
         start = self.initial_state(params, xs.shape[1:-1], xs.dtype)
         return scan_steps(functools.partial(self.step, params), start, xs, state, how)
@@ -104,7 +118,7 @@ def select(mask: Mask, on_true: State, on_false: State) -> State:
     return jax.tree.map(pick, on_true, on_false)
 
 
-def scan_steps(step: Callable, start: State, xs: Sequence, state: State, how: Pass) -> tuple[State, Sequence]:
+def scan_steps(step: Callable, start: State, xs: Sequence, state: State, how: Pass) -> tuple[State, Outputs]:
     """The engine: folds `step(state, x, rng=key) -> (state, y)` over time with `lax.scan`.
 
     Args:

@@ -6,7 +6,7 @@ Every shape in the library is written with these names:
 |------------|----------------------------------------------------------------------------|
 | `*batch`   | any number of batch axes, none included                                     |
 | `time`     | steps of a sequence                                                         |
-| `features` | what a step carries in                                                      |
+| `features` | what a step carries in; `outputs`, what it gives                            |
 | `hidden`   | units of a recurrent layer; `gates` is a multiple of it, gates side by side |
 | `vocab`    | entries of a vocabulary                                                     |
 
@@ -26,7 +26,9 @@ State: TypeAlias = PyTree
 """What a recurrence remembers: a pytree whose leaves all begin with the batch axes."""
 
 Sequence: TypeAlias = Float[Array, "time *batch features"]
+Outputs: TypeAlias = Float[Array, "time *batch outputs"]
 Frame: TypeAlias = Float[Array, "*batch features"]
+Output: TypeAlias = Float[Array, "*batch outputs"]
 Hidden: TypeAlias = Float[Array, "*batch hidden"]
 ComplexHidden: TypeAlias = Complex[Array, "*batch hidden"]
 Lengths: TypeAlias = Int[Array, "*batch"]

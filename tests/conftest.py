@@ -1,6 +1,7 @@
 """What the whole test run shares: shapes checked at run time, fresh keys, float64 on demand, short property tests."""
 
 import itertools
+import os
 
 import hypothesis
 import jax
@@ -9,6 +10,11 @@ import pytest
 
 # Before the first import of seqjax: from here on its annotations are checked at every call.
 jaxtyping.install_import_hook("seqjax", "beartype.beartype")
+
+# Hundreds of small functions are compiled and each runs for microseconds: XLA's older code generator compiles them in
+# half the time. XLA aborts at a flag it does not know, hence the guard.
+if jax.__version_info__[:2] == (0, 10):
+    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
 
 hypothesis.settings.register_profile(
     "seqjax",

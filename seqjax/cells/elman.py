@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from seqjax.cells.gates import Cell, check_sizes, input_weights, product, recurrent_weights
-from seqjax.typing import Frame, Hidden, KeyArray, Params
+from seqjax.typing import Frame, Hidden, KeyArray, Output, Params
 
 ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu}
 
@@ -53,7 +53,7 @@ class Elman(Cell):
             "b": jnp.zeros(self.hidden_size),
         }
 
-    def step(self, params: Params, state: Hidden, x: Frame, *, rng: KeyArray | None = None) -> tuple[Hidden, Frame]:
+    def step(self, params: Params, state: Hidden, x: Frame, *, rng: KeyArray | None = None) -> tuple[Hidden, Output]:
         """One time step: the next h and the output."""
         chex.assert_axis_dimension(x, -1, params["w_x"].shape[0])
         h = state

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from seqjax import kernels
 from seqjax.recurrence import Pass, Recurrence, state_dtype
-from seqjax.typing import KeyArray, Params, Sequence, State
+from seqjax.typing import KeyArray, Outputs, Params, Sequence, State
 
 
 class Cell(Recurrence):
@@ -38,7 +38,7 @@ class Cell(Recurrence):
         """The name of this cell among the kernels; None where they do not know it."""
         return None
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Sequence]:  # noqa: B008
+    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
         """A whole sequence, by the implementation that `how` asks for or allows."""
         return kernels.run(self, self.formula(), params, xs, state, how)
 

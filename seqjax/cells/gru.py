@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.nn import sigmoid
 
 from seqjax.cells.gates import Cell, check_sizes, input_weights, layer_norm, product, recurrent_weights
-from seqjax.typing import Frame, Hidden, KeyArray, Params
+from seqjax.typing import Frame, Hidden, KeyArray, Output, Params
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -61,7 +61,7 @@ class GRU(Cell):
         }
         return params | {"ln_x": jnp.ones(3 * hidden), "ln_h": jnp.ones(3 * hidden)} if self.layer_norm else params
 
-    def step(self, params: Params, state: Hidden, x: Frame, *, rng: KeyArray | None = None) -> tuple[Hidden, Frame]:
+    def step(self, params: Params, state: Hidden, x: Frame, *, rng: KeyArray | None = None) -> tuple[Hidden, Output]:
         """One time step: the next h and the output."""
         chex.assert_axis_dimension(x, -1, params["w_x"].shape[0])
         h, gates = state, 2 * self.hidden_size

@@ -12,7 +12,7 @@ from jax.nn import initializers, sigmoid
 
 from seqjax.cells.gates import Cell, check_sizes, input_weights, product
 from seqjax.recurrence import Pass, scan_steps, select, state_dtype, sweep_chunks
-from seqjax.typing import Frame, KeyArray, Params, Sequence, State
+from seqjax.typing import Frame, KeyArray, Output, Outputs, Params, Sequence, State
 
 
 class LinearCell(Cell):
@@ -27,17 +27,17 @@ class LinearCell(Cell):
         """`(decay, inflow)`, each `[*batch, H]`, of the step that reads x `[*batch, features]`."""
         raise NotImplementedError
 
-    def read(self, params: Params, state: State, x: Frame) -> Frame:
+    def read(self, params: Params, state: State, x: Frame) -> Output:
         """The output of the step that read x and left `state`."""
         return state
 
-    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Frame]:
+    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
         """One time step: the next state and the output."""
         decay, inflow = self.coefficients(params, x)
         state = (decay * state + inflow).astype(state.dtype)
         return state, self.read(params, state, x).astype(x.dtype)
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Sequence]:  # noqa: B008
+    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
         """A whole sequence in O(log time) dependent steps (Blelloch, 1990), or one by one with `backend="scan"`."""
         time, start = xs.shape[0], self.initial_state(params, xs.shape[1:-1], xs.dtype)
         if how.backend == "scan" or time == 0:
@@ -145,7 +145,7 @@ class LRU(LinearCell):
         inflow = lax.complex(product(x, params["b_re"], wide), product(x, params["b_im"], wide))
         return decay, jnp.exp(p["gamma"]) * inflow
 
-    def read(self, params: Params, state: State, x: Frame) -> Frame:
+    def read(self, params: Params, state: State, x: Frame) -> Output:
         """The real part of the mixed state, and the input's own path."""
         wide = state.real.dtype
         mixed = product(state.real, params["c_re"], wide) - product(state.imag, params["c_im"], wide)

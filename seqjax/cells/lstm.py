@@ -10,7 +10,7 @@ from jax.nn import sigmoid
 
 from seqjax.cells.gates import Cell, check_sizes, input_weights, layer_norm, product, recurrent_weights
 from seqjax.recurrence import state_dtype
-from seqjax.typing import Frame, Hidden, KeyArray, Params
+from seqjax.typing import Frame, Hidden, KeyArray, Output, Params
 
 
 class LSTMState(NamedTuple):
@@ -99,7 +99,7 @@ class LSTM(Cell):
 
     def step(
         self, params: Params, state: LSTMState, x: Frame, *, rng: KeyArray | None = None
-    ) -> tuple[LSTMState, Frame]:
+    ) -> tuple[LSTMState, Output]:
         """One time step: the next `LSTMState` and the output h."""
         chex.assert_axis_dimension(x, -1, params["w_x"].shape[0])
         h, c = state

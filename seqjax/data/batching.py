@@ -13,9 +13,7 @@ CANDIDATES = 512
 """Lengths that `bucket_boundaries` considers at most; beyond that it takes quantiles of them."""
 
 
-def bucket_boundaries(
-    lengths: np.ndarray | Sequence[int], buckets: int, max_length: int | None = None
-) -> tuple[int, ...]:
+def bucket_boundaries(lengths: np.ndarray | Sequence, buckets: int, max_length: int | None = None) -> tuple[int, ...]:
     """The lengths to pad to, chosen so that padding every sequence to the next of them costs the fewest steps.
 
     Dynamic programming over the lengths that occur, or over their quantiles where more than `CANDIDATES` do.
@@ -120,10 +118,10 @@ class BucketBatches:
 
     def __init__(
         self,
-        lengths: np.ndarray | Sequence[int],
+        lengths: np.ndarray | Sequence,
         batch_size: int | None = None,
         tokens: int | None = None,
-        buckets: int | Sequence[int] = 8,
+        buckets: int | Sequence = 8,
         seed: int = 0,
         shuffle: bool = True,
         epochs: int | None = None,
@@ -213,7 +211,7 @@ class BucketBatches:
         return digest.hexdigest()[:16]
 
 
-def _lengths(lengths: np.ndarray | Sequence[int]) -> np.ndarray:
+def _lengths(lengths: np.ndarray | Sequence) -> np.ndarray:
     array = np.asarray(lengths)
     if array.ndim != 1 or not array.size or not np.issubdtype(array.dtype, np.integer) or array.min() < 0:
         raise ValueError(
@@ -222,7 +220,7 @@ def _lengths(lengths: np.ndarray | Sequence[int]) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def _boundaries(lengths: np.ndarray, buckets: int | Sequence[int]) -> tuple[int, ...]:
+def _boundaries(lengths: np.ndarray, buckets: int | Sequence) -> tuple[int, ...]:
     if np.ndim(buckets) == 0:
         return bucket_boundaries(lengths, int(buckets))  # pyright: ignore[reportArgumentType]
     boundaries = tuple(sorted({int(edge) for edge in buckets}))  # pyright: ignore[reportGeneralTypeIssues]

@@ -104,7 +104,7 @@ class BPE:
         """The ids of many texts, faster than one by one."""
         return [np.array(encoding.ids, np.int32) for encoding in self._tokenizer.encode_batch(list(texts))]
 
-    def decode(self, ids: Iterable[int] | np.ndarray) -> str:
+    def decode(self, ids: Iterable | np.ndarray) -> str:
         """The text of a sequence of ids; specials vanish.
 
         Raises:

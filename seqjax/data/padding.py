@@ -7,7 +7,7 @@ import numpy as np
 
 
 def pad_batch(
-    sequences: Sequence[np.ndarray | Sequence[int]], time: int, rows: int, pad_value: float = 0
+    sequences: Sequence[np.ndarray | Sequence], time: int, rows: int, pad_value: int | float = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One array of a fixed shape from sequences that fit into it.
 
@@ -65,7 +65,7 @@ class PaddingReport:
         return f"{self.waste:.1%} padding: {self.real:,} of {total:,} steps are real, in {self.shapes} shapes"
 
 
-def padding_report(lengths: Iterable[int] | np.ndarray, shapes: Sequence[tuple[int, int]]) -> PaddingReport:
+def padding_report(lengths: Iterable | np.ndarray, shapes: Sequence[tuple[int, int]]) -> PaddingReport:
     """What it costs to lay out sequences of these lengths in batches of these shapes.
 
     Args:

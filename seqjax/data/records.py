@@ -51,7 +51,7 @@ class Records(Sequence):
             return Records({name: column[index] for name, column in self._columns.items()})
         return {name: column[index] for name, column in self._columns.items()}
 
-    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+    def __getitems__(self, indices: Sequence) -> list[dict[str, Any]]:
         """The records at `indices`, in that order."""
         return [self[int(index)] for index in indices]
 

@@ -2,11 +2,12 @@
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 
+@runtime_checkable
 class Resumable(Protocol):
     """An iterator with a position: what `mapped` and `prefetch` take and give."""
 

@@ -147,7 +147,7 @@ class Vocabulary:
             )
         return ids
 
-    def decode(self, ids: Iterable[int] | np.ndarray) -> list[str]:
+    def decode(self, ids: Iterable | np.ndarray) -> list[str]:
         """The tokens of a sequence of ids.
 
         Raises:

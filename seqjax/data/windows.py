@@ -25,7 +25,7 @@ class Source:
             raise IndexError(f"record {index} of {len(self)}")
         return {name: array[0] for name, array in self.gather(np.array([index % len(self)])).items()}
 
-    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+    def __getitems__(self, indices: Sequence) -> list[dict[str, Any]]:
         """The records at `indices`, the form in which grain and TFDS ask for many."""
         stacked = self.gather(np.asarray(indices))
         return [{name: array[row] for name, array in stacked.items()} for row in range(len(indices))]
@@ -49,7 +49,7 @@ class Windows(Source):
       {'inputs': array([1, 2, 3]), 'targets': array([2, 3, 4])}
     """
 
-    def __init__(self, tokens: np.ndarray | Sequence[int], length: int, stride: int = 1):
+    def __init__(self, tokens: np.ndarray | Sequence, length: int, stride: int = 1):
         self.tokens = _tokens(tokens)
         self.length, self.stride = _positive("length", length), _positive("stride", stride)
         if len(self.tokens) < length + 1:
@@ -74,7 +74,7 @@ class Windows(Source):
 class Contiguous(Sequence):
     """The batches of `contiguous`, in order; see there."""
 
-    def __init__(self, tokens: np.ndarray | Sequence[int], batch: int, length: int):
+    def __init__(self, tokens: np.ndarray | Sequence, batch: int, length: int):
         self.tokens = _tokens(tokens)
         self.batch, self.length = _positive("batch", batch), _positive("length", length)
         self._count = (len(self.tokens) - 1) // (batch * length)
@@ -108,7 +108,7 @@ class Contiguous(Sequence):
         return {"inputs": inputs, "targets": targets, "reset": reset}
 
 
-def contiguous(tokens: np.ndarray | Sequence[int], batch: int, length: int) -> Contiguous:
+def contiguous(tokens: np.ndarray | Sequence, batch: int, length: int) -> Contiguous:
     """A text as batches for truncated backpropagation through time, the state carried from batch to batch.
 
     The text is cut into `batch` pieces of equal length, one a row; each next batch continues every row where the last
@@ -179,7 +179,7 @@ def series_windows(values: np.ndarray, context: int, horizon: int, stride: int =
     return SeriesWindows(values, context, horizon, stride)
 
 
-def _tokens(tokens: np.ndarray | Sequence[int]) -> np.ndarray:
+def _tokens(tokens: np.ndarray | Sequence) -> np.ndarray:
     tokens = np.asarray(tokens)
     if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):
         raise ValueError(f"tokens are {tokens.dtype}{list(tokens.shape)}; give integer ids [tokens], from a Vocabulary")

@@ -69,8 +69,8 @@ def sample(
     prompt = jnp.asarray(prompt)
     if prompt.ndim != 2 or prompt.shape[1] == 0:
         raise ValueError(f"prompt has shape {prompt.shape}; give [batch, time] with at least one token")
-    if length < 0:
-        raise ValueError(f"length is {length}; give the number of tokens to write")
+    if length < 1:
+        raise ValueError(f"length is {length}; give the number of tokens to write, at least 1")
     _check_range("temperature", temperature, 0, None)
     _check_range("top_k", top_k, 1, None)
     _check_range("top_p", top_p, 0, 1)

@@ -15,7 +15,7 @@ from jax import lax
 from jax.nn import sigmoid
 
 from seqjax.recurrence import Pass, select
-from seqjax.typing import Params, Sequence
+from seqjax.typing import Outputs, Params, Sequence
 
 
 class Formula(NamedTuple):
@@ -94,7 +94,7 @@ FORMULAS = {
 }
 
 
-def scan(name: str, params: Params, xs: Sequence, state: tuple, how: Pass) -> tuple[tuple, Sequence]:
+def scan(name: str, params: Params, xs: Sequence, state: tuple, how: Pass) -> tuple[tuple, Outputs]:
     """Runs a formula over time from states that a reset returns to zero.
 
     Args:

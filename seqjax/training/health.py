@@ -44,12 +44,12 @@ def clip_with_health(
       where clipping changed the norm), `finite` (1.0 where every element is) and `gradient_norm/LAYER` for each
       top-level entry of the parameters.
     """
-    before = optax.global_norm(grads)
+    before = optax.tree.norm(grads)
     if clip is None:
         clipped, after = grads, before
     else:
         clipped, _ = clip.update(grads, clip.init(params), params)
-        after = optax.global_norm(clipped)
+        after = optax.tree.norm(clipped)
     health = {
         "gradient_norm": before,
         "clipped_norm": after,
@@ -64,7 +64,7 @@ def layer_norms(tree: Params) -> dict[str, jax.Array]:
     groups: dict[str, list] = {}
     for path, leaf in jax.tree.leaves_with_path(tree):
         groups.setdefault("/".join(str(getattr(k, "key", k)) for k in path[:-1]) or "params", []).append(leaf)
-    return {name: optax.global_norm(leaves) for name, leaves in groups.items()}
+    return {name: optax.tree.norm(leaves) for name, leaves in groups.items()}
 
 
 def keep_if(finite: jax.Array, new: Any, old: Any) -> Any:

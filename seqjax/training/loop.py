@@ -5,7 +5,7 @@ import dataclasses
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -16,6 +16,7 @@ from seqjax.training.state import TrainState
 from seqjax.training.step import StepFn
 
 
+@runtime_checkable
 class Batches(Protocol):
     """An endless source of batches that knows where it stands."""
 

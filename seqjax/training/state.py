@@ -25,14 +25,15 @@ class TrainState:
       skipped_in_a_row: those since the last good update, int32.
     """
 
-    step: jax.Array
-    params: Params
-    opt_state: optax.OptState
-    rng: KeyArray
+    # As a pytree it also holds shapes, shardings and key data in place of arrays: Any, not jax.Array.
+    step: Any
+    params: Any
+    opt_state: Any
+    rng: Any
     extra: Any
-    ema: Params | None
-    skipped: jax.Array
-    skipped_in_a_row: jax.Array
+    ema: Any
+    skipped: Any
+    skipped_in_a_row: Any
 
 
 def create_state(

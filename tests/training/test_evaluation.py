@@ -24,10 +24,13 @@ def test_evaluate_over_unequal_batches_is_the_mean_over_all_elements():
 
     def metrics(params, batch):
         x, valid = batch
-        return {"all": Mean.of(params * x), "valid": Mean.of(params * x, valid)}
+        return {"all": Mean.of(params["w"] * x), "valid": Mean.of(params["w"] * x, valid)}
 
-    scores = training.evaluate(metrics, 2.0, cut(values, mask))
-    assert scores == {"all": 2 * values.mean(dtype=np.float64), "valid": float((2 * values * mask).sum() / mask.sum())}
+    scores = training.evaluate(metrics, {"w": 2.0}, cut(values, mask))
+    assert scores == {
+        "all": 2 * values.mean(dtype=np.float64),
+        "valid": (2 * values * mask).sum().item() / mask.sum().item(),
+    }
     of_batches = np.mean([2 * part.mean() for (part,) in cut(values)])
     assert abs(of_batches - scores["all"]) > 0.1, "the mean of the batches' means is something else"
 
@@ -35,9 +38,9 @@ def test_evaluate_over_unequal_batches_is_the_mean_over_all_elements():
 def test_evaluate_compiled_gives_floats():
     @jax.jit
     def metrics(params, batch):
-        return {"square": Mean.of(jnp.square(batch - params))}
+        return {"square": Mean.of(jnp.square(batch - params["w"]))}
 
-    scores = training.evaluate(metrics, 1.0, iter([np.array([1.0, 2.0]), np.array([4.0, 1.0])]))
+    scores = training.evaluate(metrics, {"w": 1.0}, iter([np.array([1.0, 2.0]), np.array([4.0, 1.0])]))
     assert scores == {"square": 2.5} and type(scores["square"]) is float
 
 

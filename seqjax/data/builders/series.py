@@ -10,7 +10,8 @@ CHANNELS = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
 
 def values() -> tfds.features.FeatureConnector:
     """A series of any length, float64."""
-    return tfds.features.Tensor(shape=(None,), dtype=np.float64)
+    # As bytes, because the lists of numbers of a TFDS example hold float32 alone.
+    return tfds.features.Tensor(shape=(None,), dtype=np.float64, encoding="bytes")
 
 
 class Ett(RawBuilder):

@@ -31,8 +31,8 @@ def read_idx(path: str | os.PathLike, ndim: int | None = None) -> np.ndarray:
     rank = data[3]
     if ndim is not None and rank != ndim:
         raise ValueError(f"{path}: an array of {rank} axes; wanted {ndim} (are the images and labels swapped?)")
-    shape = tuple(int(size) for size in np.frombuffer(data[4 : 4 + 4 * rank], ">u4"))
-    dtype = np.dtype(DTYPES[data[2]])
+    sizes, dtype = data[4 : 4 + 4 * rank], np.dtype(DTYPES[data[2]])
+    shape = tuple(int(size) for size in np.frombuffer(sizes[: len(sizes) // 4 * 4], ">u4"))
     wanted = 4 + 4 * rank + dtype.itemsize * math.prod(shape)
     if len(shape) != rank or len(data) != wanted:
         raise ValueError(f"{path}: {len(data):,} bytes unzipped; its header promises {wanted:,}; fetch it again")

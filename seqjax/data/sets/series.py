@@ -23,7 +23,7 @@ ETT_ROWS = {
     "test": (16 * MONTH, 20 * MONTH),
     "full": (0, None),
 }
-"""The published protocol (Zhou et al., 2021, "Informer"): 12, 4 and 4 months of 30 days; the rest is in "full" alone."""
+"""The published protocol (Zhou et al., 2021, "Informer"): 12, 4 and 4 months of 30 days; "full" has the rest too."""
 
 M4_FILES = {"train": "Hourly-train.csv", "test": "Hourly-test.csv"}
 

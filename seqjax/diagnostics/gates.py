@@ -1,0 +1,145 @@
+"""What the gates of a network do: how often they stand open or shut, and for how long the memory lasts."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.nn import sigmoid
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from seqjax.cells import GRU, LSTM
+from seqjax.cells.gates import layer_norm, product
+from seqjax.cells.linear import LinearCell
+from seqjax.combinators import Zoneout
+from seqjax.diagnostics.observe import Sighting, observe, sightings, valid_steps
+from seqjax.recurrence import Recurrence, state_dtype
+from seqjax.typing import Params
+
+OPEN, SHUT = 0.9, 0.1
+"""Beyond these a gate counts as open or as shut (Karpathy et al., 2015)."""
+
+KEEPERS = ("forget", "update", "decay")
+"""The gates that multiply what is remembered."""
+
+
+class GateStatistics(NamedTuple):
+    """How one gate of one layer behaved over all valid steps and rows.
+
+    Attributes:
+      mean: of its activation.
+      open: share of activations above 0.9.
+      shut: share below 0.1.
+      saturated: share of both, where hardly any gradient passes into the gate.
+      half_life: of each unit, the steps after which half of what was remembered is left, `[units]`; of gates that do
+        not multiply the memory NaN.
+    """
+
+    mean: Float[Array, ""]
+    open: Float[Array, ""]
+    shut: Float[Array, ""]
+    saturated: Float[Array, ""]
+    half_life: Float[Array, " units"]
+
+
+def gate_activations(
+    recurrence: Recurrence, params: Params, xs: ArrayLike, lengths: ArrayLike | None = None
+) -> dict[str, Float[Array, "time *batch units"]]:
+    """The gates at every step.
+
+    An LSTM has `input`, `forget` and `output`; a GRU `reset` and `update` (the share that stays, z in
+    `h' = (1 - z) n + z h`); a linear cell has `decay`, the modulus of what multiplies its state. Other parts have none.
+
+    Args:
+      recurrence: any, combinators included; dropout is off.
+      params: its parameters.
+      xs: inputs, `[*batch, time, features]`.
+      lengths: valid steps of each row, `[*batch]`.
+
+    Returns:
+      `[time, *batch, units]` by name, such as `layer_0/forget`.
+    """
+    activations = {}
+    for place, sighting in sightings(observe(recurrence, params, xs, lengths)[0]).items():
+        for gate, values in _gates(sighting).items():
+            activations["/".join(filter(None, (place, gate)))] = values
+    return activations
+
+
+def gate_statistics(
+    recurrence: Recurrence, params: Params, xs: ArrayLike, lengths: ArrayLike | None = None
+) -> dict[str, GateStatistics]:
+    """Shares of open, shut and saturated gates, and how long the memory lasts.
+
+    The half-life of a unit is `log 2 / -mean(log f)`, f being its forget gate (`update` of a GRU, `decay` of a linear
+    cell) over valid steps and rows.
+
+    Args:
+      recurrence: any, combinators included; dropout is off.
+      params: its parameters.
+      xs: inputs, `[*batch, time, features]`.
+      lengths: valid steps of each row, `[*batch]`.
+
+    Returns:
+      `GateStatistics` by name, such as `layer_0/forget`.
+    """
+    time = jnp.shape(xs)[-2]
+    batch = jnp.asarray(jnp.full(jnp.shape(xs)[:-2], time) if lengths is None else lengths, jnp.int32)
+    valid = valid_steps(time, batch)[..., None]
+    return {
+        name: _statistics(values, valid, name.rsplit("/")[-1] in KEEPERS)
+        for name, values in gate_activations(recurrence, params, xs, lengths).items()
+    }
+
+
+def _statistics(values, valid, keeps: bool) -> GateStatistics:
+    rows = tuple(range(values.ndim - 1))
+    count = jnp.maximum(valid.sum(), 1)
+    by_unit = lambda a: jnp.where(valid, a, 0).sum(rows) / count  # noqa: E731
+    share = lambda a: by_unit(a.astype(values.dtype)).mean()  # noqa: E731
+    is_open, is_shut = share(values > OPEN), share(values < SHUT)
+    tiny = jnp.finfo(values.dtype).tiny
+    half_life = jnp.log(2.0) / -by_unit(jnp.log(jnp.maximum(values, tiny)))
+    half_life = half_life if keeps else jnp.full_like(half_life, jnp.nan)
+    return GateStatistics(by_unit(values).mean(), is_open, is_shut, is_open + is_shut, half_life)
+
+
+def _gates(sighting: Sighting) -> dict[str, jax.Array]:
+    part = sighting.part
+    cell = part.inner if isinstance(part, Zoneout) else part
+    if isinstance(cell, LSTM):
+        return _lstm(cell, sighting)
+    if isinstance(cell, GRU):
+        return _gru(cell, sighting)
+    if isinstance(cell, LinearCell):
+        decay = jnp.abs(cell.coefficients(sighting.params, sighting.xs)[0])
+        return {"decay": jnp.broadcast_to(decay, (*sighting.xs.shape[:-1], decay.shape[-1]))}
+    return {}
+
+
+def _lstm(cell: LSTM, sighting: Sighting) -> dict[str, jax.Array]:
+    p, (h, c), c_next = sighting.params, sighting.before, sighting.after.c
+    a = _sum_of_products(cell, p, sighting.xs, h, p["b"].shape[0])
+    peephole: Any = jnp.split(p["w_p"], 2 if cell.coupled else 3) if cell.peephole else (0, 0, 0)
+    if cell.coupled:
+        f, _, o = jnp.split(a, 3, axis=-1)
+        forget = sigmoid(f + peephole[0] * c)
+        return {"input": 1 - forget, "forget": forget, "output": sigmoid(o + peephole[-1] * c_next)}
+    i, f, _, o = jnp.split(a, 4, axis=-1)
+    gates = {"input": i + peephole[0] * c, "forget": f + peephole[1] * c, "output": o + peephole[2] * c_next}
+    return jax.tree.map(sigmoid, gates)
+
+
+def _gru(cell: GRU, sighting: Sighting) -> dict[str, jax.Array]:
+    a = _sum_of_products(cell, sighting.params, sighting.xs, sighting.before, 2 * cell.hidden_size)
+    reset, update = jnp.split(sigmoid(a), 2, axis=-1)
+    return {"reset": reset, "update": update}
+
+
+def _sum_of_products(cell: Any, p: Params, x, h, gates: int):
+    """`x W_x + h W_h + b` of the first `gates` columns, each product normalised where the cell does so."""
+    wide = state_dtype(x.dtype)
+    from_x, from_h = product(x, p["w_x"][:, :gates], wide), product(h, p["w_h"][:, :gates], wide)
+    if cell.layer_norm:
+        from_x, from_h = layer_norm(from_x, p["ln_x"][:gates]), layer_norm(from_h, p["ln_h"][:gates])
+    return from_x + from_h + p["b"][:gates]

@@ -1,0 +1,179 @@
+"""The one engine of the laboratory: a recurrence run with every state in sight, and a probe on each.
+
+Each part that steps through time is replaced by an `Observed` one; the combinators around it run as they are. What an
+observed part needs and what it has seen travel in the place of its state, for a combinator hands those on unopened.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+
+from seqjax.cells.gates import Cell
+from seqjax.cells.linear import LinearCell
+from seqjax.combinators import BidirectionalState, Zoneout
+from seqjax.recurrence import Pass, Recurrence, select
+from seqjax.typing import Frame, KeyArray, Lengths, Params, Sequence, State
+
+
+class Probed(NamedTuple):
+    """A leaf of the state before the first step, and what to add to it after each step, `[time, *batch, ...]`."""
+
+    state: jax.Array
+    probes: jax.Array
+
+
+class Sighting(NamedTuple):
+    """What one part did.
+
+    Attributes:
+      part: the recurrence.
+      params: its own.
+      xs: its inputs, `[time, *batch, features]`.
+      before: its state before each step; leaves `[time, *batch, ...]`.
+      after: its state after each step.
+      reverse: whether it read from the last step to the first.
+    """
+
+    part: Recurrence
+    params: Params
+    xs: Sequence
+    before: State
+    after: State
+    reverse: bool
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Observed(Recurrence):
+    """A part that steps through time, in sight."""
+
+    inner: Recurrence
+
+    def init(self, key: KeyArray, input_size: int) -> Params:
+        """The inner recurrence's."""
+        return self.inner.init(key, input_size)
+
+    def output_size(self, input_size: int) -> int:
+        """The inner recurrence's."""
+        return self.inner.output_size(input_size)
+
+    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Sequence]:  # noqa: B008
+        """A whole sequence: in the place of the last state comes a `Sighting`."""
+        probed = lambda leaf: isinstance(leaf, Probed)  # noqa: E731
+        first, probes = (jax.tree.map(lambda leaf, i=i: leaf[i], state, is_leaf=probed) for i in (0, 1))
+        start = self.inner.initial_state(params, xs.shape[1:-1], xs.dtype)
+
+        def advance(state, inputs):
+            t, x, starts, rng, probe = inputs
+            before = state if starts is None else select(starts, start, state)
+            after, y = self.inner.step(params, before, x, rng=rng)
+            after = jax.tree.map(jnp.add, after, probe)
+            y = _shown(self.inner, params, after, x, y)
+            if how.lengths is not None:
+                valid = t < how.lengths
+                after, y = select(valid, after, state), select(valid, y, jnp.zeros_like(y))
+            return after, (before, after, y)
+
+        time = xs.shape[0]
+        inputs = (jnp.arange(time), xs, how.starts(time), how.rngs, probes)
+        _, (before, after, ys) = lax.scan(advance, first, inputs, reverse=how.reverse)
+        return Sighting(self.inner, params, xs, before, after, how.reverse), ys
+
+
+def observe(
+    recurrence: Recurrence, params: Params, xs: ArrayLike, lengths: ArrayLike | None = None, probes: State | None = None
+) -> tuple[Any, jax.Array]:
+    """Runs a recurrence and keeps every state of every part.
+
+    Args:
+      recurrence: any; dropout is off.
+      params: its parameters.
+      xs: `[*batch, time, features]`.
+      lengths: valid steps of each row, `[*batch]`.
+      probes: added to the states after each step, from `zero_probes`; None for nothing.
+
+    Returns:
+      The recurrence's state with a `Sighting` in the place of each part's, and the outputs `[*batch, time, ...]`.
+    """
+    xs = jnp.moveaxis(jnp.asarray(xs), -2, 0)
+    probes = zero_probes(recurrence, params, xs) if probes is None else probes
+    if lengths is not None:
+        lengths = jnp.asarray(lengths, jnp.int32)
+        xs = jnp.where(valid_steps(len(xs), lengths)[..., None], xs, 0)
+    state = recurrence.initial_state(params, xs.shape[1:-1], xs.dtype)
+    state = jax.tree.map(Probed, state, probes)
+    seen, ys = in_sight(recurrence).scan(params, xs, state, Pass(lengths, backend="scan"))
+    return seen, jnp.moveaxis(ys, 0, -2)
+
+
+def zero_probes(recurrence: Recurrence, params: Params, xs: Sequence) -> State:
+    """Zeros in the shape of the state with time in front, for time-major inputs."""
+    state = jax.eval_shape(lambda p: recurrence.initial_state(p, xs.shape[1:-1], xs.dtype), params)
+    return jax.tree.map(lambda leaf: jnp.zeros((len(xs), *leaf.shape), leaf.dtype), state)
+
+
+def in_sight(recurrence: Recurrence) -> Recurrence:
+    """The same recurrence with each part that steps through time observed.
+
+    Raises:
+      ValueError: a part that reads the future is not made of others, so that there is no step to observe.
+    """
+    parts = {field.name: getattr(recurrence, field.name) for field in dataclasses.fields(recurrence)}  # pyright: ignore[reportArgumentType]
+    parts = {name: part for name, part in parts.items() if _holds_recurrences(part)}
+    own_scan = type(recurrence).scan is not Recurrence.scan
+    if parts and own_scan:  # A wrapper without a scan of its own, such as zoneout, steps for its part.
+        look = lambda part: tuple(map(in_sight, part)) if isinstance(part, tuple) else in_sight(part)  # noqa: E731
+        return dataclasses.replace(recurrence, **{name: look(part) for name, part in parts.items()})  # pyright: ignore[reportArgumentType]
+    if not recurrence.causal:
+        raise ValueError(f"{recurrence} reads the future and has no parts that step, so its states cannot be observed")
+    return Observed(recurrence)
+
+
+def sightings(seen: Any) -> dict[str, Sighting]:
+    """Each part's sighting by its place, such as `layer_0/forward`; the place of a recurrence of one part is empty."""
+    parts = jax.tree.leaves_with_path(seen, is_leaf=lambda leaf: isinstance(leaf, Sighting))
+    return {"/".join(map(_word, path)): sighting for path, sighting in parts}
+
+
+def states(seen: Any) -> State:
+    """The states after each step, in the structure of the recurrence's state; leaves `[time, *batch, ...]`."""
+    return jax.tree.map(lambda sighting: sighting.after, seen, is_leaf=lambda leaf: isinstance(leaf, Sighting))
+
+
+def by_name(state: State) -> dict[str, jax.Array]:
+    """The leaves of a state by name: `layer_0/c`; a cell's state that is one array is its `h`."""
+    named = {}
+    for path, leaf in jax.tree.leaves_with_path(state):
+        words = [_word(key) for key in path]
+        bare = not path or hasattr(path[-1], "idx") or words[-1] in BidirectionalState._fields
+        named["/".join([*words, "h"] if bare else words)] = leaf
+    return named
+
+
+def _word(key: Any) -> str:
+    return f"layer_{key.idx}" if hasattr(key, "idx") else str(getattr(key, "name", getattr(key, "key", key)))
+
+
+def valid_steps(time: int, lengths: Lengths) -> jax.Array:
+    """True where a step is within its row, `[time, *batch]`."""
+    return jnp.arange(time).reshape(time, *(1,) * lengths.ndim) < lengths
+
+
+def _holds_recurrences(part: Any) -> bool:
+    return isinstance(part, Recurrence) or (
+        isinstance(part, tuple) and bool(part) and all(isinstance(p, Recurrence) for p in part)
+    )
+
+
+def _shown(part: Recurrence, params: Params, state: State, x: Frame, y: Frame) -> Frame:
+    """The output as a function of the probed state; of a part that cannot say, the output as it was."""
+    if isinstance(part, Zoneout):
+        return part.inner.output(state).astype(y.dtype)
+    if isinstance(part, LinearCell):
+        return part.read(params, state, x).astype(y.dtype)
+    if isinstance(part, Cell) and part.shows_state:
+        return part.output(state).astype(y.dtype)
+    return y

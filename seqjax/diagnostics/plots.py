@@ -1,0 +1,185 @@
+"""Pictures of the laboratory, each a matplotlib figure (`pip install "seqjax[experiments]"`) for the caller to save.
+
+Nothing touches matplotlib's global state: `seqjax.training.save_figure(figure, path)` or `figure.savefig(path)`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jax.typing import ArrayLike
+
+from seqjax.diagnostics.spectrum import Spectrum
+
+LEAST = 1e-45
+"""What a norm of zero is drawn as: on a log axis it has no place."""
+
+
+def plot_flow(panels: Mapping[str, Mapping[str, ArrayLike]], title: str = "", ylabel: str = "|dL/dh_t|") -> Any:
+    """Gradient norms over time on a log axis, one panel for each kind of network.
+
+    Args:
+      panels: title of a panel -> label of a line -> norms `[time]` or `[time, *batch]`; of a batch the geometric mean
+        is drawn.
+      title: over the whole.
+      ylabel: what the norms are of.
+
+    Returns:
+      The figure.
+    """
+    figure = _figure((4.3 * len(panels), 4.2))
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axis, (name, lines) in zip(axes, panels.items(), strict=True):
+        for index, (label, norms) in enumerate(lines.items()):
+            values = np.maximum(np.asarray(norms, np.float64), LEAST)
+            line = np.exp(np.log(values).reshape(len(values), -1).mean(1))
+            axis.plot(np.arange(1, len(line) + 1), line, color=f"C{index}", label=label, linewidth=1.8)
+        axis.set(yscale="log", xlabel="time step t", title=name)
+        axis.grid(alpha=0.25)
+        axis.legend(frameon=False, fontsize="small")
+    axes[0].set_ylabel(ylabel)
+    _title(figure, title)
+    return figure
+
+
+def plot_spectrum(spectra: Mapping[str, Spectrum], title: str = "") -> Any:
+    """For each network: the singular values of the step's Jacobians over time, and the Lyapunov exponents below.
+
+    Args:
+      spectra: label -> what `jacobian_spectrum` returned.
+      title: over the whole.
+
+    Returns:
+      The figure.
+    """
+    figure = _figure((4 * len(spectra), 6.2))
+    above, below = figure.subplots(2, len(spectra), sharey="row", squeeze=False, height_ratios=(3, 2))
+    for column, (label, spectrum) in enumerate(spectra.items()):
+        steps = np.asarray(spectrum.steps)
+        for share, style in ((0.0, "-"), (0.25, "--"), (0.5, ":")):
+            rank = int(share * (steps.shape[1] - 1))
+            name = "largest" if rank == 0 else f"{rank + 1}th of {steps.shape[1]}"
+            above[column].plot(np.maximum(steps[:, rank], LEAST), style, color="C0", label=name)
+        above[column].axhline(1, color="k", linewidth=0.8)
+        above[column].set(yscale="log", title=label, xlabel="time step")
+        exponents = np.asarray(spectrum.exponents)
+        below[column].plot(np.arange(1, len(exponents) + 1), exponents, ".", color="C3")
+        below[column].axhline(0, color="k", linewidth=0.8)
+        below[column].set(xlabel="rank")
+    above[0].set_ylabel("singular values of d h_t / d h_t-1")
+    above[0].legend(frameon=False, fontsize="small")
+    below[0].set_ylabel("Lyapunov exponents\n(nats per step)")
+    _title(figure, title)
+    return figure
+
+
+def plot_heat_maps(maps: Mapping[str, ArrayLike], title: str = "", limits: tuple[float, float] | None = None) -> Any:
+    """Units against time in colour: gates, hidden states, gradients of one row.
+
+    Args:
+      maps: label -> `[time, units]`, such as one row of `gate_activations` or `hidden_traces`.
+      title: over the whole.
+      limits: ends of the colour scale; None takes 0 to 1 for values that fit into it, else a scale around 0.
+
+    Returns:
+      The figure.
+    """
+    figure = _figure((9, 1.1 + 1.7 * len(maps)))
+    axes = figure.subplots(len(maps), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, (label, values) in zip(axes, maps.items(), strict=True):
+        values = np.asarray(values)
+        if np.iscomplexobj(values):
+            values = np.abs(values)
+        shares = values.min() >= 0 and values.max() <= 1
+        size = max(float(np.abs(values).max()), 1e-12)
+        low, high = limits or ((0.0, 1.0) if shares else (-size, size))
+        image = axis.imshow(
+            values.T, aspect="auto", interpolation="nearest", vmin=low, vmax=high,
+            cmap="viridis" if low >= 0 else "RdBu_r",
+        )  # fmt: skip
+        axis.set(ylabel="unit", title=label)
+        figure.colorbar(image, ax=axis, pad=0.01)
+    axes[-1].set_xlabel("time step")
+    _title(figure, title)
+    return figure
+
+
+def plot_clipping(
+    before: ArrayLike, after: ArrayLike, threshold: float, losses: Mapping[str, ArrayLike] | None = None
+) -> Any:
+    """The norm of the gradient before and after clipping over the steps of a training, with the threshold.
+
+    Args:
+      before: `[steps]` or `[steps, runs]`.
+      after: the same.
+      threshold: of the clipping.
+      losses: label -> losses `[steps]` or `[steps, runs]`, for a panel on top.
+
+    Returns:
+      The figure.
+    """
+    figure = _figure((8, 6.6 if losses else 3.6))
+    axes = figure.subplots(2 if losses else 1, 1, sharex=True, squeeze=False)[:, 0]
+    for index, (label, values) in enumerate((losses or {}).items()):
+        _lines(axes[0], values, f"C{index}", label)
+    if losses:
+        axes[0].set(yscale="log", ylabel="loss")
+        axes[0].legend(frameon=False)
+    _lines(axes[-1], before, "0.55", "before clipping")
+    _lines(axes[-1], after, "C3", "after clipping")
+    axes[-1].axhline(threshold, color="k", linestyle="--", linewidth=1, label=f"threshold {threshold:g}")
+    axes[-1].set(yscale="log", xlabel="training step", ylabel="norm of the gradient")
+    axes[-1].legend(frameon=False)
+    return figure
+
+
+def plot_histograms(values: Mapping[str, ArrayLike], title: str = "", bins: int = 60, log: bool = False) -> Any:
+    """Histograms side by side: of weights, states, gates or gradients.
+
+    Args:
+      values: label -> an array of any shape; what is not finite is left out and counted in the title.
+      title: over the whole.
+      bins: of each histogram.
+      log: of the decimal logarithm of the moduli, for gradients; zeros are left out.
+
+    Returns:
+      The figure.
+    """
+    figure = _figure((3.4 * len(values), 3.2))
+    for axis, (label, array) in zip(figure.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True):
+        flat = np.asarray(array).reshape(-1)
+        good = flat[np.isfinite(flat)]
+        if log or np.iscomplexobj(good):
+            good = np.abs(good)
+        if log:
+            good = np.log10(good[good > 0])
+        axis.hist(good, bins=bins, color="C0")
+        lost = len(flat) - int(np.isfinite(flat).sum())
+        axis.set(title=f"{label} ({lost} not finite)" if lost else label, xlabel="log10 |value|" if log else "value")
+        axis.set_yticks([])
+    _title(figure, title)
+    return figure
+
+
+def _lines(axis: Any, values: ArrayLike, color: str, label: str) -> None:
+    array = np.asarray(values, np.float64)
+    runs: Sequence = array.reshape(len(array), -1).T
+    for index, run in enumerate(runs):
+        shown = np.where(np.isfinite(run) & (run > 0), run, np.nan)
+        axis.plot(
+            np.arange(1, len(run) + 1), shown, color=color, linewidth=1, alpha=1 if len(runs) == 1 else 0.5,
+            label=label if index == 0 else None,
+        )  # fmt: skip
+
+
+def _figure(size: tuple[float, float]) -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError('pictures want matplotlib: pip install "seqjax[experiments]"') from error
+    return Figure(figsize=size, layout="constrained")
+
+
+def _title(figure: Any, title: str) -> None:
+    if title:
+        figure.suptitle(title)

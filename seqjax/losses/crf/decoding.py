@@ -1,0 +1,100 @@
+"""The best tag sequences of a chain."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+from seqjax.losses.crf.chain import checked
+
+
+class Paths(NamedTuple):
+    """Tag sequences and their scores.
+
+    Attributes:
+      tags: int32 `[*batch, time]`, or `[*batch, k, time]` with the best first; 0 past a row's end.
+      scores: `[*batch]` or `[*batch, k]`; minus infinity where a row has fewer than k sequences.
+    """
+
+    tags: Int[Array, "..."]
+    scores: Float[Array, "..."]
+
+
+def viterbi(
+    emissions: ArrayLike, transitions: ArrayLike, start: ArrayLike, end: ArrayLike, lengths: ArrayLike | None = None
+) -> Paths:
+    """The tags with the highest score (Viterbi, 1967).
+
+    Args:
+      emissions: `[*batch, time, tags]`.
+      transitions: `[tags, tags]`.
+      start: `[tags]`.
+      end: `[tags]`.
+      lengths: valid steps of each row, `[*batch]`; None when all are.
+
+    Returns:
+      `Paths(tags [*batch, time], scores [*batch])`.
+
+    Raises:
+      ValueError: a shape does not fit.
+    """
+    paths = kbest(emissions, transitions, start, end, lengths, k=1)
+    return Paths(paths.tags[..., 0, :], paths.scores[..., 0])
+
+
+def kbest(
+    emissions: ArrayLike,
+    transitions: ArrayLike,
+    start: ArrayLike,
+    end: ArrayLike,
+    lengths: ArrayLike | None = None,
+    *,
+    k: int,
+) -> Paths:
+    """The k different tag sequences with the highest scores, exactly: Viterbi with k entries for each tag.
+
+    Args:
+      emissions: `[*batch, time, tags]`.
+      transitions: `[tags, tags]`.
+      start: `[tags]`.
+      end: `[tags]`.
+      lengths: valid steps of each row, `[*batch]`; None when all are.
+      k: how many.
+
+    Returns:
+      `Paths(tags [*batch, k, time], scores [*batch, k])`, the best first. A row with fewer than k sequences has scores
+      of minus infinity after them, whose tags mean nothing.
+
+    Raises:
+      ValueError: a shape does not fit, or k is below 1.
+    """
+    if k < 1:
+        raise ValueError(f"k is {k}; give at least 1")
+    chain, valid = checked(emissions, transitions, start, end, lengths)
+    batch, tags, dtype = valid.shape[1:], chain.start.shape[0], chain.emissions.dtype
+    first_alone = jnp.where(jnp.arange(k) == 0, 0.0, -jnp.inf).astype(dtype)
+    if not len(valid):
+        return Paths(jnp.zeros((*batch, k, 0), jnp.int32), jnp.broadcast_to(first_alone, (*batch, k)))
+    own = jnp.arange(tags * k, dtype=jnp.int32).reshape(tags, k)
+
+    def step(alpha, inputs):
+        # alpha [*batch, tags, k]; an entry's number is tag * k + rank.
+        scores, valid = inputs
+        candidates = alpha[..., None] + chain.transitions[:, None, :]
+        best, came = lax.top_k(jnp.moveaxis(candidates.reshape(*batch, tags * k, tags), -1, -2), k)
+        here = valid[..., None, None]
+        return jnp.where(here, best + scores[..., None], alpha), jnp.where(here, came, own)
+
+    alpha = (chain.start + chain.emissions[0])[..., None] + first_alone
+    alpha, came = lax.scan(step, alpha, (chain.emissions[1:], valid[1:]))
+    scores, entry = lax.top_k((alpha + chain.end[:, None]).reshape(*batch, tags * k), k)
+
+    def back(entry, came):
+        return jnp.take_along_axis(came.reshape(*batch, tags * k), entry, axis=-1), entry
+
+    first, rest = lax.scan(back, entry, came, reverse=True)
+    found = jnp.where(valid[..., None], jnp.concatenate([first[None], rest]) // k, 0)
+    scores = jnp.where(valid[0][..., None], scores, first_alone)
+    return Paths(jnp.moveaxis(found.astype(jnp.int32), 0, -1), scores)

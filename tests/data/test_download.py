@@ -1,0 +1,90 @@
+import functools
+import hashlib
+import http.server
+import io
+import socket
+import tarfile
+import threading
+import time
+
+import pytest
+
+from seqjax.data import download
+from seqjax.data.download import Remote, Unreachable, fetch, fetch_all
+
+answers = download.answers
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """An address on this machine that serves a folder."""
+    monkeypatch.setattr(download, "answers", answers)
+    folder = tmp_path / "public"
+    folder.mkdir()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield folder, f"http://127.0.0.1:{running.server_port}/"
+        running.shutdown()
+        thread.join()
+
+
+def test_fetch_checks_the_sum(server):
+    folder, url = server
+    (folder / "a.txt").write_bytes(b"content")
+    good = hashlib.sha256(b"content").hexdigest()
+    assert fetch(Remote(url + "a.txt", "a.txt", good)) == b"content"
+    assert fetch(Remote(url + "a.txt", "a.txt")) == b"content"
+    with pytest.raises(ValueError, match=f"sha256 is {good}, wanted 0000; the download is damaged or has changed"):
+        fetch(Remote(url + "a.txt", "a.txt", "0000"))
+    with pytest.raises(Unreachable, match="b.txt cannot be read .*404"):
+        fetch(Remote(url + "b.txt", "b.txt"))
+
+
+def test_fetch_all_keeps_what_is_there(server, tmp_path):
+    folder, url = server
+    (folder / "a").write_bytes(b"new")
+    (folder / "b").write_bytes(b"new")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "a.gz").write_bytes(b"old")
+    fetch_all((Remote(url + "a", "a"), Remote(url + "b", "b")), mine)
+    assert {path.name: path.read_bytes() for path in mine.iterdir()} == {"a.gz": b"old", "b": b"new"}
+
+
+def test_an_archive_gives_the_files_of_one_folder_and_never_climbs_out(server, tmp_path):
+    folder, url = server
+    with tarfile.open(folder / "set.tar.gz", "w:gz") as archive:
+        for name in ("set-1.0/recordings/0_a_1.wav", "set-1.0/README", "../recordings/../../evil.wav"):
+            member = tarfile.TarInfo(name)
+            member.size = 4
+            archive.addfile(member, io.BytesIO(b"data"))
+    mine = tmp_path / "mine"
+    fetch_all((Remote(url + "set.tar.gz", "recordings/"),), mine)
+    assert sorted(path.relative_to(mine).as_posix() for path in mine.rglob("*")) == [
+        "recordings",
+        "recordings/0_a_1.wav",
+    ]
+    assert not list(tmp_path.rglob("evil.wav"))
+
+
+def test_no_answer_is_known_within_seconds(monkeypatch):
+    monkeypatch.setattr(download, "answers", answers)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(Unreachable, match="127.0.0.1 does not answer"):
+            fetch(Remote(f"http://127.0.0.1:{unused.getsockname()[1]}/x", "x"))
+
+
+def test_a_name_that_is_looked_up_forever(monkeypatch):
+    monkeypatch.setattr(download, "PATIENCE", 0.2)
+    monkeypatch.setattr(download.socket, "create_connection", lambda *_, **__: time.sleep(2))
+    begin = time.monotonic()
+    assert not answers("https://example.org/x")
+    assert time.monotonic() - begin < 1.5

@@ -1,0 +1,207 @@
+import gzip
+
+import numpy as np
+import pytest
+from data_files import write, write_idx, write_png, write_wav
+
+from seqjax.data import formats
+
+
+def refused(match):
+    return pytest.raises(ValueError, match=match)
+
+
+class TestText:
+    def test_plain_gzipped_bom_and_windows_line_ends_read_alike(self, tmp_path):
+        for name in ("a.txt", "a.txt.gz"):
+            assert formats.read_text(write(tmp_path / name, "\ufeffone\r\ntwo é\n")) == "one\ntwo é\n"
+
+    def test_gzip_is_told_by_content(self, tmp_path):
+        path = tmp_path / "a.txt"
+        path.write_bytes(gzip.compress(b"zipped"))
+        assert formats.read_text(path) == "zipped"
+
+    def test_only_line_feeds_end_lines(self, tmp_path):
+        path = write(tmp_path / "a", "one\u2028still one\x85and\x0bmore\n\ntwo")
+        assert formats.read_lines(path) == ["one\u2028still one\x85and\x0bmore", "", "two"]
+
+    def test_errors_name_the_file_and_line(self, tmp_path):
+        path = tmp_path / "a"
+        path.write_bytes(b"ok\nok\nna\xefve\n")
+        with refused(r"a, line 3: byte 0xef is not UTF-8; save the file as UTF-8"):
+            formats.read_text(path)
+        with refused("nothing: no such file"):
+            formats.read_text(tmp_path / "nothing")
+        path.write_bytes(gzip.compress(b"whole" * 100)[:-9])
+        with refused("damaged gzip file"):
+            formats.read_text(path)
+
+    def test_aligned(self, tmp_path):
+        one, two = write(tmp_path / "a.de", "ein\n zwei \n"), write(tmp_path / "a.en.gz", "one\ntwo\n")
+        assert formats.read_aligned({"de": one, "en": two}) == {"de": ["ein", "zwei"], "en": ["one", "two"]}
+
+    def test_aligned_files_of_different_length(self, tmp_path):
+        one, two = write(tmp_path / "a", "1\n2\n"), write(tmp_path / "b", "1\n2\n3\n")
+        with refused(r"number of lines: .*a has 2, .*b has 3; line i of each must be one sentence"):
+            formats.read_aligned({"a": one, "b": two})
+        write(tmp_path / "b", "1\n  \n")
+        with refused("b, line 2: empty"):
+            formats.read_aligned({"a": one, "b": two})
+
+    def test_labelled(self, tmp_path):
+        path = write(tmp_path / "a", "1 good film\n0 bad\n")
+        assert formats.read_labelled(path, ("0", "1")) == ([1, 0], ["good film", "bad"])
+        with refused("a, line 2: begins with '2'; wanted one of 0, 1, a blank, text"):
+            formats.read_labelled(write(path, "1 ok\n2 bad\n"), ("0", "1"))
+        with refused("a, line 1: no sentence after the label '1'"):
+            formats.read_labelled(write(path, "1 \n"), ("0", "1"))
+
+
+class TestConll:
+    def test_blank_and_tab_lines_separate(self, tmp_path):
+        path = write(tmp_path / "a", "\nNew\tB-loc\nYork\tI-loc\n\t\n\n\xa0\tO\n")
+        expected = {"tokens": [["New", "York"], ["\xa0"]], "tags": [["B-loc", "I-loc"], ["O"]]}
+        assert formats.read_conll(path) == expected
+
+    def test_wrong_columns(self, tmp_path):
+        with refused(r"a, line 3: 1 columns; wanted 2 separated by tabs \(tokens, tags\)"):
+            formats.read_conll(write(tmp_path / "a", "a\tO\n\nb O\n"))
+        with refused("a, line 1: the column 'tokens' is empty"):
+            formats.read_conll(write(tmp_path / "a", "\tO\n"))
+
+    def line(self, number, form):
+        return f"{number}\t{form}\t{form}\tX\tFW\t_\t0\troot\t_\t_\n"
+
+    def test_conllu_leaves_out_ranges_and_empty_nodes(self, tmp_path):
+        text = "# sent_id = s1\n" + self.line("1-2", "don't") + self.line(1, "do") + self.line(2, "n't")
+        (sentence,) = formats.read_conllu(write(tmp_path / "a", text + self.line("2.1", "elided") + "\n"))
+        assert (sentence.form, sentence.upos, sentence.xpos) == (["do", "n't"], ["X", "X"], ["FW", "FW"])
+        assert sentence.comments == {"sent_id": "s1"}
+
+    def test_conllu_errors(self, tmp_path):
+        with refused("a, line 2: id '3' where 2 is due; number the words"):
+            formats.read_conllu(write(tmp_path / "a", self.line(1, "a") + self.line(3, "b")))
+        with refused("a, line 1: 2 columns; wanted 10"):
+            formats.read_conllu(write(tmp_path / "a", "1\ta\n"))
+        with refused("a, line 1: a block of comments without words"):
+            formats.read_conllu(write(tmp_path / "a", "# alone\n\n"))
+
+
+class TestIdx:
+    @pytest.mark.parametrize("dtype", ["uint8", "int32", "float32"])
+    def test_round_trip(self, tmp_path, dtype):
+        array = np.arange(24).reshape(2, 3, 4).astype(dtype)
+        got = formats.read_idx(write_idx(tmp_path / "a.gz", array))
+        assert got.dtype == array.dtype and got.dtype.isnative
+        np.testing.assert_array_equal(got, array)
+
+    def test_errors(self, tmp_path):
+        path = write_idx(tmp_path / "a", np.zeros((2, 3), np.uint8))
+        with refused("an array of 2 axes; wanted 3"):
+            formats.read_idx(path, ndim=3)
+        path.write_bytes(gzip.decompress(path.read_bytes())[:-1])
+        with refused("17 bytes unzipped; its header promises 18"):
+            formats.read_idx(path)
+        path.write_bytes(b"PNG!")
+        with refused("begins with 50 4e 47 21; an IDX file begins with 00 00"):
+            formats.read_idx(path)
+        path.write_bytes(b"\0\0\x08\x03\0\0")
+        with refused("6 bytes unzipped"):
+            formats.read_idx(path)
+
+
+class TestTables:
+    def test_tsv(self, tmp_path):
+        path = write(tmp_path / "a.tsv", 'a.png\tA "frog".\nb.png\tB\n')
+        assert formats.read_tsv(path, ("file", "caption")) == {
+            "file": ["a.png", "b.png"],
+            "caption": ['A "frog".', "B"],
+        }
+        with refused(r"line 2: 1 of 2 columns filled; wanted 2 filled columns separated by tabs \(file, caption\)"):
+            formats.read_tsv(write(path, "a\tb\nc\t \n"), ("file", "caption"))
+
+    def test_csv(self, tmp_path):
+        table = formats.read_csv(write(tmp_path / "a.csv", 'date,"x"\n"1, 2",1.5\nb,-2e3\n'), text=("date",))
+        assert table["date"] == ["1, 2", "b"]
+        np.testing.assert_array_equal(table["x"], [1.5, -2000.0])
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("", "a.csv: empty; wanted a line of column names"),
+            ("date,x\na,1\nb,2,3\n", "a.csv, line 3: 3 fields; the header names 2"),
+            ("date,x\na,1\n\n", "a.csv, line 3: blank"),
+            ("date,x\na,1\nb,oops\n", "a.csv, line 3: 'oops' in 'x' is no finite number"),
+            ("date,x\na,nan\n", "a.csv, line 2: 'nan' in 'x' is no finite number"),
+            ("day,x\na,1\n", "a.csv, line 1: no column 'date'; the columns are day, x"),
+            ('date,x\n"a"b,1\n', "a.csv, line 2: .*wanted comma-separated values"),
+        ],
+    )
+    def test_csv_errors(self, tmp_path, text, message):
+        with refused(message):
+            formats.read_csv(write(tmp_path / "a.csv", text), text=("date",))
+
+    def test_wide_series(self, tmp_path):
+        series = formats.read_wide_series(write(tmp_path / "a", '"V1","V2","V3"\n"H1","1","2"\n"H2","3",""\n'))
+        assert {name: values.tolist() for name, values in series.items()} == {"H1": [1.0, 2.0], "H2": [3.0]}
+
+    @pytest.mark.parametrize(
+        ("row", "message"),
+        [
+            ("H1,1,,2", "line 3: the series 'H1' has a gap"),
+            ("H0,1", "line 3: the series 'H0' comes a second time"),
+            ("H1,,", "line 3: the series 'H1' has no value"),
+            ("H1,1,x", "line 3: 'x' in 'H1' is no finite number"),
+        ],
+    )
+    def test_wide_series_errors(self, tmp_path, row, message):
+        with refused(message):
+            formats.read_wide_series(write(tmp_path / "a", f"V1,V2\nH0,5\n{row}\n"))
+
+
+class TestMedia:
+    def test_recordings_are_sorted_and_not_decoded(self, tmp_path):
+        for name in ("3_ann_lee_10.wav", "3_ann_lee_2.wav", "1_bob_0.wav"):
+            (tmp_path / name).write_bytes(b"not yet read")
+        got = [(recording.label, recording.speaker, recording.index) for recording in formats.list_recordings(tmp_path)]
+        assert got == [("1", "bob", 0), ("3", "ann_lee", 2), ("3", "ann_lee", 10)]
+
+    def test_recordings_errors(self, tmp_path):
+        with refused("no .wav file"):
+            formats.list_recordings(tmp_path)
+        with refused("no such folder"):
+            formats.list_recordings(tmp_path / "x")
+        (tmp_path / "hello.wav").touch()
+        with refused(r"the name is not label_speaker_index.wav \(for example 7_jackson_32.wav\); rename it"):
+            formats.list_recordings(tmp_path)
+
+    def test_wav(self, tmp_path):
+        samples = np.array([0, 1, -32768, 32767])
+        rate, got = formats.read_wav(write_wav(tmp_path / "a.wav", samples, rate=8000))
+        assert rate == 8000 and got.dtype == np.int16
+        np.testing.assert_array_equal(got, samples)
+
+    def test_wav_errors(self, tmp_path):
+        path = write_wav(tmp_path / "a.wav", np.arange(10), channels=2)
+        with refused("2 channels of 16 bits; wanted mono of 16 bits"):
+            formats.read_wav(path)
+        write_wav(path, np.arange(10))
+        path.write_bytes(path.read_bytes()[:-4])
+        with refused("holds 8 samples, its header promises 10"):
+            formats.read_wav(path)
+        path.write_bytes(b"ID3 mp3")
+        with refused("no PCM WAV file"):
+            formats.read_wav(path)
+        with refused("no such file"):
+            formats.read_wav(tmp_path / "b.wav")
+
+    def test_image(self, tmp_path):
+        pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 3)).astype(np.uint8)
+        path = write_png(tmp_path / "a.png", pixels)
+        np.testing.assert_array_equal(formats.read_image(path, (4, 5, 3)), pixels)
+        assert formats.read_image(path, (4, 5, 1)).shape == (4, 5, 1)
+        with refused("5x4 pixels; wanted 64x64"):
+            formats.read_image(path, (64, 64, 3))
+        path.write_bytes(b"no image")
+        with refused("no image that Pillow reads"):
+            formats.read_image(path)

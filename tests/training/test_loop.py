@@ -1,0 +1,327 @@
+"""The loop: what happens at which step, how it stops, and that a resumed run is the run that never stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import seqjax
+from seqjax import training
+from seqjax.training import Checkpoints, Progress
+from tests.training.regression import Source, assert_same_bits, fresh_params, make_batch, weighted_loss
+
+OPTIMISER = optax.adam(1e-2)
+TRAIN_STEP = training.make_train_step(weighted_loss, OPTIMISER, clip=training.clip_by_norm(1.0), ema_decay=0.9)
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "kill_and_resume.py"
+
+
+def fresh_state():
+    return training.create_state(fresh_params(), OPTIMISER, jax.random.key(3), extra=jax.numpy.zeros(()), ema=True)
+
+
+def score(state):
+    """Falls at first and then rises, so that there is a best step before the last."""
+    return {"score": float(abs(np.asarray(state.step) - 5.0)), "w": float(state.params["scale"][0])}
+
+
+class Recorded(Checkpoints):
+    """Checkpoints that remember what was saved."""
+
+    def __init__(self, folder, keep=2):
+        super().__init__(folder, keep)
+        self.saved = []
+
+    def save(self, step, tree, progress, best=None):
+        self.saved.append((step, best))
+        super().save(step, tree, progress, best)
+
+
+def fit(state=None, source=None, **options):
+    return training.fit(fresh_state() if state is None else state, TRAIN_STEP, source or Source(), **options)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The outcome, events and source of 11 steps without a stop."""
+    return run(tmp_path_factory.mktemp("undisturbed"))
+
+
+def run(folder, *callbacks, steps=11):
+    """Begins or resumes the run of a folder."""
+    events, source, checkpoints = [], Source(), Checkpoints(folder)
+    state, progress = training.resume(fresh_state(), source, checkpoints)
+    outcome = fit(
+        state, source, steps=steps, progress=progress, evaluate=score, every=3, monitor="score", patience=9,
+        checkpoints=checkpoints, callbacks=[events.append, *callbacks],
+    )  # fmt: skip
+    return outcome, events, source
+
+
+def test_evaluations_and_checkpoints_come_at_their_steps(tmp_path):
+    events, checkpoints = [], Recorded(tmp_path)
+    outcome = fit(
+        steps=11, evaluate=score, every=3, monitor="score", checkpoints=checkpoints, callbacks=[events.append]
+    )
+    assert outcome.reason == "finished" and outcome.progress.step == int(outcome.state.step) == 11
+    kinds = [(event.kind, event.step) for event in events]
+    assert kinds[0] == ("start", 0) and kinds[-1] == ("end", 11)
+    assert [step for kind, step in kinds if kind == "step"] == list(range(1, 12))
+    assert [step for kind, step in kinds if kind == "evaluation"] == [3, 6, 9, 11]
+    assert kinds.index(("evaluation", 3)) == kinds.index(("step", 3)) + 1
+    assert checkpoints.saved == [(0, None), (3, 3), (6, 6), (9, 6), (11, 6)]
+    assert checkpoints.steps() == [6, 9, 11]
+    assert outcome.progress == Progress(step=11, best=1.0, best_step=6, stale=2, data={"position": 11})
+
+
+def test_events_carry_the_metrics_as_plain_floats(undisturbed):
+    _, events, _ = undisturbed
+    step, evaluation = events[1], events[4]
+    assert {"loss", "gradient_norm", "clipped_norm", "clipped", "finite", "absolute"} <= step.metrics.keys()
+    assert {"score", "w", "gradient_norm_p50", "clipped_share", "nonfinite_steps"} <= evaluation.metrics.keys()
+    assert evaluation.metrics["score"] == 2.0
+    assert all(type(value) in (float, int) for event in events for value in event.metrics.values())
+    norms = [event.metrics["gradient_norm"] for event in events if event.kind == "step"]
+    maxima = [event.metrics["gradient_norm_max"] for event in events if event.kind == "evaluation"]
+    assert maxima == [max(norms[:3]), max(norms[3:6]), max(norms[6:9]), max(norms[9:])]
+
+
+def test_without_every_there_is_one_evaluation_at_the_end(tmp_path):
+    events, checkpoints = [], Recorded(tmp_path)
+    fit(steps=4, evaluate=score, checkpoints=checkpoints, callbacks=[events.append])
+    assert [event.step for event in events if event.kind == "evaluation"] == [4]
+    assert checkpoints.saved == [(0, None), (4, None)]
+
+
+def test_the_loop_trains_as_the_bare_step_does():
+    outcome, state = fit(steps=5), fresh_state()
+    for n in range(5):
+        state, _ = TRAIN_STEP(state, make_batch(n))
+    assert_same_bits(outcome.state, state)
+
+
+def scripted(scores):
+    """An evaluation that gives these scores by step."""
+    return lambda state: {"score": scores[int(state.step)]}
+
+
+def test_early_stopping_returns_the_best_state(tmp_path):
+    scores = {2: 3.0, 4: 1.0, 6: 2.0, 8: 1.0, 10: 0.0}
+    outcome = fit(
+        steps=20, evaluate=scripted(scores), every=2, monitor="score", patience=2, checkpoints=Checkpoints(tmp_path)
+    )
+    assert outcome.reason == "stopped early"
+    assert outcome.progress == Progress(step=8, best=1.0, best_step=4, stale=2, data={"position": 8})
+    assert_same_bits(outcome.state, fit(steps=4).state)
+    assert_same_bits(training.restore_best(fresh_state(), Checkpoints(tmp_path)), outcome.state)
+
+
+def test_a_better_score_renews_the_patience(tmp_path):
+    scores = {2: 3.0, 4: 4.0, 6: 2.0, 8: 2.5, 10: 1.0}
+    outcome = fit(
+        steps=10, evaluate=scripted(scores), every=2, monitor="score", patience=2, checkpoints=Checkpoints(tmp_path)
+    )
+    assert (outcome.reason, outcome.progress.best_step) == ("finished", 10)
+
+
+def test_a_run_killed_after_its_last_patience_was_saved_still_stops_there(tmp_path):
+    scores = {2: 1.0, 4: 2.0, 6: 0.5}
+    options = {"evaluate": scripted(scores), "every": 2, "monitor": "score", "patience": 1}
+
+    def kill(event):
+        if event.kind == "end":
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        fit(steps=6, checkpoints=Checkpoints(tmp_path), callbacks=[kill], **options)
+    source, checkpoints = Source(), Checkpoints(tmp_path)
+    state, progress = training.resume(fresh_state(), source, checkpoints)
+    outcome = fit(state, source, steps=6, progress=progress, checkpoints=checkpoints, **options)
+    assert (outcome.reason, outcome.progress.step) == ("stopped early", 4)
+    assert_same_bits(outcome.state, fit(steps=2).state)
+
+
+def test_a_score_that_is_nan_is_never_the_best(tmp_path):
+    scores = {1: float("nan"), 2: 3.0, 3: float("nan"), 4: 2.0}
+    outcome = fit(steps=4, evaluate=scripted(scores), every=1, monitor="score", checkpoints=Checkpoints(tmp_path))
+    assert (outcome.progress.best, outcome.progress.best_step) == (2.0, 4)
+
+
+def test_scores_may_be_numpy_or_jax_scalars(tmp_path):
+    scores = {1: np.float32(2.5), 2: jax.numpy.float32(1.5)}
+    fit(steps=2, evaluate=scripted(scores), every=1, monitor="score", checkpoints=Checkpoints(tmp_path))
+    assert Checkpoints(tmp_path).restore(fresh_state())[2]["best"] == 1.5
+
+
+def test_restore_best_of_a_run_without_scores_is_the_newest(tmp_path):
+    outcome = fit(steps=3, every=1, checkpoints=Checkpoints(tmp_path))
+    assert_same_bits(training.restore_best(fresh_state(), Checkpoints(tmp_path)), outcome.state)
+
+
+@pytest.mark.parametrize("damage", ["manifest.json", "progress.json", None])
+def test_restore_best_falls_back_to_the_newest_and_says_so(tmp_path, damage):
+    outcome = fit(steps=9, evaluate=score, every=3, monitor="score", checkpoints=Checkpoints(tmp_path))
+    assert Checkpoints(tmp_path).steps() == [6, 9]
+    folder = tmp_path / "00000006"
+    if damage is None:
+        folder.rename(tmp_path / "elsewhere")
+    else:
+        (folder / damage).write_text("{")
+    with pytest.warns(UserWarning, match="best"):
+        state = training.restore_best(fresh_state(), Checkpoints(tmp_path))
+    assert_same_bits(state, outcome.state)
+
+
+def stop_at(*steps, number=signal.SIGTERM):
+    """A callback that sends its own process a signal."""
+
+    def callback(event):
+        if event.kind == "step" and event.step in steps:
+            os.kill(os.getpid(), number)
+
+    return callback
+
+
+def scores_of(events):
+    return {e.step: {k: e.metrics[k] for k in ("score", "w")} for e in events if e.kind == "evaluation"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_ends_the_loop_and_the_resumed_run_is_the_one_that_never_stopped(
+    tmp_path, undisturbed, number
+):
+    before, seen = signal.getsignal(number), {}
+    for step in (2, 6, 7, 10):  # in the first interval, at an evaluation, right after it, right before the end
+        stopped, events, _ = run(tmp_path, stop_at(step, number=number))
+        assert (stopped.reason, stopped.progress.step, int(stopped.state.step)) == ("interrupted", step, step)
+        assert events[-1].kind == "end" and signal.getsignal(number) is before
+        assert max(Checkpoints(tmp_path).steps()) == step
+        seen |= scores_of(events)
+    outcome, events, source = run(tmp_path)
+    whole, whole_events, whole_source = undisturbed
+    assert_same_bits(outcome.state, whole.state)
+    assert outcome.progress == whole.progress and outcome.reason == whole.reason
+    assert source.state() == whole_source.state()
+    assert seen | scores_of(events) == scores_of(whole_events)
+
+
+def test_a_signal_at_the_last_step_lets_the_run_finish(tmp_path):
+    assert run(tmp_path, stop_at(11))[0].reason == "finished"
+
+
+def test_a_second_interrupt_is_a_keyboard_interrupt(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+
+    def twice(event):
+        if event.kind == "step":
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, twice)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_outside_the_main_thread_signals_are_left_alone():
+    outcomes = []
+    thread = threading.Thread(target=lambda: outcomes.append(fit(steps=2)))
+    thread.start()
+    thread.join()
+    assert outcomes[0].reason == "finished"
+
+
+def test_resume_falls_back_to_the_sound_checkpoint_before_and_repeats_from_there(tmp_path, undisturbed):
+    run(tmp_path)
+    (tmp_path / "00000011" / "progress.json").write_text("{}")
+    with pytest.warns(UserWarning, match="passed over"):
+        outcome, events, source = run(tmp_path)
+    assert events[0].step == 9
+    assert_same_bits(outcome.state, undisturbed[0].state)
+    assert outcome.progress == undisturbed[0].progress and source.state() == {"position": 11}
+    with warnings.catch_warnings(action="error"):
+        assert run(tmp_path)[0].progress.step == 11, "the damaged one was replaced"
+
+
+def test_resume_with_nothing_there_begins_at_the_beginning(tmp_path):
+    state, source = fresh_state(), Source()
+    resumed, progress = training.resume(state, source, Checkpoints(tmp_path))
+    assert resumed is state and progress == Progress() and source.position == 0
+
+
+def test_a_run_may_be_resumed_for_more_steps(tmp_path):
+    run(tmp_path, steps=6)
+    assert_same_bits(run(tmp_path, steps=8)[0].state, fit(steps=8).state)
+
+
+def test_a_finished_run_resumed_trains_no_further(tmp_path, undisturbed):
+    run(tmp_path)
+    outcome, events, _ = run(tmp_path)
+    assert [event.kind for event in events] == ["start", "end"]
+    assert_same_bits(outcome.state, undisturbed[0].state)
+
+
+def test_a_new_run_does_not_mix_with_the_one_in_its_folder(tmp_path):
+    fit(steps=4, every=2, checkpoints=Checkpoints(tmp_path))
+    with pytest.raises(ValueError, match="holds a run already"):
+        fit(steps=2, every=1, checkpoints=Checkpoints(tmp_path))
+    assert Checkpoints(tmp_path).steps() == [2, 4]
+
+
+def test_gradients_that_are_not_finite_are_skipped_and_the_first_batch_is_handed_out_once():
+    dumped = []
+    outcome = fit(
+        source=Source(poisoned=[2, 4, 5]), steps=8, max_skipped=3,
+        on_nonfinite=lambda step, batch: dumped.append((step, batch)),
+    )  # fmt: skip
+    assert outcome.reason == "finished" and int(outcome.state.skipped) == 3
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(outcome.state.params))
+    ((step, batch),) = dumped
+    assert step == 3 and np.isinf(batch["y"]).all()
+    np.testing.assert_array_equal(batch["x"], make_batch(2)["x"])
+
+
+def test_too_many_in_a_row_stop_the_run_with_the_last_good_state_saved(tmp_path):
+    dumped = []
+    with pytest.raises(training.NonFiniteError, match=r"3 gradients in a row were not finite, the last at step 7"):
+        fit(
+            source=Source(poisoned=[1, 4, 5, 6]), steps=20, max_skipped=3, checkpoints=Checkpoints(tmp_path),
+            on_nonfinite=lambda step, batch: dumped.append(step),
+        )  # fmt: skip
+    assert dumped == [2]
+    step, saved, progress = Checkpoints(tmp_path).restore(fresh_state())
+    assert (step, progress["step"], progress["data"]) == (7, 7, {"position": 7})
+    good = fit(source=Source(poisoned=[1]), steps=4).state
+    assert_same_bits((saved.params, saved.opt_state, saved.ema), (good.params, good.opt_state, good.ema))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"steps": 0}, "steps is 0"),
+        ({"every": 0}, "every is 0"),
+        ({"monitor": "score"}, "give evaluate"),
+        ({"evaluate": score, "monitor": "score", "patience": 2}, "checkpoints"),
+        ({"evaluate": score, "patience": 2, "checkpoints": Checkpoints("never")}, "monitor"),
+        ({"evaluate": score, "monitor": "score", "patience": 0, "checkpoints": Checkpoints("never")}, "patience=0"),
+        ({"evaluate": score, "monitor": "loss"}, r"monitor='loss' is not among the scores \['score', 'w'\]"),
+    ],
+)
+def test_arguments_out_of_range(options, words):
+    with pytest.raises(ValueError, match=words):
+        fit(**{"steps": 1} | options)
+    assert not Path("never").exists()
+
+
+def test_killed_at_random_moments_and_resumed_it_ends_with_the_same_bytes():
+    environment = os.environ | {"PYTHONPATH": str(Path(seqjax.__file__).parents[1])}
+    words = [sys.executable, str(BENCHMARK), "--kills", "3"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("OK: 3 kills")
