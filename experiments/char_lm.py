@@ -75,7 +75,7 @@ def main(config: Config) -> dict:
         valid_ids = vocabulary.encode(valid)
         if len(valid_ids) < 2:
             raise ValueError(f"the text has {len(train + valid)} characters; give at least 20, a tenth validates")
-        batches = data.batches(windows, config.batch, seed=config.seed, drop_remainder=True)
+        batches = data.batches(windows, config.batch, seed=config.seed, shard=run.shard, drop_remainder=True)
         model = build(config, len(vocabulary.tokens))
     run.begin(source)
     vocabulary.save(run.folder / "vocabulary.json")

@@ -33,6 +33,10 @@ class Mistake(Exception):
     """A user's mistake: one line on stderr, exit code 2."""
 
 
+class Followed(Exception):
+    """A process that is not the first has done its part; the first one reports."""
+
+
 class Interrupted(Exception):
     """SIGTERM or SIGINT ended the training; all is saved, and the exit code is 0."""
 
@@ -93,11 +97,12 @@ class BaseConfig(Options):
 
 
 class Verb(typing.NamedTuple):
-    """A use of a trained model: `--NAME RUN`, with options of its own."""
+    """A use of a trained model: `--NAME RUN`, or `--NAME RUN OPERAND`, with options of its own."""
 
-    call: Callable[[str, Any], None]
+    call: Callable[..., None]
     config: type[Options]
     text: str
+    operand: str | None = None
 
 
 def launch(config_class: type, main: Callable[[Any], Any], page: str, verbs: dict[str, Verb] | None = None) -> None:
@@ -113,19 +118,21 @@ def launch(config_class: type, main: Callable[[Any], Any], page: str, verbs: dic
                 raise Mistake(f"{_flag(foreign[0])} goes with --{next(iter(verbs))} RUN")
             main(config_class(**given))
         else:
-            folder = given.pop(verb)
+            words = given.pop(verb)
             known = {f.name for f in dataclasses.fields(verbs[verb].config)}
             for name in given:
                 if name not in known:
                     raise Mistake(f"{_flag(name)} does not go with --{verb}")
             settings = verbs[verb].config(**given)
             settings.check()
-            verbs[verb].call(folder, settings)
+            verbs[verb].call(*words, settings)
     except Mistake as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         sys.exit(2)
     except Interrupted as stop:
         print(stop, file=sys.stderr)
+    except Followed:
+        pass
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -137,6 +144,8 @@ class Run:
       folder: where it is.
       config: the settings: those given, or for a resumed run those it was begun with.
       resumed: whether it goes on.
+      leads: whether this process is the first of the run's, the one that writes and prints.
+      shard: its index and how many there are, as `data.batches` takes it.
     """
 
     def __init__(self, name: str, config: Any):
@@ -158,6 +167,8 @@ class Run:
         if not self.resumed and (self.folder / "config.json").exists():
             raise Mistake(f"{self.folder} holds a run already; --resume it, or name another folder with --out")
         use_devices(self.config.devices)
+        self.leads = jax.process_index() == 0
+        self.shard = (jax.process_index(), jax.process_count())
 
     def begin(self, data: dict[str, Any]) -> None:
         """Makes the folder and writes `config.json`.
@@ -175,6 +186,8 @@ class Run:
                 raise Mistake(f"the data is not that of {self.folder} (another fingerprint); give its --data-dir")
         with mistakes():
             (self.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+            if not self.leads:
+                return
             self.write_json(
                 "config.json", {"experiment": self.name, "config": settings, "data": data, "versions": versions()}
             )
@@ -189,7 +202,7 @@ class Run:
         steps: int,
         every: int,
         evaluate: Callable[[training.TrainState], dict[str, float]],
-        monitor: str,
+        monitor: str | None,
         per_step: int,
         unit: str,
         clip: optax.GradientTransformation | None = None,
@@ -207,7 +220,7 @@ class Run:
           steps: the step to end at.
           every: steps between evaluations and checkpoints.
           evaluate: scores a state.
-          monitor: the score to minimise.
+          monitor: the score to minimise; None where the last state is wanted.
           per_step: units read in a step, for the progress bar.
           unit: their name.
           clip: as `training.make_train_step` takes it.
@@ -216,10 +229,11 @@ class Run:
           **options: further ones of `training.make_train_step`.
 
         Returns:
-          The state with the best score.
+          The state with the best score, or without `monitor` the last one.
 
         Raises:
           Interrupted: SIGTERM or SIGINT came.
+          Followed: this process does not lead, and training is over.
           Mistake: the checkpoints of a resumed run are damaged or of another model.
         """
         checkpoints, progress = self.checkpoints, training.Progress()
@@ -229,19 +243,26 @@ class Run:
         mesh = training.make_mesh(self.config.devices)
         state = training.shard_params(mesh, state)
         step = training.make_train_step(loss_fn, optimiser, clip=clip, **options)
-        log = training.MetricsLog(self.folder / "metrics.jsonl", progress.step)
+        callbacks += (training.MetricsLog(self.folder / "metrics.jsonl", progress.step),) if self.leads else ()
+        score = evaluate if mesh.size == 1 else lambda state: evaluate(training.gather(state))
         put = functools.partial(training.shard_batch, mesh)
         with (
             data.prefetch(batches, device_put=put) as placed,
-            training.progress_bar(steps, per_step=per_step, unit=unit, quiet=self.config.quiet) as bar,
+            training.progress_bar(
+                steps, per_step=per_step, unit=unit, quiet=self.config.quiet or not self.leads
+            ) as bar,
         ):
             outcome = training.fit(
-                state, step, placed, steps=steps, progress=progress, evaluate=evaluate, every=every, monitor=monitor,
-                patience=patience, checkpoints=checkpoints, callbacks=(log, bar, *callbacks), on_nonfinite=self.dump,
+                state, step, placed, steps=steps, progress=progress, evaluate=score, every=every, monitor=monitor,
+                patience=patience, checkpoints=checkpoints, callbacks=(*callbacks, bar), on_nonfinite=self.dump,
             )  # fmt: skip
         if outcome.reason == "interrupted":
             raise Interrupted(f"stopped at step {outcome.progress.step}; go on with --resume {self.folder}")
-        return training.restore_best(outcome.state, checkpoints)
+        best = training.restore_best(outcome.state, checkpoints)
+        best = best if mesh.size == 1 else training.gather(best)
+        if not self.leads:
+            raise Followed
+        return best
 
     @property
     def checkpoints(self) -> training.Checkpoints:
@@ -273,7 +294,9 @@ class Run:
         defaults = {f.name: f.default for f in dataclasses.fields(self.config)}
         changed = {k: v for k, v in dataclasses.asdict(self.config).items() if v != defaults[k] and k not in INVOCATION}
         words = [f"python -m experiments.{self.name}"]
-        words += [_flag(k) if v is True else f"{_flag(k)} {v}" for k, v in changed.items()]
+        words += [
+            _flag(k) if v is True else _flag(f"no_{k}") if v is False else f"{_flag(k)} {v}" for k, v in changed.items()
+        ]
         result = {
             "experiment": self.name,
             "command": " ".join(words),
@@ -286,7 +309,7 @@ class Run:
 
     def say(self, text: str) -> None:
         """Prints, unless the run is quiet."""
-        if not self.config.quiet:
+        if self.leads and not self.config.quiet:
             print(text, flush=True)
 
 
@@ -330,12 +353,17 @@ def read_json(path: Path) -> Any:
 
 
 def use_devices(count: int) -> None:
-    """Lets a CPU show as many devices as asked for; to be called before any computation."""
-    if count > 1:
+    """Joins the processes that `SEQJAX_PROCESSES` names, and lets a CPU show its share of the devices asked for."""
+    with mistakes():
+        spec = os.environ.get("SEQJAX_PROCESSES")
+        processes = training.join_processes(spec) if spec and not jax.distributed.is_initialized() else 1
+    if count > 1 and processes > 0:
         with contextlib.suppress(RuntimeError):
-            jax.config.update("jax_num_cpu_devices", count)
+            jax.config.update("jax_num_cpu_devices", max(1, count // processes))
     if count > len(jax.devices()):
         raise Mistake(f"--devices is {count}; this machine shows {len(jax.devices())}")
+    if count % jax.process_count():
+        raise Mistake(f"--devices is {count}; give a multiple of the {jax.process_count()} processes")
 
 
 def versions() -> dict[str, str]:
@@ -366,8 +394,9 @@ def _parser(config_class, page, verbs):
         allow_abbrev=False,
     )
     added = set()
-    for verb, (_, _, text) in verbs.items():
-        parser.add_argument(f"--{verb}", metavar="RUN", help=text)
+    for name, verb in verbs.items():
+        words = ("RUN",) if verb.operand is None else ("RUN", verb.operand)
+        parser.add_argument(f"--{name}", nargs=len(words), metavar=words, help=verb.text)
     for source in (config_class, *(v.config for v in verbs.values())):
         for field in dataclasses.fields(source):
             if field.name not in added:

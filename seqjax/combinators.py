@@ -104,7 +104,7 @@ def dropout(recurrence: Recurrence, rate: float, variational: bool = False) -> "
     return Dropout(recurrence, rate, variational)
 
 
-def zoneout(cell: Recurrence, rate: float = 0.1, cell_rate: float | None = None) -> "Zoneout":
+def zoneout(cell: Cell, rate: float = 0.1, cell_rate: float | None = None) -> "Zoneout":
     """Lets units of the state keep their old value at random (Krueger et al., 2017).
 
     While a key is given each unit stays with probability `rate`; without one, old and new are mixed in that ratio,
@@ -345,11 +345,12 @@ class Zoneout(Wrapper):
     def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
         """One time step."""
         new, _ = self.inner.step(params, state, x)
-        rates = type(new)(self.rate, self.cell_rate) if isinstance(new, tuple) else self.rate
+        leaves, structure = jax.tree.flatten(new)
+        rates = jax.tree.unflatten(structure, (self.rate, self.cell_rate)[: len(leaves)])
         if rng is None:
             state = jax.tree.map(lambda old, new, rate: rate * old + (1 - rate) * new, state, new, rates)
         else:
-            keys = jax.tree.unflatten(jax.tree.structure(new), jax.random.split(rng, len(jax.tree.leaves(new))))
+            keys = jax.tree.unflatten(structure, list(jax.random.split(rng, len(leaves))))
             stays = jax.tree.map(lambda key, new, rate: jax.random.bernoulli(key, rate, new.shape), keys, new, rates)
             state = jax.tree.map(select, stays, state, new)
         return state, self.inner.output(state).astype(x.dtype)

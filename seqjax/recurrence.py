@@ -10,6 +10,7 @@ import chex
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from seqjax.typing import (
@@ -306,7 +307,7 @@ def _checked_lengths(lengths, batch_shape, time):
         raise TypeError(f"lengths are {lengths.dtype}; give integers, the number of valid steps of each row")
     if lengths.shape != batch_shape:
         raise ValueError(f"lengths have shape {lengths.shape}; the batch of xs is {batch_shape}")
-    if not isinstance(lengths, jax.core.Tracer) and lengths.size:
+    if not isinstance(lengths, Tracer) and lengths.size:
         if int(lengths.min()) < 0 or int(lengths.max()) > time:
             wrong = int(lengths.max()) if int(lengths.max()) > time else int(lengths.min())
             raise ValueError(f"a length is {wrong}; the sequence has {time} steps, give lengths from 0 to {time}")

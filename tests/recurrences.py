@@ -3,6 +3,8 @@
 The laws of `test_recurrence.py` hold for each entry of `RECURRENCES`. Inputs have `INPUT_SIZE` features.
 """
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -49,8 +51,9 @@ def each(recurrences):
     return pytest.mark.parametrize("recurrence", recurrences.values(), ids=recurrences.keys())
 
 
-def draw(rng, like, scale=0.5):
-    """A pytree of normal numbers in the shapes and dtypes of `like`, from a NumPy generator."""
+def draw(like, seed, scale=1.0):
+    """A pytree of normal numbers in the shapes and dtypes of `like`."""
+    rng = np.random.default_rng(seed)
 
     def leaf(want):
         values = scale * rng.normal(size=want.shape)
@@ -61,21 +64,37 @@ def draw(rng, like, scale=0.5):
     return jax.tree.map(leaf, like)
 
 
+@functools.cache
+def params_like(recurrence, input_size):
+    with jax.enable_x64(False):
+        return jax.eval_shape(lambda: recurrence.init(jax.random.key(0), input_size))
+
+
+@functools.cache
+def state_like(recurrence, batch_shape):
+    params = params_like(recurrence, INPUT_SIZE)
+    with jax.enable_x64(False):
+        return jax.eval_shape(lambda: recurrence.initial_state(params, batch_shape, np.float32))
+
+
 def draw_params(recurrence, seed=0, input_size=INPUT_SIZE):
-    """Params in which nothing is zero or one, so that each of them counts; in the default float type."""
-    like = jax.eval_shape(lambda: recurrence.init(jax.random.key(0), input_size))
-    return draw(np.random.default_rng(seed), like)
+    """Params in which nothing is zero or one, so that each of them counts."""
+    return draw(params_like(recurrence, input_size), seed, scale=0.5)
 
 
-def draw_state(recurrence, params, batch_shape, seed=0, dtype=np.float32):
+def draw_state(recurrence, batch_shape, seed=0):
     """A state in the middle of a sequence."""
-    like = jax.eval_shape(lambda: recurrence.initial_state(params, batch_shape, dtype))
-    return draw(np.random.default_rng(seed), like, scale=1.0)
+    return draw(state_like(recurrence, batch_shape), seed)
 
 
-def draw_inputs(shape, seed=0, dtype=np.float32):
+def draw_inputs(shape, seed=0):
     """Inputs `[*shape, INPUT_SIZE]`."""
-    return np.random.default_rng(seed).normal(size=(*shape, INPUT_SIZE)).astype(dtype)
+    return np.random.default_rng(seed).normal(size=(*shape, INPUT_SIZE)).astype(np.float32)
+
+
+def in_float64(tree):
+    """The same numbers in float64 and complex128; wants the fixture `x64`."""
+    return jax.tree.map(lambda a: jax.numpy.asarray(a, jax.numpy.promote_types(a.dtype, np.float64)), tree)
 
 
 def assert_close(given, wanted, tolerance=1e-5):
@@ -83,7 +102,7 @@ def assert_close(given, wanted, tolerance=1e-5):
     assert jax.tree.structure(given) == jax.tree.structure(wanted)
     for (path, a), b in zip(jax.tree.leaves_with_path(given), jax.tree.leaves(wanted), strict=True):
         name = jax.tree_util.keystr(path)
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=name, strict=False)
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=name)
         assert np.shape(a) == np.shape(b), name
 
 

@@ -63,7 +63,7 @@ def make_batch(recurrence, seed, lengths=(TIME,) * ROWS, marks=(0,) * ROWS):
     return Batch(
         params,
         draw_inputs((*BATCH, TIME), seed),
-        draw_state(recurrence, params, BATCH, seed + 1),
+        draw_state(recurrence, BATCH, seed + 1),
         np.array(lengths, np.int32).reshape(BATCH),
         reset.reshape(*BATCH, TIME),
     )
@@ -109,7 +109,7 @@ def run_parts(recurrence, params, xs, state, parts):
 @hypothesis.given(seed=seeds)
 def test_law_1_unroll_is_the_fold_of_step(recurrence, seed):
     params, xs = draw_params(recurrence), draw_inputs((TIME,), seed)
-    state = draw_state(recurrence, params, (), seed)
+    state = draw_state(recurrence, (), seed)
     assert_close(seqjax.unroll(recurrence, params, xs, state), fold(recurrence, params, xs, state))
 
 
@@ -117,7 +117,7 @@ def test_law_1_unroll_is_the_fold_of_step(recurrence, seed):
 @hypothesis.given(seed=seeds)
 def test_law_1_with_a_key_folds_in_the_step(recurrence, seed):
     params, xs, rng = draw_params(recurrence), draw_inputs((TIME,), seed), jax.random.key(seed)
-    state = draw_state(recurrence, params, (), seed)
+    state = draw_state(recurrence, (), seed)
     given = seqjax.unroll(recurrence, params, xs, state, rng=rng)
     assert_close(given, fold(recurrence, params, xs, state, rng))
     without = seqjax.unroll(recurrence, params, xs, state)
@@ -209,7 +209,7 @@ def make_weights(recurrence, batch, seed):
     """Weights of the outputs and of the final state."""
     size = recurrence.output_size(batch.xs.shape[-1])
     weights_y = np.random.default_rng(seed).normal(size=(*BATCH, TIME, size)).astype(np.float32)
-    return weights_y, draw_state(recurrence, batch.params, BATCH, seed + 2)
+    return weights_y, draw_state(recurrence, BATCH, seed + 2)
 
 
 @each(RECURRENCES)
@@ -347,7 +347,7 @@ def test_law_8_jit_and_vmap_agree(recurrence, seed, lengths, marks):
 @each(RECURRENCES)
 def test_law_8_eager_agrees(recurrence):
     params, xs = draw_params(recurrence), draw_inputs((SHORT,))
-    state = draw_state(recurrence, params, ())
+    state = draw_state(recurrence, ())
     wanted = seqjax.unroll(recurrence, params, xs, state)
     with jax.disable_jit():
         given = seqjax.unroll(recurrence, params, xs, state)

@@ -109,7 +109,7 @@ class LSTM(Cell):
         i, f, g, o = self._split(from_x + from_h + params["b"])
         p_i, p_f, p_o = self._split_peephole(params)
         f = sigmoid(f + p_f * c)
-        i = 1 - f if self.coupled else sigmoid(i + p_i * c)
+        i = 1 - f if i is None else sigmoid(i + p_i * c)
         c = (f * c + i * jnp.tanh(g)).astype(c.dtype)
         o = sigmoid(o + p_o * c)
         shown = layer_norm(c, params["ln_c"]) + params["b_c"] if self.layer_norm else c

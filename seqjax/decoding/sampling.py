@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
@@ -148,7 +149,7 @@ def sample_logits(
 
 
 def _check_range(name, value, low, high):
-    if value is None or isinstance(value, jax.core.Tracer):
+    if value is None or isinstance(value, Tracer):
         return
     if not low <= float(value) or (high is not None and float(value) > high):
         raise ValueError(

@@ -3,7 +3,7 @@
 Nothing touches matplotlib's global state: `seqjax.training.save_figure(figure, path)` or `figure.savefig(path)`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -163,7 +163,7 @@ def plot_histograms(values: Mapping[str, ArrayLike], title: str = "", bins: int 
 
 def _lines(axis: Any, values: ArrayLike, color: str, label: str) -> None:
     array = np.asarray(values, np.float64)
-    runs: Sequence = array.reshape(len(array), -1).T
+    runs = array.reshape(len(array), -1).T
     for index, run in enumerate(runs):
         shown = np.where(np.isfinite(run) & (run > 0), run, np.nan)
         axis.plot(

@@ -57,7 +57,9 @@ class LanguageModel(nn.Module):
             raise ValueError(
                 f"tied=True wants embedding_size={self.embedding_size} to equal the recurrence's {output_size} features"
             )
-        self.embed = nn.Embed(self.vocab_size, self.embedding_size)
+        # Unit-variance inputs to the first layer; the transposed embedding wants unit-variance outputs instead.
+        spread = self.embedding_size**-0.5 if self.tied else 1.0
+        self.embed = nn.Embed(self.vocab_size, self.embedding_size, embedding_init=nn.initializers.normal(spread))
         self.recurrent = Recurrent(self.recurrence, self.remat, self.backend)
         self.drop = nn.Dropout(self.dropout)
         if self.tied:

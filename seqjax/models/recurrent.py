@@ -71,7 +71,7 @@ class Recurrent(nn.Module):
 
     @nn.compact
     def _params(self, input_size: int) -> Params:
-        if self.is_initializing() and not self.scope.variables().get("params"):
+        if self.is_initializing() and not self.variables.get("params"):
             fresh = self.recurrence.init(self.make_rng("params"), input_size)
         else:
             fresh = self.variables["params"]

@@ -22,6 +22,7 @@ from seqjax.training.loop import resume as resume
 from seqjax.training.precision import cast_floating as cast_floating
 from seqjax.training.precision import mixed_precision as mixed_precision
 from seqjax.training.reports import MetricsLog as MetricsLog
+from seqjax.training.reports import plot_confusion as plot_confusion
 from seqjax.training.reports import plot_history as plot_history
 from seqjax.training.reports import progress_bar as progress_bar
 from seqjax.training.reports import read_metrics as read_metrics
@@ -33,6 +34,8 @@ from seqjax.training.schedules import inverse_sigmoid_sampling as inverse_sigmoi
 from seqjax.training.schedules import linear_sampling as linear_sampling
 from seqjax.training.seeds import create_states as create_states
 from seqjax.training.seeds import over_seeds as over_seeds
+from seqjax.training.sharding import gather as gather
+from seqjax.training.sharding import join_processes as join_processes
 from seqjax.training.sharding import make_mesh as make_mesh
 from seqjax.training.sharding import shard_batch as shard_batch
 from seqjax.training.sharding import shard_params as shard_params

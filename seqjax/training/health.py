@@ -31,7 +31,7 @@ def clip_adaptively(ratio: float = 0.01) -> optax.GradientTransformation:
 
 def clip_with_health(
     clip: optax.GradientTransformation | None, grads: Params, params: Params
-) -> tuple[Params, dict[str, jax.Array]]:
+) -> tuple[Any, dict[str, jax.Array]]:
     """Clips a gradient and says how healthy it was.
 
     Args:

@@ -155,7 +155,7 @@ def fit(
                 run.save(state)
             if interrupted.is_set() and progress.step < steps:
                 return run.end(state, "interrupted")
-            if due and patience is not None and progress.stale >= patience:
+            if due and patience is not None and checkpoints is not None and progress.stale >= patience:
                 return run.end(restore_best(state, checkpoints), "stopped early")
     return run.end(state, "finished")
 

@@ -5,9 +5,11 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from seqjax.training.loop import Callback, Event
 
@@ -146,6 +148,42 @@ def plot_history(path: str | os.PathLike, lines: list[dict[str, Any]], scores: d
         below.axhline(threshold, color="k", linestyle="--", linewidth=0.8, label=f"threshold {threshold:g}")
     below.set(yscale="log", xlabel="step", ylabel="gradient norm")
     below.legend(frameon=False)
+    save_figure(figure, path)
+
+
+def plot_confusion(
+    path: str | os.PathLike, truth: Sequence[str], predicted: Sequence[str], names: Sequence[str]
+) -> None:
+    """Draws a confusion matrix: how often each class (row) was called what (column), shaded by share of the row.
+
+    Args:
+      path: the PNG file to write.
+      truth: the classes.
+      predicted: what they were called, in the same order.
+      names: the classes to draw, in this order.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    place = {name: index for index, name in enumerate(names)}
+    counts = np.zeros((len(names), len(names)), int)
+    np.add.at(counts, ([place[name] for name in truth], [place[name] for name in predicted]), 1)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = 2.2 + 0.5 * len(names)
+    figure, axes = plt.subplots(figsize=(side, side), layout="constrained")
+    # Rare mistakes are what one looks for: the root makes a share of 1 % visible.
+    axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.argwhere(counts):
+        dark = shares[row, column] > 0.35
+        text = f"{counts[row, column]:,}"
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "0.15")
+    axes.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 3 else 60, ha="center")
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(length=0)
+    axes.set(xlabel="predicted", ylabel="true", title=f"{np.trace(counts):,} of {counts.sum():,} right")
+    axes.spines[:].set_visible(False)
     save_figure(figure, path)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -32,6 +33,54 @@ def make_mesh(devices: int | None = None, model: int = 1) -> Mesh:
     if model < 1 or count % model:
         raise ValueError(f"a model axis of {model} does not divide {count} devices")
     return Mesh(np.array(there[:count]).reshape(count // model, model), ("data", "model"))
+
+
+def join_processes(spec: str) -> int:
+    """Joins a run of several processes; to be called before any computation.
+
+    Args:
+      spec: `"auto"` under SLURM, Kubernetes, MPI or on TPU pods, where JAX finds the others by itself; else
+        `"HOST:PORT,COUNT,INDEX"`, the address of process 0, how many there are and which this one is.
+
+    Returns:
+      How many processes there are, or 0 with `"auto"`: only the first computation will tell.
+
+    Raises:
+      ValueError: the text is neither.
+    """
+    if spec == "auto":
+        jax.distributed.initialize()
+        return 0
+    match = re.fullmatch(r"([^,]+:\d+),(\d+),(\d+)", spec)
+    if match is None or not int(match[3]) < int(match[2]):
+        raise ValueError(f"processes are {spec!r}; give 'auto' or 'HOST:PORT,COUNT,INDEX' with INDEX below COUNT")
+    jax.distributed.initialize(match[1], int(match[2]), int(match[3]))
+    return int(match[2])
+
+
+def gather(tree: Any) -> Any:
+    """The same pytree on this process's first device, whole, for work that is not spread.
+
+    With several processes all must call it.
+    """
+    return jax.tree.map(_gathered, tree)
+
+
+def _gathered(leaf):
+    if _is_key(leaf):
+        return jax.random.wrap_key_data(_gathered(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+    if jax.process_count() > 1 and not leaf.is_fully_addressable:
+        if not leaf.is_fully_replicated:
+            from jax.experimental import multihost_utils
+
+            leaf = multihost_utils.process_allgather(leaf, tiled=True)
+        else:
+            leaf = np.asarray(leaf.addressable_data(0))
+    return jax.device_put(leaf, jax.local_devices()[0])
+
+
+def _is_key(leaf):
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def shard_batch(mesh: Mesh, batch: Any) -> Any:
@@ -88,7 +137,7 @@ def shard_params(mesh: Mesh, tree: Any, rules: Rules = ()) -> Any:
 def _put(leaf, sharding):
     if jax.process_count() == 1:
         return jax.device_put(leaf, sharding)
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if _is_key(leaf):
         data = _put(jax.random.key_data(leaf), NamedSharding(sharding.mesh, PartitionSpec()))
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
     host = np.asarray(leaf)

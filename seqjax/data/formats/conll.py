@@ -26,7 +26,7 @@ def read_conll(path: str | os.PathLike, columns: Sequence[str] = ("tokens", "tag
     """
     sentences = {name: [] for name in columns}
     for block in _blocks(path):
-        rows = [_fields(path, number, line, columns) for number, line in block]
+        rows = _rows(path, block, columns)
         for name, column in zip(columns, zip(*rows, strict=True), strict=True):
             sentences[name].append(list(column))
     return sentences
@@ -59,21 +59,22 @@ def read_conllu(path: str | os.PathLike) -> list[Sentence]:
 
 
 def _sentence(path, block: list[tuple[int, str]]) -> Sentence:
-    comments, words = {}, []
-    for number, line in block:
+    comments = {}
+    for _, line in block:
         if line.startswith("#"):
             key, _, value = line.lstrip("# ").partition("=")
             comments[key.strip()] = value.strip()
-            continue
-        fields = _fields(path, number, line, CONLLU_COLUMNS)
+    lines = [(number, line) for number, line in block if not line.startswith("#")]
+    words = []
+    for (number, _), fields in zip(lines, _rows(path, lines, CONLLU_COLUMNS), strict=True):
         if "-" in fields[0] or "." in fields[0]:
             continue
-        if fields[0] != str(len(words) + 1):
+        words.append(fields)
+        if fields[0] != str(len(words)):
             raise ValueError(
-                f"{path}, line {number}: id {fields[0]!r} where {len(words) + 1} is due; "
+                f"{path}, line {number}: id {fields[0]!r} where {len(words)} is due; "
                 "number the words of a sentence from 1 and end it with a blank line"
             )
-        words.append(fields)
     if not words:
         raise ValueError(f"{path}, line {block[0][0]}: a block of comments without words; take it out or add its words")
     _, form, lemma, upos, xpos, *_ = (list(column) for column in zip(*words, strict=True))
@@ -81,6 +82,7 @@ def _sentence(path, block: list[tuple[int, str]]) -> Sentence:
 
 
 def _blocks(path) -> Iterator[list[tuple[int, str]]]:
+    """The lines between blank ones, each with its number."""
     block = []
     for number, line in enumerate(read_lines(path), start=1):
         if line.strip(" \t"):
@@ -92,12 +94,14 @@ def _blocks(path) -> Iterator[list[tuple[int, str]]]:
         yield block
 
 
-def _fields(path, number: int, line: str, columns: Sequence[str]) -> list[str]:
-    fields = line.split("\t")
-    if len(fields) != len(columns):
-        wanted = f"{len(columns)} separated by tabs ({', '.join(columns)})"
-        raise ValueError(f"{path}, line {number}: {len(fields)} columns; wanted {wanted}")
-    if "" in fields:
-        empty = columns[fields.index("")]
-        raise ValueError(f"{path}, line {number}: the column {empty!r} is empty; write _ for a missing value")
-    return fields
+def _rows(path, lines: list[tuple[int, str]], columns: Sequence[str]) -> list[list[str]]:
+    """The fields of each line, checked."""
+    rows = [line.split("\t") for _, line in lines]
+    for (number, _), fields in zip(lines, rows, strict=True):
+        if len(fields) != len(columns):
+            wanted = f"{len(columns)} separated by tabs ({', '.join(columns)})"
+            raise ValueError(f"{path}, line {number}: {len(fields)} columns; wanted {wanted}")
+        if "" in fields:
+            empty = columns[fields.index("")]
+            raise ValueError(f"{path}, line {number}: the column {empty!r} is empty; write _ for a missing value")
+    return rows

@@ -6,7 +6,7 @@ import numpy as np
 
 from seqjax.data.download import Remote
 from seqjax.data.formats import list_recordings, read_idx, read_image, read_tsv, read_wav
-from seqjax.data.sets.raw import RawSet, hash_split, path_of
+from seqjax.data.sets.raw import RawSet, hash_splits, path_of
 
 MNIST_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 FASHION_MNIST_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
@@ -97,10 +97,11 @@ def _captions(folder: Path, split: str) -> dict:
         line = table["file"].index(missing[0]) + 1
         raise ValueError(f"{path}, line {line}: no image {folder / 'images' / missing[0]}; add it or take the line out")
     # By caption, so that two pictures of the same thing never stand on both sides.
+    places = hash_splits(table["caption"], CAPTION_SHARES)
     pairs = [
-        pair
-        for pair in zip(table["file"], table["caption"], strict=True)
-        if split == "full" or hash_split(pair[1], CAPTION_SHARES) == split
+        (name, caption)
+        for name, caption, place in zip(table["file"], table["caption"], places, strict=True)
+        if split in (place, "full")
     ]
     images = [read_image(folder / "images" / name, CAPTION_SHAPE) for name, _ in pairs]
     return {

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from seqjax.data.download import Remote
@@ -71,19 +71,17 @@ def path_of(folder: Path, name: str) -> Path:
     return find(folder, name) or folder / name
 
 
-def hash_split(key: str, shares: Mapping[str, int]) -> str:
-    """The split that a key falls into: always the same, whatever else the data set holds.
+def hash_splits(keys: Sequence[str], shares: Mapping[str, int]) -> list[str]:
+    """The split that each key falls into: always the same, whatever else the data set holds.
 
     Args:
-      key: what shall not be in two splits, for example a headword.
+      keys: what shall not be in two splits, for example headwords.
       shares: split to its share in per cent; they add up to 100.
     """
-    place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % 100
-    for split, share in shares.items():
-        place -= share
-        if place < 0:
-            return split
-    raise ValueError(f"the shares {dict(shares)} add up to {sum(shares.values())}; wanted 100")
+    splits = [split for split, share in shares.items() for _ in range(share)]
+    if len(splits) != 100:
+        raise ValueError(f"the shares {dict(shares)} add up to {len(splits)}; wanted 100")
+    return [splits[int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % 100] for key in keys]
 
 
 def chronological(columns: Mapping[str, Column], bounds: Mapping[str, tuple[float, float]], split: str) -> dict:

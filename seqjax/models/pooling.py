@@ -1,0 +1,48 @@
+"""What a recurrence has read when it is done: its outputs at the two ends of a row."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from seqjax.combinators import Bidirectional, Stack, Wrapper
+from seqjax.recurrence import Recurrence
+from seqjax.typing import Lengths
+
+
+def ends(
+    recurrence: Recurrence, ys: Float[Array, "*batch time features"], lengths: Lengths
+) -> Float[Array, "*batch ends"]:
+    """The output of every direction after the last step that it reads.
+
+    A causal recurrence ends at a row's last valid step. In `bidirectional` with `merge="concat"` the forward half ends
+    there and the backward half at the first step. Merged otherwise the halves cannot be told apart: then the outputs
+    of both ends stand side by side.
+
+    Args:
+      recurrence: that gave the outputs.
+      ys: its outputs, 0 past a row's end, at least one step.
+      lengths: valid steps of each row.
+
+    Returns:
+      `[*batch, features]`, or twice the features for another merge; 0 for a row of length 0.
+    """
+    last = jnp.maximum(lengths - 1, 0)[..., None, None]
+    return _ends(recurrence, ys[..., 0, :], jnp.take_along_axis(ys, last, axis=-2)[..., 0, :])
+
+
+def _ends(recurrence, first, last):
+    """Of outputs at the first and the last step, those after which nothing is left to read."""
+    if recurrence.causal:
+        return last
+    if isinstance(recurrence, Stack):
+        return _ends(recurrence.layers[-1], first, last)
+    if isinstance(recurrence, Wrapper):
+        return _ends(recurrence.inner, first, last)
+    halves = isinstance(recurrence, Bidirectional) and recurrence.merge == "concat"
+    if not halves or not (recurrence.forward.causal and recurrence.backward.causal):
+        return _both(first, last)
+    size = recurrence.forward.output_size(0)
+    return jnp.concatenate([last[..., :size], first[..., size:]], axis=-1)
+
+
+def _both(first, last):
+    return jnp.concatenate([last, first], axis=-1)

@@ -1,0 +1,141 @@
+"""A recurrent tagger with characters and a linear-chain CRF."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+from seqjax.losses import length_mask
+from seqjax.losses.crf import Scores
+from seqjax.models.embedding import TokenEmbedding
+from seqjax.models.pooling import ends
+from seqjax.models.recurrent import Recurrent
+from seqjax.recurrence import Recurrence
+from seqjax.typing import Backend, Remat
+
+
+class Tagger(nn.Module):
+    """Scores a tag for every word: word embeddings and spelling, any recurrence, a linear chain over the tags.
+
+    A call gives the chain's `Scores`, and `seqjax.losses.crf` does the rest:
+
+        scores = tagger.apply(variables, words, characters, lengths=lengths, char_lengths=char_lengths)
+        loss = -crf.log_likelihood(tags, *scores, lengths=lengths)
+        best = crf.viterbi(*scores, lengths=lengths).tags
+
+    The spelling of a word is a convolution over its characters with the maximum taken (Ma and Hovy, 2016), or a
+    recurrence of its own, read to its ends (Lample et al., 2016). Dropout is on while `apply` is given a `"dropout"`
+    key.
+
+    Attributes:
+      vocab_size: words of the vocabulary.
+      num_tags: how many tags.
+      recurrence: any recurrence over the words; `seqjax.bidirectional` reads both ways.
+      embedding_size: features of a word's embedding.
+      char_vocab_size: characters of their vocabulary; None for words alone.
+      char_embedding_size: features of a character's embedding.
+      char_features: features of a word's spelling by the convolution.
+      char_recurrence: reads the characters in place of the convolution.
+      crf: learn how tags follow each other; False leaves these scores at 0: a softmax for every word.
+      dropout: rate on what goes into the recurrence and on what comes out.
+      word_dropout: rate at which words, not their characters, are read as `unknown`.
+      unknown: the number of unknown words, that of `seqjax.data.Vocabulary.words`.
+      remat: what the backward pass recomputes, see `seqjax.unroll`.
+      backend: which implementation runs, see `seqjax.unroll`.
+
+    Example:
+      >>> import jax, seqjax
+      >>> tagger = seqjax.models.Tagger(vocab_size=100, num_tags=5, recurrence=seqjax.bidirectional(seqjax.LSTM(16)),
+      ...                               embedding_size=8, char_vocab_size=30)
+      >>> words, characters = jax.numpy.ones((2, 6), int), jax.numpy.ones((2, 6, 10), int)
+      >>> variables = tagger.init(jax.random.key(0), words, characters)
+      >>> scores = tagger.apply(variables, words, characters, lengths=jax.numpy.array([6, 2]))
+      >>> seqjax.losses.crf.viterbi(*scores, lengths=jax.numpy.array([6, 2])).tags.shape
+      (2, 6)
+    """
+
+    vocab_size: int
+    num_tags: int
+    recurrence: Recurrence
+    embedding_size: int
+    char_vocab_size: int | None = None
+    char_embedding_size: int = 30
+    char_features: int = 50
+    char_recurrence: Recurrence | None = None
+    crf: bool = True
+    dropout: float = 0.0
+    word_dropout: float = 0.0
+    unknown: int = 1
+    remat: Remat = "none"
+    backend: Backend = "auto"
+
+    @nn.compact
+    def __call__(
+        self,
+        words: ArrayLike,
+        characters: ArrayLike | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        char_lengths: ArrayLike | None = None,
+    ) -> Scores:
+        """The scores of a linear chain over the tags of each row.
+
+        Args:
+          words: integers `[*batch, time]`.
+          characters: of each word, integers `[*batch, time, characters]`; given where `char_vocab_size` is.
+          lengths: words of each row, `[*batch]`; None when all are valid.
+          char_lengths: characters of each word, `[*batch, time]`; None when all are valid.
+
+        Returns:
+          `Scores(emissions [*batch, time, tags], transitions [tags, tags], start [tags], end [tags])`.
+
+        Raises:
+          ValueError: characters are given to a model without them, are missing, or are not those of the words.
+        """
+        words = jnp.asarray(words)
+        table = TokenEmbedding(
+            self.vocab_size, self.embedding_size, word_dropout=self.word_dropout, unknown=self.unknown, name="words"
+        )
+        features = table(words)
+        if spelling := self._spelling(words.shape, characters, char_lengths):
+            features = jnp.concatenate([features, *spelling], axis=-1)
+        recurrent = Recurrent(self.recurrence, self.remat, self.backend, name="recurrent")
+        _, ys = recurrent(self._drop(features), lengths=lengths)
+        emissions = nn.Dense(self.num_tags, name="emissions")(self._drop(ys))
+        return Scores(emissions, *map(self._chain, ("transitions", "start", "end")))
+
+    def _drop(self, x):
+        return nn.Dropout(self.dropout)(x, deterministic=not self.has_rng("dropout"))
+
+    def _chain(self, name: str):
+        shape = (self.num_tags,) * (2 if name == "transitions" else 1)
+        return self.param(name, nn.initializers.zeros, shape) if self.crf else jnp.zeros(shape)
+
+    def _spelling(self, words_shape, characters, char_lengths):
+        """The features of the words' characters, in a list; empty for a model without."""
+        if self.char_vocab_size is None:
+            if characters is not None:
+                raise ValueError("this model reads words alone; build it with char_vocab_size, or give no characters")
+            return []
+        if characters is None or jnp.shape(characters)[:-1] != words_shape:
+            given = "none" if characters is None else f"shape {jnp.shape(characters)}"
+            raise ValueError(f"characters: {given}; words of shape {words_shape} want {(*words_shape, 'characters')}")
+        characters = jnp.asarray(characters)
+        full = jnp.full(words_shape, characters.shape[-1])
+        char_lengths = full if char_lengths is None else jnp.asarray(char_lengths)
+        return [self._read_characters(characters, char_lengths)]
+
+    def _read_characters(
+        self, characters: Int[Array, "*batch characters"], lengths: Int[Array, "*batch"]
+    ) -> Float[Array, "*batch features"]:
+        xs = TokenEmbedding(self.char_vocab_size or 0, self.char_embedding_size, name="characters")(characters)
+        if self.char_recurrence is not None:
+            reader = Recurrent(self.char_recurrence, self.remat, self.backend, name="char_recurrent")
+            return ends(self.char_recurrence, reader(xs, lengths=lengths)[1], lengths)
+        mask = length_mask(lengths, characters.shape[-1])[..., None]
+        xs = self._drop(jnp.where(mask, xs, 0))
+        # A convolution of width 3 as one product: each character beside its neighbours, zeros at the edges.
+        edges = jnp.pad(xs, [(0, 0)] * (xs.ndim - 2) + [(1, 1), (0, 0)])
+        triples = jnp.concatenate([edges[..., :-2, :], xs, edges[..., 2:, :]], axis=-1)
+        ys = jnp.where(mask, nn.Dense(self.char_features, name="char_convolution")(triples), -jnp.inf)
+        return jnp.where(lengths[..., None] > 0, ys.max(-2, initial=jnp.finfo(ys.dtype).min), 0)

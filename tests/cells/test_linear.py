@@ -1,0 +1,100 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import seqjax
+from tests import references
+from tests.cells.agreement import assert_agrees, assert_gradients_agree_with_differences
+from tests.recurrences import assert_close, draw_inputs, draw_params, draw_state, each, in_float64
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+CELLS = {"lru": seqjax.LRU(4), "min_gru": seqjax.MinGRU(4), "min_lstm": seqjax.MinLSTM(4)}
+REFERENCES = {"lru": references.lru, "min_gru": references.min_gru, "min_lstm": references.min_lstm}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_values(x64, name):
+    assert_agrees(CELLS[name], REFERENCES[name])
+
+
+@each(CELLS)
+@pytest.mark.parametrize("backend", ["auto", "scan"])
+def test_gradients(x64, recurrence, backend):
+    assert_gradients_agree_with_differences(recurrence, backend)
+
+
+@each(CELLS)
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+def test_the_parallel_scan_is_the_sequential_one(x64, recurrence, reverse):
+    """Values and gradients over a long sequence with lengths and resets."""
+    rng, time = np.random.default_rng(0), 300
+    params, xs, state = in_float64((draw_params(recurrence), draw_inputs((3, time)), draw_state(recurrence, (3,))))
+    lengths, reset = np.array([time, 211, 0]), rng.random((3, time)) < 0.02
+    weights = rng.normal(size=(3, time, 4))
+
+    def loss(params, xs, state, backend):
+        options = {"lengths": lengths, "reset": reset, "reverse": reverse, "backend": backend}
+        results = seqjax.unroll(recurrence, params, xs, state, **options)
+        return (results[1] * weights).sum() + jnp.real(results[0]).sum(), results
+
+    sweep = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True), static_argnames="backend")
+    assert_close(sweep(params, xs, state, backend="auto"), sweep(params, xs, state, backend="scan"), 1e-10)
+
+
+@each(CELLS)
+def test_the_parallel_scan_has_no_loop_over_time(recurrence):
+    jaxpr = jax.make_jaxpr(lambda params, xs: seqjax.unroll(recurrence, params, xs))
+    arguments = draw_params(recurrence), draw_inputs((2, 50))
+    assert "scan[" not in str(jaxpr(*arguments))
+
+
+def test_lru_eigenvalues_start_on_the_ring(getkey):
+    params = seqjax.LRU(4000, min_radius=0.5, max_radius=0.9, max_phase=1.0).init(getkey(), 3)
+    radius, phase = np.exp(-np.exp(params["nu"])), np.exp(params["theta"])
+    assert 0.5 <= radius.min() < 0.51 and 0.89 < radius.max() <= 0.9
+    assert 0 < phase.min() < 0.01 and 0.99 < phase.max() <= 1.0
+    # Uniform on the ring: the squares of the radii are uniform.
+    np.testing.assert_allclose(np.square(radius).mean(), (0.5**2 + 0.9**2) / 2, atol=0.01)
+
+
+def test_lru_keeps_white_noise_at_unit_variance(getkey):
+    cell = seqjax.LRU(64, min_radius=0.5, max_radius=0.9)
+    xs = np.random.default_rng(0).normal(size=(256, 100, 8)).astype(np.float32)
+    state, _ = seqjax.unroll(cell, cell.init(getkey(), 8), xs)
+    np.testing.assert_allclose(np.square(np.abs(state)).mean(), 1, atol=0.1)
+
+
+def test_lru_remembers_in_complex_numbers():
+    cell = seqjax.LRU(4)
+    assert cell.initial_state({}, (2,), jnp.bfloat16).dtype == jnp.complex64
+    with jax.enable_x64(True):
+        assert cell.initial_state({}, (2,), jnp.float64).dtype == jnp.complex128
+
+
+@pytest.mark.parametrize("radii", [(0.9, 0.5), (0.0, 0.5), (0.5, 1.0), (0.5, 0.5)])
+def test_lru_refuses_radii_off_the_disc(radii):
+    with pytest.raises(ValueError, match="give 0 < min_radius < max_radius < 1"):
+        seqjax.LRU(4, *radii)
+
+
+def test_min_lstm_forget_bias(getkey):
+    bias = np.asarray(seqjax.MinLSTM(4, forget_bias=2.0).init(getkey(), 3)["b"])
+    assert (bias[:4] == 2).all() and not bias[4:].any()
+
+
+@pytest.mark.parametrize("scale", [-1e4, 1e4])
+def test_min_lstm_gates_do_not_overflow(scale):
+    """f / (f + i) is 0 / 0 where both gates underflow, if it is computed as it is written."""
+    cell = seqjax.MinLSTM(2)
+    params = {"w_x": jnp.zeros((1, 6)), "b": jnp.array([scale] * 4 + [3.0] * 2)}
+    h, gradient = jax.value_and_grad(lambda p: seqjax.unroll(cell, p, jnp.ones((1, 1)))[0].sum())(params)
+    np.testing.assert_allclose(h, 2 * 0.5 * 3.0, rtol=1e-5)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+
+
+def test_repr_names_what_differs_from_the_defaults():
+    assert repr(seqjax.LRU(4, max_radius=0.999)) == "LRU(4, max_radius=0.999)"
+    assert repr(seqjax.MinGRU(4)) == "MinGRU(4)"
+    assert repr(seqjax.MinLSTM(4, forget_bias=0.0)) == "MinLSTM(4, forget_bias=0.0)"

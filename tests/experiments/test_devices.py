@@ -1,0 +1,47 @@
+"""One experiment on one device, on four, and in two processes: the same curve, and a resume on another number."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+
+from seqjax import training
+
+TINY = ("--hidden-size", "8", "--embedding-size", "4", "--layers", "1", "--batch", "8", "--window", "20", "--every", "4")
+
+
+def start(*words, processes=None):
+    environment = os.environ | ({"SEQJAX_PROCESSES": processes} if processes else {})
+    command = [sys.executable, "-m", "experiments.char_lm", *map(str, words), "--quiet"]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+
+
+def losses(folder):
+    return [line["loss"] for line in training.read_metrics(folder / "metrics.jsonl") if line["kind"] == "step"]
+
+
+def test_devices_and_processes_agree_and_a_run_moves_between_them(tmp_path):
+    (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog. " * 40)
+    words = ("--text", tmp_path / "text.txt", *TINY)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    one, four, two = tmp_path / "one", tmp_path / "four", tmp_path / "two"
+    finish(start(*words, "--steps", 8, "--out", one))
+    finish(start(*words, "--steps", 4, "--out", four, "--devices", 4))
+    finish(start("--resume", four, "--steps", 8, "--devices", 1))
+    pair = [start(*words, "--steps", 8, "--out", two, "--devices", 2, processes=f"{address},2,{i}") for i in range(2)]
+    for process in pair:
+        finish(process)
+    expected = losses(one)
+    assert len(expected) == 8
+    np.testing.assert_allclose(losses(four), expected, rtol=1e-5)
+    np.testing.assert_allclose(losses(two), expected, rtol=1e-5)
+    assert (two / "result.json").exists()

@@ -1,0 +1,141 @@
+"""Tagging from the command line, on tiny settings."""
+
+import json
+import sys
+
+import pytest
+
+from experiments import common, tagging
+from seqjax.data.tagged import annotate, read_tagged
+
+TINY = ("--hidden-size", "4", "--embedding-size", "4", "--char-features", "4", "--batch", "60", "--quiet")
+LEARN = ("--epochs", "4", "--learning-rate", "0.1", "--average", "0.3", "--dropout", "0", "--word-dropout", "0")
+SENTENCES = [[("Ann", "B-per"), ("Lee", "I-per"), ("saw", "O"), ("Rome", "B-loc")], [("rain", "O")]]
+CONLLU = """# text = Dogs won't
+1\tDogs\tdog\tNOUN\tNNS\t_\t0\troot\t_\t_
+2-3\twon't\t_\t_\t_\t_\t_\t_\t_\t_
+2\two\twill\tAUX\tMD\t_\t1\taux\t_\t_
+3\tn't\tnot\tPART\tRB\t_\t1\tadvmod\t_\t_
+3.1\tgo\tgo\tVERB\tVB\t_\t_\t_\t_\t_
+
+# text = Run
+1\tRun\trun\tVERB\tVB\t_\t0\troot\t_\t_
+"""
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
+def conll(sentences, separator="\t"):
+    return "\n".join("".join(f"{word}{separator}{tag}\n" for word, tag in sentence) for sentence in sentences)
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "train.conll").write_text(conll(SENTENCES * 6))
+    (tmp_path / "dev.conll").write_text(conll(SENTENCES))
+    return "--train", tmp_path / "train.conll", "--dev", tmp_path / "dev.conll"
+
+
+def call(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["tagging", *map(str, words)])
+    try:
+        verbs = {"predict": common.Verb(tagging.predict, tagging.Predict, "tag a file", "FILE")}
+        common.launch(tagging.Config, tagging.main, tagging.__doc__, verbs)
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+def test_entities_are_learnt_scored_by_spans_resumed_and_predicted(tmp_path, monkeypatch, capsys, files):
+    run = tmp_path / "run"
+    assert call(monkeypatch, *TINY, *LEARN, *files, "--out", run) == 0
+    result = json.loads((run / "result.json").read_text())
+    assert result["scores"]["span_f1"] == 1.0 and result["counts"]["dev_words"] == 5
+    predictions = (run / "predictions.conll").read_text()
+    assert predictions == conll([[(w, f"{t}\t{t}") for w, t in sentence] for sentence in SENTENCES])
+    assert "per" in (run / "spans.txt").read_text()
+    assert all((run / f"{name}.png").exists() for name in ("loss", "confusion"))
+
+    steps = result["counts"]["steps"]
+    assert call(monkeypatch, "--resume", run, "--epochs", "5", "--quiet") == 0
+    assert json.loads((run / "result.json").read_text())["counts"]["steps"] == steps // 4 * 5
+
+    capsys.readouterr()
+    words = tmp_path / "words.conll"
+    words.write_text("Ann\nLee\nsaw\nRome\n\nrain\n")
+    assert call(monkeypatch, "--predict", run, words) == 0
+    assert capsys.readouterr().out == conll(SENTENCES)
+    assert call(monkeypatch, "--predict", run, words, "--output", tmp_path / "out.conll") == 0
+    assert (tmp_path / "out.conll").read_text() == conll(SENTENCES)
+    words.write_text("")
+    assert call(monkeypatch, "--predict", run, words) == 2
+    assert "words.conll: empty" in capsys.readouterr().err
+
+
+def test_parts_of_speech_without_crf_and_characters(tmp_path, monkeypatch, capsys):
+    path, run = tmp_path / "bank.conllu", tmp_path / "run"
+    path.write_text((CONLLU + "\n") * 8)
+    options = ("--no-crf", "--characters", "none", "--train", path, "--dev", path, "--out", run)
+    assert call(monkeypatch, *TINY, *LEARN, *options) == 0
+    result = json.loads((run / "result.json").read_text())
+    assert result["scores"]["accuracy"] == 1.0 and "span_f1" not in result["scores"]
+    assert "--no-crf" in result["command"] and result["counts"]["dev_words"] == 32
+    blank = tmp_path / "blank.conllu"
+    blank.write_text(CONLLU.replace("AUX", "_").replace("NOUN", "_"))
+    capsys.readouterr()
+    assert call(monkeypatch, "--predict", run, blank) == 0
+    assert capsys.readouterr().out == CONLLU
+
+
+def test_files_are_read_and_written_in_their_own_format(tmp_path):
+    path = tmp_path / "old.conll"
+    path.write_text("EU NNP I-NP B-ORG\nrejects VBZ I-VP O\n\nPeter NNP I-NP B-PER\n")
+    part = read_tagged(str(path))
+    assert part.tokens == [["EU", "rejects"], ["Peter"]] and part.tags == [["B-ORG", "O"], ["B-PER"]]
+    assert part.place(2) == f"{path}, line 4"
+    assert annotate(str(path), [["O", "O"], ["B-LOC"]]).splitlines()[::3] == ["EU NNP I-NP O", "Peter NNP I-NP B-LOC"]
+
+
+def test_long_words_keep_both_ends(files):
+    encoder = tagging.Encoder.of(read_tagged(str(files[1])))
+    found = encoder.encode(["A" + "n" * 50 + "e"])
+    assert found["char_lengths"].tolist() == [tagging.SPELLING]
+    assert encoder.characters.decode(found["characters"][0][[0, -1]]) == ["A", "e"]
+
+
+def test_spans_decide_where_there_are_spans():
+    part = tagging.TaggedSentences([["a", "b", "c"]], [["B-x", "I-x", "O"]], "here")
+    scores = tagging.score(part, [["B-x", "O", "O"]], 0.5, "BIO")
+    assert scores["accuracy"] == pytest.approx(2 / 3) and scores["span_f1"] == 0 and scores["error"] == 1
+    assert tagging.score(part, part.tags, 0.5, None)["error"] == 0
+
+
+@pytest.mark.parametrize(
+    ("train", "dev", "message"),
+    [
+        (b"Ann\tB-per\nsaw\n", b"Ann\tB-per\n", "train.conll, line 2: 1 columns"),
+        (b"Ann\nsaw\n", b"Ann\tO\n", "train.conll, line 1: one column"),
+        (b"Ann\tB-per\nsaw\tO\n", b"Ann\tO\n\nin\tO\nRome\tB-loc\n", "dev.conll, line 4: the tag 'B-loc'"),
+        (b"Ann\tB-per\nLee\tI-per\nsaw\tO\n\nLee\tI-per\n", b"Ann\tO\n", "train.conll, line 5: I-per at the start"),
+        (b"Ann\tB-per\nLee\tI-per\nsaw\tO\nLee\tI-per\n", b"Ann\tO\n", "train.conll, line 4: I-per after O"),
+        (b"", b"Ann\tO\n", "train.conll: empty"),
+        (b"Ann\tO\n\nsaw\t\xff\n", b"Ann\tO\n", "train.conll, line 3: byte 0xff is not UTF-8"),
+        (b"Ann\tO\nsaw\t_\n", b"Ann\tO\n", "train.conll, line 2: the word has no tag"),
+    ],
+)
+def test_bad_rows_end_with_code_2_before_training(tmp_path, monkeypatch, capsys, files, train, dev, message):
+    (tmp_path / "train.conll").write_bytes(train)
+    (tmp_path / "dev.conll").write_bytes(dev)
+    assert call(monkeypatch, *files, "--out", tmp_path / "run") == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("error: ") and complaint.count("\n") == 1 and message in complaint
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_treebank_with_a_wrong_row_is_refused(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "bank.conllu"
+    path.write_text(CONLLU.replace("2\two\t", "4\two\t"))
+    assert call(monkeypatch, "--train", path, "--dev", path) == 2
+    assert "bank.conllu, line 4: id '4'" in capsys.readouterr().err
+    assert call(monkeypatch, "--train", path) == 2
+    assert "--train and --dev go together" in capsys.readouterr().err
