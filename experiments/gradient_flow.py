@@ -4,12 +4,12 @@
 
 Three classics on one page, `report.html` in the run folder, with pictures and the numbers behind them:
 
-* vanishing: |dL/dh_t| over 100 steps for Elman networks of four spectral radii, LSTMs of three forget biases, a GRU and a
-  residual stack; the slope measured, and what the Jacobians of the steps say it should be;
+* vanishing: |dL/dh_t| over 100 steps for Elman networks of four spectral radii, LSTMs of three forget biases, a GRU
+  and a residual stack; the slope measured, and what the Jacobians of the steps say it should be;
 * explosion: the cliff in the loss of a network of one unit, and gradient descent on it with and without clipping;
-* the cure: a relu network recalls its first input after 100 steps, ten seeds side by side, without clipping and with three
-  kinds of it, at one learning rate. A run diverged if a loss or gradient was not finite or if its last tenth of steps is
-  worse than answering 0 always; it converged if that tenth is ten times better than answering 0.
+* the cure: a relu network recalls its first input after 100 steps, ten seeds side by side, without clipping and with
+  three kinds of it, at one learning rate. A run diverged if a loss or gradient was not finite or if its last tenth of
+  steps is worse than answering 0 always; it converged if that tenth is ten times better than answering 0.
 
 Expect at least 9 of 10 seeds to diverge without clipping and at least 9 of 10 to converge with it.
 Paper: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
@@ -205,10 +205,10 @@ def show_explosion(run: Run) -> Section:
     )
     rows = []
     for name, (way, norms) in ways.items():
-        jumps = np.linalg.norm(np.diff(way, axis=0), axis=1)
+        jumps, (w_last, b_last) = np.linalg.norm(np.diff(way, axis=0), axis=1), way[-1]
         rows.append({
             "gradient descent": name, "largest gradient norm": max(norms), "longest step": float(jumps.max()),
-            "last w": float(way[-1, 0]), "last b": float(way[-1, 1]), "last loss": float(cliff_loss(one_unit(*way[-1]))),
+            "last w": float(w_last), "last b": float(b_last), "last loss": float(cliff_loss(one_unit(*way[-1]))),
         })  # fmt: skip
     return Section("Explosion: the cliff", CLIFF, [picture], rows)
 
@@ -327,31 +327,34 @@ def save_picture(run: Run, name: str, figure) -> str:
 
 
 VANISHING = """
-The loss looks at the last step alone; each line is the norm of its gradient by the whole state at step t, the geometric mean
-of eight rows of weak random inputs. On a log axis a constant factor per step is a straight line. The table compares the slope of that
-line with what the Jacobians of the steps say: no gradient can grow faster than the bound, the mean logarithm of each step's
-largest singular value, and over a long time it follows the largest Lyapunov exponent.
+The loss looks at the last step alone; each line is the norm of its gradient by the whole state at step t, the
+geometric mean of eight rows of weak random inputs. On a log axis a constant factor per step is a straight line. The
+table compares the slope of that line with what the Jacobians of the steps say: no gradient can grow faster than the
+bound, the mean logarithm of each step's largest singular value, and over a long time it follows the largest Lyapunov
+exponent.
 
-Elman networks shrink it by their spectral radius and explode above one, until the saturation of tanh holds them. An LSTM carries it
-along its memory at the forget gate's value: sigmoid(3) = 0.953 a step keeps a hundredth over a hundred steps, sigmoid(0) = 0.5 nothing.
+Elman networks shrink it by their spectral radius and explode above one, until the saturation of tanh holds them. An
+LSTM carries it along its memory at the forget gate's value: sigmoid(3) = 0.953 a step keeps a hundredth over a
+hundred steps, sigmoid(0) = 0.5 nothing.
 """
 SPECTRA = """
-Above: singular values of the Jacobian of each step along one trajectory. Below: all Lyapunov exponents, in nats per step; an exponent above
-zero is a direction in which a small change grows.
+Above: singular values of the Jacobian of each step along one trajectory. Below: all Lyapunov exponents, in nats per
+step; an exponent above zero is a direction in which a small change grows.
 """
 GATES = """
-One LSTM with forget bias 1, unit by unit, and how often the gates of each LSTM stand open (above 0.9) or shut (below 0.1). The
-half-life is the number of steps after which half of a unit's memory is left.
+One LSTM with forget bias 1, unit by unit, and how often the gates of each LSTM stand open (above 0.9) or shut (below
+0.1). The half-life is the number of steps after which half of a unit's memory is left.
 """
 CLIFF = """
-The state of a network of one unit ends at one of two fixed points, and between them the loss jumps: on the wall the gradient is
-the product of twenty factors above one. Gradient descent that meets the wall is thrown out of the picture; with its gradient clipped it
-bounces and stays at the foot of the cliff.
+The state of a network of one unit ends at one of two fixed points, and between them the loss jumps: on the wall the
+gradient is the product of twenty factors above one. Gradient descent that meets the wall is thrown out of the
+picture; with its gradient clipped it bounces and stays at the foot of the cliff.
 """
 CURE = """
-A relu network recalls its first input after many steps of small noise: ten seeds side by side, plain gradient descent, the same learning
-rate for all. A run diverged if a loss or gradient was not finite, or if the mean loss of its last tenth of steps is above 1/3, that of
-answering 0 always. It converged if that mean is ten times below 1/3. Steps that are not finite are skipped by the training step.
+A relu network recalls its first input after many steps of small noise: ten seeds side by side, plain gradient
+descent, the same learning rate for all. A run diverged if a loss or gradient was not finite, or if the mean loss of
+its last tenth of steps is above 1/3, that of answering 0 always. It converged if that mean is ten times below 1/3.
+Steps that are not finite are skipped by the training step.
 """
 
 

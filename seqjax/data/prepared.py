@@ -1,6 +1,7 @@
 """TFDS data sets that lie prepared in a folder, read in bulk into `Records`, without TensorFlow."""
 
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,17 @@ READ_AT_ONCE = 4096
 
 
 def find_prepared(data_dir: Path, name: str) -> Path | None:
-    """The newest version `<data_dir>/<name>/<version>` that TFDS has finished preparing, or None."""
-    versions = [path.parent for path in Path(data_dir, name).glob("*.*.*/dataset_info.json")]
-    return max(versions, key=_version, default=None)
+    """The newest version `<data_dir>/<name>/<version>` that TFDS has prepared as array_record, or None."""
+    infos = Path(data_dir, name).glob("*.*.*/dataset_info.json")
+    return max((info.parent for info in infos if _is_array_record(info)), key=_version, default=None)
+
+
+def _is_array_record(info: Path) -> bool:
+    """Whether a `dataset_info.json` says so: the other forms need TensorFlow."""
+    try:
+        return json.loads(info.read_bytes())["fileFormat"] == "array_record"
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _version(folder: Path) -> tuple[int, ...]:

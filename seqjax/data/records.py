@@ -23,9 +23,9 @@ class Records(Sequence):
       ValueError: no column, or columns that differ in length.
 
     Example:
-      >>> records = Records({"word": ["a", "bee"], "label": np.array([0, 1])})
+      >>> records = Records({"word": ["a", "bee"], "letters": [1, 3]})
       >>> records[1]
-      {'word': 'bee', 'label': np.int64(1)}
+      {'word': 'bee', 'letters': 3}
     """
 
     def __init__(self, columns: Mapping[str, Column]):

@@ -143,7 +143,7 @@ def _from_tfds(wish: _Wish) -> tuple[Records, str]:
     for shelf in shelves:
         if folder := find_prepared(shelf, wish.name):
             return _read_prepared(folder, wish), f"prepared TFDS data set {folder}"
-    raise _Absent(f"no prepared TFDS data set in {' or '.join(map(str, shelves))}")
+    raise _Absent(f"no TFDS data set prepared as array_record in {' or '.join(map(str, shelves))}")
 
 
 def _from_network(wish: _Wish) -> tuple[Records, str]:

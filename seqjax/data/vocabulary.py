@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -138,7 +139,7 @@ class Vocabulary:
         """
         tokens = tokens if isinstance(tokens, Sequence) else list(tokens)
         default = self.ids[UNK] if UNK in self.specials else -1
-        ids = np.fromiter((self.ids.get(token, default) for token in tokens), np.int32, len(tokens))
+        ids = np.fromiter(map(self.ids.get, tokens, itertools.repeat(default)), np.int32, len(tokens))
         if default < 0 and (ids < 0).any():
             unknown = list(dict.fromkeys(tokens[place] for place in np.flatnonzero(ids < 0).tolist()))
             raise ValueError(

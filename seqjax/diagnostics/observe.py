@@ -168,7 +168,7 @@ def _holds_recurrences(part: Any) -> bool:
     )
 
 
-def _shown(part: Recurrence, params: Params, state: State, x: Frame, y: Frame) -> Frame:
+def _shown(part: Recurrence, params: Params, state: State, x: Frame, y: jax.Array) -> jax.Array:
     """The output as a function of the probed state; of a part that cannot say, the output as it was."""
     if isinstance(part, Zoneout):
         return part.inner.output(state).astype(y.dtype)

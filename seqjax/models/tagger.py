@@ -14,6 +14,47 @@ from seqjax.recurrence import Recurrence
 from seqjax.typing import Backend, Remat
 
 
+class Spelling(nn.Module):
+    """Features of a word from its characters: a convolution with the maximum taken, or a recurrence read to its ends.
+
+    Attributes:
+      vocab_size: characters of their vocabulary.
+      embedding_size: features of a character's embedding.
+      features: of a word, by the convolution.
+      recurrence: reads the characters in place of the convolution.
+      dropout: rate on the convolution's inputs, on while `apply` is given a `"dropout"` key.
+      remat: what the backward pass recomputes, see `seqjax.unroll`.
+      backend: which implementation runs, see `seqjax.unroll`.
+    """
+
+    vocab_size: int
+    embedding_size: int
+    features: int
+    recurrence: Recurrence | None = None
+    dropout: float = 0.0
+    remat: Remat = "none"
+    backend: Backend = "auto"
+
+    @nn.compact
+    def __call__(
+        self, characters: Int[Array, "*batch characters"], lengths: Int[Array, "*batch"]
+    ) -> Float[Array, "*batch features"]:
+        """Features `[*batch, features]` of words of so many characters; 0 for a word of none, if by convolution."""
+        xs = TokenEmbedding(self.vocab_size, self.embedding_size, name="characters")(characters)
+        if self.recurrence is not None:
+            _, ys = Recurrent(self.recurrence, self.remat, self.backend, name="recurrent")(xs, lengths=lengths)
+            return ends(self.recurrence, ys, lengths)
+        mask = length_mask(lengths, characters.shape[-1])[..., None]
+        xs = nn.Dropout(self.dropout)(jnp.where(mask, xs, 0), deterministic=not self.has_rng("dropout"))
+        # A convolution of width 3 as one product: each character beside its neighbours, zeros at the edges.
+        edges = jnp.pad(xs, [(0, 0)] * (xs.ndim - 2) + [(1, 1), (0, 0)])
+        triples = jnp.concatenate([edges[..., :-2, :], xs, edges[..., 2:, :]], axis=-1)
+        ys = nn.Dense(self.features, name="convolution")(triples)
+        lowest = jnp.finfo(ys.dtype).min
+        highest = jnp.where(mask, ys, lowest).max(-2, initial=lowest)
+        return jnp.where(lengths[..., None] > 0, highest, 0)
+
+
 class Tagger(nn.Module):
     """Scores a tag for every word: word embeddings and spelling, any recurrence, a linear chain over the tags.
 
@@ -123,19 +164,8 @@ class Tagger(nn.Module):
         characters = jnp.asarray(characters)
         full = jnp.full(words_shape, characters.shape[-1])
         char_lengths = full if char_lengths is None else jnp.asarray(char_lengths)
-        return [self._read_characters(characters, char_lengths)]
-
-    def _read_characters(
-        self, characters: Int[Array, "*batch characters"], lengths: Int[Array, "*batch"]
-    ) -> Float[Array, "*batch features"]:
-        xs = TokenEmbedding(self.char_vocab_size or 0, self.char_embedding_size, name="characters")(characters)
-        if self.char_recurrence is not None:
-            reader = Recurrent(self.char_recurrence, self.remat, self.backend, name="char_recurrent")
-            return ends(self.char_recurrence, reader(xs, lengths=lengths)[1], lengths)
-        mask = length_mask(lengths, characters.shape[-1])[..., None]
-        xs = self._drop(jnp.where(mask, xs, 0))
-        # A convolution of width 3 as one product: each character beside its neighbours, zeros at the edges.
-        edges = jnp.pad(xs, [(0, 0)] * (xs.ndim - 2) + [(1, 1), (0, 0)])
-        triples = jnp.concatenate([edges[..., :-2, :], xs, edges[..., 2:, :]], axis=-1)
-        ys = jnp.where(mask, nn.Dense(self.char_features, name="char_convolution")(triples), -jnp.inf)
-        return jnp.where(lengths[..., None] > 0, ys.max(-2, initial=jnp.finfo(ys.dtype).min), 0)
+        reader = Spelling(
+            self.char_vocab_size, self.char_embedding_size, self.char_features, self.char_recurrence, self.dropout,
+            self.remat, self.backend, name="spelling",
+        )  # fmt: skip
+        return [reader(characters, char_lengths)]

@@ -1,7 +1,11 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
 
 from seqjax.data import load
+from seqjax.data.prepared import read_prepared
 from seqjax.data.sets import SETS
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -83,12 +87,14 @@ def test_unknown_builders():
         builder_of("nope")
 
 
-def test_a_set_in_another_file_format_is_refused(shelf, tmp_path):
-    import json
-    import shutil
-
+def test_a_set_in_another_file_format_is_left_alone(shelf, tmp_path):
     shutil.copytree(shelf / "m4_hourly", tmp_path / "m4_hourly")
-    info = tmp_path / "m4_hourly/1.0.0/dataset_info.json"
-    info.write_text(json.dumps({**json.loads(info.read_text()), "fileFormat": "tfrecord"}))
-    with pytest.raises(ValueError, match='is stored as tfrecord; prepare it again with file_format="array_record"'):
+    folder = tmp_path / "m4_hourly/1.0.0"
+    info = json.loads((folder / "dataset_info.json").read_text())
+    (folder / "dataset_info.json").write_text(json.dumps({**info, "fileFormat": "tfrecord"}))
+    with pytest.raises(ValueError, match=f"no TFDS data set prepared as array_record in {tmp_path}"):
         load("m4_hourly", "train", tmp_path)
+    with pytest.raises(ValueError, match='is stored as tfrecord; prepare it again with file_format="array_record"'):
+        read_prepared(folder, "train")
+    with pytest.raises(ValueError, match="has no split 'dev'; it has train, test"):
+        read_prepared(shelf / "m4_hourly/1.0.0", "dev")

@@ -100,7 +100,8 @@ def test_nothing_anywhere_is_one_line_that_says_what_was_tried(tmp_path):
         load("tiny_shakespeare", "train", tmp_path)
     assert str(caught.value) == (
         f"tiny_shakespeare is not to be had: {tmp_path / 'tiny_shakespeare'} has no input.txt; "
-        f"no prepared TFDS data set in {tmp_path}; raw.githubusercontent.com does not answer; no package ships it"
+        f"no TFDS data set prepared as array_record in {tmp_path}; "
+        "raw.githubusercontent.com does not answer; no package ships it"
     )
     with pytest.raises(DataUnavailable, match=r"put train.conllu into <folder>/gum and set SEQJAX_DATA"):
         load("gum", "train")

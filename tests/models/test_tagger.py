@@ -7,6 +7,7 @@ import pytest
 import seqjax
 from seqjax.losses import crf
 from seqjax.models import Tagger
+from seqjax.models.tagger import Spelling
 
 LENGTHS = np.array([4, 2, 0])
 
@@ -44,12 +45,12 @@ def test_padding_of_words_and_characters_is_ignored(getkey, batch, reader):
 
 
 def test_the_spelling_is_a_convolution_with_the_maximum(getkey, batch):
-    words, characters, char_lengths = batch
-    model = make()
-    variables = model.init(getkey(), words, characters)
-    found = model.apply(variables, characters, char_lengths, method="_read_characters")
+    _, characters, char_lengths = batch
+    model = Spelling(7, 3, 4)
+    variables = model.init(getkey(), characters, char_lengths)
+    found = model.apply(variables, characters, char_lengths)
     table = np.asarray(variables["params"]["characters"]["table"]["embedding"])
-    layer = variables["params"]["char_convolution"]
+    layer = variables["params"]["convolution"]
     for row in range(3):
         for word in range(4):
             length = int(char_lengths[row, word])
