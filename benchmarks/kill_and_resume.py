@@ -1,9 +1,9 @@
 """SIGKILL at random moments, and resume: `python benchmarks/kill_and_resume.py --kills 20`.
 
 A small recurrent model with dropout, a carried state, a moving average and a checkpoint every third step is trained to
-the end once undisturbed. Then it is trained again by processes that are killed at random moments, in the middle of a step,
-of a save or of a restore, until enough have been killed; each goes on from what the one before it left behind. Every run
-that gets to its end must have the state, data position and metrics of the undisturbed one, byte for byte.
+the end once undisturbed. Then it is trained again by processes that are killed at random moments, in the middle of a
+step, of a save or of a restore, until enough have been killed; each goes on from what the one before it left behind.
+Every run that gets to its end must have the state, data position and metrics of the undisturbed one, byte for byte.
 """
 
 import argparse

@@ -42,12 +42,12 @@ class Config(BaseConfig):
     hidden_size: int = option(32, "units of each network", least=1)
     length: int = option(100, "time steps", least=2)
     seeds: int = option(10, "training runs side by side", least=1)
-    steps: int = option(400, "training steps of each", least=10)
+    steps: int = option(300, "training steps of each", least=10)
     batch: int = option(16, "sequences a step", least=1)
-    learning_rate: float = option(0.1, "of plain gradient descent", least=0)
-    clip: float = option(1.0, "largest gradient norm", least=1e-12)
-    clip_value: float = option(0.05, "largest element of the gradient, for clipping by value", least=1e-12)
-    clip_ratio: float = option(0.05, "largest gradient of a unit by its weights, for adaptive clipping", least=1e-12)
+    learning_rate: float = option(0.05, "of plain gradient descent", least=0)
+    clip: float = option(0.05, "largest gradient norm", least=1e-12)
+    clip_value: float = option(0.002, "largest element of the gradient, for clipping by value", least=1e-12)
+    clip_ratio: float = option(0.02, "largest gradient of a unit by its weights, for adaptive clipping", least=1e-12)
 
 
 def main(config: Config) -> dict:
@@ -221,7 +221,7 @@ def draw_cliff(w, b, surface, ways):
     relief = figure.add_subplot(1, 2, 1, projection="3d")
     relief.plot_surface(*np.meshgrid(w, b), surface, cmap="viridis", rcount=141, ccount=161, linewidth=0)
     relief.set(xlabel="weight w", ylabel="bias b", zlabel="loss", title=f"h' = tanh(w h + b) after {CLIFF_STEPS} steps")
-    relief.view_init(elev=38, azim=-125)
+    relief.view_init(elev=38, azim=125)
     above = figure.add_subplot(1, 2, 2)
     image = above.pcolormesh(w, b, surface, cmap="viridis", shading="auto")
     figure.colorbar(image, ax=above, label="loss")

@@ -16,7 +16,7 @@ from seqjax.cells.gates import Cell
 from seqjax.cells.linear import LinearCell
 from seqjax.combinators import BidirectionalState, Zoneout
 from seqjax.recurrence import Pass, Recurrence, select
-from seqjax.typing import Frame, KeyArray, Lengths, Params, Sequence, State
+from seqjax.typing import Frame, KeyArray, Lengths, Output, Outputs, Params, Sequence, State
 
 
 class Probed(NamedTuple):
@@ -60,7 +60,7 @@ class Observed(Recurrence):
         """The inner recurrence's."""
         return self.inner.output_size(input_size)
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Sequence]:  # noqa: B008
+    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
         """A whole sequence: in the place of the last state comes a `Sighting`."""
         probed = lambda leaf: isinstance(leaf, Probed)  # noqa: E731
         first, probes = (jax.tree.map(lambda leaf, i=i: leaf[i], state, is_leaf=probed) for i in (0, 1))
@@ -168,7 +168,7 @@ def _holds_recurrences(part: Any) -> bool:
     )
 
 
-def _shown(part: Recurrence, params: Params, state: State, x: Frame, y: jax.Array) -> jax.Array:
+def _shown(part: Recurrence, params: Params, state: State, x: Frame, y: Output) -> Output:
     """The output as a function of the probed state; of a part that cannot say, the output as it was."""
     if isinstance(part, Zoneout):
         return part.inner.output(state).astype(y.dtype)

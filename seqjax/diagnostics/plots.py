@@ -52,7 +52,7 @@ def plot_spectrum(spectra: Mapping[str, Spectrum], title: str = "") -> Any:
     Returns:
       The figure.
     """
-    figure = _figure((4 * len(spectra), 6.2))
+    figure = _figure((4.0 * len(spectra), 6.2))
     above, below = figure.subplots(2, len(spectra), sharey="row", squeeze=False, height_ratios=(3, 2))
     for column, (label, spectrum) in enumerate(spectra.items()):
         steps = np.asarray(spectrum.steps)
@@ -84,7 +84,7 @@ def plot_heat_maps(maps: Mapping[str, ArrayLike], title: str = "", limits: tuple
     Returns:
       The figure.
     """
-    figure = _figure((9, 1.1 + 1.7 * len(maps)))
+    figure = _figure((9.0, 1.1 + 1.7 * len(maps)))
     axes = figure.subplots(len(maps), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (label, values) in zip(axes, maps.items(), strict=True):
         values = np.asarray(values)
@@ -118,7 +118,7 @@ def plot_clipping(
     Returns:
       The figure.
     """
-    figure = _figure((8, 6.6 if losses else 3.6))
+    figure = _figure((8.0, 6.6 if losses else 3.6))
     axes = figure.subplots(2 if losses else 1, 1, sharex=True, squeeze=False)[:, 0]
     for index, (label, values) in enumerate((losses or {}).items()):
         _lines(axes[0], values, f"C{index}", label)

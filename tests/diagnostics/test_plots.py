@@ -11,7 +11,9 @@ pytest.importorskip("matplotlib")
 
 def test_flow_draws_each_line_and_the_geometric_mean_of_a_batch():
     norms = np.array([[1e-4, 1e-2], [1.0, 1.0]])
-    figure = plots.plot_flow({"elman": {"radius 1": norms, "radius 2": norms[:, 0]}, "lstm": {"bias 0": [0.0, 1.0]}})
+    figure = plots.plot_flow(
+        {"elman": {"radius 1": norms, "radius 2": norms[:, 0]}, "lstm": {"bias 0": np.array([0.0, 1.0])}}
+    )
     elman, lstm = figure.axes
     assert elman.get_yscale() == "log"
     np.testing.assert_allclose(elman.lines[0].get_ydata(), [1e-3, 1.0])
@@ -35,7 +37,8 @@ def test_heat_maps_choose_their_scale():
 
 
 def test_clipping_draws_the_threshold(tmp_path):
-    figure = plots.plot_clipping([3.0, np.inf, 0.5], [1.0, np.nan, 0.5], 1.0, {"loss": [2.0, 1.0, 0.5]})
+    before, after, loss = np.array([[3.0, np.inf, 0.5], [1.0, np.nan, 0.5], [2.0, 1.0, 0.5]])
+    figure = plots.plot_clipping(before, after, 1.0, {"loss": loss})
     dashed = [line for line in figure.axes[-1].lines if line.get_linestyle() == "--"]
     np.testing.assert_allclose(dashed[0].get_ydata(), 1.0)
     training.save_figure(figure, tmp_path / "clipping.png")
@@ -43,6 +46,7 @@ def test_clipping_draws_the_threshold(tmp_path):
 
 
 def test_histograms_count_what_is_left_out():
-    figure = plots.plot_histograms({"w": [1.0, 2.0, np.nan], "gradient": [1e-3, 0.0, 1e3]}, log=True, bins=4)
+    values = {"w": np.array([1.0, 2.0, np.nan]), "gradient": np.array([1e-3, 0.0, 1e3])}
+    figure = plots.plot_histograms(values, log=True, bins=4)
     assert figure.axes[0].get_title() == "w (1 not finite)"
     assert sum(bar.get_height() for bar in figure.axes[1].patches) == 2

@@ -1,11 +1,13 @@
 """The fused kernels against the plain scan: every option, every gradient, in float64."""
 
+import functools
 import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 import seqjax
 from seqjax import kernels
@@ -81,61 +83,65 @@ def test_the_kernel_is_what_runs(monkeypatch):
         assert (len(calls) > before) == (backend != "scan"), (cell, backend)
 
 
-@each_cell
+def at(index, tree):
+    return jax.tree.map(lambda a: a[index], tree)
+
+
+def over_rows(tree):
+    return jax.tree.map(lambda a: a.sum(0), tree)
+
+
+@functools.cache
+def compiled_scan(cell, reverse):
+    """The oracle, compiled once for all options: no reset and full lengths are the plain case."""
+    return jax.jit(
+        lambda given, pulled, lengths, reset: outcome(
+            cell, given, pulled, "scan", lengths=lengths, reset=reset, reverse=reverse
+        )
+    )
+
+
+@pytest.mark.parametrize("cell", [CELLS[name] for name in ("elman_tanh", "lstm", "gru")], ids=str)
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
 def test_it_equals_the_scan_with_no_batch_axis_one_or_two(x64, cell, options):
     given, pulled = problem(cell)
-    params, xs, state = given
-    rows = {name: value for name, value in options.items() if name != "reverse"}
+    by_row = {name: jnp.asarray(value) for name, value in options.items() if name != "reverse"}
     reverse = "reverse" in options
 
-    def at(row, tree):
-        return jax.tree.map(lambda a: a[row], tree)
+    @jax.jit
+    def run(given, pulled, by_row):
+        params, xs, state = given
 
-    with jax.disable_jit():  # step by step: a hundred small programs compile for longer than they run
-        after, (d_params, d_xs, d_state) = outcome(cell, given, pulled, "scan", **options)
-        assert_same(outcome(cell, given, pulled, "fused", **options), (after, (d_params, d_xs, d_state)))
+        def cut(row):
+            xs, state, pulled, by_row = row
+            return outcome(cell, (params, xs, state), pulled, "fused", **by_row, reverse=reverse)
 
-        two_axes = np.s_[:, None]
-        assert_same(
-            outcome(
-                cell, (params, at(two_axes, xs), at(two_axes, state)), at(two_axes, pulled), "fused",
-                **at(two_axes, rows), reverse=reverse,
-            ),
-            (at(two_axes, after), (d_params, at(two_axes, d_xs), at(two_axes, d_state))),
-        )  # fmt: skip
+        rows = (xs, state, pulled, by_row)
+        one, two, (after, grads) = cut(rows), cut(at(np.s_[:, None], rows)), jax.lax.map(cut, rows)
+        two = at(np.s_[:, 0], two[0]), (two[1][0], *at(np.s_[:, 0], two[1][1:]))
+        return one, two, (after, (over_rows(grads[0]), *grads[1:]))
 
-        alone = [
-            outcome(cell, (params, xs[i], at(i, state)), at(i, pulled), "fused", **at(i, rows), reverse=reverse)
-            for i in range(3)
-        ]
-        assert_same([a for a, _ in alone], [at(i, after) for i in range(3)])
-        assert_same([grads[1:] for _, grads in alone], [at(i, (d_xs, d_state)) for i in range(3)])
-        assert_same(jax.tree.map(lambda *parts: sum(parts), *(grads[0] for _, grads in alone)), d_params)
-
-        fresh = [seqjax.unroll(cell, params, xs, backend=backend, **options) for backend in ("scan", "fused")]
-        assert_same(*fresh)
+    everything = {"lengths": np.full(3, 4), "reset": np.zeros((3, 4), bool)} | by_row
+    by_scan = compiled_scan(cell, reverse)(given, pulled, **everything)
+    for by_kernel in run(given, pulled, by_row):
+        assert_same(by_kernel, by_scan)
 
 
 @each_cell
-@pytest.mark.parametrize("options", [OPTIONS["lengths and reset"], EVERYTHING], ids=["forward", "reverse"])
-def test_it_equals_the_scan_compiled(x64, cell, options):
-    assert_same(*both(cell, *problem(cell), **options))
+def test_it_begins_at_zero_where_no_state_is_given(x64, cell):
+    (params, xs, _), _ = problem(cell)
+    given = [seqjax.unroll(cell, params, xs, backend=backend, **EVERYTHING) for backend in ("scan", "fused")]
+    assert_same(*given)
 
 
 @each_cell
 @pytest.mark.parametrize(
-    ("batch", "time", "inputs"),
-    [((1,), 4, 1), ((2,), 1, 3), ((2,), 0, 3), ((), 0, 1), ((0,), 3, 2), ((2, 1), 1, 1)],
-    ids=str,
+    ("batch", "time", "inputs"), [((1,), 4, 1), ((2,), 1, 3), ((), 0, 1), ((0,), 3, 2), ((2, 1), 0, 2)], ids=str
 )
 def test_the_smallest_shapes(x64, cell, batch, time, inputs):
     given, pulled = problem(cell, batch, time, inputs)
-    with jax.disable_jit():
-        assert_same(*(outcome(cell, given, pulled, backend, reverse=True) for backend in ("scan", "fused")))
-        lengths, reset = jnp.full(batch, time // 2), jnp.ones((*batch, time), bool)
-        options = {"lengths": lengths, "reset": reset}
-        assert_same(*(outcome(cell, given, pulled, backend, **options) for backend in ("scan", "fused")))
+    options = {"lengths": np.full(batch, time // 2), "reset": np.ones((*batch, time), bool), "reverse": True}
+    assert_same(*both(cell, given, pulled, **options))
 
 
 @each_cell
@@ -160,7 +166,7 @@ def test_it_equals_the_scan_under_vmap(x64, cell, over):
 def test_its_second_derivatives_are_those_of_the_scan(x64, cell):
     cell = type(cell)(1, **({"activation": cell.activation} if isinstance(cell, seqjax.Elman) else {}))
     (params, xs, state), pulled = problem(cell, (2,), 2, 1)
-    flat, unflatten = jax.flatten_util.ravel_pytree((params, xs, state))
+    flat, unflatten = ravel_pytree((params, xs, state))
 
     def run(backend):
         def score(flat):
@@ -187,11 +193,9 @@ def test_what_stands_in_the_padding_changes_no_gradient(x64, cell, garbage):
     given, pulled = problem(cell)
     padding = (np.arange(4) >= EVERYTHING["lengths"][:, None])[..., None]
     params, xs, state = given
-    with jax.disable_jit():
-        clean = outcome(cell, given, pulled, "fused", **EVERYTHING)
-        assert_same(
-            outcome(cell, (params, jnp.where(padding, garbage, xs), state), pulled, "fused", **EVERYTHING), clean, 0
-        )
+    run = jax.jit(lambda *given: outcome(cell, given, pulled, "fused", **EVERYTHING))
+    clean = run(params, xs, state)
+    assert_same(run(params, jnp.where(padding, garbage, xs), state), clean, 0)
     np.testing.assert_array_equal(jnp.where(padding, clean[1][1], 0), 0)
 
 

@@ -1,5 +1,7 @@
 """Cross-entropy against the formula in NumPy, and what the mask hides."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,7 +61,7 @@ def test_it_agrees_with_optax():
 def test_what_the_mask_hides_changes_neither_value_nor_gradient(garbage, smoothing):
     logits, labels, _ = sample((6,))
     mask = np.array([1, 0, 1, 1, 0, 0], bool)
-    loss = jax.value_and_grad(lambda l, *rest: cross_entropy(l, *rest, label_smoothing=smoothing))
+    loss = jax.value_and_grad(functools.partial(cross_entropy, label_smoothing=smoothing))
     valid = jnp.asarray(logits, jnp.float32)
     value, gradient = loss(valid, labels, mask)
     same, gradient_under_garbage = loss(valid.at[~mask].set(garbage), np.where(mask, labels, -1), mask)

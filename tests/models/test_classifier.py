@@ -164,7 +164,7 @@ def test_it_learns_whether_a_token_occurs(getkey, pooling):
     assert value < 0.1
 
 
-def test_mistakes_are_named(getkey, tokens, features):
+def test_mistakes_are_named(getkey, tokens, features, unchecked):
     with pytest.raises(ValueError, match="pooling='first'"):
         make("first").init(getkey(), features)
     with pytest.raises(ValueError, match="give both for tokens"):

@@ -60,6 +60,13 @@ def test_its_call_is_unroll(getkey, recurrence):
     assert_close(time_major, seqjax.unroll(recurrence, params, jnp.swapaxes(xs, 0, 1), time_major=True))
 
 
+def test_lengths_that_are_known_while_tracing(getkey):
+    layer, xs = Recurrent(seqjax.GRU(4)), inputs(getkey())
+    variables = layer.init(getkey(), xs)
+    compiled = jax.jit(lambda variables, xs: layer.apply(variables, xs, lengths=LENGTHS))
+    assert_close(compiled(variables, xs), layer.apply(variables, xs, lengths=LENGTHS))
+
+
 @pytest.mark.parametrize("remat", ["none", "step", "sqrt"])
 def test_its_remat_and_backend_are_passed_on(getkey, remat, monkeypatch):
     seen = []

@@ -9,14 +9,17 @@ from seqjax.data.formats.text import read_lines
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
 
-def read_conll(path: str | os.PathLike, columns: Sequence[str] = ("tokens", "tags")) -> dict[str, list[list[str]]]:
-    """Sentences of tab-separated columns, such as tokens with BIO entity tags.
+def read_conll(
+    path: str | os.PathLike, columns: Sequence[str] = ("tokens", "tags"), separator: str | None = "\t"
+) -> dict[str, list[list[str]]]:
+    """Sentences of columns, such as tokens with BIO entity tags.
 
     Lines of blanks and tabs alone separate sentences.
 
     Args:
       path: the file, UTF-8, plain or gzipped.
       columns: names of the columns, in the order of the file.
+      separator: what stands between two columns; None for any number of blanks, as in the files of CoNLL 2003.
 
     Returns:
       Column name to sentences, each a list of strings; all columns agree in every length.
@@ -26,7 +29,7 @@ def read_conll(path: str | os.PathLike, columns: Sequence[str] = ("tokens", "tag
     """
     sentences = {name: [] for name in columns}
     for block in _blocks(path):
-        rows = _rows(path, block, columns)
+        rows = _rows(path, block, columns, separator)
         for name, column in zip(columns, zip(*rows, strict=True), strict=True):
             sentences[name].append(list(column))
     return sentences
@@ -94,12 +97,12 @@ def _blocks(path) -> Iterator[list[tuple[int, str]]]:
         yield block
 
 
-def _rows(path, lines: list[tuple[int, str]], columns: Sequence[str]) -> list[list[str]]:
+def _rows(path, lines: list[tuple[int, str]], columns: Sequence[str], separator: str | None = "\t") -> list[list[str]]:
     """The fields of each line, checked."""
-    rows = [line.split("\t") for _, line in lines]
+    rows = [line.split(separator) for _, line in lines]
     for (number, _), fields in zip(lines, rows, strict=True):
         if len(fields) != len(columns):
-            wanted = f"{len(columns)} separated by tabs ({', '.join(columns)})"
+            wanted = f"{len(columns)} separated by {'tabs' if separator else 'blanks'} ({', '.join(columns)})"
             raise ValueError(f"{path}, line {number}: {len(fields)} columns; wanted {wanted}")
         if "" in fields:
             empty = columns[fields.index("")]
