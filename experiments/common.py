@@ -107,8 +107,12 @@ class Verb(typing.NamedTuple):
 
 def launch(config_class: type, main: Callable[[Any], Any], page: str, verbs: dict[str, Verb] | None = None) -> None:
     """Runs an experiment from the command line and exits: 0 done, 2 a user's mistake, 1 a defect."""
-    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
-    verbs = verbs or {}
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+        _launch(config_class, main, page, verbs or {})
+
+
+def _launch(config_class, main, page, verbs):
     try:
         given = vars(_parser(config_class, page, verbs).parse_args())
         verb = next((name for name in verbs if name in given), None)
@@ -236,14 +240,18 @@ class Run:
           Followed: this process does not lead, and training is over.
           Mistake: the checkpoints of a resumed run are damaged or of another model.
         """
-        checkpoints, progress = self.checkpoints, training.Progress()
+        checkpoints, progress = self.checkpoints, None
         if self.resumed:
             with mistakes():
                 state, progress = training.resume(state, batches, checkpoints)
         mesh = training.make_mesh(self.config.devices)
         state = training.shard_params(mesh, state)
         step = training.make_train_step(loss_fn, optimiser, clip=clip, **options)
-        callbacks += (training.MetricsLog(self.folder / "metrics.jsonl", progress.step),) if self.leads else ()
+        callbacks += (
+            (training.MetricsLog(self.folder / "metrics.jsonl", progress.step if progress else 0),)
+            if self.leads
+            else ()
+        )
         score = evaluate if mesh.size == 1 else lambda state: evaluate(training.gather(state))
         put = functools.partial(training.shard_batch, mesh)
         with (
@@ -268,6 +276,11 @@ class Run:
     def checkpoints(self) -> training.Checkpoints:
         """The folder's checkpoints."""
         return training.Checkpoints(self.folder / "checkpoints")
+
+    def share(self, batch: Any) -> Any:
+        """This process's rows of a batch that every process makes."""
+        index, count = self.shard
+        return jax.tree.map(lambda a: a[len(a) // count * index : len(a) // count * (index + 1)], batch)
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`."""

@@ -61,8 +61,10 @@ def main(config: Config) -> dict:
     run = Run("mnist_rows", config)
     config = run.config
     with mistakes():
+        if config.batch % config.devices:
+            raise ValueError(f"--batch is {config.batch}; give a multiple of --devices, {config.devices}")
         train, held_out, test, source = read_digits(config)
-        batches = data.batches(train, config.batch, seed=config.seed)
+        batches = data.batches(train, config.batch, seed=config.seed, shard=run.shard)
     run.begin(source)
     run.say(f"{len(train):,} digits to learn, {len(held_out or test):,} to score: {source['origin']}")
 
@@ -168,7 +170,9 @@ def report(run, model, params, test, every):
 
     names = [str(digit) for digit in range(CLASSES)]
     chosen = images[np.flatnonzero(labels == config.digit)[:1]]
-    training.plot_confusion(run.folder / "confusion.png", labels.astype(str), guesses.astype(str), names)
+    training.plot_confusion(
+        run.folder / "confusion.png", labels.astype(str).tolist(), guesses.astype(str).tolist(), names
+    )
     training.plot_history(run.folder / "health.png", lines, {"nats": "scored digits"}, config.clip)
     draw_curves(run.folder / "curves.png", lines, every, "validation" if config.validation else "test")
     draw_mistakes(run.folder / "mistakes.png", images, labels, probabilities)
@@ -228,6 +232,8 @@ def draw_curves(path, lines, every, scored):
         axis.spines[["top", "right"]].set_visible(False)
         axis.margins(y=0.12)
     panels[0].set(xlabel="epoch", ylabel="cross-entropy in nats", yscale="log", title="loss")
+    panels[0].yaxis.set_major_formatter("{x:g}")
+    panels[0].yaxis.set_minor_formatter("{x:g}")
     panels[1].set(xlabel="epoch", ylabel="% right", title="accuracy")
     panels[1].legend(frameon=False, loc="lower right")
     training.save_figure(figure, path)
@@ -274,8 +280,8 @@ def draw_arrival(path, predict, images, labels, config: Config):
     axis.plot(list(accuracy), [100 * value for value in accuracy.values()], color="C0")
     for row in shown:
         axis.plot(row, 100 * accuracy[row], "o", color="C0")
-        axis.annotate(f"{accuracy[row]:.1%}", (row, 100 * accuracy[row]), xytext=(0, 8),
-                      textcoords="offset points", ha="center")  # fmt: skip
+        axis.annotate(f"{accuracy[row]:.1%}", (row, 100 * accuracy[row]), xytext=(-7, 6),
+                      textcoords="offset points", ha="right")  # fmt: skip
     axis.set(xlabel=f"rows read, of {SIDE}", ylabel=f"% right of {len(labels):,} test digits", ylim=(0, 112))
     axis.set_title("what the network knows as rows arrive")
     axis.spines[["top", "right"]].set_visible(False)
@@ -287,7 +293,9 @@ def draw_arrival(path, predict, images, labels, config: Config):
             if len(index):
                 p = after[row][index[0]]
                 title = f"{p.argmax()}, {p.max():.0%} sure"
-                show(axis, partly(images[index[0], ..., 0], order_of(config), row / SIDE), title, fontsize=9)
+                colour = "C0" if p.argmax() == labels[index[0]] else "C3"
+                seen = partly(images[index[0], ..., 0], order_of(config), row / SIDE)
+                show(axis, seen, title, fontsize=9, color=colour)
     training.save_figure(figure, path)
     return accuracy
 

@@ -29,6 +29,7 @@ from seqjax import data, training
 from seqjax.models import LanguageModel
 
 EMBEDDING, HEADS, LAYERS = 128, 4, 2
+HIDDEN = range(64, 289, 4)  # sizes to choose from for equal parameter counts
 TIMED_TOKENS = 24  # at each context, of which the median is told
 STREAMED_TOKENS, STREAMED_CONTEXT = 200, 1024
 VALIDATIONS = 8  # along the training time
@@ -206,7 +207,7 @@ def contenders(vocab_size: int, config: Config) -> dict[str, Any]:
     models: dict[str, Any] = {"transformer": attentive}
     for name, layer in {"lstm": seqjax.LSTM, "gru": seqjax.GRU, "lru": linear}.items():
         sized = functools.partial(recurrent_of, vocab_size, layer, name == "lru", config.backend)
-        models[name] = min((sized(hidden) for hidden in range(64, 289, 4)), key=lambda m: abs(size_of(m) - target))
+        models[name] = min((sized(hidden) for hidden in HIDDEN), key=lambda m: abs(size_of(m) - target))
     return models
 
 

@@ -81,13 +81,16 @@ def main(config: Config) -> dict:
     run = Run("sentiment", config)
     config = run.config
     with mistakes():
+        if config.batch % config.devices:
+            raise ValueError(f"--batch is {config.batch}; give a multiple of --devices, {config.devices}")
         train, dev, source = read_texts(config)
         tokeniser = make_tokeniser(config, train.texts)
         batches = make_batches(encode_all(tokeniser, train.texts, config), train.labels, config)
         judged = list(make_batches(encode_all(tokeniser, dev.texts, config), dev.labels, config, once=True))
     run.begin(source)
-    tokeniser.save(run.folder / "tokens.json")
-    run.write_json("labels.json", train.names)
+    if run.leads:
+        tokeniser.save(run.folder / "tokens.json")
+        run.write_json("labels.json", train.names)
     long = sum(len(pieces(tokeniser, text)) > config.max_length for text in train.texts + dev.texts)
     run.say(f"{len(train.texts):,} + {len(dev.texts):,} texts, {len(tokeniser):,} tokens: {source['origin']}")
     if long:
@@ -100,7 +103,7 @@ def main(config: Config) -> dict:
         fresh_state(model, config),
         functools.partial(loss, model),
         optimiser,
-        batches,
+        data.mapped(run.share, batches),
         steps=config.epochs * every,
         every=every,
         evaluate=lambda state: training.evaluate(score, state.ema, judged),
@@ -317,7 +320,7 @@ def row(tokeniser, text, found, names, truth=None) -> str:
     spans = []
     for token, weight in zip(pieces(tokeniser, text), weights, strict=False):
         known = not isinstance(tokeniser, data.Vocabulary) or token in tokeniser
-        style = f"background:rgba(255,170,0,{weight / weights.max():.2f})"
+        style = f"background:rgba(255,170,0,{(weight / weights.max()) ** 2:.2f})"
         kind = "" if known else ' class="unknown"'
         spans.append(f'<span{kind} style="{style}" title="{weight:.1%}">{html.escape(token)}</span>')
     note = f"{html.escape(guess)} {probabilities.max():.0%}"

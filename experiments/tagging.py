@@ -48,16 +48,16 @@ class Config(BaseConfig):
     char_features: int = option(50, "features of a word's spelling", least=2)
     hidden_size: int = option(128, "units of each direction", least=1)
     layers: int = option(1, "bidirectional layers", least=1)
-    dropout: float = option(0.5, "rate before, between and after the layers", least=0, below=1)
+    dropout: float = option(0.4, "rate before, between and after the layers", least=0, below=1)
     word_dropout: float = option(0.15, "rate at which words are read as unknown", least=0, below=1)
-    batch: int = option(800, "words a step, padding included, at most", least=1)
+    batch: int = option(600, "words a step, padding included, at most", least=1)
     learning_rate: float = option(3e-3, "Adam's", least=0)
     average: float = option(
         0.99, "decay of the moving average of the weights, which is what is scored", least=0, below=1
     )
     clip: float = option(5.0, "largest gradient norm", least=1e-12)
-    epochs: int = option(12, "passes over the training sentences at most", least=1)
-    patience: int = option(3, "epochs without a better dev score before training stops", least=1)
+    epochs: int = option(20, "passes over the training sentences at most", least=1)
+    patience: int = option(5, "epochs without a better dev score before training stops", least=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,8 @@ def main(config: Config) -> dict:
             check_tags(part, encoder.tags, scheme if config.crf else None)
         batches = make_batches(encoder, train, config)
     run.begin(source)
-    encoder.save(run.folder)
+    if run.leads:
+        encoder.save(run.folder)
     kinds = f"{len(encoder.tags)} tags" + (f" in {scheme}" if scheme else "")
     run.say(f"{len(train.tokens):,} + {len(dev.tokens):,} sentences, {kinds}: {source['origin']}")
     run.say(batches.iterator.report())
@@ -124,7 +125,7 @@ def main(config: Config) -> dict:
         fresh_state(model, config),
         functools.partial(loss, model, constraints_of(encoder, config)),
         optax.adam(config.learning_rate),
-        batches,
+        data.mapped(run.share, batches),
         steps=config.epochs * every,
         every=every,
         evaluate=lambda state: score(dev, *tagger(state.ema, judged, len(dev.tokens)), scheme),

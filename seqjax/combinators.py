@@ -342,6 +342,9 @@ class Zoneout(Wrapper):
         if not isinstance(self.inner, Cell) or not self.inner.shows_state:
             raise TypeError(f"zoneout: the output of {self.inner} is not part of its state; give Elman, LSTM or GRU")
 
+    def formula(self) -> None:
+        """None: the kernels do not know a cell whose state is held at random."""
+
     def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
         """One time step."""
         new, _ = self.inner.step(params, state, x)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, get_args
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.core import Tracer
 from jax.typing import ArrayLike
@@ -162,12 +163,14 @@ def sweep_chunks(sweep: Callable, state: State, inputs: Any, time: int, reverse:
     sweep = jax.checkpoint(sweep, prevent_cse=False)
     chunks = jax.tree.map(lambda a: a[:whole].reshape(whole // size, size, *a.shape[1:]), inputs)
     rest = jax.tree.map(lambda a: a[whole:], inputs)
-    if reverse:
+    last = None
+    if reverse and whole < time:
         state, last = sweep(state, rest)
-        state, ys = lax.scan(sweep, state, chunks, reverse=True)
-    else:
-        state, ys = lax.scan(sweep, state, chunks)
+    state, ys = lax.scan(sweep, state, chunks, reverse=reverse)
+    if not reverse and whole < time:
         state, last = sweep(state, rest)
+    if whole == time:
+        return state, jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), ys)
     join = lambda a, b: jnp.concatenate([a.reshape(whole, *a.shape[2:]), b])  # noqa: E731
     return state, jax.tree.map(join, ys, last)
 
@@ -178,10 +181,10 @@ def unroll(
     xs: ArrayLike,
     state: State | None = None,
     *,
-    lengths: ArrayLike | None = None,
-    reset: ArrayLike | None = None,
+    lengths: ArrayLike | list | tuple | None = None,
+    reset: ArrayLike | list | tuple | None = None,
     reverse: bool = False,
-    rng: KeyArray | None = None,
+    rng: Any = None,
     remat: Remat = "none",
     backend: Backend = "auto",
     time_major: bool = False,
@@ -248,6 +251,7 @@ def _unroll(recurrence, params, xs, state, lengths, reset, rng, *, reverse, rema
     if lengths is not None:
         valid = jnp.arange(time).reshape(time, *(1,) * lengths.ndim) < lengths
         xs = jnp.where(valid[..., None], xs, 0)
+        reset = None if reset is None else reset & valid
     rngs = None if rng is None else jax.vmap(functools.partial(jax.random.fold_in, rng))(jnp.arange(time))
     how = Pass(lengths, reset, rngs, reverse, remat, backend)
     state, ys = recurrence.scan(params, xs, state, how)
@@ -302,16 +306,17 @@ def _check_tree(name: str, owner: str, tree: Any, wanted: Any) -> None:
 
 
 def _checked_lengths(lengths, batch_shape, time):
-    lengths = jnp.asarray(lengths)
+    lengths = lengths if isinstance(lengths, Tracer) else np.asarray(lengths)
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise TypeError(f"lengths are {lengths.dtype}; give integers, the number of valid steps of each row")
     if lengths.shape != batch_shape:
         raise ValueError(f"lengths have shape {lengths.shape}; the batch of xs is {batch_shape}")
     if not isinstance(lengths, Tracer) and lengths.size:
-        if int(lengths.min()) < 0 or int(lengths.max()) > time:
-            wrong = int(lengths.max()) if int(lengths.max()) > time else int(lengths.min())
+        low, high = int(lengths.min()), int(lengths.max())
+        if low < 0 or high > time:
+            wrong = high if high > time else low
             raise ValueError(f"a length is {wrong}; the sequence has {time} steps, give lengths from 0 to {time}")
-    return lengths.astype(jnp.int32)
+    return jnp.asarray(lengths, jnp.int32)
 
 
 def _checked_reset(reset, batch_shape, time, time_major):
@@ -326,7 +331,7 @@ def _checked_reset(reset, batch_shape, time, time_major):
 
 def _checked_key(rng):
     rng = jnp.asarray(rng)
-    if jnp.issubdtype(rng.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(rng.dtype, jax.dtypes.prng_key) and rng.shape == ():
         return rng
     if rng.dtype == jnp.uint32 and rng.shape == (2,):
         return jax.random.wrap_key_data(rng)

@@ -3,11 +3,10 @@
 import dataclasses
 from typing import Literal
 
-import chex
 import jax
 import jax.numpy as jnp
 
-from seqjax.cells.gates import Cell, check_sizes, input_weights, product, recurrent_weights
+from seqjax.cells.gates import Cell, check_features, check_sizes, input_weights, product, recurrent_weights
 from seqjax.typing import Frame, Hidden, KeyArray, Output, Params
 
 ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu}
@@ -55,7 +54,7 @@ class Elman(Cell):
 
     def step(self, params: Params, state: Hidden, x: Frame, *, rng: KeyArray | None = None) -> tuple[Hidden, Output]:
         """One time step: the next h and the output."""
-        chex.assert_axis_dimension(x, -1, params["w_x"].shape[0])
+        check_features(self, x, params["w_x"])
         h = state
         a = product(x, params["w_x"], h.dtype) + product(h, params["w_h"], h.dtype) + params["b"]
         h = ACTIVATIONS[self.activation](a).astype(h.dtype)

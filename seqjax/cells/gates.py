@@ -57,6 +57,16 @@ def check_sizes(cell: Recurrence, **sizes: int) -> None:
             raise ValueError(f"{type(cell).__name__}: {name} is {size}; give at least 1")
 
 
+def check_features(cell: Recurrence, x: Any, w: Any) -> None:
+    """Checks that a step's input `[*batch, features]` fits the weights that read it, `[features, ...]`.
+
+    Raises:
+      ValueError: it does not.
+    """
+    if x.shape[-1] != w.shape[0]:
+        raise ValueError(f"{cell} was given {x.shape[-1]} features; its parameters are for {w.shape[0]}")
+
+
 def product(
     x: Float[Array, "*batch features"], w: Float[Array, "features gates"], dtype: Any
 ) -> Float[Array, "*batch gates"]:

@@ -3,12 +3,11 @@
 import dataclasses
 from typing import Literal
 
-import chex
 import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid
 
-from seqjax.cells.gates import Cell, check_sizes, input_weights, layer_norm, product, recurrent_weights
+from seqjax.cells.gates import Cell, check_features, check_sizes, input_weights, layer_norm, product, recurrent_weights
 from seqjax.typing import Frame, Hidden, KeyArray, Output, Params
 
 
@@ -63,7 +62,7 @@ class GRU(Cell):
 
     def step(self, params: Params, state: Hidden, x: Frame, *, rng: KeyArray | None = None) -> tuple[Hidden, Output]:
         """One time step: the next h and the output."""
-        chex.assert_axis_dimension(x, -1, params["w_x"].shape[0])
+        check_features(self, x, params["w_x"])
         h, gates = state, 2 * self.hidden_size
         norm_x, norm_h = self._norms(params)
         from_x = product(x, params["w_x"], h.dtype)

@@ -4,13 +4,12 @@ import dataclasses
 import math
 from typing import Any, ClassVar
 
-import chex
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.nn import initializers, sigmoid
 
-from seqjax.cells.gates import Cell, check_sizes, input_weights, product
+from seqjax.cells.gates import Cell, check_features, check_sizes, input_weights, product
 from seqjax.recurrence import Pass, scan_steps, select, state_dtype, sweep_chunks
 from seqjax.typing import Frame, KeyArray, Output, Outputs, Params, Sequence, State
 
@@ -138,7 +137,7 @@ class LRU(LinearCell):
 
     def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
         """Lambda, and the scaled input."""
-        chex.assert_axis_dimension(x, -1, params["b_re"].shape[0])
+        check_features(self, x, params["b_re"])
         wide = state_dtype(x.dtype)
         p = {name: params[name].astype(wide) for name in ("nu", "theta", "gamma")}
         decay = jnp.exp(lax.complex(-jnp.exp(p["nu"]), jnp.exp(p["theta"])))
@@ -179,7 +178,7 @@ class MinGRU(LinearCell):
 
     def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
         """`1 - z` and `z * n`."""
-        chex.assert_axis_dimension(x, -1, params["w_x"].shape[0])
+        check_features(self, x, params["w_x"])
         z, n = jnp.split(product(x, params["w_x"], state_dtype(x.dtype)) + params["b"], 2, axis=-1)
         return sigmoid(-z), sigmoid(z) * n
 
@@ -217,7 +216,7 @@ class MinLSTM(LinearCell):
 
     def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
         """The two gates' shares, the second times the candidate; f / (f + i) is sigmoid(log f - log i)."""
-        chex.assert_axis_dimension(x, -1, params["w_x"].shape[0])
+        check_features(self, x, params["w_x"])
         f, i, n = jnp.split(product(x, params["w_x"], state_dtype(x.dtype)) + params["b"], 3, axis=-1)
         odds = jax.nn.log_sigmoid(f) - jax.nn.log_sigmoid(i)
         return sigmoid(odds), sigmoid(-odds) * n

@@ -3,12 +3,11 @@
 import dataclasses
 from typing import Any, NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid
 
-from seqjax.cells.gates import Cell, check_sizes, input_weights, layer_norm, product, recurrent_weights
+from seqjax.cells.gates import Cell, check_features, check_sizes, input_weights, layer_norm, product, recurrent_weights
 from seqjax.recurrence import state_dtype
 from seqjax.typing import Frame, Hidden, KeyArray, Output, Params
 
@@ -101,7 +100,7 @@ class LSTM(Cell):
         self, params: Params, state: LSTMState, x: Frame, *, rng: KeyArray | None = None
     ) -> tuple[LSTMState, Output]:
         """One time step: the next `LSTMState` and the output h."""
-        chex.assert_axis_dimension(x, -1, params["w_x"].shape[0])
+        check_features(self, x, params["w_x"])
         h, c = state
         from_x, from_h = product(x, params["w_x"], c.dtype), product(h, params["w_h"], c.dtype)
         if self.layer_norm:

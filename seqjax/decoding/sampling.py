@@ -77,6 +77,10 @@ def sample(
     _check_range("top_p", top_p, 0, 1)
     rows = prompt.shape[0]
     lengths = jnp.full(rows, prompt.shape[1]) if prompt_lengths is None else jnp.asarray(prompt_lengths)
+    if lengths.shape != (rows,):
+        raise ValueError(f"prompt_lengths have shape {lengths.shape}; the prompt wants ({rows},)")
+    if not isinstance(lengths, Tracer) and not bool(((lengths >= 1) & (lengths <= prompt.shape[1])).all()):
+        raise ValueError(f"prompt_lengths are {lengths}; give numbers from 1 to {prompt.shape[1]}")
     return _sample(step, params, state, prompt, lengths, key, length, temperature, top_k, top_p, stop_token)
 
 

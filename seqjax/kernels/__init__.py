@@ -8,6 +8,7 @@
 `"auto"` takes `"fused"` where it can. Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) want `backend="scan"`.
 """
 
+import dataclasses
 from typing import Any, get_args
 
 import jax.numpy as jnp
@@ -53,11 +54,27 @@ def explain(cell: Any, dtype: Any = jnp.float32, *, remat: str = "none", backend
     Returns:
       One line, such as `LSTM(8): fused, the fastest that computes all that is asked for`.
     """
+    parts = _parts(cell)
+    if parts:
+        return "; ".join(explain(part, dtype, remat=remat, backend=backend) for part in parts)
     if getattr(cell, "parallel", False) and backend != "scan":
         return f"{cell}: associative scan, for it is linear in its state"
     formula = getattr(cell, "formula", lambda: None)()
     chosen, why = _choose(formula, jnp.dtype(dtype), {jnp.dtype(dtype)}, Pass(remat=remat, backend=backend))  # pyright: ignore[reportArgumentType]
     return f"{cell}: {chosen}, {why}"
+
+
+def _parts(recurrence: Any) -> list[Recurrence]:
+    """The recurrences that a combinator is made of."""
+    if hasattr(recurrence, "formula"):
+        return []
+    values = [getattr(recurrence, field.name) for field in dataclasses.fields(recurrence)]
+    return [
+        part
+        for value in values
+        for part in (value if isinstance(value, tuple) else (value,))
+        if isinstance(part, Recurrence)
+    ]
 
 
 def _choose(formula: str | None, dtype: Any, param_dtypes: set, how: Pass) -> tuple[str, str]:

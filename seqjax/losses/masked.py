@@ -21,8 +21,8 @@ def masked_mean(values: ArrayLike, mask: ArrayLike | None = None) -> Float[Array
       A scalar.
     """
     values = jnp.asarray(values)
-    if mask is None:
-        return values.mean()
+    values = values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(jnp.float32)
+    mask = jnp.ones(values.shape, values.dtype) if mask is None else mask
     mask = jnp.broadcast_to(jnp.asarray(mask, values.dtype), values.shape)
     total = jnp.sum(jnp.where(mask != 0, values, 0) * mask)
     weight = mask.sum()

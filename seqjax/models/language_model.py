@@ -72,8 +72,8 @@ class LanguageModel(nn.Module):
         tokens: ArrayLike,
         state: State | None = None,
         *,
-        lengths: ArrayLike | None = None,
-        reset: ArrayLike | None = None,
+        lengths: ArrayLike | list | tuple | None = None,
+        reset: ArrayLike | list | tuple | None = None,
     ) -> tuple[State, jax.Array]:
         """Scores of every next token.
 

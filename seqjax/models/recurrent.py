@@ -41,8 +41,8 @@ class Recurrent(nn.Module):
         xs: ArrayLike,
         state: State | None = None,
         *,
-        lengths: ArrayLike | None = None,
-        reset: ArrayLike | None = None,
+        lengths: ArrayLike | list | tuple | None = None,
+        reset: ArrayLike | list | tuple | None = None,
         reverse: bool = False,
         time_major: bool = False,
     ) -> tuple[State, Any]:

@@ -40,10 +40,13 @@ class Checkpoints:
         self.keep = keep
 
     def steps(self) -> list[int]:
-        """The steps that are there, oldest first."""
+        """The steps whose checkpoints are complete, oldest first."""
+        return [step for step in self._begun() if (self.folder / f"{step:08d}" / MANIFEST).is_file()]
+
+    def _begun(self) -> list[int]:
         if not self.folder.is_dir():
             return []
-        return sorted(int(p.name) for p in self.folder.iterdir() if p.name.isdigit() and (p / MANIFEST).is_file())
+        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdigit())
 
     def save(self, step: int, tree: Any, progress: dict[str, Any], best: int | None = None) -> None:
         """Writes the checkpoint of a step, then drops those no longer wanted.
@@ -75,7 +78,7 @@ class Checkpoints:
             (draft / MANIFEST).write_text(json.dumps(_digests(draft)))
             _flush(draft)
             os.rename(draft, target)
-            self._drop(best)
+            self._drop(step, best)
         _wait_for_all("commit")
 
     def restore(self, like: Any, step: int | None = None) -> tuple[int, Any, dict[str, Any]]:
@@ -91,7 +94,7 @@ class Checkpoints:
         Raises:
           CheckpointError: there is none, none is sound, or it belongs to another model.
         """
-        steps = self.steps() if step is None else [step]
+        steps = self._begun() if step is None else [step]
         if not steps:
             raise CheckpointError(f"{self.folder} holds no checkpoint; train first, or name another run folder")
         for candidate in reversed(steps):
@@ -135,10 +138,12 @@ class Checkpoints:
         except (OSError, ValueError) as error:
             return f"{type(error).__name__}: {error}"
 
-    def _drop(self, best):
-        for step in self.steps()[: -self.keep]:
-            if step != best:
-                shutil.rmtree(self.folder / f"{step:08d}", ignore_errors=True)
+    def _drop(self, newest, best):
+        """Drops what is old, what was left half dropped, and the later ones of a run that went back to an earlier."""
+        wanted = {*[step for step in self.steps() if step <= newest][-self.keep :], best}
+        for path in self.folder.iterdir():
+            if path.name.isdigit() and int(path.name) not in wanted:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_key(leaf):

@@ -2,15 +2,17 @@
 
 import contextlib
 import dataclasses
+import math
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
-from seqjax.training.checkpoints import Checkpoints
+from seqjax.training.checkpoints import CheckpointError, Checkpoints
 from seqjax.training.health import summarise
 from seqjax.training.state import TrainState
 from seqjax.training.step import StepFn
@@ -136,12 +138,16 @@ def fit(
       ValueError: an argument is out of range or `monitor` is not among the scores.
     """
     _check(steps, every, patience, monitor, checkpoints, evaluate)
+    if progress is None and checkpoints is not None and checkpoints.steps():
+        raise ValueError(f"{checkpoints.folder} holds a run already; resume() it, or name another folder")
     progress = Progress() if progress is None else progress
     run = _Run(progress, evaluate, monitor, checkpoints, batches, tuple(callbacks), max_skipped, on_nonfinite)
     every = every or steps
     if checkpoints is not None:
         run.save(state)
     run.tell("start", {})
+    if patience is not None and checkpoints is not None and progress.stale >= patience:
+        return run.end(restore_best(state, checkpoints), "stopped early")
     with _interruptible() as interrupted:
         while progress.step < steps:
             batch = next(batches)
@@ -197,7 +203,13 @@ def restore_best(state: TrainState, checkpoints: Checkpoints) -> TrainState:
     """
     _, newest, saved = checkpoints.restore(state)
     best = saved["best_step"]
-    return newest if best is None or best not in checkpoints.steps() else checkpoints.restore(state, best)[1]
+    try:
+        return newest if best is None else checkpoints.restore(state, best)[1]
+    except CheckpointError as error:
+        warnings.warn(
+            f"the best checkpoint, of step {best}, cannot be had ({error}); the newest is taken", stacklevel=2
+        )
+        return newest
 
 
 @dataclasses.dataclass
@@ -234,13 +246,14 @@ class _Run:
             )
 
     def assess(self, state):
-        scores = {} if self.evaluate is None else self.evaluate(state)
+        scores = {} if self.evaluate is None else {k: float(v) for k, v in self.evaluate(state).items()}
         progress = self.progress
         if self.monitor is not None:
             if self.monitor not in scores:
                 raise ValueError(f"monitor={self.monitor!r} is not among the scores {sorted(scores)}")
-            if progress.best is None or scores[self.monitor] < progress.best:
-                progress.best, progress.best_step, progress.stale = scores[self.monitor], progress.step, 0
+            score = scores[self.monitor]
+            if score < (math.inf if progress.best is None else progress.best):
+                progress.best, progress.best_step, progress.stale = score, progress.step, 0
             else:
                 progress.stale += 1
         self.tell("evaluation", scores | summarise(self.since))

@@ -76,7 +76,13 @@ def make_train_step(
 
     def train_step(state: TrainState, batch):
         rng = jax.random.fold_in(state.rng, state.step)
+        if ema_decay is None and state.ema is not None:
+            raise ValueError("the state keeps an average of the parameters; give make_train_step its ema_decay")
         (loss, aux), grads = gradient(state.params, batch, rng, state.extra)
+        if jax.tree.structure(aux.extra) != jax.tree.structure(state.extra):
+            raise ValueError(
+                "the loss returned another Aux.extra than it was given; return what the next batch shall see"
+            )
         clipped, health = clip_with_health(clip, grads, state.params)
         finite = (health["finite"] > 0) & jnp.isfinite(loss)
         updates, opt_state = optimiser.update(clipped, state.opt_state, state.params)
@@ -94,7 +100,26 @@ def make_train_step(
         )  # fmt: skip
         return state, metrics
 
-    return jax.jit(train_step, donate_argnums=0) if jit else train_step
+    return _compiled(train_step) if jit else train_step
+
+
+def _compiled(train_step: StepFn) -> StepFn:
+    """The step under jit, its state donated, and on a mesh laid out as it came: left alone XLA would cut it anew."""
+    plain = jax.jit(train_step, donate_argnums=0)
+
+    @functools.lru_cache
+    def laid_out(structure, shardings):
+        state = jax.tree.unflatten(structure, shardings)
+        return jax.jit(train_step, donate_argnums=0, out_shardings=(state, None))
+
+    @functools.wraps(train_step)
+    def step(state, batch):
+        leaves, structure = jax.tree.flatten(state)
+        shardings = tuple(getattr(leaf, "sharding", None) for leaf in leaves)
+        spread = any(len(getattr(sharding, "device_set", ())) > 1 for sharding in shardings)
+        return (laid_out(structure, shardings) if spread else plain)(state, batch)
+
+    return step
 
 
 def _average(state):

@@ -9,8 +9,10 @@ import seqjax
 from seqjax.decoding import sample, sample_logits
 from seqjax.models import LanguageModel
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 VOCAB = 6
-MODEL = LanguageModel(VOCAB, 8, seqjax.stack(seqjax.GRU(8), seqjax.LSTM(7)))
+MODEL = LanguageModel(VOCAB, 6, seqjax.LSTM(7))
 
 
 @pytest.fixture(scope="module")
@@ -142,14 +144,25 @@ def test_a_row_does_not_depend_on_its_batch(getkey, params):
 
 
 def test_ragged_prompts_are_separate_prompts(getkey, params):
-    prompt, key, lengths = prompts(getkey(), 4, 5), getkey(), jnp.array([5, 1, 3, 4])
+    prompt, key, lengths = prompts(getkey(), 3, 4), getkey(), jnp.array([4, 1, 2])
     out = write(params, prompt, key, 8, prompt_lengths=lengths)
     for row, length in enumerate(lengths):
         alone = write(params, prompt[:, :length], key, 8)
         np.testing.assert_array_equal(out.tokens[row], alone.tokens[row])
-    garbage = jnp.where(jnp.arange(5) < lengths[:, None], prompt, VOCAB - 1)
+    garbage = jnp.where(jnp.arange(4) < lengths[:, None], prompt, VOCAB - 1)
     np.testing.assert_array_equal(out.tokens, write(params, garbage, key, 8, prompt_lengths=lengths).tokens)
     assert (out.tokens != write(params, prompt, key, 8).tokens)[1:].any()
+
+
+def test_prompt_lengths_that_are_known_while_tracing():
+    lengths = jnp.array([1, 2])
+
+    @jax.jit
+    def write(key):
+        prompt = jnp.zeros((2, 3), int)
+        return sample(fixed, {}, jnp.zeros(2), prompt, key, 2, prompt_lengths=lengths, temperature=0).tokens
+
+    np.testing.assert_array_equal(write(jax.random.key(0)), 1)
 
 
 def test_the_prompt_is_read_and_the_state_before_it_counts(getkey, params):

@@ -9,7 +9,20 @@ import numpy as np
 
 from seqjax import training
 
-TINY = ("--hidden-size", "8", "--embedding-size", "4", "--layers", "1", "--batch", "8", "--window", "20", "--every", "4")
+TINY = (
+    "--hidden-size",
+    "8",
+    "--embedding-size",
+    "4",
+    "--layers",
+    "1",
+    "--batch",
+    "8",
+    "--window",
+    "20",
+    "--every",
+    "4",
+)
 
 
 def start(*words, processes=None):

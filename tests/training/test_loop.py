@@ -321,7 +321,7 @@ def test_arguments_out_of_range(options, words):
 
 def test_killed_at_random_moments_and_resumed_it_ends_with_the_same_bytes():
     environment = os.environ | {"PYTHONPATH": str(Path(seqjax.__file__).parents[1])}
-    words = [sys.executable, str(BENCHMARK), "--kills", "3"]
+    words = [sys.executable, str(BENCHMARK), "--kills", "3", "--steps", "30"]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].startswith("OK: 3 kills")
