@@ -1,7 +1,7 @@
 """Characters generated a second, beside PyTorch's loop: `python benchmarks/generation.py` (wants torch installed).
 
-The model of `experiments.char_lm` with random weights: vocabulary 65, embedding 128, two LSTM layers of 256. PyTorch runs
-in a process of its own, for two thread pools in one process spoil each other; the two alternate.
+The model of `experiments.char_lm` with random weights: vocabulary 65, embedding 128, two LSTM layers of 256. PyTorch
+runs in a process of its own, for two thread pools in one process spoil each other; the two alternate.
 """
 
 import argparse
@@ -39,7 +39,8 @@ def torch_rates(length: int, rounds: int) -> list[float]:
     import torch  # pyright: ignore[reportMissingImports]
 
     torch.manual_seed(0)
-    embed, lstm, head = torch.nn.Embedding(65, 128), torch.nn.LSTM(128, 256, 2, batch_first=True), torch.nn.Linear(256, 65)
+    embed, head = torch.nn.Embedding(65, 128), torch.nn.Linear(256, 65)
+    lstm = torch.nn.LSTM(128, 256, 2, batch_first=True)
 
     @torch.inference_mode()
     def write():

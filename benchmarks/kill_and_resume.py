@@ -46,6 +46,12 @@ class Source:
         self.position = state
 
 
+def announce(event) -> None:
+    """Tells the watching process that a step was taken."""
+    if event.kind == "step":
+        print(event.step, flush=True)
+
+
 def train(folder: Path, steps: int) -> None:
     """Trains to the end from whatever the folder holds, and prints a digest of all that came of it."""
     import jax
@@ -70,11 +76,10 @@ def train(folder: Path, steps: int) -> None:
     train_step = training.make_train_step(loss_fn, optimiser, clip=training.clip_by_norm(1.0), ema_decay=0.9)
     checkpoints, batches = training.Checkpoints(folder / "checkpoints"), Source()
     state, progress = training.resume(state, batches, checkpoints)
-    print(progress.step, flush=True)
     outcome = training.fit(
         state, train_step, batches, steps=steps, progress=progress, every=3, checkpoints=checkpoints, monitor="score",
         evaluate=lambda state: {"score": float(jnp.abs(state.ema["out"] - 0.9).sum())},
-        callbacks=[training.MetricsLog(folder / "metrics.jsonl", progress.step)],
+        callbacks=[training.MetricsLog(folder / "metrics.jsonl", progress.step), announce],
     )  # fmt: skip
     digest = hashlib.blake2b(digest_size=16)
     for leaf in jax.tree.leaves(outcome.state.replace(rng=jax.random.key_data(outcome.state.rng))):
@@ -98,31 +103,34 @@ def start(folder: Path, steps: int) -> subprocess.Popen:
     return process
 
 
-def finish(process: subprocess.Popen) -> str:
-    """The digest a process prints at its end."""
-    words = process.communicate()[0].split()
+def finish(process: subprocess.Popen, heard: str = "") -> str:
+    """The digest a process prints at its end; `heard` is what was read of it before."""
+    words = (heard + process.communicate()[0]).split()
     if process.returncode:
         raise RuntimeError("a training process failed; see its error above")
     return words[-1]
 
 
-def torment(folder: Path, steps: int, kills: int, span: float, reference: str) -> tuple[list[int], int]:
-    """Kills until enough are killed: the steps that killed processes began at, and how many runs came to their end."""
-    begun, finished, process = [], 0, None
-    while len(begun) < kills or process is not None:
-        process = start(folder, steps)
-        if len(begun) < kills:
+def torment(folder: Path, steps: int, kills: int, seconds: float, reference: str) -> tuple[list[str], int]:
+    """Kills until enough are killed: the steps they were killed at, and how many runs came to their end."""
+    killed, finished = [], 0
+    while True:
+        process, heard = start(folder, steps), ""
+        if len(killed) < kills:
+            if random.random() < 0.75:  # else while it still restores and compiles
+                heard = process.stdout.readline()
             try:
-                process.wait(random.uniform(0, span))
+                process.wait(random.uniform(0, seconds / 3))
             except subprocess.TimeoutExpired:
                 process.kill()
-                begun.append(int((process.communicate()[0].split() or ["0"])[0]))
+                killed.append((["start", *(heard + process.communicate()[0]).split()])[-1])
                 continue
-        if finish(process) != reference:
-            raise RuntimeError(f"after {len(begun)} kills a run ended otherwise than undisturbed; see {folder}")
+        if finish(process, heard) != reference:
+            raise RuntimeError(f"after {len(killed)} kills a run ended otherwise than undisturbed; see {folder}")
         shutil.rmtree(folder)
-        finished, process = finished + 1, None
-    return begun, finished
+        finished += 1
+        if len(killed) == kills:
+            return killed, finished
 
 
 def main() -> None:
@@ -138,15 +146,15 @@ def main() -> None:
     random.seed(args.seed)
     folder = Path(tempfile.mkdtemp(prefix="kill-and-resume-"))
     try:
-        finish(start(folder / "first", args.steps))  # fills the compilation cache, for the clock below
-        process, began = start(folder / "undisturbed", args.steps), time.monotonic()
-        reference, span = finish(process), time.monotonic() - began
-        begun, finished = torment(folder / "killed", args.steps, args.kills, span, reference)
+        process = start(folder / "undisturbed", args.steps)
+        heard, began = process.stdout.readline(), time.monotonic()
+        reference, seconds = finish(process, heard), time.monotonic() - began
+        killed, finished = torment(folder / "killed", args.steps, args.kills, seconds, reference)
     except RuntimeError as error:
         sys.exit(f"FAILED: {error}")
     shutil.rmtree(folder)
-    print("killed processes had begun at steps", *begun)
-    print(f"OK: {len(begun)} kills, {finished} runs to the end, each the same as the undisturbed one, byte for byte")
+    print("killed at steps", *killed)
+    print(f"OK: {len(killed)} kills, {finished} runs to the end, each the same as the undisturbed one, byte for byte")
 
 
 if __name__ == "__main__":

@@ -108,6 +108,7 @@ class Verb(typing.NamedTuple):
 def launch(config_class: type, main: Callable[[Any], Any], page: str, verbs: dict[str, Verb] | None = None) -> None:
     """Runs an experiment from the command line and exits: 0 done, 2 a user's mistake, 1 a defect."""
     with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=UserWarning)
         warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
         _launch(config_class, main, page, verbs or {})
 

@@ -282,7 +282,11 @@ def draw_arrival(path, predict, images, labels, config: Config):
         axis.plot(row, 100 * accuracy[row], "o", color="C0")
         axis.annotate(f"{accuracy[row]:.1%}", (row, 100 * accuracy[row]), xytext=(-7, 6),
                       textcoords="offset points", ha="right")  # fmt: skip
-    axis.set(xlabel=f"rows read, of {SIDE}", ylabel=f"% right of {len(labels):,} test digits", ylim=(0, 112))
+    axis.set(
+        xlabel=f"rows read, of {SIDE}" if steps == SIDE else f"pixels read, in {SIDE} parts",
+        ylabel=f"% right of {len(labels):,} test digits",
+        ylim=(0, 112),
+    )
     axis.set_title("what the network knows as rows arrive")
     axis.spines[["top", "right"]].set_visible(False)
     digits = [np.flatnonzero(labels == digit)[:1] for digit in (2, 4, 9)]

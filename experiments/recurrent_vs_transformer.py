@@ -180,7 +180,9 @@ def main(config: Config) -> dict:
         row["ms a token at the longest context"] = generating[name][-1][0]
         row["memory of a token's step, KiB"] = generating[name][-1][1] / 1024
         row["training memory at the longest, MiB"] = memory[name][-1] / MEBIBYTE
+    units = {name: m.recurrence.output_size(EMBEDDING) for name, m in models.items() if name != "transformer"}
     measured = {
+        "hidden": units,
         "contexts": contexts,
         "generation": generating,
         "lengths": lengths,

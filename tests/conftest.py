@@ -53,7 +53,8 @@ def unchecked():
 
 @pytest.fixture(scope="module")
 def quick_compile():
-    """A module of many small functions: XLA spends no time on making them fast."""
+    """A module of many small functions: XLA spends no time on making them fast, and they are forgotten afterwards."""
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+    jax.clear_caches()

@@ -129,7 +129,8 @@ class SequenceClassifier(nn.Module):
         """
         if self.pooling != "attention":
             raise ValueError(f"pooling={self.pooling!r} has no weights; build the model with pooling='attention'")
-        return Attended(*self._classify(inputs, lengths))
+        logits, weights = self._classify(inputs, lengths)
+        return Attended(logits, jnp.asarray(weights))
 
     def encode(self, inputs: ArrayLike, *, lengths: ArrayLike | None = None) -> Float[Array, "*batch time features"]:
         """The recurrence's outputs at every step; the arguments are those of a call."""

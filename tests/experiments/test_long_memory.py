@@ -65,7 +65,7 @@ def test_rows_that_judge_are_not_rows_that_train():
 
 
 def test_memories_are_as_long_as_the_task():
-    """The half-lives that the biases give at zero input, by the definition of the gate: 1 / (1 - f) up to the length."""
+    """At zero input a unit forgets at 1 - f a step, so its memory lasts 1 / (1 - f) steps: up to its length."""
     for cell, gate in (("lstm", slice(64, 128)), ("gru", slice(64, 128)), ("min_gru", slice(0, 64))):
         config = long_memory.Config(cell=cell, hidden_size=64)
         network = long_memory.build(config, 100)

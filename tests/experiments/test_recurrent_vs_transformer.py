@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import common, recurrent_vs_transformer as versus
+from experiments import common
+from experiments import recurrent_vs_transformer as versus
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
@@ -45,7 +45,7 @@ def checked(
     lengths = jnp.full(batch, time) if lengths is None else jnp.asarray(lengths)
     if lengths.shape != tuple(batch):
         raise ValueError(f"lengths have shape {lengths.shape}; the batch of the emissions is {tuple(batch)}")
-    if not isinstance(lengths, jax.core.Tracer) and lengths.size and not 0 <= lengths.min() <= lengths.max() <= time:
+    if not isinstance(lengths, Tracer) and lengths.size and not 0 <= lengths.min() <= lengths.max() <= time:
         raise ValueError(f"lengths reach from {lengths.min()} to {lengths.max()}; give lengths from 0 to {time}")
     valid = jnp.moveaxis(length_mask(lengths, time), -1, 0)
     emissions = jnp.where(valid[..., None], jnp.moveaxis(emissions, -2, 0), 0)
