@@ -32,6 +32,8 @@ from seqjax.training.schedules import constant_sampling as constant_sampling
 from seqjax.training.schedules import exponential_sampling as exponential_sampling
 from seqjax.training.schedules import inverse_sigmoid_sampling as inverse_sigmoid_sampling
 from seqjax.training.schedules import linear_sampling as linear_sampling
+from seqjax.training.schedules import mix_tokens as mix_tokens
+from seqjax.training.schedules import shift_right as shift_right
 from seqjax.training.seeds import create_states as create_states
 from seqjax.training.seeds import over_seeds as over_seeds
 from seqjax.training.sharding import gather as gather

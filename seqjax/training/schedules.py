@@ -1,11 +1,48 @@
-"""How often a decoder reads its own words in training: schedules of scheduled sampling (Bengio et al., 2015).
+"""What a decoder reads in training: the true tokens (teacher forcing), or now and then its own (scheduled sampling).
 
-Each function gives a schedule in optax's form, `schedule(step) -> probability of reading the true token`, and so goes
-wherever an optax schedule goes.
+Each schedule (Bengio et al., 2015) has optax's form, `schedule(step) -> probability of reading the true token`, and so
+goes wherever an optax schedule goes.
 """
 
+import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Int
+
+from seqjax.typing import KeyArray
+
+
+def shift_right(tokens: ArrayLike | list, first: int) -> Int[Array, "*batch time"]:
+    """What a decoder reads under teacher forcing: the tokens `[*batch, time]` one step later, after `first`.
+
+    Example:
+      >>> shift_right([[5, 6, 7]], first=1).tolist()
+      [[1, 5, 6]]
+    """
+    tokens = jnp.asarray(tokens)
+    return jnp.roll(tokens, 1, axis=-1).at[..., 0].set(first)
+
+
+def mix_tokens(key: KeyArray, probability: ArrayLike, true: ArrayLike, own: ArrayLike) -> Array:
+    """Each true token with this probability, else the model's own; no gradient flows through the choice.
+
+    Args:
+      key: what the draws come from.
+      probability: of the true token, from a schedule.
+      true: tokens of the data, of any shape.
+      own: tokens that the model predicted for the same places.
+
+    Returns:
+      Tokens of that shape.
+
+    Raises:
+      ValueError: the shapes differ.
+    """
+    true, own = jnp.asarray(true), jax.lax.stop_gradient(jnp.asarray(own))
+    if true.shape != own.shape:
+        raise ValueError(f"true tokens have shape {true.shape}, the model's own {own.shape}; give the same places")
+    return jnp.where(jax.random.bernoulli(key, probability, true.shape), true, own)
 
 
 def constant_sampling(probability: float) -> optax.Schedule:

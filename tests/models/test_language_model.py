@@ -1,5 +1,7 @@
 """The language model: its parts, streaming, and that it learns."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +18,12 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 STACK = seqjax.stack(seqjax.LSTM(8), seqjax.GRU(6), dropout=0.5)
 
 
+@functools.cache
+def fresh_params(model):
+    """Made once for each model: drawing orthogonal matrices compiles for a second."""
+    return model.init(jax.random.key(7), jnp.zeros((1, 1), int))["params"]
+
+
 def tokens_of(key, shape=(3, 7), vocab=11):
     return jax.random.randint(key, shape, 0, vocab)
 
@@ -28,7 +36,7 @@ def assert_close(a, b):
 
 def test_it_is_embedding_recurrence_and_projection(getkey):
     model, tokens = LanguageModel(11, 5, STACK), tokens_of(getkey())
-    params = model.init(getkey(), tokens)["params"]
+    params = fresh_params(model)
     assert params.keys() == {"embed", "recurrent", "head"}
     assert jax.tree.map(jnp.shape, params["recurrent"]) == jax.tree.map(
         jnp.shape, jax.eval_shape(lambda: STACK.init(getkey(), 5))
@@ -41,9 +49,9 @@ def test_it_is_embedding_recurrence_and_projection(getkey):
 
 def test_tied_embeddings_project_with_the_transposed_table(getkey):
     model, tokens = LanguageModel(11, 6, STACK, tied=True), tokens_of(getkey())
-    params = model.init(getkey(), tokens)["params"]
+    params = fresh_params(model)
     assert params.keys() == {"embed", "recurrent", "bias"}
-    params["bias"] = jax.random.normal(getkey(), (11,))
+    params = params | {"bias": jax.random.normal(getkey(), (11,))}
     table = params["embed"]["embedding"]
     state, ys = seqjax.unroll(STACK, params["recurrent"], table[tokens])
     assert_close(model.apply({"params": params}, tokens), (state, ys @ table.T + params["bias"]))
@@ -51,7 +59,7 @@ def test_tied_embeddings_project_with_the_transposed_table(getkey):
 
 def test_lengths_reset_and_state_reach_the_recurrence(getkey):
     model, tokens = LanguageModel(11, 5, STACK), tokens_of(getkey())
-    variables = model.init(getkey(), tokens)
+    variables = {"params": fresh_params(model)}
     state, logits = model.apply(variables, tokens)
     middle, first = model.apply(variables, tokens[:, :4])
     last, second = model.apply(variables, tokens[:, 4:], middle)
@@ -67,7 +75,7 @@ def test_lengths_reset_and_state_reach_the_recurrence(getkey):
 
 def test_streaming_gives_the_whole_sequence(getkey):
     model, tokens = LanguageModel(11, 5, STACK, dropout=0.5), tokens_of(getkey())
-    params = model.init(getkey(), tokens)["params"]
+    params = fresh_params(model)
     state, step, logits = model.start(params, (3,)), jax.jit(model.advance), []
     for t in range(tokens.shape[1]):
         state, scores = step(params, state, tokens[:, t])
@@ -77,14 +85,14 @@ def test_streaming_gives_the_whole_sequence(getkey):
 
 def test_any_number_of_batch_axes(getkey):
     model, tokens = LanguageModel(11, 5, seqjax.GRU(4)), tokens_of(getkey(), (2, 3, 7))
-    variables = model.init(getkey(), tokens)
+    variables = {"params": fresh_params(model)}
     logits = model.apply(variables, tokens)[1]
     assert_close(logits[1, 2], model.apply(variables, tokens[1, 2])[1])
 
 
 def test_dropout_is_on_with_a_key_alone(getkey):
     model, tokens = LanguageModel(11, 64, seqjax.Elman(64), dropout=0.5), tokens_of(getkey())
-    variables, key = model.init(getkey(), tokens), getkey()
+    variables, key = {"params": fresh_params(model)}, getkey()
     off = model.apply(variables, tokens)[1]
     np.testing.assert_array_equal(off, model.apply(variables, tokens)[1])
     on = model.apply(variables, tokens, rngs={"dropout": key})[1]
@@ -95,7 +103,7 @@ def test_dropout_is_on_with_a_key_alone(getkey):
 
 def test_the_recurrence_s_own_dropout_is_on_with_the_same_key(getkey):
     model, tokens = LanguageModel(11, 5, STACK), tokens_of(getkey())
-    variables = model.init(getkey(), tokens)
+    variables = {"params": fresh_params(model)}
     off, on = model.apply(variables, tokens)[1], model.apply(variables, tokens, rngs={"dropout": getkey()})[1]
     assert np.abs(on - off).max() > 1e-3
 
@@ -159,7 +167,7 @@ def test_it_learns_a_periodic_text(tied):
 
         return jax.lax.scan(step, carry, jax.random.split(key, 80))[0]
 
-    params = model.init(jax.random.key(0), windows(jax.random.key(1)))["params"]
+    params = fresh_params(model)
     test_text = windows(jax.random.key(3))
     before = float(loss(params, test_text))
     params, _ = train((params, optimiser.init(params)), jax.random.key(2))

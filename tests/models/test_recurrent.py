@@ -1,5 +1,7 @@
 """The shell around a recurrence holds no mathematics: it is `init` and `unroll`, with Flax's params."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +28,12 @@ def inputs(key):
     return jax.random.normal(key, (3, 6, 2))
 
 
+@functools.cache
+def fresh_variables(layer):
+    """Made once for each layer: drawing orthogonal matrices compiles for a second."""
+    return layer.init(jax.random.key(7), jnp.zeros((3, 6, 2)))
+
+
 def assert_close(a, b):
     assert jax.tree.structure(a) == jax.tree.structure(b)
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
@@ -50,7 +58,7 @@ def test_its_params_are_those_of_the_recurrence(getkey, recurrence):
 @each_recurrence
 def test_its_call_is_unroll(getkey, recurrence):
     layer, xs = Recurrent(recurrence), inputs(getkey())
-    params = layer.init(getkey(), xs)["params"]
+    params = fresh_variables(layer)["params"]
     reset = jnp.zeros((3, 6), bool).at[0, 3].set(True)
     for options in ({}, {"lengths": LENGTHS}, {"reset": reset, "lengths": LENGTHS, "reverse": True}):
         assert_close(layer.apply({"params": params}, xs, **options), seqjax.unroll(recurrence, params, xs, **options))
@@ -62,7 +70,7 @@ def test_its_call_is_unroll(getkey, recurrence):
 
 def test_lengths_that_are_known_while_tracing(getkey):
     layer, xs = Recurrent(seqjax.GRU(4)), inputs(getkey())
-    variables = layer.init(getkey(), xs)
+    variables = fresh_variables(layer)
     compiled = jax.jit(lambda variables, xs: layer.apply(variables, xs, lengths=LENGTHS))
     assert_close(compiled(variables, xs), layer.apply(variables, xs, lengths=LENGTHS))
 
@@ -79,7 +87,7 @@ def test_its_remat_and_backend_are_passed_on(getkey, remat, monkeypatch):
 @pytest.mark.parametrize("name", ["gru", "stack", "gated"])
 def test_streaming_gives_the_whole_sequence(getkey, name):
     layer, xs = Recurrent(RECURRENCES[name]), inputs(getkey())
-    variables = layer.init(getkey(), xs)
+    variables = fresh_variables(layer)
     state = layer.apply(variables, (3,), 2, method="initial_state")
     step, ys = jax.jit(lambda s, x: layer.apply(variables, s, x, method="step")), []
     for t in range(xs.shape[1]):
@@ -90,7 +98,7 @@ def test_streaming_gives_the_whole_sequence(getkey, name):
 
 def test_dropout_is_on_with_a_key_alone(getkey):
     layer, xs = Recurrent(seqjax.dropout(seqjax.GRU(8), 0.5)), inputs(getkey())
-    variables, key = layer.init(getkey(), xs), getkey()
+    variables, key = fresh_variables(layer), getkey()
     off = layer.apply(variables, xs)[1]
     on = layer.apply(variables, xs, rngs={"dropout": key})[1]
     assert not (off == 0).any() and 0.2 < (on == 0).mean() < 0.8
@@ -111,7 +119,7 @@ def test_initialisation_draws_no_dropout(getkey):
 
 def test_mistakes_speak_through_the_shell(getkey, unchecked):
     layer, xs = Recurrent(seqjax.GRU(4)), inputs(getkey())
-    variables = layer.init(getkey(), xs)
+    variables = fresh_variables(layer)
     with pytest.raises(ValueError, match=r"lengths have shape \(2,\)"):
         layer.apply(variables, xs, lengths=jnp.array([1, 2]))
     with pytest.raises(ValueError, match="inputs of 5 features"):

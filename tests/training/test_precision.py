@@ -9,6 +9,8 @@ import pytest
 import seqjax
 from seqjax import training
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 LSTM = seqjax.LSTM(8)
 
 

@@ -64,3 +64,16 @@ def test_the_inverse_sigmoid_falls_to_a_half_at_k_ln_k():
 def test_arguments_out_of_range(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_teacher_forcing_reads_the_tokens_one_step_late():
+    np.testing.assert_array_equal(training.shift_right([[5, 6, 7], [8, 9, 0]], first=1), [[1, 5, 6], [1, 8, 9]])
+
+
+def test_scheduled_sampling_mixes_by_its_probability(getkey):
+    true, own = jnp.zeros((100, 100), int), jnp.ones((100, 100), int)
+    for probability in (0.0, 0.25, 1.0):
+        mixed = training.mix_tokens(getkey(), probability, true, own)
+        assert abs(float((mixed == 0).mean()) - probability) < 0.02
+    with pytest.raises(ValueError, match="the same places"):
+        training.mix_tokens(getkey(), 0.5, true, own[:1])

@@ -9,6 +9,8 @@ import pytest
 from seqjax import training
 from tests.training.regression import FEATURES, make_batch, weighted_loss
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 COUNT, STEPS = 3, 4
 OPTIMISER = optax.adam(1e-2)
 

@@ -61,19 +61,19 @@ def test_the_curve_of_one_device_falls(devices):
     assert devices["1"]["losses"][-1] < devices["1"]["losses"][0] and devices["1"]["devices"] == [0]
 
 
-@pytest.mark.parametrize("mesh", ["4", "2x2", "1x4"])
+@pytest.mark.parametrize("mesh", ["4", "2x2"])
 def test_four_devices_give_the_curve_of_one(devices, mesh):
     assert_same_curve(devices[mesh], devices["1"])
     assert devices[mesh]["devices"] == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("mesh", ["1", "4", "2x2", "1x4"])
+@pytest.mark.parametrize("mesh", ["1", "4", "2x2"])
 def test_one_compilation_serves_all_steps_on_a_mesh(devices, mesh):
     assert devices[mesh]["compiled"][0] > 0 and len(set(devices[mesh]["compiled"])) == 1
 
 
 def test_a_rule_cuts_a_parameter_and_its_moments_and_its_average(devices):
-    for mesh, part in (("4", 8), ("2x2", 4), ("1x4", 2)):
+    for mesh, part in (("4", 8), ("2x2", 4)):
         shards = devices[mesh]["shards"]
         for tree in ("params", "opt_state/0/mu", "opt_state/0/nu", "ema"):
             assert shards[f"{tree}/hidden/w"] == [6, part], (mesh, tree)

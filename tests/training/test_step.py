@@ -9,6 +9,8 @@ import pytest
 from seqjax import training
 from tests.training.regression import assert_same_bits, fresh_params, leaves_of, make_batch, weighted_loss
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def assert_close(a, b, tolerance=1e-6):
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
