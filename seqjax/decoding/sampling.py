@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.core import Tracer
 from jax.typing import ArrayLike
@@ -76,7 +77,8 @@ def sample(
     _check_range("top_k", top_k, 1, None)
     _check_range("top_p", top_p, 0, 1)
     rows = prompt.shape[0]
-    lengths = jnp.full(rows, prompt.shape[1]) if prompt_lengths is None else jnp.asarray(prompt_lengths)
+    lengths = np.full(rows, prompt.shape[1]) if prompt_lengths is None else prompt_lengths
+    lengths = lengths if isinstance(lengths, Tracer) else np.asarray(lengths)
     if lengths.shape != (rows,):
         raise ValueError(f"prompt_lengths have shape {lengths.shape}; the prompt wants ({rows},)")
     if not isinstance(lengths, Tracer) and not bool(((lengths >= 1) & (lengths <= prompt.shape[1])).all()):

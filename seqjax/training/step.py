@@ -119,6 +119,7 @@ def _compiled(train_step: StepFn) -> StepFn:
         spread = any(len(getattr(sharding, "device_set", ())) > 1 for sharding in shardings)
         return (laid_out(structure, shardings) if spread else plain)(state, batch)
 
+    step.lower = plain.lower  # pyright: ignore[reportAttributeAccessIssue]
     return step
 
 

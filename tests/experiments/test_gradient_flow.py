@@ -9,6 +9,8 @@ import pytest
 from experiments import common, gradient_flow
 from seqjax import training
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 TINY = ("--hidden-size", 4, "--length", 12, "--seeds", 2, "--steps", 10, "--batch", 2, "--quiet")
 
 
