@@ -30,6 +30,7 @@ from seqjax.diagnostics import plots
 from seqjax.diagnostics.report import Section, write_html
 
 RADII, BIASES = (0.8, 1.0, 1.2, 1.5), (0.0, 1.0, 3.0)
+PANELS = ("elman", "lstm", "gru")
 FEATURES, ROWS = 4, 8
 CLIFF_STEPS, CLIFF_START, CLIFF_TARGET = 20, 0.5, 0.5
 CLIFF_RATE, CLIFF_THRESHOLD, CLIFF_UPDATES = 0.1, 1.0, 60
@@ -83,8 +84,7 @@ def networks(config: Config) -> dict[str, tuple[seqjax.Recurrence, dict]]:
         w_h = diagnostics.with_spectral_radius(fresh["w_h"], radius)
         made[f"elman radius {radius:g}"] = elman, {**fresh, "w_h": w_h}
     for bias in BIASES:
-        lstm = seqjax.LSTM(hidden, forget_bias=bias)
-        made[f"lstm bias {bias:g}"] = lstm, lstm.init(key, FEATURES)
+        made[f"lstm bias {bias:g}"] = seqjax.LSTM(hidden), seqjax.LSTM(hidden, forget_bias=bias).init(key, FEATURES)
     gru, deep = seqjax.GRU(hidden), seqjax.stack(*[seqjax.GRU(hidden)] * 3, residual=True)
     return made | {
         "gru alone": (gru, gru.init(key, FEATURES)),
@@ -92,35 +92,36 @@ def networks(config: Config) -> dict[str, tuple[seqjax.Recurrence, dict]]:
     }
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def measure(recurrence, params, xs, towards):
+    """The norm of the gradient by the whole state `[time, rows]`, the spectrum along the first row, and the gates."""
+    flow = diagnostics.gradient_flow(recurrence, params, xs, lambda ys: (ys[:, -1] @ towards).mean())
+    whole = jnp.sqrt(sum(jnp.square(norms) for norms in flow.values()))
+    spectrum = diagnostics.jacobian_spectrum(recurrence, params, xs[0])
+    return whole, spectrum, diagnostics.gate_statistics(recurrence, params, xs)
+
+
 def show_vanishing(run: Run) -> tuple[list[Section], dict[str, float]]:
     """Gradients over time, and the slope that is measured against the one that the Jacobians give."""
     config = run.config
     xs = 0.1 * jax.random.normal(jax.random.key(config.seed + 1), (ROWS, config.length, FEATURES))
     towards = jax.random.normal(jax.random.key(config.seed + 2), (config.hidden_size,))
-    panels, rows, spectra, gates = {}, [], {}, []
+    lines, rows, spectra, gates = {}, [], {}, []
     for name, (recurrence, params) in networks(config).items():
-        panel, label = name.split(" ", 1)
-        flow = diagnostics.gradient_flow(recurrence, params, xs, lambda ys: (ys[:, -1] @ towards).mean())
-        whole = jnp.sqrt(sum(jnp.square(norms) for norms in flow.values()))
-        panels.setdefault(panel, {})[label] = np.asarray(whole)
-        spectrum = jax.jit(functools.partial(diagnostics.jacobian_spectrum, recurrence))(params, xs[0])
-        spectra[name] = spectrum
-        rows.append({"network": name} | slope_row(whole, spectrum))
-        for gate, statistics in diagnostics.gate_statistics(recurrence, params, xs).items():
-            gates.append({"network": name, "gate": gate} | gate_row(statistics))
+        whole, spectra[name], statistics = jax.device_get(measure(recurrence, params, xs, towards))
+        lines[name] = np.exp(np.log(np.maximum(whole, plots.LEAST)).mean(1))
+        rows.append({"network": name} | slope_row(lines[name], spectra[name]))
+        gates += [{"network": name, "gate": gate} | gate_row(values) for gate, values in statistics.items()]
         run.say(f"{name:<24} slope {rows[-1]['slope measured']:+.3f} per step")
+    run.write_json("flow.json", {name: line.tolist() for name, line in lines.items()})
+    steps = sorted({round(t) for t in np.linspace(1, config.length, 12)})
+    numbers = [{"network": name} | {f"t={t}": float(line[t - 1]) for t in steps} for name, line in lines.items()]
+    panels = {panel: {n.split(" ", 1)[1]: line for n, line in lines.items() if n.startswith(panel)} for panel in PANELS}
+    chosen = {name: spectra[name] for name in ("elman radius 0.8", "elman radius 1.5", "lstm bias 3", "gru alone")}
     save = functools.partial(save_picture, run)
     flow = save("flow.png", plots.plot_flow(panels, "The gradient of the last step's loss by the state at step t"))
-    chosen = {name: spectra[name] for name in ("elman radius 0.8", "elman radius 1.5", "lstm bias 3", "gru alone")}
     spectrum = save("spectra.png", plots.plot_spectrum(chosen, "What one step does to a small change of the state"))
     pictures = [save(name, figure) for name, figure in lstm_pictures(config, xs, towards).items()]
-    steps = sorted({round(t) for t in np.linspace(1, config.length, 12)})
-    numbers = [
-        {"network": f"{panel} {label}"} | {f"t={t}": float(np.exp(np.log(norms[t - 1]).mean())) for t in steps}
-        for panel, lines in panels.items()
-        for label, norms in lines.items()
-    ]
-    run.write_json("flow.json", {row["network"]: list(row.values())[1:] for row in numbers})
     sections = [
         Section("Vanishing", VANISHING, [flow], rows, numbers),
         Section("Jacobians and Lyapunov exponents", SPECTRA, [spectrum]),
@@ -129,14 +130,13 @@ def show_vanishing(run: Run) -> tuple[list[Section], dict[str, float]]:
     return sections, {row["network"]: row["slope measured"] for row in rows}
 
 
-def slope_row(whole: jax.Array, spectrum: diagnostics.Spectrum) -> dict[str, float]:
+def slope_row(line: np.ndarray, spectrum: diagnostics.Spectrum) -> dict[str, float]:
     """Growth per step back in time: of the gradient (a line through its logarithm), and by the Jacobians."""
-    logs = np.log(np.maximum(np.asarray(whole, np.float64), 1e-300)).reshape(len(whole), -1).mean(1)
-    back = np.arange(len(logs))[::-1]
+    logs, back = np.log(line), np.arange(len(line))[::-1]
     return {
         "slope measured": float(np.polyfit(back, logs, 1)[0]),
         "Lyapunov exponent": float(spectrum.exponents[0]),
-        "bound: mean log of the largest singular value": float(jnp.log(spectrum.steps[:, 0]).mean()),
+        "bound: mean log of the largest singular value": float(np.log(spectrum.steps[:, 0]).mean()),
         "|dL/dh_1| / |dL/dh_T|": float(np.exp(logs[0] - logs[-1])),
     }
 
@@ -144,7 +144,7 @@ def slope_row(whole: jax.Array, spectrum: diagnostics.Spectrum) -> dict[str, flo
 def gate_row(statistics: diagnostics.GateStatistics) -> dict[str, float]:
     """A line of the table of gates."""
     row = {name: float(getattr(statistics, name)) for name in ("mean", "open", "shut", "saturated")}
-    half_life = float(jnp.median(statistics.half_life))
+    half_life = float(np.median(statistics.half_life))
     return row | {"median half-life in steps": half_life if np.isfinite(half_life) else "-"}
 
 

@@ -12,6 +12,7 @@ A small causal Transformer (Flax attention with a key/value cache) and an LSTM, 
 One table and four plots, `trade.png`. Paper: Vaswani et al., "Attention Is All You Need", 2017.
 """
 
+import bisect
 import dataclasses
 import functools
 import time
@@ -209,7 +210,8 @@ def contenders(vocab_size: int, config: Config) -> dict[str, Any]:
     models: dict[str, Any] = {"transformer": attentive}
     for name, layer in {"lstm": seqjax.LSTM, "gru": seqjax.GRU, "lru": linear}.items():
         sized = functools.partial(recurrent_of, vocab_size, layer, name == "lru", config.backend)
-        models[name] = min((sized(hidden) for hidden in HIDDEN), key=lambda m: abs(size_of(m) - target))
+        enough = bisect.bisect_left(HIDDEN[1:-1], target, key=lambda hidden: size_of(sized(hidden))) + 1
+        models[name] = min(map(sized, HIDDEN[enough - 1 : enough + 1]), key=lambda m: abs(size_of(m) - target))
     return models
 
 
@@ -231,6 +233,19 @@ def count(params) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def fresh(model, key):
+    """A model's params."""
+    return model.init(key)
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
+def step_of(model, params, memory, token):
+    """A model's step, in the place of the memory given."""
+    return model.step(params, memory, token)
+
+
+@functools.partial(jax.jit, static_argnums=0)
 def nats(model, params, batch):
     """Cross-entropy of every next character, `[batch, time]`."""
     return optax.softmax_cross_entropy_with_integer_labels(model.logits(params, batch["inputs"]), batch["targets"])
@@ -240,13 +255,13 @@ def train_for(model, ids, judged, config: Config) -> tuple[Any, list[tuple[float
     """Trains for `seconds`; returns the params, and (seconds, validation nats, steps) along the way."""
     optimiser = optax.adam(config.learning_rate)
     params_key, run_key = jax.random.split(jax.random.key(config.seed))
-    state = training.create_state(jax.jit(model.init)(params_key), optimiser, run_key)
+    state = training.create_state(fresh(model, params_key), optimiser, run_key)
     loss = lambda params, batch, *_: (nats(model, params, batch).mean(), training.Aux())  # noqa: E731
     step = training.make_train_step(loss, optimiser, clip=training.clip_by_norm(config.clip))
     batches = data.batches(data.Windows(ids, config.window), config.batch, seed=config.seed, drop_remainder=True)
     first = {name: next(batches)[name] for name in ("inputs", "targets")}
     step = step.lower(state, first).compile()
-    score = functools.partial(validate, jax.jit(functools.partial(nats, model)), judged)
+    score = functools.partial(validate, model, judged)
     spent, steps, curve = 0.0, 0, [(0.0, score(state.params), 0)]
     for part in range(1, VALIDATIONS + 1):
         began = time.perf_counter()
@@ -260,9 +275,9 @@ def train_for(model, ids, judged, config: Config) -> tuple[Any, list[tuple[float
     return state.params, curve
 
 
-def validate(compiled, judged, params) -> float:
+def validate(model, judged, params) -> float:
     """Mean nats over the validation windows."""
-    return float(np.mean([compiled(params, batch).mean() for batch in judged]))
+    return float(np.mean([nats(model, params, batch).mean() for batch in judged]))
 
 
 def validation_batches(ids, window):
@@ -276,9 +291,8 @@ def validation_batches(ids, window):
 
 def sizes(model, params, judged) -> dict[str, float]:
     """Bytes of the params in float32 and with matrices in int8, and the loss of the latter."""
-    score = jax.jit(functools.partial(nats, model))
     whole, small = (sum(map(size, jax.tree.leaves(params))) for size in (lambda leaf: leaf.nbytes, int8_bytes))
-    loss = validate(score, judged, jax.tree.map(through_int8, params))
+    loss = validate(model, judged, jax.tree.map(through_int8, params))
     return {"float32, MiB": whole / MEBIBYTE, "int8, MiB": small / MEBIBYTE, "validation nats in int8": loss}
 
 
@@ -297,12 +311,11 @@ def int8_bytes(leaf) -> int:
 
 def timed_steps(model, params, context: int, tokens: int) -> np.ndarray:
     """Seconds of each of many steps, one token at a time, each waited for."""
-    step = jax.jit(model.step, donate_argnums=1)
     memory, token = model.memory(params, context, tokens + 3), jnp.zeros(1, int)
     times = []
     for _ in range(tokens + 3):
         began = time.perf_counter()
-        memory, logits = step(params, memory, token)
+        memory, logits = step_of(model, params, memory, token)
         token = logits.argmax(-1)
         token.block_until_ready()
         times.append(time.perf_counter() - began)
@@ -311,7 +324,7 @@ def timed_steps(model, params, context: int, tokens: int) -> np.ndarray:
 
 def generation(model, context: int) -> tuple[float, int]:
     """Milliseconds of a token after `context` others, and the bytes that are remembered of them."""
-    params = jax.jit(model.init)(jax.random.key(0))
+    params = fresh(model, jax.random.key(0))
     seconds = float(np.median(timed_steps(model, params, context, TIMED_TOKENS)))
     return 1e3 * seconds, sum(leaf.nbytes for leaf in jax.tree.leaves(model.memory(params, context, 0)))
 

@@ -77,7 +77,7 @@ def test_memories_are_as_long_as_the_task():
         assert 2 <= memories.min() < 20 and 80 < memories.max() <= 100
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "lru"])
+@pytest.mark.parametrize("cell", ["lstm", "lru"])
 def test_a_run_leaves_its_folder(monkeypatch, tmp_path, cell):
     out = tmp_path / "run"
     assert call(monkeypatch, *TINY, "--cell", cell, "--length", 8, "--out", out) == 0
