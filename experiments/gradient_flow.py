@@ -31,9 +31,10 @@ from seqjax.diagnostics.report import Section, write_html
 
 RADII, BIASES = (0.8, 1.0, 1.2, 1.5), (0.0, 1.0, 3.0)
 PANELS = ("elman", "lstm", "gru")
-FEATURES, ROWS = 4, 8
+FEATURES, ROWS, LOUDER = 4, 8, 20
 CLIFF_STEPS, CLIFF_START, CLIFF_TARGET = 20, 0.5, 0.5
 CLIFF_RATE, CLIFF_THRESHOLD, CLIFF_UPDATES = 0.1, 1.0, 60
+NOISE = 1e-3
 BASELINE = 1 / 3
 """The squared error of answering 0 for a number uniform in [-1, 1]."""
 
@@ -45,10 +46,10 @@ class Config(BaseConfig):
     seeds: int = option(10, "training runs side by side", least=1)
     steps: int = option(300, "training steps of each", least=10)
     batch: int = option(16, "sequences a step", least=1)
-    learning_rate: float = option(0.05, "of plain gradient descent", least=0)
-    clip: float = option(0.05, "largest gradient norm", least=1e-12)
-    clip_value: float = option(0.002, "largest element of the gradient, for clipping by value", least=1e-12)
-    clip_ratio: float = option(0.02, "largest gradient of a unit by its weights, for adaptive clipping", least=1e-12)
+    learning_rate: float = option(0.01, "of plain gradient descent", least=0)
+    clip: float = option(0.25, "largest gradient norm", least=1e-12)
+    clip_value: float = option(0.01, "largest element of the gradient, for clipping by value", least=1e-12)
+    clip_ratio: float = option(0.1, "largest gradient of a unit by its weights, for adaptive clipping", least=1e-12)
 
 
 def main(config: Config) -> dict:
@@ -57,9 +58,10 @@ def main(config: Config) -> dict:
         raise Mistake("experiments.gradient_flow takes minutes and keeps no checkpoints; leave --resume out")
     run = Run("gradient_flow", config)
     run.begin({"origin": "random numbers", "fingerprint": f"seed {config.seed}"})
+    log = training.MetricsLog(run.folder / "metrics.jsonl")
     vanishing, slopes = show_vanishing(run)
     explosion = show_explosion(run)
-    cure, table = show_cure(run)
+    cure, table = show_cure(run, log)
     write_html(run.folder / "report.html", "Where the gradient goes", [*vanishing, explosion, cure])
     by_name = {row["clipping"]: row for row in table}
     scores = {
@@ -150,15 +152,15 @@ def gate_row(statistics: diagnostics.GateStatistics) -> dict[str, float]:
 
 def lstm_pictures(config: Config, xs: jax.Array, towards: jax.Array) -> dict:
     """Gates, memory and gradients of one LSTM on one row, unit by unit."""
-    lstm, params = networks(config)["lstm bias 1"]
-    gates = diagnostics.gate_activations(lstm, params, xs[:1])
-    traces = diagnostics.hidden_traces(lstm, params, xs[:1])
-    gradients = diagnostics.state_gradients(lstm, params, xs[:1], lambda ys: (ys[:, -1] @ towards).mean())
+    (lstm, params), row = networks(config)["lstm bias 1"], LOUDER * xs[:1]
+    gates = diagnostics.gate_activations(lstm, params, row)
+    traces = diagnostics.hidden_traces(lstm, params, row)
+    gradients = diagnostics.state_gradients(lstm, params, row, lambda ys: (ys[:, -1] @ towards).mean())
     maps = {f"{name} gate": gates[name][:, 0] for name in ("forget", "input")}
     maps |= {"hidden state h": traces["h"][:, 0], "memory c": traces["c"][:, 0]}
     counted = {f"{name} gate": values for name, values in gates.items()}
     figures = {
-        "gates.png": plots.plot_heat_maps(maps, "A fresh LSTM at forget bias 1, one row"),
+        "gates.png": plots.plot_heat_maps(maps, "A fresh LSTM at forget bias 1, on one row of strong inputs"),
         "gate_histograms.png": plots.plot_histograms(counted, "Gates over all steps"),
         "gradient_histograms.png": plots.plot_histograms(
             {f"dL/d{name}": values for name, values in gradients.items()}, "Gradients over all steps", log=True
@@ -200,9 +202,7 @@ def show_explosion(run: Run) -> Section:
         "without clipping": descend(None),
         f"clipped at {CLIFF_THRESHOLD:g}": descend(training.clip_by_norm(CLIFF_THRESHOLD)),
     }
-    picture = save_picture(
-        run, "cliff.png", draw_cliff(w, b, np.asarray(surface), {n: way for n, (way, _) in ways.items()})
-    )
+    figure = draw_cliff(w, b, np.asarray(surface), {name: way for name, (way, _) in ways.items()})
     rows = []
     for name, (way, norms) in ways.items():
         jumps, (w_last, b_last) = np.linalg.norm(np.diff(way, axis=0), axis=1), way[-1]
@@ -210,7 +210,7 @@ def show_explosion(run: Run) -> Section:
             "gradient descent": name, "largest gradient norm": max(norms), "longest step": float(jumps.max()),
             "last w": float(w_last), "last b": float(b_last), "last loss": float(cliff_loss(one_unit(*way[-1]))),
         })  # fmt: skip
-    return Section("Explosion: the cliff", CLIFF, [picture], rows)
+    return Section("Explosion: the cliff", CLIFF, [save_picture(run, "cliff.png", figure)], rows)
 
 
 def draw_cliff(w, b, surface, ways):
@@ -225,16 +225,11 @@ def draw_cliff(w, b, surface, ways):
     above = figure.add_subplot(1, 2, 2)
     image = above.pcolormesh(w, b, surface, cmap="viridis", shading="auto")
     figure.colorbar(image, ax=above, label="loss")
-    for (name, way), color in zip(ways.items(), ("C3", "w"), strict=True):
-        above.plot(*way.T, "o-", color=color, markersize=3, linewidth=1.2, label=name)
+    for (name, way), color, size in zip(ways.items(), ("C3", "w"), (6, 3), strict=True):
+        above.plot(*way.T, "o-", color=color, markersize=size, linewidth=size / 3, label=name)
         above.plot(*way[0], "k*", markersize=12, zorder=5)
-    above.set(
-        xlim=(w[0], w[-1]),
-        ylim=(b[0], b[-1]),
-        xlabel="weight w",
-        ylabel="bias b",
-        title="Gradient descent from the star",
-    )
+    above.set(xlim=(w[0], w[-1]), ylim=(b[0], b[-1]), xlabel="weight w", ylabel="bias b")
+    above.set_title("Gradient descent from the star")
     above.legend(facecolor="0.6", loc="lower left")
     return figure
 
@@ -243,7 +238,7 @@ def recall(params, batch, rng, extra, *, config):
     """Squared error of the first input, told after many steps of small noise."""
     first_key, noise_key = jax.random.split(rng)
     first = jax.random.uniform(first_key, (config.batch,), minval=-1.0)
-    xs = 0.01 * jax.random.normal(noise_key, (config.batch, config.length, 1))
+    xs = NOISE * jax.random.normal(noise_key, (config.batch, config.length, 1))
     xs = xs.at[:, 0, 0].set(first)
     _, ys = seqjax.unroll(seqjax.Elman(config.hidden_size, "relu"), params["net"], xs, backend=config.backend)
     return jnp.square(ys[:, -1] @ params["w"] + params["b"] - first).mean(), training.Aux(weight=config.batch)
@@ -258,7 +253,7 @@ def fresh_state(key, config, optimiser):
     return training.create_state({"net": net, **head}, optimiser, run_key)
 
 
-def show_cure(run: Run) -> tuple[Section, list[dict]]:
+def show_cure(run: Run, log: training.MetricsLog) -> tuple[Section, list[dict]]:
     """All seeds side by side, without clipping and with each kind of it."""
     config = run.config
     kinds = {
@@ -267,7 +262,6 @@ def show_cure(run: Run) -> tuple[Section, list[dict]]:
         "value": training.clip_by_value(config.clip_value),
         "adaptive": training.clip_adaptively(config.clip_ratio),
     }
-    log = training.MetricsLog(run.folder / "metrics.jsonl")
     rows, histories = [], {}
     for kind, clip in kinds.items():
         histories[kind] = history = train_side_by_side(config, clip)
@@ -334,8 +328,9 @@ bound, the mean logarithm of each step's largest singular value, and over a long
 exponent.
 
 Elman networks shrink it by their spectral radius and explode above one, until the saturation of tanh holds them. An
-LSTM carries it along its memory at the forget gate's value: sigmoid(3) = 0.953 a step keeps a hundredth over a
-hundred steps, sigmoid(0) = 0.5 nothing.
+LSTM carries it along its memory at the forget gate's value: sigmoid(0) = 0.5 a step leaves nothing after a hundred
+steps; at bias 3 the gates keep sigmoid(3) = 0.953, and what flows through h makes up for the loss. The residual stack
+has shortcuts between layers, none through time: its slope is that of its cells.
 """
 SPECTRA = """
 Above: singular values of the Jacobian of each step along one trajectory. Below: all Lyapunov exponents, in nats per
@@ -354,7 +349,9 @@ CURE = """
 A relu network recalls its first input after many steps of small noise: ten seeds side by side, plain gradient
 descent, the same learning rate for all. A run diverged if a loss or gradient was not finite, or if the mean loss of
 its last tenth of steps is above 1/3, that of answering 0 always. It converged if that mean is ten times below 1/3.
-Steps that are not finite are skipped by the training step.
+The recurrent matrix collects its gradient over a hundred steps, so its norm stays above the threshold all the time:
+clipping takes the size of a step out of the hands of the gradient. Steps that are not finite are skipped by the
+training step.
 """
 
 
