@@ -1,0 +1,129 @@
+"""What a search may write: functions on the log-probabilities of the next token that compose.
+
+A constraint is `constraint(scores [batch, beam, vocab], written [batch, beam, length], t) -> scores`, where the first
+`t` tokens of `written` count: it puts what is forbidden to minus infinity. Those below are pytrees, so that another
+value of theirs (not another `size`) needs no new compilation. Any function of that form serves as well.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+Scores = Float[Array, "batch beam vocab"]
+Written = Int[Array, "batch beam length"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class BanTokens:
+    """These tokens are never written.
+
+    Attributes:
+      tokens: `[banned]`.
+    """
+
+    tokens: Any
+
+    def __call__(self, scores: Scores, written: Written, t: ArrayLike) -> Scores:
+        """The scores with the banned tokens out."""
+        return scores.at[..., jnp.asarray(self.tokens)].set(-jnp.inf)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class MinLength:
+    """No hypothesis ends before it has `length` tokens, the stop token counted.
+
+    Attributes:
+      length: a number, or one for each row, `[batch]`.
+      stop_token: what ends a hypothesis.
+    """
+
+    length: Any
+    stop_token: Any
+
+    def __call__(self, scores: Scores, written: Written, t: ArrayLike) -> Scores:
+        """The scores with the stop token out while it is too early."""
+        early = _per_row(t + 1 < jnp.asarray(self.length))
+        stops = jnp.arange(scores.shape[-1]) == self.stop_token
+        return jnp.where(early & stops, -jnp.inf, scores)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class MaxLength:
+    """A hypothesis that has `length - 1` tokens ends: its last is the stop token.
+
+    Attributes:
+      length: a number, or one for each row, `[batch]`.
+      stop_token: what ends a hypothesis.
+    """
+
+    length: Any
+    stop_token: Any
+
+    def __call__(self, scores: Scores, written: Written, t: ArrayLike) -> Scores:
+        """The scores with all but the stop token out when it is time."""
+        late = _per_row(t + 1 >= jnp.asarray(self.length))
+        stops = jnp.arange(scores.shape[-1]) == self.stop_token
+        return jnp.where(late & ~stops, -jnp.inf, scores)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class ForcePrefix:
+    """Each row begins with given tokens; they count in the score.
+
+    Attributes:
+      tokens: `[batch, time]`.
+      lengths: how many of them each row has, `[batch]`; 0 leaves a row free.
+    """
+
+    tokens: Any
+    lengths: Any
+
+    def __call__(self, scores: Scores, written: Written, t: ArrayLike) -> Scores:
+        """The scores with all but the token due out."""
+        tokens = jnp.asarray(self.tokens)
+        due = jnp.take(tokens, jnp.minimum(t, tokens.shape[1] - 1), axis=1)
+        others = jnp.arange(scores.shape[-1]) != due[:, None]
+        forced = t < jnp.asarray(self.lengths)
+        return jnp.where((forced[:, None] & others)[:, None], -jnp.inf, scores)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class BlockNgrams:
+    """No run of `size` tokens occurs twice in a hypothesis (Paulus et al., 2018, with 3).
+
+    Attributes:
+      size: tokens of a run, at least 1; 1 forbids every repetition.
+    """
+
+    size: int = dataclasses.field(metadata={"static": True})
+
+    def __post_init__(self):
+        if self.size < 1:
+            raise ValueError(f"BlockNgrams: size is {self.size}; give at least 1")
+
+    def __call__(self, scores: Scores, written: Written, t: ArrayLike) -> Scores:
+        """The scores with every token out that would end a run for the second time."""
+        context = self.size - 1
+        if written.shape[-1] <= context:
+            return scores
+        last = lax.dynamic_slice_in_dim(written, jnp.maximum(t - context, 0), context, axis=-1)
+        starts = jnp.arange(written.shape[-1] - context)
+        runs = written[..., starts[:, None] + jnp.arange(context)]
+        seen = (runs == last[..., None, :]).all(-1) & (starts + context < t)
+        rows, beams = jnp.ix_(*map(jnp.arange, written.shape[:2]))
+        blocked = jnp.where(seen, -jnp.inf, jnp.inf)
+        return scores.at[rows[..., None], beams[..., None], written[..., context:]].min(blocked)
+
+
+def _per_row(flag):
+    return flag.reshape(-1, 1, 1)

@@ -1,0 +1,107 @@
+"""How finished hypotheses are ranked: functions of a score that compose, each with a bound that lets a search stop."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+Scores = Float[Array, "batch beam"]
+
+
+class Penalty:
+    """Turns a score, at first the log-probability, into another one; higher is better and none is above 0."""
+
+    def __call__(self, scores: Scores, lengths: Int[Array, "batch beam"], observed: Any) -> Scores:
+        """The new scores.
+
+        Args:
+          scores: `[batch, beam]`, at most 0.
+          lengths: tokens of each hypothesis, the stop token counted.
+          observed: what `beam_search` was told to observe, summed over the steps; leaves `[batch, beam, ...]`.
+        """
+        raise NotImplementedError
+
+    def bound(self, scores: Scores, shortest: ArrayLike, longest: ArrayLike) -> Scores:
+        """The best score that a hypothesis with `scores` so far can end with; infinite where nothing is known.
+
+        Args:
+          scores: `[batch, beam]`, at most 0; they only fall as a hypothesis grows.
+          shortest: the least length it can end with.
+          longest: the greatest.
+        """
+        return jnp.full_like(scores, jnp.inf)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class LengthPenalty(Penalty):
+    """Divides by `((5 + length) / 6) ** alpha` (Wu et al., 2016, equation 14).
+
+    Attributes:
+      alpha: 0 leaves the log-probability, which likes short hypotheses; 0.6 to 1 are usual.
+    """
+
+    alpha: Any = 0.6
+
+    def __call__(self, scores, lengths, observed):
+        """See `Penalty`."""
+        return scores / self._divisor(lengths)
+
+    def bound(self, scores, shortest, longest):
+        """At one of the two ends: the divisor is monotone in the length."""
+        return jnp.maximum(scores / self._divisor(shortest), scores / self._divisor(longest))
+
+    def _divisor(self, lengths):
+        return ((5.0 + lengths) / 6.0) ** self.alpha
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class CoveragePenalty(Penalty):
+    """Adds `beta * sum_i log(min(1, attention that position i got in all))` (Wu et al., 2016, equation 14).
+
+    The search must observe the attention, an array `[batch, positions]` at each step.
+
+    Attributes:
+      lengths: valid positions of each source, `[batch]`.
+      beta: strength, at least 0.
+      least: attention that a position is taken to have got at least, so that the logarithm stays finite.
+    """
+
+    lengths: Any
+    beta: Any = 0.2
+    least: Any = 1e-3
+
+    def __post_init__(self):
+        if isinstance(self.beta, int | float) and self.beta < 0:
+            raise ValueError(f"CoveragePenalty: beta is {self.beta}; give at least 0")
+
+    def __call__(self, scores, lengths, observed):
+        """See `Penalty`."""
+        if not isinstance(observed, jax.Array | Tracer) or observed.ndim != 3:
+            raise ValueError(
+                "CoveragePenalty wants the attention [batch, positions] of each step; give beam_search observe=, "
+                "a function from the decoder's state to it"
+            )
+        valid = jnp.arange(observed.shape[-1]) < jnp.asarray(self.lengths)[:, None, None]
+        covered = jnp.log(jnp.clip(observed, self.least, 1))
+        return scores + self.beta * jnp.where(valid, covered, 0).sum(-1)
+
+    def bound(self, scores, shortest, longest):
+        """Everything may yet be covered."""
+        return scores
+
+
+def penalise(penalties: tuple[Penalty, ...], scores: Scores, lengths: Array, observed: Any) -> Scores:
+    """The scores after all penalties, in order."""
+    return functools.reduce(lambda found, penalty: penalty(found, lengths, observed), penalties, scores)
+
+
+def bound(penalties: tuple[Penalty, ...], scores: Scores, shortest: ArrayLike, longest: ArrayLike) -> Scores:
+    """The best scores that can come of hypotheses still growing."""
+    return functools.reduce(lambda found, penalty: penalty.bound(found, shortest, longest), penalties, scores)
