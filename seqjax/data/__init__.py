@@ -9,9 +9,15 @@ from seqjax.data.batching import BucketBatches as BucketBatches
 from seqjax.data.batching import IndexBatch as IndexBatch
 from seqjax.data.batching import bucket_boundaries as bucket_boundaries
 from seqjax.data.bpe import BPE as BPE
+from seqjax.data.calendar import calendar_features as calendar_features
+from seqjax.data.calendar import lags as lags
+from seqjax.data.calendar import seasons as seasons
 from seqjax.data.padding import PaddingReport as PaddingReport
 from seqjax.data.padding import pad_batch as pad_batch
 from seqjax.data.padding import padding_report as padding_report
+from seqjax.data.panel import Panel as Panel
+from seqjax.data.panel_windows import PanelWindows as PanelWindows
+from seqjax.data.panel_windows import scales as scales
 from seqjax.data.prefetch import Prefetch as Prefetch
 from seqjax.data.prefetch import prefetch as prefetch
 from seqjax.data.records import Records as Records

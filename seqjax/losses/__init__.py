@@ -1,6 +1,7 @@
 """Losses: pure functions, each a sum over valid elements divided by their number."""
 
 from seqjax.losses import crf as crf
+from seqjax.losses import likelihoods as likelihoods
 from seqjax.losses.cross_entropy import cross_entropy as cross_entropy
 from seqjax.losses.masked import length_mask as length_mask
 from seqjax.losses.masked import masked_mean as masked_mean

@@ -1,0 +1,140 @@
+"""`Panel`: many time series side by side, with what is known about them."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from seqjax.data.calendar import calendar_features
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Panel:
+    """Series of one step and any lengths; a missing value is NaN.
+
+    Attributes:
+      values: of each series, float64 `[time]`.
+      names: of the series; empty for their numbers.
+      step: between two values; None where it is not known, and then there is no calendar.
+      starts: when each series begins, datetime64; with `step`.
+      known: covariates known beforehand, such as holidays, float32 `[time + future, known]` for each series.
+      past: covariates known only afterwards, such as a measured temperature, float32 `[time, past]` for each series.
+      categories: what each series is, such as its shop and its article, int `[series, kinds]`, from 0.
+
+    Raises:
+      ValueError: there is no series, one has no value or is not `[time]`, or a covariate is too short (which series).
+    """
+
+    values: Sequence[np.ndarray]
+    names: Sequence[str] = ()
+    step: np.timedelta64 | None = None
+    starts: Sequence[np.datetime64] | np.ndarray = ()
+    known: Sequence[np.ndarray] = ()
+    past: Sequence[np.ndarray] = ()
+    categories: Any = None
+
+    def __post_init__(self):
+        if not len(self.values):
+            raise ValueError("the panel has no series; give at least one")
+        series = tuple(np.asarray(values, np.float64) for values in self.values)
+        names = tuple(self.names) or tuple(str(place) for place in range(len(series)))
+        categories = np.zeros((len(series), 0), np.int32) if self.categories is None else self.categories
+        settle = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
+        settle("values", series)
+        settle("names", names)
+        settle("categories", np.asarray(categories, np.int32))
+        for name in ("known", "past"):
+            settle(name, tuple(np.asarray(columns, np.float32) for columns in getattr(self, name)))
+        self._check()
+
+    def _check(self):
+        for name in ("names", "categories"):
+            if len(getattr(self, name)) != len(self):
+                raise ValueError(f"the panel has {len(self)} series but {len(getattr(self, name))} {name}")
+        for name in ("starts", "known", "past"):
+            if len(getattr(self, name)) not in (0, len(self)):
+                raise ValueError(f"the panel has {len(self)} series but {len(getattr(self, name))} {name}")
+        for name, values in zip(self.names, self.values, strict=True):
+            if values.ndim != 1 or not np.isfinite(values).any():
+                what = f"has shape {values.shape}" if values.ndim != 1 else "has no value"
+                raise ValueError(f"the series {name!r} {what}; give [time], with NaN where a value is missing")
+            if np.isinf(values).any():
+                raise ValueError(f"the series {name!r} is infinite at step {np.flatnonzero(np.isinf(values))[0]}")
+        for kind in ("known", "past"):
+            for name, values, columns in zip(self.names, self.values, getattr(self, kind), strict=False):
+                if columns.ndim != 2 or len(columns) < len(values):
+                    wanted = f"give [time, columns], at least {len(values)} steps"
+                    raise ValueError(f"{kind} covariates of the series {name!r} have shape {columns.shape}; {wanted}")
+                if not np.isfinite(columns).all():
+                    row, column = np.argwhere(~np.isfinite(columns))[0]
+                    raise ValueError(f"{kind} covariate {column} of the series {name!r} is missing at step {row}")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Values of each series, `[series]`."""
+        return np.array([len(values) for values in self.values])
+
+    def until(self, steps_before_end: int) -> "Panel":
+        """The panel as it stood so many steps ago: what was known beforehand stays, the rest has not happened yet.
+
+        Raises:
+          ValueError: nothing would be left of a series (which).
+        """
+        if steps_before_end == 0:
+            return self
+        short = [name for name, n in zip(self.names, self.lengths, strict=True) if n <= steps_before_end]
+        if short:
+            length = self.lengths[self.names.index(short[0])]
+            raise ValueError(f"the series {short[0]!r} has {length} values; there is nothing {steps_before_end} before")
+        ends = self.lengths - steps_before_end
+        return dataclasses.replace(
+            self,
+            values=[values[:end] for values, end in zip(self.values, ends, strict=True)],
+            past=[columns[:end] for columns, end in zip(self.past, ends, strict=False)],
+        )
+
+    def last(self, steps: int) -> np.ndarray:
+        """The last values of every series, `[series, steps]`."""
+        return np.stack([values[len(values) - steps :] for values in self.values])
+
+    def times(self, series: int, steps: int) -> np.ndarray:
+        """The first `steps` times of a series, which may reach beyond its end; numbers where no time is known."""
+        if self.step is None or not len(self.starts):
+            return np.arange(steps)
+        start = np.asarray(self.starts[series]).astype(f"datetime64[{np.datetime_data(self.step.dtype)[0]}]")
+        return start + self.step * np.arange(steps)
+
+    def features(self, future: int) -> list[np.ndarray]:
+        """What is known beforehand of every step and `future` more: the calendar, then the known covariates.
+
+        Returns:
+          float32 `[time + future, features]` for each series.
+
+        Raises:
+          ValueError: a known covariate ends too early (of which series).
+        """
+        found = []
+        for place, values in enumerate(self.values):
+            steps = len(values) + future
+            parts = [np.zeros((steps, 0), np.float32)]
+            if self.step is not None and len(self.starts):
+                parts.append(calendar_features(self.times(place, steps)))
+            if len(self.known):
+                if len(self.known[place]) < steps:
+                    given = f"known covariates of the series {self.names[place]!r} have {len(self.known[place])} steps"
+                    raise ValueError(f"{given}; its {len(values)} values and {future} to forecast want {steps}")
+                parts.append(self.known[place][:steps])
+            found.append(np.concatenate(parts, axis=1))
+        return found
+
+    def fingerprint(self) -> str:
+        """The sha256 of everything: equal for equal contents."""
+        digest = hashlib.sha256(repr((self.names, self.step, [str(start) for start in self.starts])).encode())
+        for array in (*self.values, *self.known, *self.past, self.categories):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,119 @@
+"""How good a forecast was: the scores of the forecasting literature, in float64.
+
+`y` and forecasts are `[series, horizon]`; values that are NaN in `y` were not observed and count nowhere. Quantiles are
+`[series, horizon, levels]`, samples `[series, paths, horizon]`. Shares are shares, not per cent, but for `smape` and
+`mape`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def mae(y: ArrayLike, forecast: ArrayLike) -> float:
+    """Mean absolute error."""
+    return float(np.nanmean(np.abs(_difference(y, forecast))))
+
+
+def mse(y: ArrayLike, forecast: ArrayLike) -> float:
+    """Mean squared error."""
+    return float(np.nanmean(_difference(y, forecast) ** 2))
+
+
+def rmse(y: ArrayLike, forecast: ArrayLike) -> float:
+    """Root of the mean squared error."""
+    return mse(y, forecast) ** 0.5
+
+
+def mape(y: ArrayLike, forecast: ArrayLike) -> float:
+    """Mean of `|y - f| / |y|` in per cent, over the values that are not 0; NaN without any."""
+    y, error = np.asarray(y, np.float64), np.abs(_difference(y, forecast))
+    ratios = error[y != 0] / np.abs(y[y != 0])
+    return float(100 * np.nanmean(ratios)) if np.isfinite(ratios).any() else float("nan")
+
+
+def smape(y: ArrayLike, forecast: ArrayLike) -> float:
+    """Mean of `2 |y - f| / (|y| + |f|)` in per cent, 0 where both are 0 (the M4 competition's)."""
+    error = np.abs(_difference(y, forecast))
+    size = np.abs(np.asarray(y, np.float64)) + np.abs(np.asarray(forecast, np.float64))
+    return float(100 * np.nanmean(2 * error / np.where(size == 0, 1, size)))
+
+
+def seasonal_error(history: Sequence[np.ndarray], season: int) -> np.ndarray:
+    """What the seasonal naive forecast of one step costs on each series' own past: mean `|y_t - y_t-season|`.
+
+    Args:
+      history: the values before the forecast, NaN where missing.
+      season: steps of a season.
+
+    Returns:
+      `[series]`; NaN where a series is too short or never changes.
+    """
+    errors = [np.abs(values[season:] - values[:-season]) for values in history]
+    means = [error[np.isfinite(error)].mean() if np.isfinite(error).any() else np.nan for error in errors]
+    return np.where(np.asarray(means) == 0, np.nan, means)
+
+
+def mase(y: ArrayLike, forecast: ArrayLike, error_scale: ArrayLike) -> float:
+    """Mean over series of the absolute error in units of `error_scale` `[series]`, from `seasonal_error`.
+
+    Series whose scale is NaN are left out (Hyndman and Koehler, 2006).
+    """
+    error = np.abs(_difference(y, forecast))
+    seen = np.isfinite(error).sum(1)
+    per_series = np.nansum(error, axis=1) / np.where(seen == 0, np.nan, seen) / np.asarray(error_scale, np.float64)
+    return float(np.nanmean(per_series))
+
+
+def nd(y: ArrayLike, forecast: ArrayLike) -> float:
+    """Normalised deviation: the sum of `|y - f|` over the sum of `|y|`."""
+    error = np.abs(_difference(y, forecast))
+    return float(np.nansum(error) / np.nansum(np.abs(np.where(np.isnan(error), np.nan, y))))
+
+
+def pinball(y: ArrayLike, quantiles: ArrayLike, levels: Sequence[float]) -> np.ndarray:
+    """The pinball losses `max(q (y - f), (q - 1) (y - f))`, `[series, horizon, levels]`."""
+    above = np.asarray(y, np.float64)[..., None] - np.asarray(quantiles, np.float64)
+    q = np.asarray(levels, np.float64)
+    return np.maximum(q * above, (q - 1) * above)
+
+
+def weighted_quantile_loss(y: ArrayLike, quantiles: ArrayLike, levels: Sequence[float]) -> float:
+    """Twice the pinball losses over the sum of `|y|`, averaged over the levels; with the level 0.5 alone it is ND."""
+    losses = pinball(y, quantiles, levels)
+    return float((2 * np.nansum(losses, axis=(0, 1)) / np.nansum(np.abs(np.asarray(y, np.float64)))).mean())
+
+
+def crps(y: ArrayLike, samples: ArrayLike) -> float:
+    """Continuous ranked probability score, `E|X - y| - E|X - X'| / 2` over the samples (Gneiting and Raftery, 2007).
+
+    Args:
+      y: `[series, horizon]`.
+      samples: `[series, paths, horizon]`.
+
+    Returns:
+      The mean over all values, in their unit; of one path it is the absolute error.
+    """
+    ordered = np.sort(np.asarray(samples, np.float64), axis=1)
+    paths = ordered.shape[1]
+    distance = np.abs(ordered - np.asarray(y, np.float64)[:, None]).mean(1)
+    # Of sorted samples the i-th (from 0) is subtracted from paths - 1 - i others and subtracts i.
+    weights = (2 * np.arange(paths) - paths + 1) / paths**2
+    return float(np.nanmean(distance - np.einsum("spt,p->st", ordered, weights)))
+
+
+def coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
+    """The share of values within `[low, high]`."""
+    y = np.asarray(y, np.float64)
+    inside = (y >= np.asarray(low)) & (y <= np.asarray(high))
+    return float(inside[~np.isnan(y)].mean())
+
+
+def _difference(y: ArrayLike, forecast: ArrayLike) -> np.ndarray:
+    y, forecast = np.asarray(y, np.float64), np.asarray(forecast, np.float64)
+    if y.shape != forecast.shape:
+        raise ValueError(
+            f"y has shape {y.shape}, the forecast {forecast.shape}; give the same values of the same series"
+        )
+    return y - forecast
