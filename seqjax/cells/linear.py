@@ -1,4 +1,4 @@
-"""Recurrences that are linear in their state, and so run over time by an associative scan."""
+"""Recurrences that are linear in their state, and so run over time by `kernels.linear_scan`."""
 
 import dataclasses
 import math
@@ -10,7 +10,8 @@ from jax import lax
 from jax.nn import initializers, sigmoid
 
 from seqjax.cells.gates import Cell, check_features, check_sizes, input_weights, product
-from seqjax.recurrence import Pass, scan_steps, select, state_dtype, sweep_chunks
+from seqjax.kernels.linear import linear_scan
+from seqjax.recurrence import Pass, scan_steps, state_dtype, sweep_chunks
 from seqjax.typing import Frame, KeyArray, Output, Outputs, Params, Sequence, State
 
 
@@ -37,38 +38,30 @@ class LinearCell(Cell):
         return state, self.read(params, state, x).astype(x.dtype)
 
     def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
-        """A whole sequence in O(log time) dependent steps (Blelloch, 1990), or one by one with `backend="scan"`."""
+        """A whole sequence by `kernels.linear_scan`, or `step` by step with `backend="scan"`."""
         time, start = xs.shape[0], self.initial_state(params, xs.shape[1:-1], xs.dtype)
         if how.backend == "scan" or time == 0:
             return scan_steps(lambda s, x, rng: self.step(params, s, x), start, xs, state, how)
 
         def sweep(state, inputs):
             t, x, starts = inputs
-            decay, inflow = (
-                jnp.broadcast_to(a, (*x.shape[:-1], self.hidden_size)) for a in self.coefficients(params, x)
-            )
+            decay, inflow = self.coefficients(params, x)
+            decay = decay.reshape(*(1,) * (inflow.ndim - decay.ndim), *decay.shape)
             if starts is not None:
-                inflow = select(starts, decay * start + inflow, inflow)
-                decay = select(starts, jnp.zeros_like(decay), decay)
+                inflow = jnp.where(starts[..., None], decay * start + inflow, inflow)
+                decay = jnp.where(starts[..., None], 0, decay)
             if how.lengths is not None:
-                valid = t.reshape(-1, *(1,) * how.lengths.ndim) < how.lengths
-                decay = select(valid, decay, jnp.ones_like(decay))
-                inflow = select(valid, inflow, jnp.zeros_like(inflow))
-            decays, inflows = lax.associative_scan(_compose, (decay, inflow), reverse=how.reverse)
-            states = (decays * state + inflows).astype(state.dtype)
+                valid = (t.reshape(-1, *(1,) * how.lengths.ndim) < how.lengths)[..., None]
+                decay, inflow = jnp.where(valid, decay, 1), jnp.where(valid, inflow, 0)
+            states = linear_scan(decay, inflow, state, how.reverse).astype(state.dtype)
             ys = self.read(params, states, x).astype(x.dtype)
-            ys = ys if how.lengths is None else select(valid, ys, jnp.zeros_like(ys))
+            ys = ys if how.lengths is None else jnp.where(valid, ys, 0)
             return states[0 if how.reverse else -1], ys
 
         inputs = (jnp.arange(time, dtype=jnp.int32), xs, how.starts(time))
         if how.remat == "sqrt":
             return sweep_chunks(sweep, state, inputs, time, how.reverse)
         return (jax.checkpoint(sweep) if how.remat == "step" else sweep)(state, inputs)
-
-
-def _compose(first, second):
-    (decay, inflow), (next_decay, next_inflow) = first, second
-    return decay * next_decay, next_decay * inflow + next_inflow
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

@@ -58,7 +58,7 @@ def explain(cell: Any, dtype: Any = jnp.float32, *, remat: str = "none", backend
     if parts:
         return "; ".join(explain(part, dtype, remat=remat, backend=backend) for part in parts)
     if getattr(cell, "parallel", False) and backend != "scan":
-        return f"{cell}: associative scan, for it is linear in its state"
+        return f"{cell}: linear scan, for it is linear in its state"
     formula = getattr(cell, "formula", lambda: None)()
     chosen, why = _choose(formula, jnp.dtype(dtype), {jnp.dtype(dtype)}, Pass(remat=remat, backend=backend))  # pyright: ignore[reportArgumentType]
     return f"{cell}: {chosen}, {why}"

@@ -261,7 +261,7 @@ def test_a_variant_it_does_not_know_is_scanned(recurrence, getkey):
         (seqjax.GRU(8), {"backend": "fused"}, "GRU(8): fused, as asked for"),
         (seqjax.Elman(8), {"backend": "scan"}, "Elman(8): scan, as asked for"),
         (seqjax.LSTM(8), {"dtype": jnp.float64}, "LSTM(8): fused, the fastest that computes all that is asked for"),
-        (seqjax.LRU(8), {}, "LRU(8): associative scan, for it is linear in its state"),
+        (seqjax.LRU(8), {}, "LRU(8): linear scan, for it is linear in its state"),
         (seqjax.MinGRU(8), {"backend": "scan"}, "MinGRU(8): scan, as asked for"),
         (
             seqjax.stack(seqjax.LSTM(8), seqjax.GRU(4, reset="before"), dropout=0.5),

@@ -1,0 +1,37 @@
+"""The linear recurrence against a loop in NumPy, in the form of each platform."""
+
+import jax
+import jax.numpy as jnp
+import jax.test_util
+import numpy as np
+import pytest
+
+from seqjax.kernels import linear
+
+
+def loop(decay, inflow, state, reverse):
+    steps, states = range(len(inflow)), np.zeros_like(inflow)
+    for t in reversed(steps) if reverse else steps:
+        state = states[t] = decay[t if len(decay) > 1 else 0] * state + inflow[t]
+    return states
+
+
+@pytest.mark.parametrize("form", [linear._by_steps, linear._by_halves, linear.linear_scan])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("shape", [(7, 2, 3), (1, 1, 3), (7, 2, 1)])
+def test_values(x64, form, reverse, shape):
+    rng = np.random.default_rng(0)
+    decay = rng.normal(size=shape) + 1j * rng.normal(size=shape)
+    inflow, state = rng.normal(size=(7, 2, 3)) + 0j, rng.normal(size=(2, 3)) + 0j
+    states = form(*map(jnp.asarray, (decay, inflow, state)), reverse)
+    np.testing.assert_allclose(states, loop(decay, inflow, state, reverse), rtol=1e-10)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("shape", [(5, 2, 3), (1, 1, 3), (5, 2, 1)])
+def test_derivatives(x64, reverse, shape):
+    """First and second derivatives against differences."""
+    rng = np.random.default_rng(1)
+    arguments = rng.normal(size=shape), rng.normal(size=(5, 2, 3)), rng.normal(size=(2, 3))
+    form = jax.jit(lambda *arguments: linear.linear_scan(*arguments, reverse))
+    jax.test_util.check_grads(form, arguments, order=2, modes=["rev"])
