@@ -1,0 +1,104 @@
+"""Attention over a memory, as a Flax layer."""
+
+from typing import Literal, get_args
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from seqjax import attention
+
+Score = Literal["dot", "scaled_dot", "general", "concat", "additive", "location", "multi_head"]
+
+
+class Attention(nn.Module):
+    """A query looks over a memory; the mathematics is `seqjax.attention`'s.
+
+    Attributes:
+      query_size: features of a query.
+      score: `"dot"`, `"scaled_dot"`, `"general"`, `"concat"` (Luong et al., 2015), `"additive"` (Bahdanau et al.,
+        2015), `"location"` (Chorowski et al., 2015) or `"multi_head"`.
+      units: of the hidden layer of concat, additive and location, and features of all heads; None for the query's.
+      coverage: let additive scores see how much each position was looked at so far (See et al., 2017).
+      heads: of multi_head.
+      width: positions that a filter of location sees.
+      channels: filters of location.
+    """
+
+    query_size: int
+    score: Score = "general"
+    units: int | None = None
+    coverage: bool = False
+    heads: int = 4
+    width: int = 31
+    channels: int = 10
+
+    def setup(self):
+        """Builds the weights.
+
+        Raises:
+          ValueError: the score is unknown, or does not take a coverage.
+        """
+        if self.score not in get_args(Score):
+            known = ", ".join(map(repr, get_args(Score)))
+            raise ValueError(f"attention: the score {self.score!r} is unknown; choose one of {known}")
+        if self.coverage and self.score not in ("concat", "additive"):
+            raise ValueError(f"attention: the score {self.score!r} takes no coverage; 'additive' and 'concat' do")
+        units, glorot = self.units or self.query_size, nn.initializers.glorot_uniform()
+        if self.score == "general":
+            self.key = nn.Dense(self.query_size, use_bias=False)
+        if self.score == "multi_head":
+            self.key, self.value, self.ask = (nn.Dense(units) for _ in range(3))
+        if self.score in ("concat", "additive", "location"):
+            self.key = nn.Dense(units, use_bias=self.score != "concat")
+            self.w_query = self.param("w_query", glorot, (self.query_size, units))
+            self.v = self.param("v", nn.initializers.normal(units**-0.5), (units,))
+        if self.coverage:
+            self.w_coverage = self.param("w_coverage", nn.initializers.normal(0.1), (units,))
+        if self.score == "location":
+            self.filters = self.param("filters", glorot, (self.width, self.channels))
+            self.w_location = self.param("w_location", glorot, (self.channels, units))
+
+    def prepare(
+        self, memory: Float[Array, "*batch positions features"]
+    ) -> tuple[Float[Array, "*batch positions keys"], Float[Array, "*batch positions values"]]:
+        """What depends on the memory alone: its keys and its values."""
+        keys = memory if self.score in ("dot", "scaled_dot") else self.key(memory)
+        return keys, self.value(memory) if self.score == "multi_head" else memory
+
+    def __call__(
+        self,
+        query: Float[Array, "*batch steps query"],
+        keys: Float[Array, "*batch positions keys"],
+        values: Float[Array, "*batch positions values"],
+        mask: Bool[Array, "*batch positions"] | None = None,
+        *,
+        before: Float[Array, "*batch steps positions"] | None = None,
+        coverage: Float[Array, "*batch steps positions"] | None = None,
+    ) -> attention.Attended:
+        """Context and weights, those of several heads averaged.
+
+        Args:
+          query: `[*batch, steps, query]`.
+          keys: from `prepare`.
+          values: from `prepare`.
+          mask: True at valid positions; None when all are.
+          before: the weights of the step before, for the score `"location"`.
+          coverage: the sum of the weights of all steps before, for a model with coverage.
+        """
+        match self.score:
+            case "multi_head":
+                context, weights = attention.multi_head(self.ask(query), keys, values, mask, heads=self.heads)
+                return attention.Attended(context, weights.mean(-3))
+            case "general" | "dot":
+                return attention.dot(query, keys, values, mask)
+            case "scaled_dot":
+                return attention.scaled_dot(query, keys, values, mask)
+            case "location":
+                before = jnp.zeros((*query.shape[:-1], keys.shape[-2]), query.dtype) if before is None else before
+                return attention.location_sensitive(
+                    query, keys, values, mask, before=before, w_query=self.w_query, v=self.v, filters=self.filters,
+                    w_location=self.w_location,
+                )  # fmt: skip
+        beside = coverage[..., None] * self.w_coverage if self.coverage and coverage is not None else None
+        return attention.additive(query, keys, values, mask, w_query=self.w_query, v=self.v, beside=beside)

@@ -1,0 +1,44 @@
+"""The pointer-generator: a decoder that may also copy what it looks at."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+
+class Copying(nn.Module):
+    """Mixes writing from the vocabulary with copying from the memory (See et al., 2017, equations 8 and 9).
+
+        p(token) = g softmax(logits)[token] + (1 - g) sum of the weights of the positions that hold the token
+
+    with `g = sigmoid(features . w + b)`.
+
+    Attributes:
+      extra: ids beyond the vocabulary that positions may hold.
+    """
+
+    extra: int = 0
+
+    @nn.compact
+    def __call__(
+        self,
+        features: Float[Array, "*batch steps features"],
+        logits: Float[Array, "*batch steps vocab"],
+        weights: Float[Array, "*batch steps positions"],
+        held: Int[Array, "*batch positions"],
+    ) -> Float[Array, "*batch steps extended"]:
+        """Log-probabilities of the vocabulary and the extra ids.
+
+        Args:
+          features: what the gate sees.
+          logits: of the vocabulary.
+          weights: of the attention.
+          held: the id that each position holds.
+        """
+        write = nn.sigmoid(nn.Dense(1, name="gate")(features))
+        written = write * jax.nn.softmax(logits)
+        widened = jnp.pad(written, [(0, 0)] * (written.ndim - 1) + [(0, self.extra)])
+        positions = jnp.broadcast_to(held[..., None, :], weights.shape)
+        add = jnp.vectorize(lambda total, where, share: total.at[where].add(share), signature="(v),(p),(p)->(v)")
+        chance = add(widened, positions, (1 - write) * weights)
+        return jnp.log(jnp.maximum(chance, jnp.finfo(chance.dtype).tiny))

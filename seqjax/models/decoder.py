@@ -1,0 +1,337 @@
+"""A recurrent decoder that attends to a memory, whatever the memory is made of."""
+
+from typing import Any, Literal, NamedTuple, get_args
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int
+
+from seqjax.cells.gates import Cell
+from seqjax.models.attention import Attention, Score
+from seqjax.models.copying import Copying
+from seqjax.models.recurrent import Recurrent
+from seqjax.recurrence import Recurrence
+from seqjax.training.schedules import mix_tokens
+from seqjax.typing import Backend, Remat, State
+
+Form = Literal["luong", "bahdanau"]
+
+
+class Memory(NamedTuple):
+    """What a decoder looks at: the same at every step.
+
+    Attributes:
+      keys: `[batch, positions, keys]`, computed once.
+      values: `[batch, positions, values]`.
+      mask: `[batch, positions]`, True at valid positions.
+      held: the token id that each position holds, `[batch, positions]`, for a decoder that copies; else None.
+    """
+
+    keys: Float[Array, "batch positions keys"]
+    values: Float[Array, "batch positions values"]
+    mask: Bool[Array, "batch positions"]
+    held: Int[Array, "batch positions"] | None = None
+
+
+class DecoderState(NamedTuple):
+    """What a decoder remembers; every leaf begins with the batch.
+
+    Attributes:
+      recurrent: the recurrence's state.
+      attention: the weights of the last step, `[batch, positions]`; 0 before the first one and without attention.
+      feed: with input feeding the last readout, `[batch, readout]`, else empty.
+      coverage: with coverage the sum of all weights so far, `[batch, positions]`, else empty.
+    """
+
+    recurrent: State
+    attention: Float[Array, "batch positions"]
+    feed: Any = ()
+    coverage: Any = ()
+
+
+class Decoded(NamedTuple):
+    """What a decoder says under teacher forcing.
+
+    Attributes:
+      logits: `[batch, time, vocab]`; of a decoder that copies, log-probabilities of the extended vocabulary.
+      attention: the weights of every step, `[batch, time, positions]`; without attention 0.
+    """
+
+    logits: Float[Array, "batch time vocab"]
+    attention: Float[Array, "batch time positions"]
+
+
+class Decoder(nn.Module):
+    """Writes tokens one after another, looking at a memory `[batch, positions, features]`.
+
+    The memory may be the outputs of an encoder, the grid of an image's features, frames of sound. One step, in Luong's
+    form (2015), which looks with the recurrence's new output:
+
+        h_t = recurrence([embed(token); feed_{t-1} with input feeding]);  c_t = attention(h_t)
+        r_t = tanh([h_t; c_t] W);  logits = r_t V + b;  feed_t = r_t
+
+    and in Bahdanau's (2015), which looks before the step with the state shown by the recurrence's last layer:
+
+        c_t = attention(h_{t-1});  h_t = recurrence([embed(token); c_t]);  r_t = tanh([h_t; c_t; embed(token)] W)
+
+    Without attention `r_t = h_t` (Sutskever et al., 2014). Luong's form without input feeding and coverage runs the
+    recurrence over the whole sequence at once (`seqjax.unroll`) and looks for all steps together: much the fastest to
+    train. Dropout is on while `apply` is given a `"dropout"` key.
+
+    Attributes:
+      vocab_size: tokens of the vocabulary.
+      embedding_size: features of a token's embedding.
+      recurrence: any causal recurrence; Bahdanau's form wants a last layer that shows its state.
+      attention: a score of `seqjax.models.Attention`, or None.
+      form: `"luong"` or `"bahdanau"`.
+      input_feeding: Luong's form reads its last readout beside each token.
+      attention_units: see `Attention.units`.
+      coverage: attention sees how much each position was looked at so far, see `Attention.coverage`.
+      copying: ids beyond the vocabulary that may be copied, 0 for none; None for a decoder that does not copy.
+      dropout: rate on embeddings and readouts.
+      tied: project with the transposed embedding (Press and Wolf, 2017); the readout takes the embedding's size.
+      unknown: what an id beyond the vocabulary is read as.
+      embed: an embedding to share; None makes one.
+      remat: what the backward pass recomputes, see `seqjax.unroll`.
+      backend: which implementation runs, see `seqjax.unroll`.
+    """
+
+    vocab_size: int
+    embedding_size: int
+    recurrence: Recurrence
+    attention: Score | None = "general"
+    form: Form = "luong"
+    input_feeding: bool = False
+    attention_units: int | None = None
+    coverage: bool = False
+    copying: int | None = None
+    dropout: float = 0.0
+    tied: bool = False
+    unknown: int = 1
+    embed: nn.Embed | None = None
+    remat: Remat = "none"
+    backend: Backend = "auto"
+
+    def setup(self):
+        """Builds the layers.
+
+        Raises:
+          ValueError: options that do not go together, or a recurrence that is not causal.
+        """
+        self._check()
+        self.table = self.embed or token_table(self.vocab_size, self.embedding_size, self.tied)
+        self.recurrent = Recurrent(self.recurrence, self.remat, self.backend)
+        self.drop = nn.Dropout(self.dropout)
+        if self.attention is not None:
+            self.look = Attention(self._outputs, self.attention, self.attention_units, self.coverage)
+            self.combine = nn.Dense(self._readout, use_bias=False)
+        if self.tied:
+            self.bias = self.param("bias", nn.initializers.zeros, (self.vocab_size,))
+        else:
+            self.head = nn.Dense(self.vocab_size)
+        if self.copying is not None:
+            self.copier = Copying(self.copying)
+
+    def prepare(
+        self,
+        values: Float[Array, "batch positions features"],
+        mask: Bool[Array, "batch positions"] | None = None,
+        held: Int[Array, "batch positions"] | None = None,
+    ) -> Memory:
+        """The memory with its keys.
+
+        Args:
+          values: what to look at.
+          mask: True at valid positions; None when all are.
+          held: the token id of each position, for a decoder that copies.
+
+        Raises:
+          ValueError: a decoder that copies was not told what the positions hold.
+        """
+        if self.copying is not None and held is None:
+            raise ValueError("a decoder that copies wants to know the token that each position holds; give held")
+        mask = jnp.ones(values.shape[:2], bool) if mask is None else mask
+        values = jnp.where(mask[..., None], values, 0)
+        keys, values = self.look.prepare(values) if self.attention is not None else (values, values)
+        return Memory(keys, values, mask, held)
+
+    def initial_state(self, memory: Memory, recurrent: State | None = None) -> DecoderState:
+        """The state before the first token.
+
+        Args:
+          memory: from `prepare`.
+          recurrent: the recurrence's, for example made of what an encoder remembers; None for its own initial state.
+        """
+        batch, zeros = memory.mask.shape[0], jnp.zeros(memory.mask.shape, memory.values.dtype)
+        if recurrent is None:
+            size = self.embedding_size + self._beside(memory)
+            recurrent = self.recurrent.initial_state((batch,), size, memory.values.dtype)
+        feed = jnp.zeros((batch, self._readout), memory.values.dtype) if self.input_feeding else ()
+        return DecoderState(recurrent, zeros, feed, zeros if self.coverage else ())
+
+    def __call__(
+        self, memory: Memory, state: DecoderState, tokens: ArrayLike, *, sampling: ArrayLike | None = None
+    ) -> Decoded:
+        """Scores of every next token, given the true ones before it.
+
+        Args:
+          memory: from `prepare`.
+          state: from `initial_state`.
+          tokens: what the decoder reads, `[batch, time]`: the targets one step later, see `training.shift_right`.
+          sampling: probability of reading the true token; else the decoder's own best one is read, and no gradient
+            flows through the choice (Bengio et al., 2015). `apply` wants a `"sampling"` key then. None reads the true.
+
+        Returns:
+          `Decoded(logits, attention)`.
+        """
+        tokens = jnp.asarray(tokens)
+        if sampling is not None:
+            return self._sampled(memory, state, tokens, jnp.asarray(sampling))
+        embedded = self._embed(tokens)
+        if self._stepwise:
+            return self._looped(memory, state, embedded)
+        _, outputs = self.recurrent(embedded, state.recurrent)
+        context, weights = self._look(memory, state, outputs)
+        return Decoded(self._scores(memory, outputs, context, weights, embedded), weights)
+
+    def step(
+        self, memory: Memory, state: DecoderState, tokens: ArrayLike
+    ) -> tuple[DecoderState, Float[Array, "batch vocab"]]:
+        """One token of each row, `[batch]`: the next state, and the scores of the token after it."""
+        embedded = self._embed(jnp.asarray(tokens))
+        state, seen = self._advance(memory, state, embedded)
+        output, context, weights = (a[:, None] for a in seen)
+        return state, self._scores(memory, output, context, weights, embedded[:, None])[:, 0]
+
+    @property
+    def _outputs(self) -> int:
+        return self.recurrence.output_size(self.embedding_size)
+
+    @property
+    def _readout(self) -> int:
+        return self.embedding_size if self.tied else self._outputs
+
+    @property
+    def _stepwise(self) -> bool:
+        """Whether a step's input depends on the step before."""
+        return self.form == "bahdanau" or self.input_feeding or self.coverage or self.attention == "location"
+
+    def _beside(self, memory) -> int:
+        """Features that the recurrence reads beside the embedding."""
+        return memory.values.shape[-1] if self.form == "bahdanau" else self._readout if self.input_feeding else 0
+
+    def _embed(self, tokens):
+        if self.copying is not None:
+            tokens = jnp.where(tokens < self.vocab_size, tokens, self.unknown)
+        return self._dropped(self.table(tokens))
+
+    def _dropped(self, x):
+        return self.drop(x, deterministic=not self.has_rng("dropout"))
+
+    def _look(self, memory, state, query):
+        """Context and weights of queries `[batch, steps, features]`."""
+        if self.attention is None:
+            shape = (*query.shape[:2], memory.mask.shape[-1])
+            return jnp.zeros((*query.shape[:2], 0), query.dtype), jnp.zeros(shape, query.dtype)
+        history = {"before": state.attention[:, None]} if self.attention == "location" else {}
+        history |= {"coverage": state.coverage[:, None]} if self.coverage else {}
+        return self.look(query, memory.keys, memory.values, memory.mask, **history)
+
+    def _look_once(self, memory, state, query):
+        """Context and weights of one query of each row, `[batch, features]`."""
+        context, weights = self._look(memory, state, query[:, None])
+        return context[:, 0], weights[:, 0]
+
+    def _advance(self, memory, state, embedded) -> tuple[DecoderState, tuple[jax.Array, ...]]:
+        """One step of everything but the scores: the state, and `(output, context, weights)`, each `[batch, ...]`."""
+        if self.form == "bahdanau":
+            query = shown(self.recurrence, state.recurrent).astype(embedded.dtype)
+            context, weights = self._look_once(memory, state, query)
+            recurrent, output = self.recurrent.step(state.recurrent, jnp.concatenate([embedded, context], -1))
+        else:
+            fed = jnp.concatenate([embedded, state.feed], -1) if self.input_feeding else embedded
+            recurrent, output = self.recurrent.step(state.recurrent, fed)
+            context, weights = self._look_once(memory, state, output)
+        feed = self._read(output, context, embedded) if self.input_feeding else ()
+        coverage = state.coverage + weights if self.coverage else ()
+        return DecoderState(recurrent, weights, feed, coverage), (output, context, weights)
+
+    def _looped(self, memory, state, embedded):
+        """Teacher forcing step by step; what no step waits for, the scores, is computed for all of them afterwards."""
+
+        def body(module, state, x):
+            return module._advance(memory, state, x)
+
+        _, (outputs, contexts, weights) = self._scan(body)(self, state, embedded)
+        return Decoded(self._scores(memory, outputs, contexts, weights, embedded), weights)
+
+    def _sampled(self, memory, state, tokens, probability):
+        """Scheduled sampling: each step waits for the scores of the one before."""
+
+        def body(module, carry, true):
+            state, own = carry
+            token = mix_tokens(module.make_rng("sampling"), probability, true, jnp.where(own < 0, true, own))
+            state, logits = module.step(memory, state, token)
+            return (state, logits.argmax(-1).astype(tokens.dtype)), (logits, state.attention)
+
+        _, (logits, weights) = self._scan(body)(self, (state, jnp.full_like(tokens[:, 0], -1)), tokens)
+        return Decoded(logits, weights)
+
+    def _scan(self, body) -> Any:
+        body = body if self.remat == "none" else nn.remat(body, prevent_cse=False)
+        rngs: dict[Any, bool] = {"params": False, "dropout": True, "sampling": True}
+        return nn.scan(body, variable_broadcast="params", split_rngs=rngs, in_axes=1, out_axes=1)
+
+    def _read(self, output, context, embedded):
+        if self.attention is None:
+            return self._dropped(output)
+        parts = [output, context, embedded] if self.form == "bahdanau" else [output, context]
+        return self._dropped(jnp.tanh(self.combine(jnp.concatenate(parts, -1))))
+
+    def _scores(self, memory, outputs, contexts, weights, embedded) -> jax.Array:
+        readout = self._read(outputs, contexts, embedded)
+        logits = self.table.attend(readout) + self.bias if self.tied else self.head(readout)
+        if self.copying is None:
+            return logits
+        features = jnp.concatenate([outputs, contexts, embedded], -1)
+        return self.copier(features, logits, weights, memory.held)
+
+    def _check(self):
+        if not self.recurrence.causal:
+            raise ValueError(f"{self.recurrence} reads the future; a decoder wants a causal recurrence")
+        if self.form not in get_args(Form):
+            raise ValueError(f"form={self.form!r} is unknown; choose one of {', '.join(map(repr, get_args(Form)))}")
+        if self.form == "bahdanau" and self.input_feeding:
+            raise ValueError("form='bahdanau' reads the context beside each token; input_feeding goes with 'luong'")
+        needs = [name for name in ("input_feeding", "coverage") if getattr(self, name)]
+        needs += ["copying"] * (self.copying is not None) + ["form='bahdanau'"] * (self.form == "bahdanau")
+        if self.attention is None and needs:
+            raise ValueError(f"attention=None does not go with {needs[0]}; choose a score, for example 'general'")
+        if self.tied and self.attention is None and self._outputs != self.embedding_size:
+            raise ValueError(
+                f"tied=True without attention wants embedding_size={self.embedding_size} to equal the recurrence's "
+                f"{self._outputs} features"
+            )
+
+
+def token_table(vocab_size: int, size: int, tied: bool = False) -> nn.Embed:
+    """Embeddings of unit variance, or such that what is projected with them is so (Press and Wolf, 2017)."""
+    return nn.Embed(vocab_size, size, embedding_init=nn.initializers.normal(size**-0.5 if tied else 1.0))
+
+
+def shown(recurrence: Any, state: State) -> jax.Array:
+    """What the last layer of a recurrence shows of a state, `[*batch, hidden]`.
+
+    Raises:
+      ValueError: its output is not part of its state.
+    """
+    if layers := getattr(recurrence, "layers", ()):
+        return shown(layers[-1], state[-1])
+    if isinstance(recurrence, Cell) and recurrence.shows_state:
+        return recurrence.output(state)
+    inner = getattr(recurrence, "inner", None)
+    if inner is None:
+        raise ValueError(f"form='bahdanau' looks with the state, and {recurrence} shows none; use form='luong'")
+    return shown(inner, state)
