@@ -141,13 +141,13 @@ def plot_history(path: str | os.PathLike, lines: list[dict[str, Any]], scores: d
     for name, label in scores.items():
         above.plot(*_series(assessments, name), marker="o", markersize=3, label=label)
     above.set_ylabel("nats")
-    above.legend(frameon=False)
-    below.plot(*_series(steps, "gradient_norm"), color="0.6", linewidth=0.8, label="gradient norm")
-    below.plot(*_series(steps, "clipped_norm"), color="C3", linewidth=0.8, label="after clipping")
+    below.plot(*_series(steps, "gradient_norm"), color="0.7", linewidth=1.6, label="before clipping")
+    below.plot(*_series(steps, "clipped_norm"), color="C3", linewidth=0.6, label="after clipping")
     if threshold is not None:
         below.axhline(threshold, color="k", linestyle="--", linewidth=0.8, label=f"threshold {threshold:g}")
     below.set(yscale="log", xlabel="step", ylabel="gradient norm")
-    below.legend(frameon=False)
+    for axis in (above, below):
+        axis.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=4)
     save_figure(figure, path)
 
 
