@@ -1,0 +1,18 @@
+"""Sound as arrays: audio files, features of speech, and what makes more of it.
+
+Reading files wants the extra `audio` (`pip install "seqjax[audio]"`), the rest does not. Features and masks are JAX
+functions, to be compiled with the model that reads them.
+"""
+
+from seqjax.data.audio.augment import change_speed as change_speed
+from seqjax.data.audio.augment import spec_augment as spec_augment
+from seqjax.data.audio.features import LogMel as LogMel
+from seqjax.data.audio.features import Moments as Moments
+from seqjax.data.audio.features import deltas as deltas
+from seqjax.data.audio.features import mel_filters as mel_filters
+from seqjax.data.audio.features import mfcc as mfcc
+from seqjax.data.audio.features import moments as moments
+from seqjax.data.audio.features import normalise as normalise
+from seqjax.data.audio.files import check_audio as check_audio
+from seqjax.data.audio.files import read_audio as read_audio
+from seqjax.data.audio.files import resample as resample

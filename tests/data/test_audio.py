@@ -1,0 +1,189 @@
+"""Sound: librosa's numbers, streams, padding, masks, and files that are not what they claim."""
+
+import functools
+import pathlib
+
+import hypothesis
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import soundfile
+
+from seqjax.data import audio
+from tests.data.data_files import write_wav
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+
+
+def golden(name):
+    with np.load(GOLDEN / f"audio_{name}.npz") as file:
+        return dict(file)
+
+
+def log_mel_of(numbers):
+    settings = {name: numbers[name].item() for name in ("rate", "bands", "window", "hop", "low", "high")}
+    return audio.LogMel(**settings)
+
+
+@pytest.mark.parametrize("name", ["telephone", "wide"])
+def test_features_are_librosas(name, x64):
+    numbers = golden(name)
+    mel = log_mel_of(numbers)
+    filters = audio.mel_filters(mel.rate, mel.fft_size, mel.bands, mel.low, mel.top)
+    np.testing.assert_allclose(filters, numbers["filters"], atol=1e-8)
+    log_mel = jax.jit(mel)(jnp.asarray(numbers["samples"]))
+    # A window of float32 leaves an error of 1e-7 of the energy, whatever the bands hold.
+    np.testing.assert_allclose(log_mel, numbers["log_mel"], atol=2e-5)
+    cepstra = audio.mfcc(numbers["log_mel"])
+    np.testing.assert_allclose(cepstra, numbers["mfcc"], atol=1e-9)
+    slopes = audio.deltas(cepstra)
+    np.testing.assert_allclose(slopes, numbers["delta"], atol=1e-9)
+    np.testing.assert_allclose(audio.deltas(slopes), numbers["delta_delta"], atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["down", "up"])
+def test_resampling_is_librosas(name):
+    numbers = golden(name)
+    ours = audio.resample(numbers["samples"], int(numbers["rate"]), int(numbers["new_rate"]))
+    np.testing.assert_allclose(ours, numbers["polyphase"], atol=1e-6)
+    # A filter of other make differs near the edge of the band alone.
+    spectra = np.fft.rfft(ours), np.fft.rfft(numbers["soxr_hq"])
+    within = int(0.8 * len(spectra[0]) * min(1, numbers["rate"] / numbers["new_rate"]))
+    assert np.linalg.norm((spectra[0] - spectra[1])[:within]) < 0.005 * np.linalg.norm(spectra[1][:within])
+    assert audio.resample(numbers["samples"], 8000, 8000).dtype == np.float32
+
+
+def test_a_stream_gives_the_frames_of_the_whole():
+    mel = audio.LogMel(rate=8000, bands=12)
+    samples = np.random.default_rng(0).standard_normal((2, 1000)).astype(np.float32)
+    whole = mel(samples)
+    assert whole.shape == (2, 12, 12)
+    before, pieces = mel.start((2,)), []
+    for piece in np.split(samples[:, :960], [80, 400, 560], axis=1):
+        before, frames = mel.advance(before, piece)
+        pieces.append(frames)
+    np.testing.assert_allclose(jnp.concatenate(pieces, axis=1), whole, atol=1e-5)
+
+
+def test_later_sound_changes_no_earlier_frame():
+    mel = audio.LogMel(rate=8000, bands=12)
+    samples = np.random.default_rng(0).standard_normal(800).astype(np.float32)
+    changed = np.where(np.arange(800) < 400, samples, 7)
+    np.testing.assert_array_equal(mel(changed)[:5], mel(samples)[:5])
+    assert not np.allclose(mel(changed)[5], mel(samples)[5])
+
+
+@hypothesis.given(length=st.integers(0, 6), reach=st.integers(1, 3))
+def test_padding_leaks_into_no_frame(length, reach):
+    features = np.random.default_rng(length).standard_normal((6, 3)).astype(np.float32)
+    padded = np.where(np.arange(6)[:, None] < length, features, np.nan)
+    for function in (audio.normalise, functools.partial(audio.deltas, reach=reach)):
+        found = function(padded[None], jnp.array([length]))[0]
+        assert (found[length:] == 0).all()
+        if length:
+            np.testing.assert_allclose(found[:length], function(features[:length]), atol=1e-5)
+
+
+def test_normalised_features_have_mean_0_and_variance_1():
+    features = 5 + 3 * np.random.default_rng(0).standard_normal((2, 50, 4)).astype(np.float32)
+    found = np.asarray(audio.normalise(features, jnp.array([50, 20])))
+    np.testing.assert_allclose(found[1, :20].mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(found[1, :20].std(0), 1, atol=1e-5)
+    by = audio.moments(features.reshape(100, 4))
+    assert by.mean.shape == (4,)
+    together = np.asarray(audio.normalise(features, by=by)).reshape(100, 4)
+    np.testing.assert_allclose(together.std(0), 1, atol=1e-5)
+    assert (np.asarray(audio.normalise(np.ones((3, 2)))) == 0).all()
+
+
+def test_masks_hide_bands_and_gaps_within_the_valid_frames():
+    features, lengths = jnp.ones((64, 40, 12)), jnp.tile(jnp.array([40, 20]), 32)
+    masked = jax.jit(functools.partial(audio.spec_augment, gaps=1, gap_width=10, bands=1, band_width=3))
+    hidden = np.asarray(masked(jax.random.key(0), features, lengths) == 0)
+    bands, gaps = hidden.all(1), hidden.all(2)
+    assert (hidden == (bands[:, None, :] | gaps[..., None])).all()
+    assert set(bands.sum(1)) == {0, 1, 2, 3} and gaps[::2].sum(1).max() == 8
+    assert gaps[1::2].sum(1).max() == 4 and not gaps[1::2, 20:].any()
+    for stripes in (bands, gaps):
+        # One stripe each: at most one place where it begins.
+        assert (np.diff(stripes.astype(int), axis=1, prepend=0) == 1).sum(1).max() == 1
+    assert (masked(jax.random.key(1), features, lengths) != masked(jax.random.key(0), features, lengths)).any()
+    untouched = audio.spec_augment(jax.random.key(0), features, bands=0, gaps=0)
+    np.testing.assert_array_equal(untouched, features)
+
+
+def test_speed_moves_length_and_pitch():
+    samples = np.sin(2 * np.pi * 500 * np.arange(8000) / 8000)
+    fast = audio.change_speed(samples, 1.25)
+    assert len(fast) == 6400
+    assert np.abs(np.fft.rfft(fast)).argmax() * 8000 / 6400 == pytest.approx(625, abs=2)
+    np.testing.assert_allclose(audio.change_speed(samples, 1.0), samples, atol=1e-7)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_files_of_16_bits_are_read(tmp_path, suffix):
+    samples = np.array([0, 1, -32768, 32767], np.int16)
+    soundfile.write(tmp_path / f"a.{suffix}", samples, 11025)
+    rate, found = audio.read_audio(tmp_path / f"a.{suffix}")
+    assert rate == 11025 and found.dtype == np.float32
+    np.testing.assert_array_equal(found, samples / 32768)
+
+
+def bad_files(folder):
+    noise = np.arange(-400, 400).astype(np.int16)
+    write_wav(folder / "stereo.wav", noise, channels=2)
+    write_wav(folder / "empty.wav", noise[:0])
+    write_wav(folder / "silent.wav", 0 * noise)
+    write_wav(folder / "cut.wav", noise)
+    (folder / "cut.wav").write_bytes((folder / "cut.wav").read_bytes()[:900])
+    write_wav(folder / "header.wav", noise)
+    (folder / "header.wav").write_bytes((folder / "header.wav").read_bytes()[:20])
+    (folder / "text.wav").write_text("not a sound")
+    (folder / "nothing.wav").write_bytes(b"")
+    soundfile.write(folder / "nan.wav", np.where(np.arange(90) == 7, np.nan, 0.5), 8000, subtype="FLOAT")
+    soundfile.write(folder / "cut.flac", np.random.default_rng(0).standard_normal(9000) / 9, 8000)
+    (folder / "cut.flac").write_bytes((folder / "cut.flac").read_bytes()[:-5000])
+
+
+MESSAGES = {
+    "stereo.wav": "2 channels; wanted mono",
+    "empty.wav": "no samples",
+    "silent.wav": "silent, all 800 samples are 0",
+    "cut.wav": "holds 900 bytes, its header promises 1,644",
+    "header.wav": "holds 20 bytes, its header promises",
+    "text.wav": "no audio file that can be read",
+    "nothing.wav": "no audio file that can be read",
+    "nan.wav": "sample 7 is nan",
+    "cut.flac": "cut.flac: ",
+    "none.wav": "no such file",
+}
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_bad_file_is_named(tmp_path, name):
+    bad_files(tmp_path)
+    with pytest.raises(ValueError) as error:
+        audio.read_audio(tmp_path / name)
+    assert str(error.value).startswith(f"{tmp_path / name}: ") and MESSAGES[name] in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: audio.LogMel(8000, high=4001.0), "within 0 to 4000 Hz"),
+        (lambda: audio.LogMel(8000, hop=0.03), "a window of at least a hop"),
+        (lambda: audio.LogMel(8000, bands=0), "at least 1 band"),
+        (lambda: audio.LogMel(8000, bands=200)(np.zeros(800)), "give fewer bands or a longer window"),
+        (lambda: audio.mfcc(np.zeros((3, 5)), 6), "size is 6"),
+        (lambda: audio.deltas(np.zeros((3, 5)), reach=0), "reach is 0"),
+        (lambda: audio.spec_augment(jax.random.key(0), np.zeros((3, 5))), "band_width is 8"),
+        (lambda: audio.change_speed(np.zeros(3), 0.0), "factor is 0.0"),
+        (lambda: audio.resample(np.zeros(3), 0, 1), "at least 1"),
+    ],
+)
+def test_mistakes_say_what_to_give(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
