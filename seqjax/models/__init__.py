@@ -1,7 +1,13 @@
 """Flax modules: the shell around a recurrence, and one model for each task."""
 
+from seqjax.models.acoustic import AcousticModel as AcousticModel
+from seqjax.models.acoustic import AcousticState as AcousticState
+from seqjax.models.acoustic import Emissions as Emissions
 from seqjax.models.attention import Attention as Attention
 from seqjax.models.bridge import ProjectedState as ProjectedState
+from seqjax.models.captioner import Captioner as Captioner
+from seqjax.models.captioner import ConvGrid as ConvGrid
+from seqjax.models.captioner import ImageEncoder as ImageEncoder
 from seqjax.models.classifier import Attended as Attended
 from seqjax.models.classifier import SequenceClassifier as SequenceClassifier
 from seqjax.models.copying import Copying as Copying
