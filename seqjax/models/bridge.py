@@ -5,6 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from seqjax.combinators import BidirectionalState
 from seqjax.recurrence import Recurrence
@@ -25,18 +26,22 @@ class ProjectedState(nn.Module):
     @nn.compact
     def __call__(self, summary: Any) -> State:
         """The state from a pytree of arrays that begin with the batch, for example the final state of an encoder."""
-        features = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(summary)]
-        features = [part for leaf in features for part in _real(leaf)]
-        together = jnp.concatenate(features, axis=-1)
+        together = features(summary)
         leaves, structure = jax.tree.flatten(state_shapes(self.recurrence, self.input_size, len(together)))
         return structure.unflatten([self._projected(f"leaf_{i}", together, leaf) for i, leaf in enumerate(leaves)])
 
-    def _projected(self, name, features, leaf):
-        size = leaf.size // len(features)
+    def _projected(self, name, together, leaf):
+        size = leaf.size // len(together)
         if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
-            parts = jnp.split(jnp.tanh(nn.Dense(2 * size, name=name)(features)), 2, axis=-1)
+            parts = jnp.split(jnp.tanh(nn.Dense(2 * size, name=name)(together)), 2, axis=-1)
             return jax.lax.complex(*parts).reshape(leaf.shape).astype(leaf.dtype)
-        return jnp.tanh(nn.Dense(size, name=name)(features)).reshape(leaf.shape).astype(leaf.dtype)
+        return jnp.tanh(nn.Dense(size, name=name)(together)).reshape(leaf.shape).astype(leaf.dtype)
+
+
+def features(summary: Any) -> Float[Array, "batch features"]:
+    """All that a pytree of arrays holds of each row of the batch, side by side; a complex number gives two."""
+    leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(summary)]
+    return jnp.concatenate([part for leaf in leaves for part in _real(leaf)], axis=-1)
 
 
 def last_state(recurrence: Recurrence, input_size: int, final: State) -> State:

@@ -205,6 +205,10 @@ class Decoder(nn.Module):
         output, context, weights = (a[:, None] for a in seen)
         return state, self._scores(memory, output, context, weights, embedded[:, None])[:, 0]
 
+    def read(self, memory: Memory, embedded: Float[Array, "batch embedding"]) -> DecoderState:
+        """The state before the first token where the decoder has read this in place of an embedded one."""
+        return self._advance(memory, self.initial_state(memory), self._dropped(embedded))[0]
+
     @property
     def _outputs(self) -> int:
         return self.recurrence.output_size(self.embedding_size)

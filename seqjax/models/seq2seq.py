@@ -10,13 +10,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from seqjax.losses import length_mask
-from seqjax.models.bridge import ProjectedState, last_state
+from seqjax.models.bridge import ProjectedState, features, last_state
 from seqjax.models.decoder import Decoded, Decoder, DecoderState, Memory, token_table
 from seqjax.models.recurrent import Recurrent
 from seqjax.recurrence import Recurrence
 from seqjax.typing import Backend, Params, Remat, State
 
-Bridge = Literal["zero", "last", "projected"]
+Bridge = Literal["zero", "last", "projected", "read"]
 
 
 class Encoded(NamedTuple):
@@ -87,7 +87,8 @@ class Seq2Seq(nn.Module):
       encoder: an `Encoder`, or any module whose call gives `Encoded`.
       decoder: a `Decoder`.
       bridge: where the decoder begins: `"zero"`, its own initial state; `"last"`, the encoder's final state, both
-        directions side by side; `"projected"`, a layer on that state.
+        directions side by side; `"projected"`, a layer on that state; `"read"`, its own initial state after it has read
+        a layer on the encoder's as if it were a token (Vinyals et al., 2015).
       shared: one embedding for source and target.
 
     Example:
@@ -126,6 +127,8 @@ class Seq2Seq(nn.Module):
             self.reader, self.writer = (part.clone(embed=self.table) for part in (self.encoder, self.decoder))
         if self.bridge == "projected":
             self.projected = ProjectedState(self.decoder.recurrence, self.decoder.embedding_size)
+        if self.bridge == "read":
+            self.token = nn.Dense(self.decoder.embedding_size)
 
     def __call__(
         self,
@@ -159,7 +162,7 @@ class Seq2Seq(nn.Module):
         encoded = self.reader(source, lengths)  # pyright: ignore[reportCallIssue]
         copied = None if self.decoder.copying is None else jnp.asarray(source if held is None else held)
         memory = self.writer.prepare(encoded.values, encoded.mask, copied)
-        return memory, self.writer.initial_state(memory, self._bridged(encoded.final))
+        return memory, self.writer.initial_state(memory, self._bridged(memory, encoded.final))
 
     def step(self, memory: Memory, state: DecoderState, tokens: ArrayLike) -> tuple[DecoderState, jax.Array]:
         """One token of each row, `[batch]`: the next state, and logits `[batch, vocab]`."""
@@ -178,12 +181,14 @@ class Seq2Seq(nn.Module):
         """`step` as a pure function, for `seqjax.decoding`."""
         return self.apply({"params": context["params"]}, context["memory"], state, tokens, method="step")  # pyright: ignore[reportReturnType]
 
-    def _bridged(self, final) -> State | None:
+    def _bridged(self, memory, final) -> State | None:
         match self.bridge:
             case "last":
                 return last_state(self.decoder.recurrence, self.decoder.embedding_size, final)
             case "projected":
                 return self.projected(final)
+            case "read":
+                return self.writer.read(memory, self.token(features(final))).recurrent
 
     def _shared_table(self):
         sizes = {(part.vocab_size, part.embedding_size) for part in (self.encoder, self.decoder)}  # pyright: ignore[reportAttributeAccessIssue]
