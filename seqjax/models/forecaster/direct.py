@@ -1,0 +1,94 @@
+"""Direct multi-horizon forecasts: all steps at once, none read back (Wen et al., 2017, "MQ-RNN")."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from seqjax.losses.likelihoods import Likelihood, Quantile
+from seqjax.models.forecaster.forecast import LEVELS, Forecast
+from seqjax.models.forecaster.inputs import Batch, Static, inputs, without_horizon
+from seqjax.models.forecaster.network import NetworkForecaster
+from seqjax.models.recurrent import Recurrent
+from seqjax.recurrence import Recurrence
+from seqjax.typing import Backend, KeyArray, Params
+
+
+class DirectNetwork(nn.Module):
+    """A recurrence reads the context; a global and a local layer say the horizon.
+
+        h = recurrence(context);  c_1 .. c_horizon = relu(h W + b);  raw_k = relu([c_k; x_k] V + d) U + x_k's lags R
+
+    with `x_k` what is known of the k-th step: features, static, and those lagged values that lie before the cut.
+
+    Attributes: see `Direct`.
+    """
+
+    recurrence: Recurrence
+    likelihood: Likelihood
+    lags: tuple[int, ...]
+    horizon: int
+    kinds: tuple[int, ...]
+    embedding_size: int
+    units: int
+    dropout: float
+    backend: Backend
+
+    @nn.compact
+    def __call__(self, batch: Batch) -> Float[Array, "rows horizon size"]:
+        """The numbers of every step of the horizon."""
+        static = Static(self.kinds, self.embedding_size)(batch["category"], batch["scale"])
+        xs = inputs(without_horizon(batch, self.horizon), self.lags, static)
+        # The step after the context still reads what lies before the cut alone.
+        _, outputs = Recurrent(self.recurrence, backend=self.backend)(xs[:, 1 : -self.horizon + 1 or None])
+        drop = nn.Dropout(self.dropout, deterministic=not self.has_rng("dropout"))
+        contexts = nn.relu(nn.Dense(self.horizon * self.units)(drop(outputs[:, -1])))
+        ahead = xs[:, -self.horizon :]
+        beside = jnp.concatenate([contexts.reshape(-1, self.horizon, self.units), ahead], axis=-1)
+        local = drop(nn.relu(nn.Dense(2 * self.units)(beside)))
+        return nn.Dense(self.likelihood.size)(jnp.concatenate([local, ahead[..., : len(self.lags)]], axis=-1))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Direct(NetworkForecaster):
+    """A direct multi-horizon forecaster: quantiles, a distribution or, by `SquaredError()`, a point for each step.
+
+    Attributes:
+      units: features that the network hands each step of the horizon.
+      dropout: rate on them and on what the recurrence says.
+    """
+
+    likelihood: Likelihood = Quantile(LEVELS)
+    units: int = 32
+    dropout: float = 0.0
+
+    def network(self) -> DirectNetwork:
+        """The Flax module."""
+        lags, form = self._known()
+        return DirectNetwork(
+            self.recurrence, self.likelihood, lags, self.horizon, form.kinds, self.embedding_size, self.units,
+            self.dropout, self.backend,
+        )  # fmt: skip
+
+    def costs(self, params, batch, rng, step):
+        """What each value of the horizon costs."""
+        raw = self.network().apply({"params": params}, batch, rngs={"dropout": rng})
+        costs = self.likelihood.loss(raw, batch["values"][:, -self.horizon :], batch["scale"][:, None])  # pyright: ignore[reportArgumentType]
+        return costs, batch["seen"][:, -self.horizon :]
+
+    def forecast(self, params: Params, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
+        """What comes after the cuts of some windows, minus their `loc`."""
+        return Forecast.of_numbers(
+            self.likelihood, _numbers(self, params, dict(batch)), jnp.asarray(batch["scale"]), key
+        )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _numbers(forecaster: Direct, params: Params, batch: Any) -> Array:
+    return forecaster.network().apply({"params": params}, batch)  # pyright: ignore[reportReturnType]

@@ -1,0 +1,127 @@
+"""`Forecast`: what a forecaster says of the values to come, whatever made it."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from seqjax.losses.likelihoods import Likelihood, Quantile, SquaredError
+from seqjax.typing import KeyArray
+
+LEVELS = (0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95)
+"""The levels that forecasters give quantiles of: the deciles, and the ends of the 50 and 90 % intervals."""
+
+DRAWS = 400
+"""Draws that the quantiles of a distribution are taken of."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Forecast:
+    """Forecasts of some windows, each of a series as it stood at a cut.
+
+    Attributes:
+      mean: the expected values, `[rows, horizon]`.
+      quantiles: `[rows, horizon, levels]`, ascending; of a point forecast the point.
+      levels: of the quantiles, ascending; `(0.5,)` for a point forecast.
+      samples: whole paths, `[rows, paths, horizon]`, for what depends on several steps together; None where there are
+        only steps one by one.
+      series: which series of the panel each row is of, int `[rows]`.
+      cuts: how many of its values came before, int `[rows]`.
+    """
+
+    mean: np.ndarray
+    quantiles: np.ndarray
+    levels: tuple[float, ...] = (0.5,)
+    samples: np.ndarray | None = None
+    series: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, int))
+    cuts: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, int))
+
+    @classmethod
+    def of_points(cls, points: np.ndarray) -> "Forecast":
+        """A forecast without any spread: `points` `[rows, horizon]`."""
+        return cls(points, points[..., None])
+
+    @classmethod
+    def of_samples(cls, samples: np.ndarray, levels: Sequence[float] = LEVELS) -> "Forecast":
+        """What paths `[rows, paths, horizon]` say."""
+        quantiles = np.moveaxis(np.quantile(samples, levels, axis=1), 0, -1)
+        return cls(samples.mean(1), quantiles, tuple(levels), samples)
+
+    @classmethod
+    def of_numbers(cls, likelihood: Likelihood, raw: jax.Array, scale: jax.Array, key: KeyArray) -> "Forecast":
+        """What a network's numbers `[rows, horizon, size]` say of each step by itself."""
+        parameters = likelihood.parameters(raw, scale[:, None])
+        mean = np.asarray(likelihood.mean(parameters), np.float64)
+        match likelihood:
+            case SquaredError():
+                return cls.of_points(mean)
+            case Quantile():
+                return cls(mean, np.asarray(parameters[0], np.float64), likelihood.levels)
+        draws = jax.vmap(lambda key: likelihood.sample(key, parameters))(jax.random.split(key, DRAWS))
+        quantiles = np.quantile(np.asarray(draws, np.float64), LEVELS, axis=0)
+        return cls(mean, np.moveaxis(quantiles, 0, -1), LEVELS)
+
+    @classmethod
+    def join(cls, parts: Sequence["Forecast"]) -> "Forecast":
+        """Forecasts of one kind, row after row."""
+        names = ("mean", "quantiles", "samples", "series", "cuts")
+        columns = {name: [getattr(part, name) for part in parts] for name in names}
+        joined = {name: None if column[0] is None else np.concatenate(column) for name, column in columns.items()}
+        return cls(levels=parts[0].levels, **joined)  # pyright: ignore[reportArgumentType]
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    @property
+    def median(self) -> np.ndarray:
+        """The forecast that the absolute error asks for, `[rows, horizon]`."""
+        return self.quantile(0.5)
+
+    def quantile(self, level: float) -> np.ndarray:
+        """What the value stays below with this probability, `[rows, horizon]`: between two known levels by a line.
+
+        Raises:
+          ValueError: the level lies beyond those that are known.
+        """
+        level = round(level, 9)  # (1 - 0.9) / 2 is not quite 0.05
+        if self.samples is not None and level not in self.levels:
+            return np.quantile(self.samples, level, axis=1)
+        if not self.levels[0] <= level <= self.levels[-1]:
+            known = f"{self.levels[0]:g} to {self.levels[-1]:g}" if len(self.levels) > 1 else "a point, no spread"
+            raise ValueError(f"quantile {level:g}: the forecast gives {known}; `conformal` puts intervals around it")
+        above = int(np.searchsorted(self.levels, level))
+        if self.levels[above] == level:
+            return self.quantiles[..., above]
+        low, high = self.levels[above - 1 : above + 1]
+        share = (level - low) / (high - low)
+        return (1 - share) * self.quantiles[..., above - 1] + share * self.quantiles[..., above]
+
+    def interval(self, share: float) -> tuple[np.ndarray, np.ndarray]:
+        """What holds this share of the values, as much beyond it above as below: `(low, high)`, each `[rows, horizon]`.
+
+        Raises:
+          ValueError: its ends lie beyond the levels that are known.
+        """
+        return self.quantile((1 - share) / 2), self.quantile((1 + share) / 2)
+
+    @property
+    def spread(self) -> bool:
+        """Whether it says how sure it is."""
+        return len(self.levels) > 1
+
+    def row(self, index: int) -> "Forecast":
+        """One row, still with its first axis."""
+        return self.rows(slice(index, index + 1))
+
+    def rows(self, chosen) -> "Forecast":
+        """Some rows."""
+        names = ("mean", "quantiles", "samples", "series", "cuts")
+        arrays = {name: getattr(self, name) for name in names}
+        return dataclasses.replace(self, **{name: None if a is None else a[chosen] for name, a in arrays.items()})
+
+    def moved(self, loc: np.ndarray) -> "Forecast":
+        """The same forecast `loc` `[rows]` higher."""
+        up = loc[:, None]
+        samples = None if self.samples is None else self.samples + up[..., None]
+        return dataclasses.replace(self, mean=self.mean + up, quantiles=self.quantiles + up[..., None], samples=samples)
