@@ -16,6 +16,8 @@ from seqjax.data.padding import PaddingReport as PaddingReport
 from seqjax.data.padding import pad_batch as pad_batch
 from seqjax.data.padding import padding_report as padding_report
 from seqjax.data.panel import Panel as Panel
+from seqjax.data.panel_files import parse_time as parse_time
+from seqjax.data.panel_files import read_panel as read_panel
 from seqjax.data.panel_windows import PanelWindows as PanelWindows
 from seqjax.data.panel_windows import scales as scales
 from seqjax.data.prefetch import Prefetch as Prefetch

@@ -3,6 +3,7 @@
 import csv
 import os
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,6 +35,40 @@ def read_tsv(path: str | os.PathLike, columns: Sequence[str]) -> dict[str, list[
     return table
 
 
+class Table(NamedTuple):
+    """A comma-separated table as text.
+
+    Attributes:
+      columns: name to the fields of its rows.
+      lines: where each row stands in the file, `[rows]`.
+    """
+
+    columns: dict[str, list[str]]
+    lines: list[int]
+
+
+def read_table(path: str | os.PathLike) -> Table:
+    """A comma-separated table with a header, as it stands.
+
+    Args:
+      path: the file, UTF-8, plain or gzipped.
+
+    Returns:
+      A `Table`.
+
+    Raises:
+      ValueError: a row is too long or short, or the header names a column twice (with the line).
+    """
+    (_, header), *rows = _csv_rows(path)
+    if twice := [name for name in header if header.count(name) > 1]:
+        raise ValueError(f"{path}, line 1: two columns are named {twice[0]!r}; rename one")
+    for line, row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"{path}, line {line}: {len(row)} fields; the header names {len(header)}; mend this line")
+    columns = zip(*(row for _, row in rows), strict=True) if rows else ([] for _ in header)
+    return Table({name: list(column) for name, column in zip(header, columns, strict=True)}, [line for line, _ in rows])
+
+
 def read_csv(path: str | os.PathLike, text: Sequence[str] = ()) -> dict[str, list[str] | np.ndarray]:
     """A comma-separated table with a header: numbers, and the columns named in `text`.
 
@@ -47,18 +82,10 @@ def read_csv(path: str | os.PathLike, text: Sequence[str] = ()) -> dict[str, lis
     Raises:
       ValueError: a row is too long or short, a field is no finite number, or a name is missing (with the line).
     """
-    (_, header), *rows = _csv_rows(path)
-    if missing := [name for name in text if name not in header]:
-        raise ValueError(f"{path}, line 1: no column {missing[0]!r}; the columns are {', '.join(header)}")
-    for line, row in rows:
-        if len(row) != len(header):
-            raise ValueError(f"{path}, line {line}: {len(row)} fields; the header names {len(header)}; mend this line")
-    lines = [line for line, _ in rows]
-    columns = zip(*(row for _, row in rows), strict=True) if rows else ([] for _ in header)
-    return {
-        name: list(column) if name in text else _numbers(path, name, column, lines)
-        for name, column in zip(header, columns, strict=True)
-    }
+    columns, lines = read_table(path)
+    if missing := [name for name in text if name not in columns]:
+        raise ValueError(f"{path}, line 1: no column {missing[0]!r}; the columns are {', '.join(columns)}")
+    return {name: column if name in text else numbers(path, name, column, lines) for name, column in columns.items()}
 
 
 def read_wide_series(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -80,7 +107,7 @@ def read_wide_series(path: str | os.PathLike) -> dict[str, np.ndarray]:
         if name in series or not fields or not all(fields):
             what = "comes a second time" if name in series else "has a gap" if fields else "has no value"
             raise ValueError(f"{path}, line {line}: the series {name!r} {what}; wanted an identifier, then its values")
-        series[name] = _numbers(path, name, fields, [line] * len(fields))
+        series[name] = numbers(path, name, fields, [line] * len(fields))
     return series
 
 
@@ -98,8 +125,12 @@ def _csv_rows(path) -> list[tuple[int, list[str]]]:
     return rows
 
 
-def _numbers(path, name: str, fields: Sequence[str], lines: Sequence[int]) -> np.ndarray:
-    """The fields as float64; `lines` says where each stands."""
+def numbers(path: str | os.PathLike, name: str, fields: Sequence[str], lines: Sequence[int]) -> np.ndarray:
+    """The fields of a column as float64; `lines` says where each stands.
+
+    Raises:
+      ValueError: one is no finite number (with its line).
+    """
     try:
         values = np.array(fields, dtype=np.float64)
         if np.isfinite(values).all():
