@@ -16,3 +16,12 @@ from seqjax.data.audio.features import normalise as normalise
 from seqjax.data.audio.files import check_audio as check_audio
 from seqjax.data.audio.files import read_audio as read_audio
 from seqjax.data.audio.files import resample as resample
+from seqjax.data.audio.synthetic import synthetic_words as synthetic_words
+from seqjax.data.audio.utterances import SPEEDS as SPEEDS
+from seqjax.data.audio.utterances import Clips as Clips
+from seqjax.data.audio.utterances import Utterance as Utterance
+from seqjax.data.audio.utterances import connect as connect
+from seqjax.data.audio.utterances import read_at as read_at
+from seqjax.data.audio.utterances import read_recordings as read_recordings
+from seqjax.data.audio.utterances import read_transcripts as read_transcripts
+from seqjax.data.audio.utterances import whole as whole

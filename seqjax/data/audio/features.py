@@ -83,6 +83,10 @@ class LogMel:
         """Where the bands end, in hertz."""
         return self.rate / 2 if self.high is None else self.high
 
+    def frames(self, samples: int) -> int:
+        """How many frames so many samples give."""
+        return samples // self.hop_size
+
     def __call__(self, samples: ArrayLike) -> Float[Array, "*batch frames bands"]:
         """The frames of `samples [*batch, samples]`, each of which is between -1 and 1."""
         samples = jnp.asarray(samples)
