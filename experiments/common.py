@@ -97,7 +97,10 @@ class BaseConfig(Options):
 
 
 class Verb(typing.NamedTuple):
-    """A use of a trained model: `--NAME RUN`, or `--NAME RUN OPERAND`, with options of its own."""
+    """A use of a trained model: `--NAME RUN`, or `--NAME RUN OPERAND`, with options of its own.
+
+    An operand that ends in dots, such as "FILE...", may come several times.
+    """
 
     call: Callable[..., None]
     config: type[Options]
@@ -410,7 +413,8 @@ def _parser(config_class, page, verbs):
     added = set()
     for name, verb in verbs.items():
         words = ("RUN",) if verb.operand is None else ("RUN", verb.operand)
-        parser.add_argument(f"--{name}", nargs=len(words), metavar=words, help=verb.text)
+        shown = tuple(word.removesuffix("...") for word in words)
+        parser.add_argument(f"--{name}", nargs=len(words) if shown == words else "+", metavar=shown, help=verb.text)
     for source in (config_class, *(v.config for v in verbs.values())):
         for field in dataclasses.fields(source):
             if field.name not in added:
