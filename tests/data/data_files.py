@@ -70,10 +70,9 @@ def tiny_files(root: Path) -> Path:
     write(root / "m4/Hourly-test.csv", '"V1","V2","V3"\n"H1","4","5"\n"H2","8","9"\n')
     for collection in ("stamps", "emoji"):
         names = [f"{collection}{number}.png" for number in range(30)]
-        for number, name in enumerate(names):
-            write_png(
-                root / "captions" / collection / "images" / name, np.full((64, 64, 3), (number, 2, 3), dtype=np.uint8)
-            )
+        for name in names:
+            pixels = random.integers(0, 256, (64, 64, 3)).astype(np.uint8)
+            write_png(root / "captions" / collection / "images" / name, pixels)
         lines = "".join(f"{name}\tPicture {number}.\n" for number, name in enumerate(names))
         write(root / "captions" / collection / "captions.tsv", lines)
     return root

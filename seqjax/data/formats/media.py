@@ -1,4 +1,4 @@
-"""Sound and images as files: 16-bit PCM WAV through the standard library, images through Pillow."""
+"""Sound as files: 16-bit PCM WAV through the standard library."""
 
 import dataclasses
 import os
@@ -64,30 +64,3 @@ def read_wav(path: str | os.PathLike) -> tuple[int, np.ndarray]:
     if len(data) // 2 != frames:
         raise ValueError(f"{path}: holds {len(data) // 2:,} samples, its header promises {frames:,}; fetch it again")
     return rate, np.frombuffer(data, "<i2", frames).astype(np.int16)
-
-
-def read_image(source, shape: tuple[int, int, int] | None = None) -> np.ndarray:
-    """An image as uint8 `[height, width, channels]`: one channel if `shape` says so, else red, green, blue.
-
-    Args:
-      source: a path, or a binary file object.
-      shape: the height, width and channels it must have; None takes any size in colour.
-
-    Raises:
-      ValueError: it is no image that Pillow reads, or of another size.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    grey = shape is not None and shape[-1] == 1
-    mode = "L" if grey else "RGB"
-    try:
-        with Image.open(source) as image:
-            pixels = np.array(image if image.mode == mode else image.convert(mode))
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{source}: no image that Pillow reads ({error}); wanted a PNG file") from None
-    pixels = pixels[..., None] if grey else pixels
-    if shape is not None and pixels.shape != shape:
-        raise ValueError(
-            f"{source}: {pixels.shape[1]}x{pixels.shape[0]} pixels; wanted {shape[1]}x{shape[0]}; resize it"
-        )
-    return pixels

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from seqjax.data.download import Remote
-from seqjax.data.formats import list_recordings, read_idx, read_image, read_tsv, read_wav
+from seqjax.data.formats import likeness, list_recordings, read_idx, read_image, read_tsv, read_wav
 from seqjax.data.sets.raw import RawSet, hash_splits, path_of
 
 MNIST_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
@@ -96,18 +96,14 @@ def _captions(folder: Path, split: str) -> dict:
     if missing := [name for name in table["file"] if not (folder / "images" / name).is_file()]:
         line = table["file"].index(missing[0]) + 1
         raise ValueError(f"{path}, line {line}: no image {folder / 'images' / missing[0]}; add it or take the line out")
-    # By caption, so that two pictures of the same thing never stand on both sides.
-    places = hash_splits(table["caption"], CAPTION_SHARES)
-    pairs = [
-        (name, caption)
-        for name, caption, place in zip(table["file"], table["caption"], places, strict=True)
-        if split in (place, "full")
-    ]
-    images = [read_image(folder / "images" / name, CAPTION_SHAPE) for name, _ in pairs]
+    images = [read_image(folder / "images" / name, CAPTION_SHAPE) for name in table["file"]]
+    # By what they look like, so that a picture and its double never stand on both sides.
+    places = hash_splits([likeness(image) for image in images], CAPTION_SHARES)
+    chosen = [index for index, place in enumerate(places) if split in (place, "full")]
     return {
-        "image": np.stack(images) if images else np.zeros((0, *CAPTION_SHAPE), np.uint8),
-        "caption": [caption for _, caption in pairs],
-        "file": [name for name, _ in pairs],
+        "image": np.stack([images[i] for i in chosen]) if chosen else np.zeros((0, *CAPTION_SHAPE), np.uint8),
+        "caption": [table["caption"][i] for i in chosen],
+        "file": [table["file"][i] for i in chosen],
     }
 
 

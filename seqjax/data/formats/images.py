@@ -1,0 +1,125 @@
+"""Images as files, through Pillow: as they are, or of any size and mode brought to one square; which look alike."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HASH = 16
+"""Rows and columns of the signs that `likeness` compares."""
+
+
+def read_image(source, shape: tuple[int, int, int] | None = None) -> np.ndarray:
+    """An image as uint8 `[height, width, channels]`: one channel if `shape` says so, else red, green, blue.
+
+    Args:
+      source: a path, or a binary file object.
+      shape: the height, width and channels it must have; None takes any size in colour.
+
+    Raises:
+      ValueError: it is no image that Pillow reads, or of another size.
+    """
+    grey = shape is not None and shape[-1] == 1
+    mode = "L" if grey else "RGB"
+    image = _loaded(source)
+    pixels = np.array(image if image.mode == mode else _converted(source, image, mode))
+    pixels = pixels[..., None] if grey else pixels
+    if shape is not None and pixels.shape != shape:
+        raise ValueError(
+            f"{source}: {pixels.shape[1]}x{pixels.shape[0]} pixels; wanted {shape[1]}x{shape[0]}; resize it"
+        )
+    return pixels
+
+
+def read_picture(source, side: int) -> np.ndarray:
+    """A picture of any size and mode, whole and upright, in the middle of a white square.
+
+    Transparent parts become white, 16-bit greys and the numbers of scientific images are brought to 8 bits, of an
+    animation the first frame is taken, and a camera's note on how it was held is followed.
+
+    Args:
+      source: a path, or a binary file object.
+      side: pixels of the square's side.
+
+    Returns:
+      uint8 `[side, side, 3]`.
+
+    Raises:
+      ValueError: it is no image that Pillow reads.
+    """
+    from PIL import Image, ImageOps
+
+    image = _in_colour(source, ImageOps.exif_transpose(_loaded(source)))
+    longest = max(image.size)
+    width, height = (max(1, round(size * side / longest)) for size in image.size)
+    square = Image.new("RGB", (side, side), "white")
+    square.paste(image.resize((width, height), Image.Resampling.BILINEAR), ((side - width) // 2, (side - height) // 2))
+    return np.array(square)
+
+
+def likeness(pixels: np.ndarray) -> str:
+    """Equal for pictures that look alike: of which neighbouring patch is the lighter, in 16 rows and 16 columns.
+
+    Sizes, compression and a change of colours that keeps lights and darks in order make no difference.
+
+    Args:
+      pixels: uint8 `[height, width, 3]`.
+
+    Returns:
+      64 hexadecimal digits.
+    """
+    from PIL import Image
+
+    small = Image.fromarray(pixels).convert("L").resize((HASH + 1, HASH), Image.Resampling.BOX)
+    patches = np.asarray(small, np.int16)
+    return np.packbits(patches[:, 1:] > patches[:, :-1]).tobytes().hex()
+
+
+def _loaded(source) -> Any:
+    """The image, decoded: a broken file says so here."""
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(source, str | os.PathLike) and not Path(source).is_file():
+        raise ValueError(f"{source}: no such file")
+    try:
+        with warnings.catch_warnings():
+            # A large picture is a large picture; Pillow refuses those that are beyond reason.
+            warnings.simplefilter("ignore")
+            with Image.open(source) as image:
+                image.load()
+    except UnidentifiedImageError:
+        raise ValueError(
+            f"{source}: no image that Pillow reads (unknown format); wanted PNG, JPEG or the like"
+        ) from None
+    # Pillow's decoders raise whatever they trip over: OSError, SyntaxError, ValueError, struct.error and more.
+    except Exception as error:
+        raise ValueError(f"{source}: no image that Pillow reads ({error}); fetch or save it again") from None
+    return image
+
+
+def _in_colour(source, image) -> Any:
+    """Red, green and blue in 8 bits, on white."""
+    from PIL import Image
+
+    if image.mode.startswith(("I", "F")):
+        return Image.fromarray(_in_8_bits(np.asarray(image, np.float64), image.mode)).convert("RGB")
+    if "A" not in image.getbands() and "transparency" not in image.info:
+        return _converted(source, image, "RGB")
+    seen = _converted(source, image, "RGBA")
+    return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
+
+
+def _in_8_bits(values: np.ndarray, mode: str) -> np.ndarray:
+    """16-bit greys by their range, other numbers by the range that they take."""
+    low, high = (0.0, 65535.0) if mode.startswith("I;16") else (np.nanmin(values), np.nanmax(values))
+    scaled = (values - low) / (high - low if high > low else 1.0)
+    return (np.nan_to_num(scaled).clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def _converted(source, image, mode: str) -> Any:
+    try:
+        return image.convert(mode)
+    except ValueError as error:
+        raise ValueError(f"{source}: no image that Pillow reads in colour ({error}); save it as PNG") from None
