@@ -6,6 +6,8 @@ functions, to be compiled with the model that reads them.
 
 from seqjax.data.audio.augment import change_speed as change_speed
 from seqjax.data.audio.augment import spec_augment as spec_augment
+from seqjax.data.audio.ear import Ear as Ear
+from seqjax.data.audio.ear import utterance_batches as utterance_batches
 from seqjax.data.audio.features import LogMel as LogMel
 from seqjax.data.audio.features import Moments as Moments
 from seqjax.data.audio.features import deltas as deltas
@@ -16,6 +18,10 @@ from seqjax.data.audio.features import normalise as normalise
 from seqjax.data.audio.files import check_audio as check_audio
 from seqjax.data.audio.files import read_audio as read_audio
 from seqjax.data.audio.files import resample as resample
+from seqjax.data.audio.parts import Part as Part
+from seqjax.data.audio.parts import check_letters as check_letters
+from seqjax.data.audio.parts import check_room as check_room
+from seqjax.data.audio.parts import split_recordings as split_recordings
 from seqjax.data.audio.synthetic import synthetic_words as synthetic_words
 from seqjax.data.audio.utterances import SPEEDS as SPEEDS
 from seqjax.data.audio.utterances import Clips as Clips

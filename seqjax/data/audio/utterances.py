@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ class Clips:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def where(self, chosen: Sequence) -> "Clips":
+    def where(self, chosen: Iterable) -> "Clips":
         """Those recordings whose entry in `chosen` `[recordings]` is true."""
 
         def kept(column):

@@ -1,0 +1,123 @@
+"""`Ear`: from sound to the numbers that a model reads, from its symbols back to words; and batches of both."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from seqjax.data.audio.features import LogMel, Moments, moments, normalise
+from seqjax.data.audio.parts import Part
+from seqjax.data.batching import BucketBatches
+from seqjax.data.files import write_atomically
+from seqjax.data.padding import pad_batch
+from seqjax.data.stream import Mapped, mapped
+from seqjax.data.vocabulary import Vocabulary
+
+BLANK = "<blank>"
+"""The symbol 0 of connectionist temporal classification: no letter."""
+
+SAMPLE = 200
+"""Utterances that the moments of the training features are taken over, at most."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ear:
+    """From sound to normalised features, and from symbols to words.
+
+    Attributes:
+      mel: the energies.
+      letters: the symbols, the blank first.
+      scale: moments of the training features; None normalises each utterance by its own, which a stream cannot.
+    """
+
+    mel: LogMel
+    letters: Vocabulary
+    scale: Moments | None = None
+
+    @classmethod
+    def of(cls, train: Part, bands: int, *, moments_of_training: bool) -> "Ear":
+        """The ear for a training part: its rate, its letters and a space, and if so the moments of its features."""
+        letters = Vocabulary.characters(" " + "".join(train.clips.texts), (BLANK,))
+        mel = LogMel(train.clips.rate, bands)
+        if not moments_of_training:
+            return cls(mel, letters)
+        heard = [np.asarray(mel(utterance.render(train.clips))) for utterance in train.utterances[:SAMPLE]]
+        return cls(mel, letters, moments(np.concatenate(heard)))
+
+    def features(self, samples: ArrayLike, frames: ArrayLike | None = None) -> Float[Array, "*batch frames bands"]:
+        """Normalised energies of `samples [*batch, samples]`, of which `frames [*batch]` frames are valid."""
+        return normalise(self.mel(samples), frames, self.scale)
+
+    def spell(self, symbols: np.ndarray) -> str:
+        """The words of a row of symbols."""
+        return " ".join("".join(self.letters.decode(symbols)).split())
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes a JSON file, whole or not at all."""
+        scale = None if self.scale is None else [np.asarray(numbers).tolist() for numbers in self.scale]
+        settings = {"mel": dataclasses.asdict(self.mel), "letters": self.letters.tokens, "scale": scale}
+        write_atomically(path, json.dumps(settings).encode())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Ear":
+        """Reads what `save` wrote.
+
+        Raises:
+          ValueError: there is no such file, or it is none of these.
+        """
+        try:
+            saved = json.loads(Path(path).read_bytes())
+            scale = saved["scale"] and Moments(*map(jnp.array, saved["scale"]))
+            return cls(LogMel(**saved["mel"]), Vocabulary(tuple(saved["letters"]), (BLANK,)), scale)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}: no ear ({error}); give a file that Ear.save wrote") from None
+
+
+def utterance_batches(
+    part: Part, ear: Ear, seconds: float, *, seed: int = 0, once: bool = False, multiple_of: int = 1, buckets: int = 5
+) -> Mapped:
+    """Batches of utterances of about equal length, rendered as they are asked for.
+
+    Args:
+      part: the utterances.
+      ear: gives the frames and the symbols.
+      seconds: sound of a batch, padding included, at most (or the longest utterance).
+      seed: of the order.
+      once: every utterance once, in ascending order of length; else endless and shuffled.
+      multiple_of: rows are a multiple of this.
+      buckets: how many lengths to pad to.
+
+    Returns:
+      A resumable iterator over dicts: `samples [rows, samples]`, `frames [rows]` (how many are valid),
+      `labels [rows, letters]`, `label_lengths [rows]`, and `indices [rows]` of the utterances, -1 for an empty row.
+    """
+    hop, texts = ear.mel.hop_size, part.texts()
+    lengths = [ear.mel.frames(utterance.length(part.clips)) for utterance in part.utterances]
+    symbols, longest = [ear.letters.encode(text) for text in texts], max(map(len, texts))
+
+    def collate(chosen: Any) -> dict[str, np.ndarray]:
+        sounds = [part.utterances[i].render(part.clips)[: lengths[i] * hop] for i in chosen.indices]
+        samples, counts, _ = pad_batch(sounds, chosen.time * hop, chosen.rows)
+        labels, label_lengths, _ = pad_batch([symbols[i] for i in chosen.indices], longest, chosen.rows)
+        indices = np.full(chosen.rows, -1)
+        indices[: len(chosen.indices)] = chosen.indices
+        return {
+            "samples": samples,
+            "frames": counts // hop,
+            "labels": labels,
+            "label_lengths": label_lengths,
+            "indices": indices,
+        }
+
+    budget = max(ear.mel.frames(round(seconds * ear.mel.rate)), max(lengths) * multiple_of)
+    order = BucketBatches(
+        lengths, tokens=budget, buckets=buckets, seed=seed, shuffle=not once, epochs=1 if once else None,
+        multiple_of=multiple_of,
+    )  # fmt: skip
+    return mapped(collate, order)
