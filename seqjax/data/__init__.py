@@ -15,6 +15,8 @@ from seqjax.data.calendar import seasons as seasons
 from seqjax.data.padding import PaddingReport as PaddingReport
 from seqjax.data.padding import pad_batch as pad_batch
 from seqjax.data.padding import padding_report as padding_report
+from seqjax.data.pairs import pair_batches as pair_batches
+from seqjax.data.pairs import read_pairs as read_pairs
 from seqjax.data.panel import Panel as Panel
 from seqjax.data.panel_files import parse_time as parse_time
 from seqjax.data.panel_files import read_panel as read_panel

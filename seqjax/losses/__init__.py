@@ -2,6 +2,7 @@
 
 from seqjax.losses import crf as crf
 from seqjax.losses import likelihoods as likelihoods
+from seqjax.losses.attention import coverage_loss as coverage_loss
 from seqjax.losses.attention import doubly_stochastic as doubly_stochastic
 from seqjax.losses.cross_entropy import cross_entropy as cross_entropy
 from seqjax.losses.masked import length_mask as length_mask

@@ -22,3 +22,7 @@ from seqjax.models.seq2seq import Encoded as Encoded
 from seqjax.models.seq2seq import Encoder as Encoder
 from seqjax.models.seq2seq import Seq2Seq as Seq2Seq
 from seqjax.models.tagger import Tagger as Tagger
+from seqjax.models.teaching import judge as judge
+from seqjax.models.teaching import teacher_forced_loss as teacher_forced_loss
+from seqjax.models.writing import Writer as Writer
+from seqjax.models.writing import Written as Written

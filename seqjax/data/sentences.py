@@ -1,0 +1,132 @@
+"""Sentences as token ids and back: subwords, or words with those that the vocabulary lacks kept for copying."""
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from seqjax.data.bpe import BPE
+from seqjax.data.vocabulary import SPECIALS, Vocabulary
+
+WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
+
+
+@dataclasses.dataclass(frozen=True)
+class Subwords:
+    """Sentences in byte-pair encoding: every text has one, and nothing is unknown.
+
+    Attributes:
+      tokens: the encoding.
+    """
+
+    tokens: BPE
+
+    def encode(self, sentence: str, new: Sequence[str] = ()) -> np.ndarray:
+        """The ids of a sentence, int32 `[tokens]`."""
+        return self.tokens.encode(sentence)
+
+    def decode(self, ids: np.ndarray, new: Sequence[str] = ()) -> str:
+        """The sentence of ids."""
+        return self.tokens.decode(ids).strip()
+
+    def new(self, sentence: str) -> list[str]:
+        """What a sentence has that the vocabulary lacks: nothing."""
+        return []
+
+    def pieces(self, ids: np.ndarray, new: Sequence[str] = ()) -> list[str]:
+        """The text of each id, for pictures."""
+        return [self.tokens.decode([index]) or "<eos>" for index in ids]
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes a JSON file."""
+        self.tokens.save(path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Words:
+    """Sentences as words and punctuation marks; an unknown word may have an id of its own within its sentence.
+
+    The words of `new`, those of a source that the vocabulary lacks, have the ids after the vocabulary's (See et al.,
+    2017), so that a decoder can copy them; other unknown words are "<unk>".
+
+    Attributes:
+      tokens: the vocabulary.
+      copied: ids beyond the vocabulary at most.
+    """
+
+    tokens: Vocabulary
+    copied: int = 0
+
+    def encode(self, sentence: str, new: Sequence[str] = ()) -> np.ndarray:
+        """The ids of a sentence, int32 `[tokens]`.
+
+        Example:
+          >>> codec = Words(Vocabulary.words([["we", "see"]]), copied=2)
+          >>> new = codec.new("see Ulm")
+          >>> codec.encode("we see Ulm", new).tolist(), codec.decode([5, 4, 6], new)
+          ([5, 4, 6], 'we see Ulm')
+        """
+        beyond = {word: len(self.tokens) + place for place, word in enumerate(new)}
+        words = words_of(sentence)
+        ids = self.tokens.encode(words)
+        return np.array([beyond.get(word, index) for word, index in zip(words, ids, strict=True)], np.int32)
+
+    def decode(self, ids: np.ndarray | Sequence, new: Sequence[str] = ()) -> str:
+        """The sentence of ids, punctuation where one writes it."""
+        return sentence_of(self.pieces(np.asarray(ids), new))
+
+    def new(self, sentence: str) -> list[str]:
+        """The first `copied` words of a sentence that the vocabulary lacks, each once."""
+        unknown = dict.fromkeys(word for word in words_of(sentence) if word not in self.tokens)
+        return list(unknown)[: self.copied]
+
+    def pieces(self, ids: np.ndarray, new: Sequence[str] = ()) -> list[str]:
+        """The word of each id."""
+        every = [*self.tokens.tokens, *new]
+        return [every[index] if index < len(every) else "<unk>" for index in np.asarray(ids).tolist()]
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes a JSON file."""
+        self.tokens.save(path)
+
+
+def learn_subwords(sentences: Iterable[str], size: int) -> Subwords:
+    """Subwords of a corpus, at most `size`."""
+    return Subwords(BPE.train(sentences, size))
+
+
+def learn_words(sentences: Iterable[str], size: int, copied: int = 0) -> Words:
+    """The most frequent words of a corpus, at most `size` with the specials."""
+    return Words(Vocabulary.words(map(words_of, sentences), max_size=size, specials=SPECIALS), copied)
+
+
+def load_subwords(path: str | os.PathLike) -> Subwords:
+    """What `Subwords.save` wrote."""
+    return Subwords(BPE.load(path))
+
+
+def load_words(path: str | os.PathLike, copied: int = 0) -> Words:
+    """What `Words.save` wrote."""
+    return Words(Vocabulary.load(path), copied)
+
+
+def words_of(sentence: str) -> list[str]:
+    """The words and punctuation marks of a sentence.
+
+    Example:
+      >>> words_of("It's 3 o'clock, Ann.")
+      ["It's", '3', "o'clock", ',', 'Ann', '.']
+    """
+    return WORD.findall(sentence)
+
+
+def sentence_of(words: Sequence[str]) -> str:
+    """Words as one writes them: no blank before a mark that closes.
+
+    Example:
+      >>> sentence_of(["Yes", ",", "Ann", "."])
+      'Yes, Ann.'
+    """
+    return re.sub(r" ([.,:;!?)])", r"\1", " ".join(words))

@@ -1,0 +1,88 @@
+"""How good written texts are: scores by sacrebleu and rouge-score, by length of the source, and lines to draw them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from seqjax.diagnostics.plots import _figure, _title
+
+
+def bleu(written: Sequence[str], references: Sequence[str]) -> tuple[float, str]:
+    """BLEU of sacrebleu with its defaults, and its signature (Papineni et al., 2002; Post, 2018)."""
+    from sacrebleu.metrics import BLEU
+
+    metric = BLEU()
+    score = metric.corpus_score(list(written), [list(references)]).score
+    return score, str(metric.get_signature())
+
+
+def text_scores(written: Sequence[str], references: Sequence[str], rouge: bool = False) -> dict[str, float]:
+    """Scores of texts against one reference each, all in per cent.
+
+    Args:
+      written: the texts.
+      references: what they should say.
+      rouge: also the F1 of ROUGE-1, ROUGE-2 and ROUGE-L (Lin, 2004), as summaries are judged by.
+
+    Returns:
+      `bleu`, `chrf`, and with `rouge` also `rouge_1`, `rouge_2`, `rouge_l`.
+    """
+    from sacrebleu.metrics import CHRF
+
+    scores = {"bleu": bleu(written, references)[0]}
+    scores["chrf"] = CHRF().corpus_score(list(written), [list(references)]).score
+    if rouge:
+        from rouge_score.rouge_scorer import RougeScorer
+
+        kinds = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
+        scorer = RougeScorer(list(kinds.values()))
+        found = [scorer.score(reference, text) for text, reference in zip(written, references, strict=True)]
+        scores |= {name: 100 * float(np.mean([f[kind].fmeasure for f in found])) for name, kind in kinds.items()}
+    return scores
+
+
+def bleu_by_length(
+    sources: Sequence[str], written: Sequence[str], references: Sequence[str], groups: int = 4
+) -> tuple[list[float], list[float]]:
+    """BLEU in groups of about equally many pairs, from short sources to long ones.
+
+    Args:
+      sources: what was read.
+      written: what was written for each.
+      references: what it should say.
+      groups: how many.
+
+    Returns:
+      `(words, scores)`: the mean number of words of a source, and the BLEU, of each group.
+    """
+    lengths = np.array([len(source.split()) for source in sources])
+    parts = [part for part in np.array_split(np.argsort(lengths, kind="stable"), groups) if len(part)]
+    scores = [bleu([written[i] for i in part], [references[i] for i in part])[0] for part in parts]
+    return [float(lengths[part].mean()) for part in parts], scores
+
+
+def plot_lines(
+    panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], xlabel: str, title: str = ""
+) -> Any:
+    """Lines side by side, one panel for each quantity.
+
+    Args:
+      panels: name of a quantity -> label of a line -> its `(x, y)`.
+      xlabel: what x is.
+      title: over the whole.
+
+    Returns:
+      A matplotlib figure for the caller to save.
+    """
+    figure = _figure((5.0 * len(panels), 3.8))
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (name, lines) in zip(axes, panels.items(), strict=True):
+        for label, (xs, ys) in lines.items():
+            axis.plot(xs, ys, marker="o", markersize=3.5, label=label)
+        axis.set(xlabel=xlabel, ylabel=name)
+        axis.grid(alpha=0.25)
+        if len(lines) > 1:
+            axis.legend(frameon=False, fontsize="small")
+    _title(figure, title)
+    return figure

@@ -1,0 +1,66 @@
+"""What a sequence-to-sequence model learns by: the next token, given the true ones before it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from seqjax.losses import coverage_loss, cross_entropy, length_mask
+from seqjax.models.seq2seq import Seq2Seq
+from seqjax.training import Aux, Mean, shift_right
+from seqjax.typing import KeyArray, Params
+
+
+def teacher_forced_loss(
+    model: Seq2Seq,
+    params: Params,
+    batch: Mapping[str, Any],
+    rng: KeyArray,
+    step: jax.Array,
+    *,
+    first: int,
+    label_smoothing: float = 0.0,
+    sampling: optax.Schedule | None = None,
+    coverage: float = 0.0,
+) -> tuple[jax.Array, Aux]:
+    """Mean cross-entropy of the targets' tokens in nats; with its options bound, what `training.make_train_step` takes.
+
+    Args:
+      model: the model.
+      params: its parameters.
+      batch: from `data.pair_batches`.
+      rng: of dropout and of scheduled sampling.
+      step: the number of the step, the state's `extra`; the next one is handed on.
+      first: the token that the decoder reads first.
+      label_smoothing: see `losses.cross_entropy`.
+      sampling: probability of reading the true token at each step, see `training.linear_sampling` and its kin; None
+        reads the true one always.
+      coverage: weight of `losses.coverage_loss`.
+
+    Returns:
+      The loss, and an `Aux` weighed by the targets' tokens that reports `nats`, the plain cross-entropy.
+    """
+    drop, draw = jax.random.split(rng)
+    decoded: Any = model.apply(
+        {"params": params}, batch["source"], batch["source_lengths"], shift_right(batch["targets"], first),
+        sampling=None if sampling is None else sampling(step), rngs={"dropout": drop, "sampling": draw},
+    )  # fmt: skip
+    logits, weights = decoded
+    mask = length_mask(batch["target_lengths"], logits.shape[1])
+    loss = nats = cross_entropy(logits, batch["targets"], mask)
+    if label_smoothing:
+        loss = cross_entropy(logits, batch["targets"], mask, label_smoothing=label_smoothing)
+    if coverage:
+        loss += coverage * coverage_loss(weights, mask)
+    return loss, Aux(weight=mask.sum(), extra=step + 1, metrics={"nats": Mean(nats * mask.sum(), mask.sum())})
+
+
+def judge(model: Seq2Seq, params: Params, batch: Mapping[str, Any], *, first: int) -> dict[str, Mean]:
+    """The targets' cross-entropy without dropout, for `training.evaluate`: `{"nats": Mean}`."""
+    read = shift_right(batch["targets"], first)
+    decoded: Any = model.apply({"params": params}, batch["source"], batch["source_lengths"], read)
+    logits = decoded.logits
+    mask = length_mask(batch["target_lengths"], logits.shape[1])
+    return {"nats": Mean(cross_entropy(logits, batch["targets"], mask) * mask.sum(), jnp.asarray(mask.sum(), float))}
