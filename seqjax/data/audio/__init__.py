@@ -1,7 +1,7 @@
 """Sound as arrays: audio files, features of speech, and what makes more of it.
 
-Reading files wants the extra `audio` (`pip install "seqjax[audio]"`), the rest does not. Features and masks are JAX
-functions, to be compiled with the model that reads them.
+Reading files wants `soundfile` (extra `experiments`), the rest does not. Features and masks are JAX functions, to
+be compiled with the model that reads them.
 """
 
 from seqjax.data.audio.augment import change_speed as change_speed

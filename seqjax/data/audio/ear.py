@@ -47,8 +47,9 @@ class Ear:
         mel = LogMel(train.clips.rate, bands)
         if not moments_of_training:
             return cls(mel, letters)
-        heard = [np.asarray(mel(utterance.render(train.clips))) for utterance in train.utterances[:SAMPLE]]
-        return cls(mel, letters, moments(np.concatenate(heard)))
+        # One after another, as one sound: a shape each would be compiled each.
+        heard = np.concatenate([utterance.render(train.clips) for utterance in train.utterances[:SAMPLE]])
+        return cls(mel, letters, moments(mel(heard)))
 
     def features(self, samples: ArrayLike, frames: ArrayLike | None = None) -> Float[Array, "*batch frames bands"]:
         """Normalised energies of `samples [*batch, samples]`, of which `frames [*batch]` frames are valid."""

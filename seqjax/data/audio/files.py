@@ -20,14 +20,14 @@ def read_audio(path: str | os.PathLike) -> tuple[int, np.ndarray]:
       `(rate, samples)`: samples a second, and float32 `[samples]` between -1 and 1.
 
     Raises:
-      ImportError: the extra `audio` is not installed.
+      ImportError: `soundfile` is not installed.
       ValueError: there is no such file, it is no audio file, cut off, of several channels, empty, silent, or holds
         numbers that are not finite.
     """
     try:
         import soundfile
     except ImportError as error:
-        raise ImportError('audio files want: pip install "seqjax[audio]"') from error
+        raise ImportError("audio files want: pip install soundfile") from error
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file")

@@ -23,6 +23,15 @@ class Part:
         """What is said in each utterance."""
         return [utterance.text(self.clips) for utterance in self.utterances]
 
+    def followed_by(self, seconds: float) -> "Part":
+        """The same with so much more silence after each utterance, which a model that reads one way needs to finish."""
+        tail = round(seconds * self.clips.rate)
+        longer = (
+            dataclasses.replace(utterance, pauses=(*utterance.pauses[:-1], utterance.pauses[-1] + tail))
+            for utterance in self.utterances
+        )
+        return Part(self.clips, list(longer))
+
 
 def split_recordings(clips: Clips, indices: Iterable, held_out: str | None = None) -> dict[str, Clips]:
     """Recordings of single words by their index: 0 to 4 test, 5 to 9 validate, the others train.

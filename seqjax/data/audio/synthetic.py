@@ -1,7 +1,5 @@
 """Words that no one has spoken: each letter a chord or a hiss, for a machine without recordings."""
 
-import zlib
-
 import numpy as np
 
 from seqjax.data.audio.utterances import Clips
@@ -30,7 +28,7 @@ def synthetic_words(words: list[str], speakers: int, takes: int, seed: int = 0, 
     """
     generator = np.random.default_rng(seed)
     entries = [(word, voice, take) for word in words for voice in range(speakers) for take in range(takes)]
-    samples = [_say(word, 0.85 + 0.3 * voice / max(speakers - 1, 1), rate, generator) for word, voice, _ in entries]
+    samples = [_say(word, 0.94 + 0.12 * voice / max(speakers - 1, 1), rate, generator) for word, voice, _ in entries]
     names = [f"{word}_voice{voice}_{take}" for word, voice, take in entries]
     texts, voices = [word for word, _, _ in entries], [f"voice{voice}" for _, voice, _ in entries]
     return Clips(rate, samples, texts, voices, names)
@@ -46,9 +44,8 @@ def _say(word: str, shift: float, rate: int, generator) -> np.ndarray:
 def _letter(letter: str, shift: float, rate: int, generator) -> np.ndarray:
     """One letter, faded in and out, so that equal neighbours are two."""
     time = np.arange(int(generator.uniform(*LETTER) * rate)) / rate
-    code = zlib.crc32(letter.encode())
-    low, high = 250 + 60 * (code % 11), 1100 + 130 * (code // 11 % 17)
-    pitches = np.array([low, high]) * shift * generator.uniform(0.98, 1.02)
+    place = ord(letter) % 30
+    pitches = shift * generator.uniform(0.98, 1.02) * np.array([220 * 1.28 ** (place % 6), 1100 * 1.28 ** (place // 6)])
     carrier = generator.standard_normal(len(time)) if letter in HISSING else 1.0
     waves = np.sin(2 * np.pi * pitches[:, None] * time + generator.uniform(0, 6, (2, 1)))
     fade = np.minimum(1, np.minimum(time, time[::-1]) / 0.01)
