@@ -10,6 +10,9 @@ from seqjax.data.windows import Source
 
 Scaling = Literal["none", "mean", "standard", "robust", "last"]
 
+TIMES = 4
+"""How often a window of a series of median size comes where larger series come more often."""
+
 
 class PanelWindows(Source):
     """Every window of every series: some history, a context, and the horizon after it.
@@ -35,6 +38,8 @@ class PanelWindows(Source):
       history: steps before the context that lagged values come from: the largest lag.
       scaling: what `loc` and `scale` are, see `scales`.
       stride: steps between two cuts of a series.
+      power: a window comes the more often the larger its series is: about `(mean |y| / the median series' mean |y|)` to
+        this power times `TIMES`, at least once (Salinas et al., 2017, section 3.3); 0 takes each window once.
 
     Raises:
       ValueError: a number is out of range, the scaling is unknown, or no series is long enough (how long it should be).
@@ -48,6 +53,7 @@ class PanelWindows(Source):
         history: int = 0,
         scaling: Scaling = "mean",
         stride: int = 1,
+        power: float = 0.0,
     ):
         if min(context, horizon, stride) < 1 or history < 0:
             given = f"context={context}, horizon={horizon}, history={history}, stride={stride}"
@@ -64,6 +70,9 @@ class PanelWindows(Source):
         self._cuts = first[self._series] + stride * (
             np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
         )
+        if power:
+            again = np.repeat(np.arange(len(self._cuts)), self._times(power)[self._series])
+            self._series, self._cuts = self._series[again], self._cuts[again]
 
     def __len__(self) -> int:
         return len(self._cuts)
@@ -80,6 +89,12 @@ class PanelWindows(Source):
             wanted = f"a horizon of {self.horizon} and one value before it want {self.horizon + 1}"
             raise ValueError(f"the longest series, {name!r}, has {length} values; {wanted}: give longer series")
         return self
+
+    def _times(self, power: float) -> np.ndarray:
+        """How often the windows of each series come, `[series]`."""
+        sizes = np.array([np.nanmean(np.abs(values)) for values in self.panel.values])
+        ratio = sizes / max(float(np.median(sizes)), np.finfo(float).tiny)
+        return np.maximum(1, np.rint(TIMES * ratio**power)).astype(int)
 
     def gather(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """The windows at `indices` `[rows]`."""

@@ -67,6 +67,15 @@ def test_windows_are_the_series_minus_loc(scaling):
         np.testing.assert_allclose((got["loc"][row], got["scale"][row]), (loc[0], scale[0]), rtol=1e-6)
 
 
+def test_windows_of_larger_series_come_more_often():
+    panel = Panel([np.full(12, 1.0), np.full(11, 100.0), np.full(12, -10.0)])
+    plain, often = (PanelWindows(panel, context=4, horizon=3, power=power) for power in (0.0, 0.5))
+    assert len(plain) == 6 + 5 + 6
+    # Four times for the median size 10, times the root of the ratio to it: 1.26, 12.6, 4.
+    sizes = np.abs(often.gather(np.arange(len(often)))["scale"])
+    assert [int((sizes == size).sum()) for size in (1, 100, 10)] == [6 * 1, 5 * 13, 6 * 4]
+
+
 def test_scales_are_their_definitions():
     row = np.array([4.0, np.nan, -1.0, 3.0, 8.0, np.nan])
     seen = row[np.isfinite(row)]

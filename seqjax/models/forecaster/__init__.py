@@ -16,6 +16,7 @@ from seqjax.models.forecaster.forecast import Forecast as Forecast
 from seqjax.models.forecaster.interface import Fitted as Fitted
 from seqjax.models.forecaster.interface import Forecaster as Forecaster
 from seqjax.models.forecaster.interface import Recipe as Recipe
+from seqjax.models.forecaster.lines import to_csv as to_csv
 from seqjax.models.forecaster.network import Form as Form
 from seqjax.models.forecaster.network import NetworkForecaster as NetworkForecaster
 from seqjax.models.forecaster.network import Trained as Trained

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from seqjax.losses.likelihoods import Likelihood
+from seqjax.losses.likelihoods import Likelihood, SquaredError
 from seqjax.models.forecaster.forecast import Forecast
 from seqjax.models.forecaster.inputs import Batch, Static, inputs, scaled
 from seqjax.models.forecaster.network import NetworkForecaster
@@ -86,6 +86,12 @@ class DeepAR(NetworkForecaster):
         return DeepARNetwork(
             self.recurrence, self.likelihood, lags, self.horizon, form.kinds, self.embedding_size, self.backend
         )
+
+    def check(self) -> None:
+        """Refuses settings that do not go together."""
+        super().check()
+        if type(self.likelihood) is SquaredError:
+            raise ValueError("a point draws no paths; give DeepAR a likelihood, or take Direct")
 
     def costs(self, params, batch, rng, step):
         """Minus the log density of each value."""

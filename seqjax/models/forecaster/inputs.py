@@ -1,12 +1,13 @@
 """What a forecasting network reads at each step, made of the windows of `seqjax.data.PanelWindows`."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-Batch = Mapping[str, Array]
+Batch = Mapping[str, Any]
 """Windows, see `seqjax.data.PanelWindows`; every array begins with `rows`."""
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -73,6 +73,7 @@ class NetworkForecaster(Forecaster):
       likelihood: what is said of each value to come.
       lags: which earlier values each step sees; None for `seqjax.data.lags` of the panel's step.
       scaling: how each window is centred and scaled, see `seqjax.data.scales`.
+      power: of a series' size, by which its windows are learnt the more often, see `seqjax.data.PanelWindows`.
       embedding_size: features of a category.
       form: of the panels; None for that of the one that is learnt.
       backend: which implementation of the recurrence runs, see `seqjax.unroll`.
@@ -83,6 +84,7 @@ class NetworkForecaster(Forecaster):
     likelihood: Likelihood = StudentT()
     lags: tuple[int, ...] | None = None
     scaling: Scaling = "mean"
+    power: float = 0.0
     embedding_size: int = 8
     form: Form | None = None
     backend: Backend = "auto"
@@ -90,12 +92,12 @@ class NetworkForecaster(Forecaster):
     def fit(self, panel: Panel, recipe: Recipe = Recipe()) -> "Trained":  # noqa: B008
         """Trains on every window of a panel, see `Forecaster.fit`."""
         settled = self.settled(panel)
-        source = data.batches(settled.windows(panel).check(), recipe.batch_size, seed=recipe.seed)
+        source = data.batches(settled.lessons(panel), recipe.batch_size, seed=recipe.seed)
         state, step = settled.begin(recipe), settled.train_step(recipe)
         outcome = training.fit(state, step, source, steps=recipe.steps)
         return Trained(settled, outcome.state.ema)
 
-    def settled(self, panel: Panel) -> Self:
+    def settled(self, panel: Panel) -> "NetworkForecaster":
         """The same forecaster with what it takes from the panel filled in.
 
         Raises:
@@ -122,11 +124,20 @@ class NetworkForecaster(Forecaster):
                 f"scaling={self.scaling!r} moves the values, and {self.likelihood} is of counts; take 'mean' or 'none'"
             )
 
-    def windows(self, panel: Panel, stride: int = 1) -> PanelWindows:
+    def windows(self, panel: Panel) -> PanelWindows:
         """What the network sees of a panel: `settled` comes first."""
         lags, form = self._known()
         form.check(panel)
-        return PanelWindows(panel, self.context, self.horizon, max(lags), self.scaling, stride)
+        return PanelWindows(panel, self.context, self.horizon, max(lags), self.scaling)
+
+    def lessons(self, panel: Panel) -> PanelWindows:
+        """The windows that it learns from, the larger series more often.
+
+        Raises:
+          ValueError: no series is long enough.
+        """
+        seen = self.windows(panel)
+        return PanelWindows(panel, seen.context, seen.horizon, seen.history, seen.scaling, power=self.power).check()
 
     def begin(self, recipe: Recipe) -> training.TrainState:
         """The state before the first step of training."""

@@ -1,0 +1,44 @@
+"""Pictures: the right lines with the right numbers."""
+
+import numpy as np
+import pytest
+
+from seqjax.models import forecaster as fc
+from seqjax.models.forecaster import plots
+from tests.models.forecaster.panels import rich, waves
+
+
+@pytest.fixture(scope="module")
+def calibrated():
+    panel = waves()
+    return fc.conformal(fc.SeasonalNaive(horizon=3, season=6).fit(panel), panel, range(6, 40)).predict(panel, [6, 4, 3])
+
+
+def test_forecasts_stand_over_their_history(calibrated):
+    figure = plots.plot_forecasts(waves(), calibrated, [0, 4, 8], history=10)
+    axes = [axis for axis in figure.axes if axis.get_visible()]
+    assert [axis.get_title() for axis in axes] == ["a, from 73", "b, from 75", "c, from 76"]
+    came, median = axes[0].get_lines()[:2]
+    np.testing.assert_allclose(came.get_ydata(), waves().values[0][64:77])
+    np.testing.assert_allclose(median.get_ydata(), calibrated.median[0])
+    assert len(axes[0].collections) == 2
+
+
+def test_a_backtest_draws_cuts_a_horizon_apart(calibrated):
+    above, below = plots.plot_backtest(waves(), calibrated, series=1).axes
+    assert len(above.get_lines()) == 1 + 2  # the cuts at 74 and 77, not the one at 76
+    assert below.get_lines()[0].get_xdata().tolist() == [74, 76, 77]
+
+
+def test_calibration_and_error_by_step(calibrated):
+    lines = plots.plot_calibration(waves(), {"x": calibrated}).axes[0].get_lines()
+    np.testing.assert_allclose(lines[1].get_ydata(), fc.calibration(waves(), calibrated))
+    lines = plots.plot_by_step(waves(), {"x": calibrated}).axes[0].get_lines()
+    np.testing.assert_allclose(lines[0].get_ydata(), fc.by_step(waves(), calibrated))
+
+
+def test_times_are_dates_where_there_are_any(tmp_path):
+    panel = rich()
+    figure = plots.plot_forecasts(panel, fc.SeasonalNaive(horizon=3, season=1).fit(panel).predict(panel, 4), [0, 1], 9)
+    figure.savefig(tmp_path / "a.png")
+    assert "2024-01-02 11" in figure.axes[0].get_title()
