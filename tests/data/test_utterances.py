@@ -53,11 +53,11 @@ def test_a_folder_of_recordings(tmp_path):
     noise = np.random.default_rng(0).integers(-999, 999, 800)
     write_wav(tmp_path / "7_ann_12.wav", noise)
     write_wav(tmp_path / "yes_bob_lee_0.wav", np.repeat(noise, 2), rate=16000)
-    clips, indices = audio.read_recordings(tmp_path, None, {"7": "seven"})
+    clips, indices = audio.read_recordings(tmp_path, None)
     assert clips.rate == 8000 and clips.texts == ["seven", "yes"] and clips.speakers == ["ann", "bob_lee"]
     assert indices == [12, 0] and [len(sound) for sound in clips.samples] == [800, 800]
     with pytest.raises(ValueError, match="7_ann_12.wav: 8,000 samples a second; wanted at least 16,000"):
-        audio.read_recordings(tmp_path, 16000, {})
+        audio.read_recordings(tmp_path, 16000)
 
 
 def test_a_file_of_transcripts(tmp_path):

@@ -8,6 +8,7 @@ from seqjax.data.audio.augment import change_speed as change_speed
 from seqjax.data.audio.augment import spec_augment as spec_augment
 from seqjax.data.audio.ear import Ear as Ear
 from seqjax.data.audio.ear import utterance_batches as utterance_batches
+from seqjax.data.audio.ear import words_of as words_of
 from seqjax.data.audio.features import LogMel as LogMel
 from seqjax.data.audio.features import Moments as Moments
 from seqjax.data.audio.features import deltas as deltas
@@ -23,10 +24,12 @@ from seqjax.data.audio.parts import check_letters as check_letters
 from seqjax.data.audio.parts import check_room as check_room
 from seqjax.data.audio.parts import split_recordings as split_recordings
 from seqjax.data.audio.synthetic import synthetic_words as synthetic_words
+from seqjax.data.audio.utterances import DIGITS as DIGITS
 from seqjax.data.audio.utterances import SPEEDS as SPEEDS
 from seqjax.data.audio.utterances import Clips as Clips
 from seqjax.data.audio.utterances import Utterance as Utterance
 from seqjax.data.audio.utterances import connect as connect
+from seqjax.data.audio.utterances import load_digits as load_digits
 from seqjax.data.audio.utterances import read_at as read_at
 from seqjax.data.audio.utterances import read_recordings as read_recordings
 from seqjax.data.audio.utterances import read_transcripts as read_transcripts

@@ -1,8 +1,10 @@
 """`Ear`: from sound to the numbers that a model reads, from its symbols back to words; and batches of both."""
 
 import dataclasses
+import itertools
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,24 @@ class Ear:
             return cls(LogMel(**saved["mel"]), Vocabulary(tuple(saved["letters"]), (BLANK,)), scale)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: no ear ({error}); give a file that Ear.save wrote") from None
+
+
+def words_of(letters: Sequence) -> list[tuple[str, Any, Any]]:
+    """Words of aligned letters.
+
+    Args:
+      letters: `(letter, begin, end)` of each, a space between words.
+
+    Returns:
+      `(word, begin of its first letter, end of its last)` of each.
+
+    Example:
+      >>> words_of([("n", 0.0, 0.1), ("o", 0.3, 0.4), (" ", 0.5, 0.6), ("a", 0.7, 0.8)])
+      [('no', 0.0, 0.4), ('a', 0.7, 0.8)]
+    """
+    groups = itertools.groupby(letters, key=lambda entry: entry[0] == " ")
+    words = [list(group) for blank, group in groups if not blank]
+    return [("".join(letter for letter, _, _ in word), word[0][1], word[-1][2]) for word in words]
 
 
 def utterance_batches(

@@ -1,5 +1,7 @@
 """Words that no one has spoken: each letter a chord or a hiss, for a machine without recordings."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from seqjax.data.audio.utterances import Clips
@@ -10,7 +12,7 @@ LETTER = (0.05, 0.12)
 """Seconds that a letter lasts, from and to."""
 
 
-def synthetic_words(words: list[str], speakers: int, takes: int, seed: int = 0, rate: int = 8000) -> Clips:
+def synthetic_words(words: Sequence, speakers: int, takes: int, seed: int = 0, rate: int = 8000) -> Clips:
     """Recordings of made-up speech: every word by every speaker, so many times.
 
     A letter has two pitches, fixed by its name; a speaker shifts all pitches; every take draws its own tempo, levels

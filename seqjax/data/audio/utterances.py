@@ -3,16 +3,22 @@
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from seqjax.data.audio.augment import change_speed
-from seqjax.data.audio.files import read_audio, resample
+from seqjax.data.audio.files import check_audio, read_audio, resample
 from seqjax.data.formats import list_recordings, read_tsv
+from seqjax.data.sets.media import FSDD_RATE
+from seqjax.data.sources import load
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+"""What the labels 0 to 9 of a recording stand for."""
 
 SPEEDS = (0.9, 1.0, 1.1)
+"""Those that training draws from (Ko et al., 2015)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,13 +140,12 @@ def whole(clips: Clips) -> list[Utterance]:
     return [Utterance((clip,), (0, 0)) for clip in range(len(clips))]
 
 
-def read_recordings(folder: str | os.PathLike, rate: int | None, words: Mapping[str, str]) -> tuple[Clips, list[int]]:
-    """A folder of recordings named `{label}_{speaker}_{index}.wav`.
+def read_recordings(folder: str | os.PathLike, rate: int | None) -> tuple[Clips, list[int]]:
+    """A folder of recordings named `{label}_{speaker}_{index}.wav`: a label is a digit, or the very word that is said.
 
     Args:
       folder: where they are.
       rate: samples a second to bring them to; None takes the first one's.
-      words: what is said where it is not the label itself, for example `{"7": "seven"}`.
 
     Returns:
       The recordings, and the index of each.
@@ -150,10 +155,27 @@ def read_recordings(folder: str | os.PathLike, rate: int | None, words: Mapping[
     """
     recordings = list_recordings(folder)
     rate, samples = _read_all([recording.path for recording in recordings], rate)
-    texts = [words.get(recording.label, recording.label) for recording in recordings]
+    texts = [_word(recording.label) for recording in recordings]
     speakers = [recording.speaker for recording in recordings]
     clips = Clips(rate, samples, texts, speakers, [str(recording.path) for recording in recordings])
     return clips, [recording.index for recording in recordings]
+
+
+def load_digits(data_dir: str | os.PathLike | None = None) -> tuple[Clips, np.ndarray, str]:
+    """The recordings of `seqjax.data.load("fsdd", ...)`, the index of each, and where they come from.
+
+    Raises:
+      DataUnavailable: no place has them.
+      ValueError: a file is not what it claims.
+    """
+    halves = [load("fsdd", split, data_dir) for split in ("train", "test")]
+    parts = [half.records.columns() for half in halves]
+    table = {name: [value for part in parts for value in part[name]] for name in ("audio", "label", "speaker", "file")}
+    for name, samples in zip(table["file"], table["audio"], strict=True):
+        check_audio(name, samples)
+    samples = [np.asarray(sound, np.float32) / 32768 for sound in table["audio"]]
+    clips = Clips(FSDD_RATE, samples, [DIGITS[label] for label in table["label"]], table["speaker"], table["file"])
+    return clips, np.array([int(Path(name).stem.split("_")[-1]) for name in table["file"]]), halves[0].origin
 
 
 def read_transcripts(path: str | os.PathLike, rate: int | None) -> Clips:
@@ -186,6 +208,10 @@ def read_at(path: str | os.PathLike, rate: int) -> np.ndarray:
     if own < rate:
         raise ValueError(f"{path}: {own:,} samples a second; wanted at least {rate:,}; record it at a higher rate")
     return resample(samples, own, rate)
+
+
+def _word(label: str) -> str:
+    return DIGITS[int(label)] if label in "0123456789" else label.lower()
 
 
 def _read_all(paths, rate):
