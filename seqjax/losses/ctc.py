@@ -1,0 +1,285 @@
+"""Connectionist temporal classification: how likely frames spell a label, whatever the alignment."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.core import Tracer
+from jax.nn import logsumexp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+from seqjax.losses.masked import length_mask
+
+
+def ctc(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    lengths: ArrayLike | None = None,
+    label_lengths: ArrayLike | None = None,
+    *,
+    blank: int = 0,
+    zero_infinity: bool = False,
+) -> Float[Array, " batch"]:
+    """Negative log-likelihood of labels under frames that are not aligned with them (Graves et al., 2006).
+
+        loss = -log sum over alignments a of prod_t softmax(logits_t)[a_t]
+
+    An alignment writes each label one or more times in a row, blanks anywhere between, and at least one blank between
+    two equal labels. The sum runs in log space, float32 or wider, forwards for the value and backwards for the
+    derivative, which is softmax less occupancy: the share of all alignments that are at a symbol in a frame. Work and
+    memory grow with the label's length, not with the alphabet.
+
+    Args:
+      logits: `[batch, time, alphabet]` scores; the softmax is taken inside.
+      labels: `[batch, positions]` integers other than `blank`; past a row's end any.
+      lengths: valid frames of each row, `[batch]`; None when all are. Padding is ignored, NaN included.
+      label_lengths: valid labels of each row, `[batch]`; None when all are. 0 asks for blanks alone.
+      blank: the symbol that writes nothing.
+      zero_infinity: a label that has no alignment costs 0 in place of infinity. Its gradient is 0 either way.
+
+    Returns:
+      Nats of each row, `[batch]`, never negative; for a mean see `masked_mean`.
+
+    Raises:
+      TypeError: the labels are no integers, or the logits no floating-point numbers.
+      ValueError: a shape does not fit, a length is beyond its array, or a symbol is not in the alphabet.
+
+    Example:
+      >>> import jax, seqjax
+      >>> logits = jax.numpy.zeros((2, 3, 4))
+      >>> losses = seqjax.losses.ctc(logits, jax.numpy.array([[1, 2], [3, 3]]), label_lengths=jax.numpy.array([2, 1]))
+      >>> jax.numpy.round(jax.numpy.exp(-losses) * 4**3).tolist()  # alignments of "1 2" and of "3" in three frames
+      [5.0, 6.0]
+    """
+    losses = _ctc(blank, *checked(logits, labels, lengths, label_lengths, blank))
+    return jnp.where(jnp.isinf(losses), 0, losses) if zero_infinity else losses
+
+
+def ctc_frames(labels: ArrayLike, label_lengths: ArrayLike | None = None) -> Int[Array, " batch"]:
+    """The fewest frames that each label can be written in, `[batch]`: its length and one blank for each repetition.
+
+    Args:
+      labels: `[batch, positions]` integers.
+      label_lengths: valid labels of each row, `[batch]`; None when all are.
+    """
+    labels = jnp.asarray(labels)
+    positions = labels.shape[1]
+    label_lengths = jnp.full(len(labels), positions) if label_lengths is None else jnp.asarray(label_lengths)
+    repeated = (labels[:, 1:] == labels[:, :-1]) & length_mask(label_lengths - 1, max(positions - 1, 0))
+    return label_lengths + repeated.sum(-1, dtype=label_lengths.dtype)
+
+
+def focal(losses: ArrayLike, gamma: float) -> Float[Array, "..."]:
+    """Weighs negative log-likelihoods by `(1 - p)^gamma`, so that rows already learnt count less (Lin et al., 2017).
+
+    Args:
+      losses: nats, `-log p`, of any shape.
+      gamma: 0 changes nothing.
+    """
+    losses = jnp.asarray(losses)
+    # 1 - exp(-0) is 0, where a power below 1 has no derivative.
+    missing = -jnp.expm1(-jnp.maximum(losses, jnp.finfo(losses.dtype).tiny))
+    return missing**gamma * losses
+
+
+def uniform_cross_entropy(logits: ArrayLike, lengths: ArrayLike | None = None) -> Float[Array, " batch"]:
+    """Mean over a row's frames of the cross-entropy between the uniform distribution and the softmax, `[batch]` nats.
+
+    The part that label smoothing adds to CTC: `(1 - s) * ctc(...) + s * uniform_cross_entropy(logits, lengths)`.
+
+    Args:
+      logits: `[batch, time, alphabet]`.
+      lengths: valid frames of each row, `[batch]`; None when all are.
+    """
+    logits = jnp.asarray(logits)
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    lengths = jnp.full(logits.shape[0], logits.shape[1]) if lengths is None else jnp.asarray(lengths)
+    mask = length_mask(lengths, logits.shape[1])
+    logits = jnp.where(mask[..., None], logits, 0)
+    nats = jnp.where(mask, logsumexp(logits, axis=-1) - logits.mean(-1), 0)
+    return nats.sum(-1) / jnp.maximum(lengths, 1)
+
+
+class Lattice(NamedTuple):
+    """Log-weights of being between labels and of being at them: the states of an alignment.
+
+    Attributes:
+      between: `[..., positions + 1]`, at a blank after so many labels.
+      at: `[..., positions]`, at each label.
+    """
+
+    between: Array
+    at: Array
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _ctc(blank, logits, labels, lengths, label_lengths) -> Any:
+    return _forward(blank, logits, labels, lengths, label_lengths)[0]
+
+
+def _forward(blank, logits, labels, lengths, label_lengths):
+    log_probs = jax.nn.log_softmax(logits)
+    emitted = emissions(log_probs, labels, blank)
+    valid = length_mask(lengths, logits.shape[1]).T
+    skips = labels != _behind_blank(labels, blank)[:, :-1]
+
+    def advance(before, inputs):
+        emitted, valid = inputs
+        after = _keep(valid, _add(emitted, _arrive(before, skips)), before)
+        return after, after
+
+    end, reached = lax.scan(advance, _start(labels, logits.dtype), (emitted, valid))
+    total = logsumexp(_ends(end, label_lengths), axis=0)
+    return jnp.maximum(-total, 0), (log_probs, labels, label_lengths, emitted, valid, skips, reached, total)
+
+
+def _backward(blank, kept, d_losses):
+    log_probs, labels, label_lengths, emitted, valid, skips, reached, total = kept
+
+    def retreat(after, inputs):
+        emitted, valid, reached = inputs
+        before = _keep(valid, _depart(_add(emitted, after), skips), after)
+        return before, _add(reached, after)
+
+    end = _finish(label_lengths, labels.shape[1], log_probs.dtype)
+    _, occupied = lax.scan(retreat, end, (emitted, valid, reached), reverse=True)
+    between, at = _shares(occupied)
+    shares = jnp.concatenate([between.sum(-1, keepdims=True), at], axis=-1)
+    symbols = _behind_blank(labels, blank)
+    scale = jnp.where(jnp.isfinite(total), d_losses, 0)[:, None, None] * valid.T[..., None]
+    softmax = scale * jnp.exp(log_probs)
+    spread = jax.vmap(lambda gradient, share, symbols: gradient.at[:, symbols].add(-share))
+    return spread(softmax, scale * jnp.moveaxis(shares, 0, 1), symbols), None, None, None
+
+
+_ctc.defvjp(_forward, _backward)
+
+
+def emissions(
+    log_probs: Float[Array, "batch time alphabet"], labels: Int[Array, "batch positions"], blank: int
+) -> Lattice:
+    """Log-probabilities of the blank, `[time, batch, 1]`, and of each label, `[time, batch, positions]`."""
+    at = jnp.take_along_axis(log_probs, labels[:, None], axis=-1)
+    return jax.tree.map(lambda a: jnp.moveaxis(a, 1, 0), Lattice(log_probs[..., blank, None], at))
+
+
+def _behind_blank(labels, blank):
+    return jnp.pad(labels, ((0, 0), (1, 0)), constant_values=blank)
+
+
+def _start(labels, dtype):
+    """Before the first frame no label is written."""
+    nowhere = jnp.full(labels.shape, -jnp.inf, dtype)
+    return Lattice(jnp.pad(nowhere, ((0, 0), (1, 0))).at[:, 0].set(0), nowhere)
+
+
+def _finish(label_lengths, positions, dtype):
+    """After the last frame all labels are written, and a blank may follow."""
+    mark = lambda places, count: jnp.where(jnp.arange(count) == places[:, None], 0, -jnp.inf).astype(dtype)  # noqa: E731
+    return Lattice(mark(label_lengths, positions + 1), mark(label_lengths - 1, positions))
+
+
+def _arrive(before, skips):
+    """The states of a frame from those of the frame before: stay, move on by one, or from label to another label."""
+    came = jnp.pad(before.at, ((0, 0), (1, 0)), constant_values=-jnp.inf)
+    jumped = jnp.where(skips, came[:, :-1], -jnp.inf)
+    return Lattice(_logsum(before.between, came), _logsum3(before.at, before.between[:, :-1], jumped))
+
+
+def _depart(after, skips):
+    """The converse: from the states of a frame those of the frame before."""
+    goes = jnp.pad(after.at, ((0, 0), (0, 1)), constant_values=-jnp.inf)
+    jumps = jnp.pad(jnp.where(skips, after.at, -jnp.inf), ((0, 0), (0, 1)), constant_values=-jnp.inf)[:, 1:]
+    return Lattice(_logsum(after.between, goes), _logsum3(after.at, after.between[:, 1:], jumps))
+
+
+def _ends(state, label_lengths):
+    """The weights of the two states that an alignment may end in, `[2, batch]`."""
+    last = jnp.pad(state.at, ((0, 0), (1, 0)), constant_values=-jnp.inf)
+    pick = lambda a: jnp.take_along_axis(a, label_lengths[:, None], axis=1)[:, 0]  # noqa: E731
+    return jnp.stack([pick(state.between), pick(last)])
+
+
+def _shares(occupied):
+    """Log-weights as shares of each frame's sum, taken frame by frame so that no rounding adds up over time."""
+    highest = jnp.maximum(occupied.between.max(-1), occupied.at.max(-1, initial=-jnp.inf))[..., None]
+    weights = jax.tree.map(lambda a: jnp.exp(a - jnp.where(jnp.isfinite(highest), highest, 0)), occupied)
+    total = weights.between.sum(-1, keepdims=True) + weights.at.sum(-1, keepdims=True)
+    return jax.tree.map(lambda a: a / jnp.where(total == 0, 1, total), weights)
+
+
+def _logsum(a, b):
+    """`log(exp(a) + exp(b))`, also where both are minus infinity."""
+    highest, least = jnp.maximum(a, b), jnp.minimum(a, b)
+    return highest + jnp.log1p(jnp.exp(least - _finite(highest)))
+
+
+def _logsum3(a, b, c):
+    """The same of three: two exponentials, for the greatest has the weight 1."""
+    highest, least = jnp.maximum(jnp.maximum(a, b), c), jnp.minimum(jnp.minimum(a, b), c)
+    middle = jnp.maximum(jnp.minimum(a, b), jnp.minimum(jnp.maximum(a, b), c))
+    offset = _finite(highest)
+    return highest + jnp.log1p(jnp.exp(middle - offset) + jnp.exp(least - offset))
+
+
+def _finite(values):
+    """0 for minus infinity, which may not be subtracted from itself."""
+    return jnp.where(jnp.isneginf(values), 0, values)
+
+
+def _add(a, b):
+    return jax.tree.map(jnp.add, a, b)
+
+
+def _keep(valid, after, before):
+    return jax.tree.map(lambda a, b: jnp.where(valid[:, None], a, b), after, before)
+
+
+def checked(
+    logits: ArrayLike, labels: ArrayLike, lengths: ArrayLike | None, label_lengths: ArrayLike | None, blank: int
+) -> tuple[Array, Array, Array, Array]:
+    """The four arrays: logits float32 or wider and 0 in the padding, labels `blank` in theirs, lengths int32."""
+    logits = checked_logits(logits, blank)
+    labels = labels if isinstance(labels, Tracer) else np.asarray(labels)
+    batch, time, alphabet = logits.shape
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise TypeError(f"labels are {labels.dtype}; give integers [batch, positions]")
+    if labels.ndim != 2 or len(labels) != batch:
+        raise ValueError(f"labels have shape {labels.shape}; logits {logits.shape} want [{batch}, positions]")
+    positions = labels.shape[1]
+    lengths = checked_lengths("lengths", lengths, batch, time)
+    label_lengths = checked_lengths("label_lengths", label_lengths, batch, positions)
+    if not isinstance(labels, Tracer) and not isinstance(label_lengths, Tracer):
+        given = labels[np.arange(positions) < np.asarray(label_lengths)[:, None]]
+        if wrong := given[(given < 0) | (given >= alphabet) | (given == blank)].tolist():
+            raise ValueError(f"a label is {wrong[0]}; give symbols from 0 to {alphabet - 1} other than blank={blank}")
+    labels = jnp.where(length_mask(label_lengths, positions), jnp.asarray(labels, jnp.int32), blank)
+    return jnp.where(length_mask(lengths, time)[..., None], logits, 0), labels, lengths, label_lengths
+
+
+def checked_logits(logits: ArrayLike, blank: int) -> Float[Array, "batch time alphabet"]:
+    """Logits, float32 or wider."""
+    logits = jnp.asarray(logits)
+    if not jnp.issubdtype(logits.dtype, jnp.floating):
+        raise TypeError(f"logits are {logits.dtype}; give floating-point scores [batch, time, alphabet]")
+    if logits.ndim != 3:
+        raise ValueError(f"logits have shape {logits.shape}; give [batch, time, alphabet]")
+    if not 0 <= blank < logits.shape[-1]:
+        raise ValueError(f"blank is {blank}; give a symbol of the alphabet, from 0 to {logits.shape[-1] - 1}")
+    return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+
+
+def checked_lengths(name: str, lengths: ArrayLike | None, batch: int, most: int) -> Int[Array, " batch"]:
+    """Lengths int32 `[batch]`, all of them `most` where none are given."""
+    if lengths is None:
+        return jnp.full(batch, most, jnp.int32)
+    lengths = lengths if isinstance(lengths, Tracer) else np.asarray(lengths)
+    if lengths.shape != (batch,):
+        raise ValueError(f"{name} have shape {lengths.shape}; the batch is {batch}")
+    if not isinstance(lengths, Tracer) and lengths.size and not 0 <= lengths.min() <= lengths.max() <= most:
+        raise ValueError(f"{name} reach from {lengths.min()} to {lengths.max()}; give lengths from 0 to {most}")
+    return jnp.asarray(lengths, jnp.int32)
