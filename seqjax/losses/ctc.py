@@ -55,7 +55,7 @@ def ctc(
       >>> jax.numpy.round(jax.numpy.exp(-losses) * 4**3).tolist()  # alignments of "1 2" and of "3" in three frames
       [5.0, 6.0]
     """
-    losses = _ctc(blank, *checked(logits, labels, lengths, label_lengths, blank))
+    losses: Any = _ctc(blank, *checked(logits, labels, lengths, label_lengths, blank))
     return jnp.where(jnp.isinf(losses), 0, losses) if zero_infinity else losses
 
 
@@ -117,7 +117,7 @@ class Lattice(NamedTuple):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _ctc(blank, logits, labels, lengths, label_lengths) -> Any:
+def _ctc(blank, logits, labels, lengths, label_lengths):
     return _forward(blank, logits, labels, lengths, label_lengths)[0]
 
 
