@@ -1,5 +1,6 @@
 """From scores to sequences: pure functions over a model's step."""
 
+from seqjax.decoding import ctc as ctc
 from seqjax.decoding.beam import Beams as Beams
 from seqjax.decoding.beam import Ensemble as Ensemble
 from seqjax.decoding.beam import beam_search as beam_search

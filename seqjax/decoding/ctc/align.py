@@ -1,0 +1,94 @@
+"""Where in the frames each label is: forced alignment."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+from seqjax.losses.ctc import checked
+from seqjax.losses.masked import length_mask
+
+
+class Alignment(NamedTuple):
+    """The most probable alignment of each row.
+
+    Attributes:
+      starts: the first frame of each label, `[batch, positions]`.
+      ends: the frame behind its last one; both are 0 in the padding, and where a label has no alignment.
+      log_probs: in nats, `[batch]`; minus infinity where a label has no alignment.
+    """
+
+    starts: Int[Array, "batch positions"]
+    ends: Int[Array, "batch positions"]
+    log_probs: Float[Array, " batch"]
+
+
+def align(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    lengths: ArrayLike | None = None,
+    label_lengths: ArrayLike | None = None,
+    *,
+    blank: int = 0,
+) -> Alignment:
+    """The most probable alignment of given labels (Viterbi, 1967): the frames of each.
+
+    Args:
+      logits: `[batch, time, alphabet]` scores, or log-probabilities.
+      labels: `[batch, positions]` integers other than `blank`; past a row's end any.
+      lengths: valid frames of each row, `[batch]`; None when all are.
+      label_lengths: valid labels of each row, `[batch]`; None when all are.
+      blank: the symbol that writes nothing.
+
+    Returns:
+      `Alignment`. In seconds, a label reaches from `starts` to `ends` times the seconds of a frame.
+
+    Raises:
+      TypeError: the labels are no integers, or the logits no floating-point numbers.
+      ValueError: a shape does not fit, a length is beyond its array, or a symbol is not in the alphabet.
+
+    Example:
+      >>> import jax, seqjax
+      >>> logits = 9 * jax.nn.one_hot(jax.numpy.array([[2, 2, 0, 2, 1, 0]]), 3)
+      >>> found = seqjax.decoding.ctc.align(logits, jax.numpy.array([[2, 2, 1]]))
+      >>> found.starts.tolist(), found.ends.tolist()
+      ([[0, 3, 4]], [[2, 4, 5]])
+    """
+    logits, labels, lengths, label_lengths = checked(logits, labels, lengths, label_lengths, blank)
+    (batch, time, _), positions = logits.shape, labels.shape[1]
+    # States in turn: blank, label, blank, ..., label, blank.
+    symbols = jnp.full((batch, 2 * positions + 1), blank).at[:, 1::2].set(labels)
+    emitted = jnp.moveaxis(jnp.take_along_axis(jax.nn.log_softmax(logits), symbols[:, None], axis=-1), 1, 0)
+    valid = length_mask(lengths, time).T
+    skips = (symbols != blank) & (symbols != _shift(symbols, 2, blank))
+
+    def advance(before, inputs):
+        emitted, valid = inputs
+        ways = before, _shift(before, 1, -jnp.inf), jnp.where(skips, _shift(before, 2, -jnp.inf), -jnp.inf)
+        best, way = jnp.stack(ways).max(0), jnp.stack(ways).argmax(0)
+        return jnp.where(valid[:, None], best + emitted, before), jnp.where(valid[:, None], way, 0)
+
+    nothing = jnp.full(symbols.shape, -jnp.inf, logits.dtype).at[:, 0].set(0)
+    reached, ways = lax.scan(advance, nothing, (emitted, valid))
+    ends = jnp.stack([2 * label_lengths, jnp.maximum(2 * label_lengths - 1, 0)], axis=1)
+    weights = jnp.take_along_axis(reached, ends, axis=1)
+    last = jnp.take_along_axis(ends, weights.argmax(1)[:, None], axis=1)[:, 0]
+
+    def back(state, way):
+        return state - jnp.take_along_axis(way, state[:, None], axis=1)[:, 0], state
+
+    _, path = lax.scan(back, last, ways, reverse=True)
+    log_probs = weights.max(1)
+    here = (path[..., None] == 2 * jnp.arange(positions) + 1) & (valid & (log_probs > -jnp.inf))[..., None]
+    frames = jnp.arange(time, dtype=jnp.int32)[:, None, None]
+    # The frames of a label lie side by side.
+    starts = jnp.where(here.any(0), jnp.where(here, frames, time).min(0, initial=time), 0)
+    return Alignment(starts, starts + here.sum(0, dtype=jnp.int32), log_probs)
+
+
+def _shift(states, by, fill):
+    """The states `by` places before."""
+    return jnp.pad(states, ((0, 0), (by, 0)), constant_values=fill)[:, : states.shape[1]]
