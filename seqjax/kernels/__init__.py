@@ -1,19 +1,22 @@
 """Fast whole-sequence implementations of the classic cells, and the choice among them.
 
-| backend   | what it is                                                              | differentiates        |
-|-----------|-------------------------------------------------------------------------|-----------------------|
-| `"scan"`  | `lax.scan` over the step, under autodiff: the oracle, always available   | forwards and backwards |
-| `"fused"` | pure XLA with a hand-written derivative, see `seqjax.kernels.fused`      | backwards              |
+| backend    | what it is                                                              | differentiates         |
+|------------|-------------------------------------------------------------------------|------------------------|
+| `"scan"`   | `lax.scan` over the step, under autodiff: the oracle, always available  | forwards and backwards |
+| `"fused"`  | pure XLA with a hand-written derivative, see `seqjax.kernels.fused`     | backwards              |
+| `"native"` | compiled code for the CPU in float32, see `seqjax.kernels.native`       | backwards              |
 
-`"auto"` takes `"fused"` where it can. Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) want `backend="scan"`.
+`"auto"` takes `"fused"` where it can; `"native"` is to be asked for, and gives way to `"fused"` where it cannot run:
+`explain` tells the reason. Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) want `backend="scan"`.
 """
 
 import dataclasses
 from typing import Any, get_args
 
+import jax
 import jax.numpy as jnp
 
-from seqjax.kernels import fused
+from seqjax.kernels import fused, native
 from seqjax.recurrence import Pass, Recurrence, state_dtype
 from seqjax.typing import Backend, Params, Sequence, State
 
@@ -38,7 +41,8 @@ def run(cell: Recurrence, formula: str | None, params: Params, xs: Sequence, sta
     if chosen == "scan" or formula is None:
         return Recurrence.scan(cell, params, xs, state, how)
     flat = tuple(state) if isinstance(state, tuple) else (state,)
-    after, ys = fused.scan(formula, params, xs, flat, how)
+    kernel = {"fused": fused, "native": native}[chosen]
+    after, ys = kernel.scan(formula, params, xs, flat, how)
     return type(state)(*after) if isinstance(state, tuple) else after[0], ys
 
 
@@ -86,4 +90,18 @@ def _choose(formula: str | None, dtype: Any, param_dtypes: set, how: Pass) -> tu
         return "scan", f"remat={how.remat!r} rebuilds activations, which the others keep"
     if param_dtypes != {dtype} or state_dtype(dtype) != dtype:
         return "scan", "inputs, parameters and state are not of one dtype"
-    return "fused", "as asked for" if how.backend == "fused" else "the fastest that computes all that is asked for"
+    if how.backend == "auto":
+        return "fused", "the fastest that computes all that is asked for"
+    reason = None if how.backend == "fused" else _not_native(dtype)
+    return how.backend if reason is None else "fused", reason or "as asked for"
+
+
+def _not_native(dtype: Any) -> str | None:
+    """Why the compiled kernels cannot run."""
+    if jax.default_backend() != "cpu":
+        return f"the compiled kernels run on CPUs, not on {jax.default_backend()}"
+    if jax.device_count() > 1:
+        return "the compiled kernels run on one device, and there are more"
+    if dtype != jnp.float32:
+        return f"the compiled kernels compute in float32, not in {dtype}"
+    return native.missing()

@@ -112,14 +112,30 @@ def scan(name: str, params: Params, xs: Sequence, state: tuple, how: Pass) -> tu
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _scan(static, params, xs, state, lengths, starts):
-    return _forward(static, params, xs, state, lengths, starts, keep=False)[0]
+    return advance(static, params, xs, state, lengths, starts, keep=False)[0]
 
 
-def _forward(static, params, xs, state, lengths, starts, keep=True):
+def _forward(static, params, xs, state, lengths, starts):
+    after, kept = advance(static, params, xs, state, lengths, starts)
+    return after, (params, xs, lengths, starts, kept)
+
+
+def _backward(static, remembered, grads):
+    params, xs, lengths, starts, (hs, saved) = remembered
+    d_state, from_x, from_h = retreat(static, params["w_h"], saved, lengths, starts, *grads)
+    d_params = weight_gradient(static[0], xs, hs, from_x, from_h)
+    return d_params, from_x @ params["w_x"].T, d_state, None, None
+
+
+_scan.defvjp(_forward, _backward)
+
+
+def advance(static, params, xs, state, lengths, starts, keep=True):
+    """The loop forwards: `((state, ys), (h before each step, what its derivative needs))`."""
     name, reverse = static
     bias = _recurrent_bias(params)
 
-    def advance(state, inputs):
+    def step(state, inputs):
         t, x, start = inputs
         before = state if start is None else select(start, jax.tree.map(jnp.zeros_like, state), state)
         from_x, from_h = x @ params["w_x"] + params["b"], before[0] @ params["w_h"] + bias
@@ -130,21 +146,19 @@ def _forward(static, params, xs, state, lengths, starts, keep=True):
             after, y = select(valid, after, state), select(valid, y, jnp.zeros_like(y))
         return after, (y, (before[0], saved) if keep else None)
 
-    state, (ys, residuals) = lax.scan(advance, state, (jnp.arange(len(xs)), xs, starts), reverse=reverse)
-    return (state, ys), (params, xs, lengths, starts, residuals)
+    state, (ys, kept) = lax.scan(step, state, (jnp.arange(len(xs)), xs, starts), reverse=reverse)
+    return (state, ys), kept
 
 
-def _backward(static, kept, grads):
+def retreat(static, w_h, saved, lengths, starts, d_state, d_ys):
+    """The loop backwards: the gradients of the first state, and of all `from_x` and `from_h`."""
     name, reverse = static
-    params, xs, lengths, starts, (hs, saved) = kept
-    d_state, d_ys = grads
-    w_h = params["w_h"].T
 
-    def retreat(d_after, inputs):
+    def step(d_after, inputs):
         t, dy, saved, start = inputs
         d_next = (d_after[0] + dy, *d_after[1:])
         from_x, from_h, (direct, *rest) = FORMULAS[name].backward(saved, d_next)
-        d_before = (direct + from_h @ w_h, *rest)
+        d_before = (direct + from_h @ w_h.T, *rest)
         if start is not None:
             d_before = select(start, jax.tree.map(jnp.zeros_like, d_before), d_before)
         if lengths is not None:
@@ -153,21 +167,22 @@ def _backward(static, kept, grads):
             from_x, from_h = (select(valid, a, jnp.zeros_like(a)) for a in (from_x, from_h))
         return d_before, (from_x, None if name != "gru" else from_h)
 
-    inputs = (jnp.arange(len(xs)), d_ys, saved, starts)
-    d_state, (from_x, from_h) = lax.scan(retreat, d_state, inputs, reverse=not reverse)
-    from_h = from_x if from_h is None else from_h
+    inputs = (jnp.arange(len(d_ys)), d_ys, saved, starts)
+    d_state, (from_x, from_h) = lax.scan(step, d_state, inputs, reverse=not reverse)
+    return d_state, from_x, from_x if from_h is None else from_h
+
+
+def weight_gradient(name, xs, hs, from_x, from_h):
+    """The gradient of the params, given h before each step."""
     d_params: dict[str, Any] = {
         "w_x": _over_time(xs, from_x),
         "w_h": _over_time(hs, from_h),
         "b": from_x.reshape(-1, from_x.shape[-1]).sum(0),
     }
-    if "b_n" in params:
-        units = params["b_n"].shape[0]
+    if name == "gru":
+        units = hs.shape[-1]
         d_params["b_n"] = from_h[..., -units:].reshape(-1, units).sum(0)
-    return d_params, from_x @ params["w_x"].T, d_state, None, None
-
-
-_scan.defvjp(_forward, _backward)
+    return d_params
 
 
 def _recurrent_bias(params):

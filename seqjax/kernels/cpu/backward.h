@@ -1,0 +1,142 @@
+// The derivative of a cell over a whole sequence: the gradients of the sums of each step, from the last one read to the first.
+//
+// At each step the product of the next step's gradients with W_h transposed is the gradient of h; its last block ends in the cell's
+// own derivative while it is in registers.
+
+template <class Cell>
+class BackwardPass {
+  static constexpr int kVectors = 4;
+  static constexpr int64_t kUnits = kVectors * LANES;
+
+ public:
+  BackwardPass(const Backward& g, Team& team)
+      : g_(g), p_(g.problem), clock_{p_}, columns_(Cell::gates * p_.hidden), panels_((p_.hidden + kUnits - 1) / kUnits),
+        split_(team.threads(), p_.batch, panels_, p_.hidden * columns_), w_h_(panels_ * columns_ * kUnits),
+        scratch_(split_.groups * p_.batch * kUnits), carry_(p_.batch * p_.hidden), zeros_(columns_),
+        rows_(split_.groups * p_.batch), pointers_(split_.groups * p_.batch) {}
+
+  void run(Team& team) {
+    for (int64_t k = 0; k < columns_; ++k) *(zeros_ + k) = 0.0f;
+    team.march(1, panels_, [&](int64_t, int64_t panel) {
+      pack<kVectors>(w_h_ + panel * columns_ * kUnits, g_.w_h, columns_, 1, columns_, [&](int v, int lane) {
+        int64_t unit = panel * kUnits + v * LANES + lane;
+        return unit < p_.hidden ? unit : -1;
+      });
+    });
+    if (split_.by_rows) {
+      team.march(1, split_.groups, [&](int64_t, int64_t group) {
+        for (int64_t s = p_.time - 1; s >= -1; --s) step(s, group);
+      });
+    } else {
+      team.march(p_.time + 1, split_.groups, [&](int64_t i, int64_t group) { step(p_.time - 1 - i, group); });
+    }
+  }
+
+ private:
+  // Step -1 stands for the state before all.
+  void step(int64_t step, int64_t group) {
+    int64_t first = split_.first_row(group), count = split_.end_row(group) - first;
+    BackRow* rows = rows_ + group * p_.batch;
+    const float** d_sums = pointers_ + group * p_.batch;
+    for (int64_t b = 0; b < count; ++b) {
+      rows[b] = step < 0 ? initial_row(first + b) : row_of(step, first + b);
+      d_sums[b] = following(step, first + b);
+    }
+    int64_t size = step == p_.time - 1 ? 0 : columns_;
+    for (int64_t panel = split_.first_part(group); panel < split_.end_part(group); ++panel)
+      retreat(rows, d_sums, count, size, panel, scratch_ + group * p_.batch * kUnits);
+  }
+
+  void retreat(const BackRow* rows, const float* const* d_sums, int64_t count, int64_t size, int64_t panel,
+               float* sums) {
+    const float* weights = w_h_ + panel * columns_ * kUnits;
+    for_blocks(size, [&](int64_t k, int64_t block) {
+      for_tiles(count, [&](int64_t first, auto tile) {
+        vec acc[tile.value][kVectors];
+        if (k > 0) load_tile(acc, sums + first * kUnits, kUnits);
+        else
+          for (int r = 0; r < tile.value; ++r)
+            for (int v = 0; v < kVectors; ++v) acc[r][v] = outside(rows[first + r], panel * kUnits + v * LANES);
+        accumulate<tile.value, kVectors, kVectors>(acc, d_sums + first, k, block, weights + k * kUnits);
+        if (k + block < size) return store_tile(sums + first * kUnits, acc, kUnits);
+        for (int r = 0; r < tile.value; ++r)
+          for (int v = 0; v < kVectors; ++v) finish(rows[first + r], acc[r][v], panel * kUnits + v * LANES);
+      });
+    });
+  }
+
+  // The gradient of h that does not come through the next step's product.
+  vec outside(const BackRow& row, int64_t unit) const {
+    int64_t n = p_.hidden - unit;
+    return n <= 0 ? vec{} : load(row.d_y + unit, n) + load(row.d_h + unit, n);
+  }
+
+  void finish(const BackRow& row, vec d_h, int64_t unit) {
+    int64_t n = p_.hidden - unit;
+    if (n <= 0) return;
+    if (row.valid) return Cell::backward(row, d_h, unit, n, p_.hidden);
+    if (row.d_h0) {
+      bool passes = Cell::carries && !Cell::memory;
+      store(row.d_h0 + unit, passes ? d_h + load(row.d_carry + unit, n) : d_h, n);
+      if (Cell::memory) store(row.d_carry_next + unit, load(row.d_carry + unit, n), n);
+      return;
+    }
+    for (int gate = 0; gate < Cell::kept; ++gate) store(row.d_sums + gate * p_.hidden + unit, vec{}, n);
+  }
+
+  // Whether gradients flow from step + 1 back to what was before it.
+  bool flows(int64_t step, int64_t b) const { return clock_.valid(step + 1, b) && !clock_.starts(step + 1, b); }
+
+  // The gradients of the sums of h W_h in the step after, or before all those of the row's first.
+  const float* following(int64_t step, int64_t b) const {
+    int64_t before = step < 0 ? clock_.first_step(b) - 1 : step;
+    if (!flows(before, b)) return zeros_ + 0;
+    int64_t skipped = (Cell::kept - Cell::gates) * p_.hidden;
+    return g_.d_sums + (clock_.time_of(before + 1) * p_.batch + b) * Cell::kept * p_.hidden + skipped;
+  }
+
+  // What passes by the product, from the step after or from outside.
+  const float* carry(int64_t step, int64_t b, bool last) const {
+    if (flows(step, b)) return carry_ + b * p_.hidden;
+    return Cell::memory && last ? g_.d_c_last + b * p_.hidden : zeros_ + 0;
+  }
+
+  BackRow initial_row(int64_t b) const {
+    bool empty = clock_.length(b) == 0;
+    BackRow row = {};
+    row.d_y = zeros_ + 0;
+    row.d_h = empty ? g_.d_h_last + b * p_.hidden : zeros_ + 0;
+    row.d_carry = carry(clock_.first_step(b) - 1, b, empty);
+    row.d_h0 = g_.d_h0 + b * p_.hidden;
+    if (Cell::memory) row.d_carry_next = g_.d_c0 + b * p_.hidden;
+    return row;
+  }
+
+  BackRow row_of(int64_t step, int64_t b) const {
+    int64_t here = (clock_.time_of(step) * p_.batch + b) * p_.hidden;
+    bool last = step == clock_.end_step(b) - 1;
+    BackRow row = {};
+    row.valid = clock_.valid(step, b);
+    row.d_y = g_.d_ys + here;
+    row.d_h = last && row.valid ? g_.d_h_last + b * p_.hidden : zeros_ + 0;
+    row.d_carry = carry(step, b, last);
+    row.d_carry_next = carry_ + b * p_.hidden;
+    row.y = g_.ys + here;
+    row.h = clock_.before(step, b, g_.ys, g_.h0, zeros_ + 0);
+    row.saved = g_.saved + here * Cell::kept;
+    row.d_sums = g_.d_sums + here * Cell::kept;
+    if (!Cell::memory) return row;
+    row.c_next = g_.cs + here;
+    row.c = clock_.before(step, b, g_.cs, g_.c0, zeros_ + 0);
+    return row;
+  }
+
+  const Backward& g_;
+  const Problem& p_;
+  const Clock clock_;
+  const int64_t columns_, panels_;
+  const Split split_;
+  Array<float> w_h_, scratch_, carry_, zeros_;
+  Array<BackRow> rows_;
+  Array<const float*> pointers_;
+};

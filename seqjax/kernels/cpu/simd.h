@@ -1,0 +1,75 @@
+// Vectors of LANES floats, and the functions of the gates on them.
+//
+// exp is 2^n 2^f with n rounded by the addition of a large constant, and 2^f - 1 a polynomial of degree 6 with no constant
+// term, so that tanh by way of expm1 is exact to rounding near zero too.
+
+typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
+typedef uint32_t bits __attribute__((vector_size(LANES * sizeof(float))));
+
+static inline vec load(const float* from) {
+  vec v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+
+static inline void store(float* to, vec v) { __builtin_memcpy(to, &v, sizeof v); }
+
+// The first n floats; the rest are zero.
+static inline vec load(const float* from, int64_t n) {
+  if (n >= LANES) return load(from);
+  vec v = {};
+  for (int64_t i = 0; i < n; ++i) v[i] = from[i];
+  return v;
+}
+
+static inline void store(float* to, vec v, int64_t n) {
+  if (n >= LANES) return store(to, v);
+  for (int64_t i = 0; i < n; ++i) to[i] = v[i];
+}
+
+// 1 / x for x >= 1, by an estimate and one Newton step where there is an estimate.
+static inline vec reciprocal(vec x) {
+#if defined(__AVX512F__)
+  vec y = (vec)_mm512_maskz_rcp14_ps(0xffff, (__m512)x);
+  return y * (2.0f - x * y);
+#elif defined(__AVX2__)
+  vec y = (vec)_mm256_rcp_ps((__m256)x);
+  return y * (2.0f - x * y);
+#else
+  return 1.0f / x;
+#endif
+}
+
+static inline vec clamp(vec x, float least, float most) {
+  vec low = least - vec{}, high = most - vec{};
+  x = x < low ? low : x;  // a NaN stays one
+  return x > high ? high : x;
+}
+
+struct Exponential {
+  vec scale, rest;  // e^x = scale + scale * rest
+};
+
+static inline Exponential exponential(vec x) {
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+  vec shifted = x * 1.44269504f + kRound;
+  vec f = x * 1.44269504f - (shifted - kRound);
+  vec q = 0.00015403512f * f + 0.0013390849f;
+  q = q * f + 0.0096182376f;
+  q = q * f + 0.055503573f;
+  q = q * f + 0.24022649f;
+  q = q * f + 0.69314718f;
+  bits exponent = ((bits)shifted + (127u - 0x4b400000u)) << 23;
+  return {(vec)exponent, q * f};
+}
+
+static inline vec sigmoid(vec x) {
+  Exponential e = exponential(clamp(-x, -87.0f, 87.0f));
+  return reciprocal(1.0f + e.scale + e.scale * e.rest);
+}
+
+static inline vec tanh(vec x) {
+  Exponential e = exponential(clamp(x + x, -20.0f, 20.0f));
+  vec m = (e.scale - 1.0f) + e.scale * e.rest;  // e^2x - 1
+  return m * reciprocal(m + 2.0f);
+}

@@ -1,0 +1,41 @@
+"""Builds the CPU kernels where there is a compiler; the rest of the packaging stands in pyproject.toml."""
+
+import platform
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+SOURCES = Path("seqjax/kernels/cpu")
+FLAGS = ["-std=c++17", "-O3", "-fvisibility=hidden"]
+SETS = {"avx2": ["-mavx2", "-mfma"], "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma"]}
+"""Flags of the files that are compiled for one instruction set each; which of them runs is seen at run time."""
+
+
+class BuildKernels(build_ext):
+    """Compiles each file with the flags of its instruction set."""
+
+    def build_extension(self, ext):
+        """Objects by object, then the link; an error leaves the package without the kernels."""
+        import jaxlib
+
+        sets = SETS if platform.machine().lower() in ("x86_64", "amd64") else {}
+        for name in ("avx2", "avx512"):
+            source = str(SOURCES / f"{name}.cc")
+            flags = FLAGS + sets.get(name, [])
+            ext.extra_objects += self.compiler.compile(
+                [source], output_dir=self.build_temp, extra_postargs=flags, depends=ext.depends
+            )
+        ext.include_dirs.append(str(Path(jaxlib.__file__).parent / "include"))
+        super().build_extension(ext)
+
+
+kernels = Extension(
+    "seqjax.kernels._native",
+    [str(SOURCES / "module.cc"), str(SOURCES / "baseline.cc")],
+    depends=[str(header) for header in sorted(SOURCES.glob("*.h"))],
+    extra_compile_args=FLAGS,
+    py_limited_api=True,
+    optional=True,
+)
+setup(ext_modules=[kernels], cmdclass={"build_ext": BuildKernels})
