@@ -80,8 +80,8 @@ def read_pairs(paths: str) -> tuple[list[str], list[str]]:
     if len(names) > 2:
         raise ValueError(f"{paths} names {len(names)} files; give one TSV, or two aligned files with a comma between")
     if len(names) == 2:
-        sides = read_aligned(dict(enumerate(names)))  # pyright: ignore[reportArgumentType]
-        sources, targets = sides[0], sides[1]  # pyright: ignore[reportArgumentType]
+        sides = read_aligned(dict(zip(("source", "target"), names, strict=True)))
+        sources, targets = sides["source"], sides["target"]
     else:
         rows = [line.split("\t") for line in read_lines(paths)]
         for number, row in enumerate(rows, start=1):

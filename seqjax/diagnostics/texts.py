@@ -10,7 +10,7 @@ from seqjax.diagnostics.plots import _figure, _title
 
 def bleu(written: Sequence[str], references: Sequence[str]) -> tuple[float, str]:
     """BLEU of sacrebleu with its defaults, and its signature (Papineni et al., 2002; Post, 2018)."""
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     metric = BLEU()
     score = metric.corpus_score(list(written), [list(references)]).score
@@ -28,7 +28,7 @@ def text_scores(written: Sequence[str], references: Sequence[str], rouge: bool =
     Returns:
       `bleu`, `chrf`, and with `rouge` also `rouge_1`, `rouge_2`, `rouge_l`.
     """
-    from sacrebleu.metrics import CHRF
+    from sacrebleu.metrics.chrf import CHRF
 
     scores = {"bleu": bleu(written, references)[0]}
     scores["chrf"] = CHRF().corpus_score(list(written), [list(references)]).score
@@ -58,13 +58,11 @@ def bleu_by_length(
     """
     lengths = np.array([len(source.split()) for source in sources])
     parts = [part for part in np.array_split(np.argsort(lengths, kind="stable"), groups) if len(part)]
-    scores = [bleu([written[i] for i in part], [references[i] for i in part])[0] for part in parts]
+    scores = [bleu([written[int(i)] for i in part], [references[int(i)] for i in part])[0] for part in parts]
     return [float(lengths[part].mean()) for part in parts], scores
 
 
-def plot_lines(
-    panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], xlabel: str, title: str = ""
-) -> Any:
+def plot_lines(panels: Mapping[str, Mapping[str, tuple[Sequence, Sequence]]], xlabel: str, title: str = "") -> Any:
     """Lines side by side, one panel for each quantity.
 
     Args:
