@@ -130,7 +130,7 @@ def _backward(static, remembered, grads):
 _scan.defvjp(_forward, _backward)
 
 
-def advance(static, params, xs, state, lengths, starts, keep=True):
+def advance(static, params, xs, state, lengths, starts, keep=True) -> Any:
     """The loop forwards: `((state, ys), (h before each step, what its derivative needs))`."""
     name, reverse = static
     bias = _recurrent_bias(params)

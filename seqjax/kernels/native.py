@@ -40,7 +40,7 @@ def scan(name: str, params: Params, xs: Sequence, state: tuple, how: Pass) -> tu
     rows = math.prod(batch)
     flat = lambda a, lead: a.reshape(*a.shape[:lead], rows, *a.shape[lead + len(batch) :])  # noqa: E731
     starts = how.starts(time)
-    after, ys = _scan(
+    after, ys = _scan(  # pyright: ignore[reportGeneralTypeIssues]
         (name, how.reverse),
         dict(params),
         flat(xs, 1),

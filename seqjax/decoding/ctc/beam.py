@@ -113,7 +113,7 @@ def _search(logits, lengths, language_model, weight, bonus, blank, beam, n_best)
             log_probs, valid = inputs
             return select(valid, _advance(found, log_probs, language_model, weight, bonus, blank), found), None
 
-        found, _ = lax.scan(advance, _begin(beam, *log_probs.shape, blank, log_probs.dtype), (log_probs, valid))
+        found, _ = lax.scan(advance, _begin(beam, len(log_probs), blank, log_probs.dtype), (log_probs, valid))
         ends = 0 if language_model is None else _weigh(weight, language_model.ends[found.state])
         scores, place = lax.top_k(found.total() + found.extra + ends, n_best)
         written = jnp.arange(log_probs.shape[0]) < found.lengths[:, None]
@@ -123,7 +123,7 @@ def _search(logits, lengths, language_model, weight, bonus, blank, beam, n_best)
     return jax.vmap(row)(log_probs, valid)
 
 
-def _begin(beam, time, alphabet, blank, dtype):
+def _begin(beam, time, blank, dtype):
     """The empty prefix alone."""
     nothing, zeros = jnp.full(beam, -jnp.inf, dtype), jnp.zeros(beam, jnp.int32)
     return _Beam(
