@@ -1,0 +1,434 @@
+"""experiments.speech: a bidirectional LSTM with CTC hears connected digits and spells them, letter by letter.
+
+    python -m experiments.speech                                 # 1 to 7 spoken digits, real recordings
+    python -m experiments.speech --held-out theo                 # and a speaker that training never heard
+    python -m experiments.speech --streaming                     # one way only: words while the audio arrives
+    python -m experiments.speech --recordings FOLDER             # any folder of label_speaker_index.wav
+    python -m experiments.speech --train TSV --test TSV          # any speech: lines of audio file, tab, transcript
+    python -m experiments.speech --transcribe RUN FILE...        # words with their times
+    python -m experiments.speech --stream RUN FILE               # words as they come, and the delay
+
+Each utterance joins recordings of one speaker with random pauses, levels and noise. Recordings of index 0 to 4 test, 5
+to 9 validate, the others train. Log-mel energies, two frames a step, LSTM layers with layer norm; SpecAugment and three
+speeds in training; an average of the weights. Without recordings and network: made-up tones, and a word that says so.
+Papers: Graves et al., 2006 and 2013; Park et al., 2019.
+"""
+
+import collections
+import dataclasses
+import functools
+import itertools
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import seqjax
+from experiments.common import BaseConfig, Mistake, Options, Run, Verb, launch, load_config, mistakes, option
+from seqjax import data, training
+from seqjax.data import audio
+from seqjax.decoding import ctc
+from seqjax.diagnostics.alignment import plot_alignment
+from seqjax.models import AcousticModel
+
+BUCKETS = 5
+JUDGED = 400  # utterances of validation and of each test, the same ones for every seed
+TAIL = 0.3  # seconds of silence after an utterance: read one way, letters are known after they are heard
+GAP = 10  # frames that a mask hides at most: digits are short
+NONE = "(none)"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(BaseConfig):
+    recordings: str | None = option(None, "folder of label_speaker_index.wav in place of the spoken digits")
+    train: str | None = option(None, "TSV of audio file and transcript to learn in place of recordings")
+    test: str | None = option(None, "TSV of the same form to score")
+    held_out: str | None = option(None, "speaker to leave out of training and to score apart")
+    streaming: bool = option(False, "read one way, so that --stream can use the model")
+    most: int = option(7, "recordings of an utterance, at most", least=1)
+    utterances: int = option(20_000, "utterances to draw for training", least=1)
+    bands: int = option(40, "mel bands", least=4)
+    stride: int = option(2, "frames of a step", least=1)
+    convolution: int | None = option(None, "features of a convolution over two steps' frames", least=1)
+    hidden_size: int = option(128, "units of each direction", least=1)
+    layers: int = option(2, "recurrent layers", least=1)
+    dropout: float = option(0.2, "rate on the outputs of every layer", least=0, below=1)
+    mask: bool = option(True, "hide bands and gaps of the training spectra (SpecAugment)")
+    batch: float = option(40.0, "seconds of sound a step, padding included, at most", least=1)
+    learning_rate: float = option(3e-3, "Adam's highest", least=0)
+    average: float = option(
+        0.99, "decay of the moving average of the weights, which is what is scored", least=0, below=1
+    )
+    clip: float = option(5.0, "largest gradient norm", least=1e-12)
+    steps: int = option(3000, "training steps", least=1)
+    every: int = option(300, "steps between evaluations", least=1)
+    beam: int = option(16, "width of the beam search", least=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stream(Options):
+    piece: float = option(0.1, "seconds of sound that arrive at a time", least=0.001)
+    pace: bool = option(True, "wait for the sound, as with a microphone")
+
+
+def read_speech(config: Config) -> tuple[dict[str, audio.Part], str]:
+    """The parts `train`, `validation`, `test` and perhaps `held_out`, and where they come from."""
+    if (config.train is None) != (config.test is None):
+        raise ValueError("--train and --test go together; give both files")
+    if config.train is not None and config.held_out is not None:
+        raise ValueError("--held-out names a speaker of single recordings; leave it out with --train")
+    if config.train is not None:
+        return read_corpus(config)
+    clips, indices, origin = read_words(config)
+    chosen = audio.split_recordings(clips, indices, config.held_out)
+    draw = functools.partial(audio.connect, most=config.most)
+    train = draw(chosen["train"], config.utterances, config.seed, speeds=audio.SPEEDS)
+    judged = {name: draw(chosen[name], JUDGED, len(name)) for name in chosen if name != "train"}
+    return {name: audio.Part(chosen[name], drawn) for name, drawn in {"train": train, **judged}.items()}, origin
+
+
+def read_words(config: Config) -> tuple[audio.Clips, np.ndarray, str]:
+    """Recordings of single words, the index of each, and where they come from."""
+    if config.recordings is not None:
+        clips, indices = audio.read_recordings(config.recordings, None)
+        return clips, np.array(indices), f"folder {config.recordings}"
+    try:
+        return audio.load_digits(config.data_dir)
+    except data.DataUnavailable as reason:
+        print(f"{reason}. Learning SYNTHETIC tones and hisses, one for each letter; no one speaks", file=sys.stderr)
+        takes = 30
+        clips = audio.synthetic_words(audio.DIGITS, speakers=4, takes=takes)
+        return clips, np.arange(len(clips)) % takes, "synthetic tones, not speech"
+
+
+def read_corpus(config: Config) -> tuple[dict[str, audio.Part], str]:
+    """The utterances of two files; every tenth of the first one validates."""
+    known = audio.read_transcripts(config.train, None)
+    test = audio.read_transcripts(config.test, known.rate)
+    tenth = np.arange(len(known)) % 10 == 9
+    if not tenth.any():
+        raise ValueError(f"{config.train}: {len(known)} lines; give at least 10, every tenth validates")
+    train, validation = known.where(~tenth), known.where(tenth)
+    drawn = audio.connect(train, config.utterances, config.seed, most=1, speeds=audio.SPEEDS)
+    parts = {"train": audio.Part(train, drawn)}
+    parts |= {
+        name: audio.Part(clips, audio.whole(clips)) for name, clips in (("validation", validation), ("test", test))
+    }
+    return parts, f"{config.train}, {config.test}"
+
+
+def main(config: Config) -> dict:
+    """Trains, scores every decoder and draws; returns what `result.json` holds."""
+    run = Run("speech", config)
+    config = run.config
+    with mistakes():
+        parts, origin = read_speech(config)
+        parts = {name: part.followed_by(tail(config)) for name, part in parts.items()}
+        ear = audio.Ear.of(parts["train"], config.bands, moments_of_training=config.streaming)
+        audio.check_letters(parts, ear.letters.tokens)
+        for part in parts.values():
+            audio.check_room(part, ear.mel, config.stride)
+        batches = make_batches(parts["train"], ear, config)
+        listener = Listener(config, ear)
+    columns = {name: [part.clips.samples, part.clips.texts] for name, part in parts.items()}
+    run.begin({"origin": origin, "fingerprint": data.Records(columns).fingerprint()})
+    if run.leads:
+        ear.save(run.folder / "ear.json")
+    sizes = " + ".join(f"{len(part.clips):,} {name.replace('_', ' ')}" for name, part in parts.items())
+    run.say(f"{sizes} recordings, {len(ear.letters)} symbols: {origin}")
+    run.say(batches.iterator.report())
+
+    state = run.train(
+        listener.fresh_state(),
+        functools.partial(loss, listener),
+        optimiser_of(config),
+        data.mapped(run.share, batches),
+        steps=config.steps,
+        every=config.every,
+        evaluate=lambda state: judge(listener, state.ema, parts["validation"]),
+        monitor="wer",
+        per_step=round(config.batch),
+        unit="seconds of sound",
+        clip=training.clip_by_norm(config.clip),
+        ema_decay=config.average,
+    )
+    return report(run, listener, state.ema, parts)
+
+
+def tail(config: Config) -> float:
+    """Seconds of silence after each utterance."""
+    return TAIL if config.streaming else 0.0
+
+
+def optimiser_of(config: Config) -> optax.GradientTransformation:
+    """Adam, its rate rising for a twentieth of the steps and falling along a cosine."""
+    rise = max(1, config.steps // 20)
+    return optax.adam(optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, rise, max(config.steps, rise + 1)))
+
+
+def make_batches(part: audio.Part, ear: audio.Ear, config: Config, once: bool = False):
+    """Batches of so many seconds of sound; endless and shuffled, or once in order."""
+    return audio.utterance_batches(
+        part, ear, config.batch, seed=config.seed, once=once, multiple_of=config.devices, buckets=BUCKETS
+    )
+
+
+class Listener:
+    """The model of a config with its ear.
+
+    Attributes:
+      config: the settings.
+      ear: front end and symbols.
+      model: the network.
+      step: seconds of one of its steps.
+      listen: compiled, `(params, samples, frames) -> (log-probabilities, lengths in steps)`.
+    """
+
+    def __init__(self, config: Config, ear: audio.Ear):
+        layer = seqjax.LSTM(config.hidden_size)
+        layer = layer if config.streaming else seqjax.bidirectional(layer)
+        self.config, self.ear, self.step = config, ear, config.stride * ear.mel.hop
+        self.model = AcousticModel(
+            len(ear.letters), (layer,) * config.layers, config.stride, config.convolution, config.dropout,
+            backend=config.backend,
+        )  # fmt: skip
+        self.listen = jax.jit(self._listen)
+
+    def _listen(self, params, samples, frames):
+        features = self.ear.features(samples, frames)
+        logits, lengths = self.model.apply({"params": params}, features, lengths=frames)
+        return jax.nn.log_softmax(logits), lengths
+
+    def fresh_state(self) -> training.TrainState:
+        """The state before the first training step."""
+        init_key, run_key = jax.random.split(jax.random.key(self.config.seed))
+        params = self.model.init(init_key, jnp.zeros((1, self.config.stride, self.config.bands)))["params"]
+        return training.create_state(params, optimiser_of(self.config), run_key, ema=True)
+
+    def scores(self, params, samples) -> np.ndarray:
+        """Log-probabilities `[steps, symbols]` of one sound, padded to whole seconds so that few shapes compile."""
+        frames = self.ear.mel.frames(len(samples))
+        padded = np.pad(samples, (0, -len(samples) % self.ear.mel.rate))
+        scores, lengths = self.listen(params, padded[None], np.array([frames]))
+        return np.asarray(scores[0, : int(lengths[0])])
+
+    def locate(self, scores, text: str) -> list[tuple[str, float, float]]:
+        """Each letter of a text, and from when to when it is said, in seconds."""
+        if not text:
+            return []
+        found = jax.device_get(ctc.align(scores[None], self.ear.letters.encode(text)[None]))
+        places = zip(text, found.starts[0].tolist(), found.ends[0].tolist(), strict=True)
+        return [(letter, begin * self.step, end * self.step) for letter, begin, end in places]
+
+    def transcripts(self, params, part: audio.Part, decode) -> list[str]:
+        """What is heard in every utterance, by a decoder `(log_probs, lengths) -> rows of symbols`."""
+        found = [""] * len(part.utterances)
+        for batch in make_batches(part, self.ear, self.config, once=True):
+            rows = decode(*self.listen(params, batch["samples"], batch["frames"]))
+            for index, row in zip(batch["indices"], rows, strict=True):
+                if index >= 0:
+                    found[index] = self.ear.spell(row)
+        return found
+
+
+def loss(listener, params, batch, rng, extra):
+    """CTC, in nats a letter."""
+    mask_key, dropout_key = jax.random.split(rng)
+    frames = listener.ear.features(batch["samples"], batch["frames"])
+    if listener.config.mask:
+        frames = audio.spec_augment(mask_key, frames, batch["frames"], gap_width=GAP)
+    logits, lengths = listener.model.apply(
+        {"params": params}, frames, lengths=batch["frames"], rngs={"dropout": dropout_key}
+    )
+    letters = batch["label_lengths"].sum()
+    nats = seqjax.losses.ctc(logits, batch["labels"], lengths, batch["label_lengths"])
+    return nats.sum() / jnp.maximum(letters, 1), training.Aux(weight=letters)
+
+
+def judge(listener, params, part: audio.Part) -> dict[str, float]:
+    """Errors of the greedy decoder on a part, and nats a letter."""
+    texts, total = part.texts(), 0.0
+    for batch in make_batches(part, listener.ear, listener.config, once=True):
+        scores, lengths = listener.listen(params, batch["samples"], batch["frames"])
+        total += float(seqjax.losses.ctc(scores, batch["labels"], lengths, batch["label_lengths"]).sum())
+    heard = listener.transcripts(params, part, spell_greedily)
+    return {"nats": total / sum(map(len, texts)), **errors(texts, heard)}
+
+
+def errors(texts: list[str], heard: list[str]) -> dict[str, float]:
+    """Share of wrong words (substituted, deleted, inserted) and of utterances with any."""
+    import jiwer
+
+    wrong = [text != guess for text, guess in zip(texts, heard, strict=True)]
+    return {"wer": jiwer.wer(texts, heard), "ser": sum(wrong) / len(wrong)}
+
+
+def report(run, listener, params, parts):
+    """Scores every decoder, draws the pictures, writes the result; returns it."""
+    decoders = decoders_of(run.config, run.folder)
+    scores, heard, lines = {}, {}, ["part\tdecoder\tWER\tSER"]
+    for name, decoder in itertools.product([name for name in ("test", "held_out") if name in parts], decoders):
+        heard[name, decoder] = listener.transcripts(params, parts[name], decoders[decoder])
+        found = errors(parts[name].texts(), heard[name, decoder])
+        scores |= {f"{name}_{decoder}_{score}": value for score, value in found.items()}
+        lines.append("\t".join([name, decoder, *(f"{value:.2%}" for value in found.values())]))
+    run.write_text("decoders.tsv", "\n".join(lines) + "\n")
+    run.say("\n".join("{:>10} {:>16} {:>7} {:>7}".format(*line.split("\t")) for line in lines))
+    texts, best = parts["test"].texts(), heard["test", list(decoders)[-1]]
+    run.write_text("heard.tsv", "".join(f"{text}\t{guess}\n" for text, guess in zip(texts, best, strict=True)))
+    draw_confusion(run, texts, best)
+    draw_alignment(run, listener, params, parts["test"])
+    training.plot_history(run.folder / "loss.png", run.history(), {"nats": "validation"}, run.config.clip)
+    counts = {f"{name}_utterances": len(part.utterances) for name, part in parts.items()}
+    counts |= {"test_words": sum(len(text.split()) for text in texts), "steps": run.history()[-1]["step"]}
+    result = run.finish(scores, counts)
+    run.say(f"run folder: {run.folder}")
+    return result
+
+
+def spell_greedily(scores, lengths) -> list[np.ndarray]:
+    """The symbols of each row, by the best symbol of every step."""
+    found = jax.device_get(ctc.greedy(scores, lengths))
+    return [row[:length] for row, length in zip(found.tokens, found.lengths, strict=True)]
+
+
+def decoders_of(config: Config, folder: Path) -> dict:
+    """The decoders, the best last: functions of `(log_probs, lengths)` that give rows of symbols."""
+
+    def search(scores, lengths):
+        found = jax.device_get(ctc.beam(scores, lengths, beam=config.beam))
+        return [row[0, : length[0]] for row, length in zip(found.tokens, found.lengths, strict=True)]
+
+    return {"greedy": spell_greedily, "beam": search}
+
+
+def draw_confusion(run, texts: list[str], heard: list[str]) -> None:
+    """The words said and the words heard in their place; `NONE` stands for none and for rare words."""
+    import jiwer
+
+    truth, guesses = [], []
+    found = jiwer.process_words(texts, heard)
+    for said, guess, chunks in zip(found.references, found.hypotheses, found.alignments, strict=True):
+        for chunk in chunks:
+            pairs = said[chunk.ref_start_idx : chunk.ref_end_idx], guess[chunk.hyp_start_idx : chunk.hyp_end_idx]
+            for left, right in itertools.zip_longest(*pairs, fillvalue=NONE):
+                truth.append(left)
+                guesses.append(right)
+    common = [word for word, _ in collections.Counter(truth).most_common(20) if word != NONE]
+    names = sorted(common, key=lambda word: (audio.DIGITS.index(word) if word in audio.DIGITS else 10, word)) + [NONE]
+    shown = [[word if word in names else NONE for word in words] for words in (truth, guesses)]
+    training.plot_confusion(run.folder / "confusion.png", *shown, names)
+
+
+def draw_alignment(run, listener, params, part: audio.Part) -> None:
+    """Where the letters of one utterance of about four recordings were heard."""
+    utterance = min(part.utterances, key=lambda u: abs(len(u.clips) - 4))
+    samples, text = utterance.render(part.clips), utterance.text(part.clips)
+    scores = listener.scores(params, samples)
+    frames = np.asarray(listener.ear.mel(samples))[: len(scores) * run.config.stride]
+    figure = plot_alignment(
+        frames, np.exp(scores), listener.locate(scores, text), listener.ear.letters.tokens,
+        seconds=len(scores) * listener.step, title=text,
+    )  # fmt: skip
+    training.save_figure(figure, run.folder / "alignment.png")
+
+
+def restore(folder: str) -> tuple[Listener, dict]:
+    """The model of a run, and its averaged parameters."""
+    config = load_config(folder, "speech", Config)
+    with mistakes():
+        listener = Listener(config, audio.Ear.load(Path(folder) / "ear.json"))
+        checkpoints = training.Checkpoints(Path(folder) / "checkpoints")
+        return listener, training.restore_best(listener.fresh_state(), checkpoints).ema
+
+
+def read_file(path: str, listener: Listener) -> np.ndarray:
+    """The samples of a file, at the model's rate."""
+    rate = listener.ear.mel.rate
+    with mistakes():
+        return np.pad(audio.read_at(path, rate), (0, round(tail(listener.config) * rate)))
+
+
+def transcribe(folder: str, *words) -> None:
+    """Prints what is said in audio files, and each word with the seconds from and to."""
+    *paths, _ = words
+    if not paths:
+        raise Mistake(f"--transcribe {folder} names no file; give at least one")
+    listener, params = restore(folder)
+    sounds = [read_file(path, listener) for path in paths]
+    decode = list(decoders_of(listener.config, Path(folder)).values())[-1]
+    for path, samples in zip(paths, sounds, strict=True):
+        scores = listener.scores(params, samples)
+        text = listener.ear.spell(decode(scores[None], np.array([len(scores)]))[0])
+        print(f"{path}: {text or '(nothing)'}")
+        for word, begin, end in audio.words_of(listener.locate(scores, text)):
+            print(f"  {begin:6.2f} {end:6.2f}  {word}")
+
+
+def stream(folder: str, path: str, options: Stream) -> None:
+    """Plays a file to the model piece by piece, prints letters as they are heard, and measures the delay."""
+    listener, params = restore(folder)
+    if not listener.config.streaming:
+        raise Mistake(f"{folder} reads both ways and so waits for the end; train one with --streaming")
+    samples = read_file(path, listener)
+    steps = max(1, round(options.piece / listener.step))
+    size = steps * listener.config.stride * listener.ear.mel.hop_size
+    pieces = np.pad(samples, (0, -len(samples) % size)).reshape(-1, size)
+    hear, state = make_stream(listener, params)
+    hear(state, pieces[0])[1].block_until_ready()  # Compiled before the clock runs.
+    letters, busy, last, began = [], [], 0, time.monotonic()
+    for number, piece in enumerate(pieces):
+        arrived = (number + 1) * steps * listener.step
+        if options.pace:
+            time.sleep(max(0.0, began + arrived - time.monotonic()))
+        start = time.monotonic()
+        state, symbols = hear(state, piece)
+        symbols = np.asarray(symbols).tolist()
+        busy.append(time.monotonic() - start)
+        now = time.monotonic() - began if options.pace else arrived + busy[-1]
+        for place, symbol in enumerate(symbols, start=number * steps + 1):
+            if symbol not in (0, last):
+                letters.append((listener.ear.letters.tokens[symbol], place * listener.step, now))
+                print(letters[-1][0], end="", flush=True)
+            last = symbol
+    print()
+    tell_delay(letters, busy, steps * listener.step)
+
+
+def make_stream(listener: Listener, params):
+    """A compiled function of `(state, samples)`: the next state, and each step's best symbol; and the first state."""
+    variables, ear = {"params": params}, listener.ear
+
+    @jax.jit
+    def hear(state, samples):
+        before, frames = ear.mel.advance(state[0], samples)
+        features = audio.normalise(frames, by=ear.scale)
+        remembered, logits = listener.model.apply(variables, state[1], features, method="step")
+        return (before, remembered), logits.argmax(-1)
+
+    return hear, (ear.mel.start(), listener.model.apply(variables, (), ear.mel.bands, method="initial_state"))
+
+
+def tell_delay(letters, busy, piece: float) -> None:
+    """Each word, when its last letter was heard and how much later it was printed; and what the delay is made of."""
+    for word, _, (spoken, printed) in audio.words_of([(letter, 0.0, times) for letter, *times in letters]):
+        print(f"  {spoken:6.2f} s  {word}, printed {1000 * (printed - spoken):.0f} ms later")
+    late = [printed - spoken for _, spoken, printed in letters]
+    if late:
+        print(
+            f"delay of a letter: median {1000 * np.median(late):.0f} ms, at most {1000 * max(late):.0f} ms; "
+            f"pieces of {1000 * piece:.0f} ms, each computed in {1000 * np.median(busy):.1f} ms"
+        )
+
+
+VERBS = {
+    "transcribe": Verb(transcribe, Options, "write down audio files, with times", "FILE..."),
+    "stream": Verb(stream, Stream, "write down an audio file while it plays", "FILE"),
+}
+
+if __name__ == "__main__":
+    launch(Config, main, __doc__, VERBS)

@@ -1,0 +1,163 @@
+"""Speech from the command line, on made-up words."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from experiments import common, speech
+from seqjax.data import audio
+from tests.data.data_files import write, write_wav
+
+TINY = (
+    "--hidden-size", "12", "--layers", "1", "--bands", "16", "--stride", "3", "--most", "2", "--utterances", "400",
+    "--dropout", "0", "--no-mask", "--batch", "12", "--beam", "4", "--quiet",
+)  # fmt: skip
+LEARN = ("--steps", "160", "--every", "80", "--learning-rate", "0.02", "--average", "0.9")
+LABELS = ("ab", "ox")
+
+pytestmark = pytest.mark.usefixtures("quick_compile", "few_utterances")
+
+
+@pytest.fixture
+def few_utterances(monkeypatch):
+    monkeypatch.setattr(speech, "JUDGED", 40)
+    monkeypatch.setattr(speech, "BUCKETS", 1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Recordings of two made-up words by two voices, indices 0 to 19."""
+    root = tmp_path_factory.mktemp("recordings")
+    clips = audio.synthetic_words(list(LABELS), speakers=2, takes=20)
+    for name, samples in zip(clips.names, clips.samples, strict=True):
+        soundfile.write(root / f"{name}.wav", samples, 8000, subtype="PCM_16")
+    return root
+
+
+def call(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["speech", *map(str, words)])
+    try:
+        common.launch(speech.Config, speech.main, speech.__doc__, speech.VERBS)
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+def test_words_are_learnt_scored_written_down_and_resumed(tmp_path, monkeypatch, capsys, folder):
+    run = tmp_path / "run"
+    assert call(monkeypatch, *TINY, *LEARN, "--recordings", folder, "--held-out", "voice1", "--out", run) == 0
+    result = json.loads((run / "result.json").read_text())
+    assert result["scores"]["test_greedy_wer"] < 0.1 and result["scores"]["held_out_greedy_ser"] <= 1
+    assert result["counts"]["test_utterances"] == speech.JUDGED and result["counts"]["held_out_utterances"]
+    table = [line.split("\t") for line in (run / "decoders.tsv").read_text().splitlines()]
+    assert len(table) == 1 + 2 * (len(table) - 1) // 2 and {row[0] for row in table[1:]} == {"test", "held_out"}
+    heard = [line.split("\t") for line in (run / "heard.tsv").read_text().splitlines()]
+    assert sum(text == guess for text, guess in heard) > 0.9 * len(heard)
+    assert all((run / f"{name}.png").stat().st_size > 1000 for name in ("loss", "confusion", "alignment"))
+
+    capsys.readouterr()
+    clips, _ = audio.read_recordings(folder, None)
+    pair = audio.Utterance((clips.texts.index("ab"), clips.texts.index("ox")), (1600, 1600, 800))
+    soundfile.write(tmp_path / "both.flac", pair.render(clips), 8000)
+    assert call(monkeypatch, "--transcribe", run, tmp_path / "both.flac", folder / "ox_voice0_3.wav") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{tmp_path / 'both.flac'}: ab ox" and lines[3] == f"{folder / 'ox_voice0_3.wav'}: ox"
+    (_, second) = (line.split() for line in lines[1:3])
+    starts = 0.2, 0.4 + len(clips.samples[pair.clips[0]]) / 8000
+    assert second[2] == "ox" and float(second[0]) == pytest.approx(starts[1], abs=0.15)
+    assert call(monkeypatch, "--stream", run, tmp_path / "both.flac") == 2
+    assert "train one with --streaming" in capsys.readouterr().err
+    assert call(monkeypatch, "--transcribe", run) == 2
+    assert "names no file" in capsys.readouterr().err
+
+    assert call(monkeypatch, "--resume", run, "--steps", "161", "--quiet") == 0
+    assert json.loads((run / "result.json").read_text())["counts"]["steps"] == 161
+
+
+def test_a_streaming_run_on_transcripts_prints_letters_as_they_come(tmp_path, monkeypatch, capsys, folder):
+    lines = [f"{folder / name}\t{name.split('_')[0]}" for name in sorted(path.name for path in folder.iterdir())]
+    table = write(tmp_path / "all.tsv", "\n".join(lines) + "\n")
+    run = tmp_path / "run"
+    assert call(monkeypatch, *TINY, *LEARN, "--train", table, "--test", table, "--streaming", "--out", run) == 0
+    assert json.loads((run / "result.json").read_text())["scores"]["test_greedy_wer"] < 0.15
+    capsys.readouterr()
+    assert call(monkeypatch, "--stream", run, folder / "ab_voice0_0.wav", "--piece", "0.06", "--no-pace") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].split() == ["ab"] and "ab, printed" in said[1] and "pieces of 60 ms" in said[-1]
+
+
+def test_without_recordings_the_command_says_that_it_is_synthetic(tmp_path, monkeypatch, capsys):
+    def unreachable(*_):
+        raise speech.data.DataUnavailable("fsdd is not to be had")
+
+    monkeypatch.setattr(audio, "load_digits", unreachable)
+    assert call(monkeypatch, *TINY, "--steps", "1", "--every", "1", "--out", tmp_path / "run") == 0
+    assert "SYNTHETIC" in capsys.readouterr().err
+    assert "synthetic" in json.loads((tmp_path / "run/config.json").read_text())["data"]["origin"]
+
+
+def spoil(folder, what):
+    noise = np.random.default_rng(0).integers(-999, 999, 4000)
+    for take in range(12):
+        write_wav(folder / f"one_ann_{take}.wav", noise)
+    path = folder / "one_ann_11.wav"
+    match what:
+        case "stereo":
+            write_wav(path, noise, channels=2)
+        case "rate":
+            write_wav(path, noise, rate=4000)
+        case "empty":
+            write_wav(path, noise[:0])
+        case "cut":
+            path.write_bytes(path.read_bytes()[:30])
+        case "nan":
+            soundfile.write(path, np.full(4000, np.nan), 8000, subtype="FLOAT")
+        case "silent":
+            write_wav(path, 0 * noise)
+        case "short":
+            write_wav(path, noise[:100])
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("stereo", "2 channels"), ("rate", "4,000 samples a second"), ("empty", "no samples"), ("cut", "promises"),
+        ("nan", "nan"), ("silent", "silent"),
+    ],
+)  # fmt: skip
+def test_a_bad_recording_ends_with_code_2_before_training(tmp_path, monkeypatch, capsys, what, message):
+    (tmp_path / "sounds").mkdir()
+    spoil(tmp_path / "sounds", what)
+    assert call(monkeypatch, *TINY, "--recordings", tmp_path / "sounds", "--out", tmp_path / "run") == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("error: ") and complaint.count("\n") == 1
+    assert "one_ann_11.wav: " in complaint and message in complaint
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_transcripts_end_with_code_2_before_training(tmp_path, monkeypatch, capsys):
+    (tmp_path / "sounds").mkdir()
+    spoil(tmp_path / "sounds", "short")
+    good = "".join(f"sounds/one_ann_{take}.wav\tone\n" for take in range(11))
+    write(tmp_path / "good.tsv", good)
+
+    def complaint(train, test="good.tsv", *options):
+        files = "--train", tmp_path / train, "--test", tmp_path / test
+        assert call(monkeypatch, *TINY, *files, *options, "--out", tmp_path / "run") == 2
+        return capsys.readouterr().err
+
+    write(tmp_path / "bad.tsv", good + "sounds/one_ann_1.wav\tóne\n")
+    assert "one_ann_1.wav: the letter 'ó' of 'óne'" in complaint("good.tsv", "bad.tsv")
+    write(tmp_path / "bad.tsv", good + "sounds/one_ann_11.wav\tone\n")
+    assert "one_ann_11.wav: 0 steps of sound for 3 of 'one'" in complaint("good.tsv", "bad.tsv")
+    write(tmp_path / "bad.tsv", "sounds/one_ann_1.wav\tone\n")
+    assert "bad.tsv: 1 lines; give at least 10" in complaint("bad.tsv")
+    assert "leave it out with --train" in complaint("good.tsv", "good.tsv", "--held-out", "ann")
+    assert call(monkeypatch, *TINY, "--train", tmp_path / "good.tsv") == 2
+    assert "--train and --test go together" in capsys.readouterr().err
+    assert call(monkeypatch, *TINY, "--recordings", tmp_path / "sounds", "--held-out", "bob") == 2
+    assert "no speaker is called 'bob'; they are ann" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
