@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqjax.data.files import find
-from seqjax.data.formats import CAPTION_FILES, Caption, likeness, read_captions, read_lines, read_picture
+from seqjax.data.formats import CAPTION_FILES, Caption, likeness, read_captions, read_lines, read_picture, squared
 from seqjax.data.records import Records
 from seqjax.data.sets.raw import hash_splits
 
@@ -38,6 +38,11 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @classmethod
+    def of(cls, images: np.ndarray, captions: list[list[str]], names: list[str], side: int) -> "Pictures":
+        """Images of one size, uint8 `[pictures, height, width, 3]`, brought to squares."""
+        return cls(np.stack([squared(image, side) for image in images]), captions, names)
 
     def take(self, chosen: Sequence[int]) -> "Pictures":
         """The pictures at these places."""

@@ -1,6 +1,7 @@
 """Scenes drawn on the fly, each with the one sentence that is true of it: pictures whose captions are known exactly."""
 
 import hashlib
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,9 +101,11 @@ class Scenes:
         return hashlib.sha256(settings + first["image"].tobytes()).hexdigest()
 
 
-def words() -> list[str]:
-    """Every word that a caption may have."""
-    return ["a", *SIZES, *COLOURS, *SHAPES, *BESIDE.split(), ABOVE]
+def captions() -> list[str]:
+    """Every caption that there is, of all splits: 84 of one object, 14,112 of two."""
+    things = [Thing(*names) for names in itertools.product(SIZES, COLOURS, SHAPES)]
+    pairs = itertools.product(things, (BESIDE, ABOVE), things)
+    return [f"a {thing}" for thing in things] + [f"a {one} {relation} a {other}" for one, relation, other in pairs]
 
 
 def split_of(caption: str) -> str:

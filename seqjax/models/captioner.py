@@ -13,46 +13,47 @@ from seqjax.models.seq2seq import Encoded, Seq2Seq
 class ConvGrid(nn.Module):
     """A small residual network (He et al., 2016): each stage halves the picture and adds what two convolutions find.
 
-    Group normalisation (Wu and He, 2018) keeps a row independent of its batch. Any Flax module that gives
-    `[batch, height, width, features]` can take its place in an `ImageEncoder`.
+    Each place is normalised over its own features alone (Liu et al., 2022), and so depends neither on its batch nor on
+    the rest of its picture. Any Flax module that gives a grid `[batch, rows, columns, features]` can take the place of
+    this one in an `ImageEncoder`.
 
     Attributes:
       features: of each stage; n stages make one cell of `2^n x 2^n` pixels.
-      groups: of the normalisation; they divide the features.
+      kernel: side of the residual convolutions. With 1 a cell knows no more than what it and its neighbours show, so
+        that attention tells where a word comes from; with 3 it knows of most of the picture.
     """
 
     features: tuple[int, ...] = (32, 64, 128)
-    groups: int = 8
+    kernel: int = 1
 
     @nn.compact
     def __call__(self, images: Float[Array, "batch height width channels"]) -> Float[Array, "batch rows columns cells"]:
         """The grid of features."""
-        x = images
-        for index, size in enumerate(self.features):
-            x = self._normal(nn.Conv(size, (3, 3), (2, 2), use_bias=False)(x))
-            # The first stage is by far the largest picture: it only halves it.
-            if index:
-                found = nn.relu(self._normal(nn.Conv(size, (3, 3), use_bias=False)(nn.relu(x))))
-                x = x + self._normal(nn.Conv(size, (3, 3), use_bias=False)(found))
-            x = nn.relu(x)
+        x, kernel = images, (self.kernel, self.kernel)
+        for size in self.features:
+            # A kernel of 4 sees as far to either side of its cell: the grid stands over the picture, not beside it.
+            x = nn.relu(nn.LayerNorm()(nn.Conv(size, (4, 4), (2, 2), use_bias=False)(x)))
+            found = nn.relu(nn.LayerNorm()(nn.Conv(size, kernel, use_bias=False)(x)))
+            x = nn.relu(x + nn.LayerNorm()(nn.Conv(size, kernel, use_bias=False)(found)))
         return x
-
-    def _normal(self, x):
-        return nn.GroupNorm(self.groups)(x)
 
 
 class ImageEncoder(nn.Module):
     """The cells of an image's grid as a memory to look at, and their mean as what is remembered of the whole.
 
-    Beside its features each cell holds its place, x and y from -1 to 1, which a mean over cells would lose (Liu et
-    al., 2018). Dropout is on while `apply` is given a `"dropout"` key.
+        cell = relu([backbone's features; x; y] W + b)
+
+    The place x, y, from -1 to 1, is bound to what is seen there (Liu et al., 2018); a mean over cells would lose it.
+    Dropout is on while `apply` is given a `"dropout"` key.
 
     Attributes:
-      backbone: from images `[batch, height, width, channels]` to `[batch, rows, columns, features]`.
+      backbone: from images `[batch, height, width, channels]` to a grid `[batch, rows, columns, features]`.
+      features: of a cell.
       dropout: rate on the cells.
     """
 
     backbone: nn.Module = ConvGrid()
+    features: int = 128
     dropout: float = 0.0
 
     @nn.compact
@@ -72,7 +73,8 @@ class ImageEncoder(nn.Module):
                 f"the backbone gives shape {jnp.shape(grid)}; wanted a grid [batch, rows, columns, features], "
                 "the features before any pooling over the picture"
             )
-        cells = jnp.concatenate([grid, _places(grid)], -1).reshape(grid.shape[0], -1, grid.shape[-1] + 2)
+        cells = nn.relu(nn.Dense(self.features)(jnp.concatenate([grid, _places(grid)], -1)))
+        cells = cells.reshape(grid.shape[0], -1, self.features)
         cells = nn.Dropout(self.dropout)(cells, deterministic=not self.has_rng("dropout"))
         return Encoded(cells, jnp.ones(cells.shape[:2], bool), cells.mean(1))
 

@@ -10,6 +10,7 @@ from seqjax.data.formats.idx import read_idx as read_idx
 from seqjax.data.formats.images import likeness as likeness
 from seqjax.data.formats.images import read_image as read_image
 from seqjax.data.formats.images import read_picture as read_picture
+from seqjax.data.formats.images import squared as squared
 from seqjax.data.formats.media import Recording as Recording
 from seqjax.data.formats.media import list_recordings as list_recordings
 from seqjax.data.formats.media import read_wav as read_wav

@@ -49,20 +49,23 @@ def read_picture(source, side: int) -> np.ndarray:
     Raises:
       ValueError: it is no image that Pillow reads.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    image = _in_colour(source, ImageOps.exif_transpose(_loaded(source)))
-    longest = max(image.size)
-    width, height = (max(1, round(size * side / longest)) for size in image.size)
-    square = Image.new("RGB", (side, side), "white")
-    square.paste(image.resize((width, height), Image.Resampling.BILINEAR), ((side - width) // 2, (side - height) // 2))
-    return np.array(square)
+    return _squared(_in_colour(source, ImageOps.exif_transpose(_loaded(source))), side)
+
+
+def squared(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Pixels `[height, width, 3]`, whole, in the middle of a white square `[side, side, 3]`."""
+    from PIL import Image
+
+    return _squared(Image.fromarray(pixels), side)
 
 
 def likeness(pixels: np.ndarray) -> str:
     """Equal for pictures that look alike: of which neighbouring patch is the lighter, in 16 rows and 16 columns.
 
-    Sizes, compression and a change of colours that keeps lights and darks in order make no difference.
+    A copy in another format, twice as large, or in colours that keep lights and darks in order is equal; one that a
+    lossy format has changed may not be.
 
     Args:
       pixels: uint8 `[height, width, 3]`.
@@ -75,6 +78,16 @@ def likeness(pixels: np.ndarray) -> str:
     small = Image.fromarray(pixels).convert("L").resize((HASH + 1, HASH), Image.Resampling.BOX)
     patches = np.asarray(small, np.int16)
     return np.packbits(patches[:, 1:] > patches[:, :-1]).tobytes().hex()
+
+
+def _squared(image, side: int) -> np.ndarray:
+    from PIL import Image
+
+    longest = max(image.size)
+    width, height = (max(1, round(size * side / longest)) for size in image.size)
+    square = Image.new("RGB", (side, side), "white")
+    square.paste(image.resize((width, height), Image.Resampling.BILINEAR), ((side - width) // 2, (side - height) // 2))
+    return np.array(square)
 
 
 def _loaded(source) -> Any:
