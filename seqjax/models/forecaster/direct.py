@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from seqjax.losses.likelihoods import Likelihood, Quantile
+from seqjax.losses.likelihoods import Likelihood, Mixture, Quantile
 from seqjax.models.forecaster.forecast import LEVELS, Forecast
-from seqjax.models.forecaster.inputs import Batch, Static, inputs, without_horizon
+from seqjax.models.forecaster.inputs import Batch, Static, inputs, scaled, without_horizon
 from seqjax.models.forecaster.network import NetworkForecaster
 from seqjax.models.recurrent import Recurrent
 from seqjax.recurrence import Recurrence
@@ -23,9 +23,11 @@ from seqjax.typing import Backend, KeyArray, Params
 class DirectNetwork(nn.Module):
     """A recurrence reads the context; a global and a local layer say the horizon.
 
-        h = recurrence(context);  c_1 .. c_horizon = relu(h W + b);  raw_k = relu([c_k; x_k] V + d) U + x_k's lags R
+        h = recurrence(context);  c_1 .. c_horizon = relu(h W + b);
+        raw_k = relu([c_k; x_k] V + d) U + x_k's lags R + (context's values A)_k
 
-    with `x_k` what is known of the k-th step: features, static, and those lagged values that lie before the cut.
+    with `x_k` what is known of the k-th step: features, static, and those lagged values that lie before the cut. The
+    last two terms are linear, and with the first one silent it is a linear model.
 
     Attributes: see `Direct`.
     """
@@ -52,7 +54,21 @@ class DirectNetwork(nn.Module):
         ahead = xs[:, -self.horizon :]
         beside = jnp.concatenate([contexts.reshape(-1, self.horizon, self.units), ahead], axis=-1)
         local = drop(nn.relu(nn.Dense(2 * self.units)(beside)))
-        return nn.Dense(self.likelihood.size)(jnp.concatenate([local, ahead[..., : len(self.lags)]], axis=-1))
+        raw = nn.Dense(self.likelihood.size)(jnp.concatenate([local, ahead[..., : len(self.lags)]], axis=-1))
+        steps = xs.shape[1]
+        context = scaled(batch)[:, -steps : -self.horizon]
+        straight = nn.Dense(self.horizon, use_bias=False, kernel_init=nn.initializers.zeros)(context)
+        return raw.at[..., self._located].add(straight[..., None])
+
+    @property
+    def _located(self) -> slice:
+        """Which of the numbers say where a value lies: all quantiles, of a mixture none by itself, else the first."""
+        match self.likelihood:
+            case Quantile():
+                return slice(None)
+            case Mixture():
+                return slice(0, 0)
+        return slice(0, 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

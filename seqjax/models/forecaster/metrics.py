@@ -58,12 +58,12 @@ def seasonal_error(history: Sequence[np.ndarray], season: int) -> np.ndarray:
 def mase(y: ArrayLike, forecast: ArrayLike, error_scale: ArrayLike) -> float:
     """Mean over series of the absolute error in units of `error_scale` `[series]`, from `seasonal_error`.
 
-    Series whose scale is NaN are left out (Hyndman and Koehler, 2006).
+    Series whose scale is NaN are left out (Hyndman and Koehler, 2006); NaN where all are.
     """
     error = np.abs(_difference(y, forecast))
     seen = np.isfinite(error).sum(1)
     per_series = np.nansum(error, axis=1) / np.where(seen == 0, np.nan, seen) / np.asarray(error_scale, np.float64)
-    return float(np.nanmean(per_series))
+    return float(np.nanmean(per_series)) if np.isfinite(per_series).any() else float("nan")
 
 
 def nd(y: ArrayLike, forecast: ArrayLike) -> float:

@@ -33,7 +33,8 @@ def score(panel: Panel, forecast: Forecast, season: int = 1) -> dict[str, float]
       season: of the seasonal naive error that MASE counts in, each row's own from before its cut.
 
     Returns:
-      Score by name; quantile loss, CRPS and the coverage of the 50 and 90 % intervals only for those with a spread.
+      Score by name; quantile loss, CRPS and the coverage of the 50 and 90 % intervals only for those with a spread,
+      MAPE only where a value is not 0, MASE only where a history is a season long and changes.
 
     Raises:
       ValueError: nothing of what was forecast has come yet.
@@ -50,6 +51,7 @@ def score(panel: Panel, forecast: Forecast, season: int = 1) -> dict[str, float]
         "nd": metrics.nd(y, median),
         "mase": metrics.mase(y, median, metrics.seasonal_error(histories, season)),
     }
+    scores = {name: value for name, value in scores.items() if np.isfinite(value)}
     if not forecast.spread:
         return scores
     low, high = max(forecast.levels[0], DECILES[0]), min(forecast.levels[-1], DECILES[-1])

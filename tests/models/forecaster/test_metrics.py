@@ -52,6 +52,10 @@ def test_series_without_a_seasonal_error_do_not_count():
     assert metrics.mase(unseen, F, scales) == pytest.approx(mean(abs(Y[1] - F[1])) / 2)
 
 
+def test_without_any_seasonal_error_there_is_no_mase():
+    assert math.isnan(metrics.mase(Y, F, np.full(4, np.nan)))
+
+
 def test_quantile_losses():
     levels, quantiles = (0.1, 0.7), np.stack([F - 2, F + 1], axis=-1)
     total = [

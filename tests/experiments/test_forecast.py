@@ -1,0 +1,152 @@
+"""Forecasting from the command line, on tiny settings."""
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from experiments import common, forecast
+
+TINY = (
+    "--hidden-size",
+    "4",
+    "--layers",
+    "1",
+    "--context",
+    "8",
+    "--horizon",
+    "3",
+    "--batch",
+    "8",
+    "--folds",
+    "10",
+    "--quiet",
+)
+COLUMNS = ("--target", "sold", "--time", "day")
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
+def lines(rows=90, start="2024-01-01"):
+    """Days of a wave, a week long; one value is missing."""
+    days = np.datetime64(start) + np.arange(rows)
+    values = 10 + 3 * np.sin(2 * np.pi * np.arange(rows) / 7)
+    cells = ["" if n == 40 else f"{value:.3f}" for n, value in enumerate(values)]
+    return [
+        "day,sold,open",
+        *(f"{day},{cell},{n % 7 != 6:d}" for n, (day, cell) in enumerate(zip(days, cells, strict=True))),
+    ]
+
+
+def write(path, rows):
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def call(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["forecast", *map(str, words)])
+    try:
+        verbs = {"predict": common.Verb(forecast.predict, forecast.Predict, "forecast what comes")}
+        common.launch(forecast.Config, forecast.main, forecast.__doc__, verbs)
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+def test_a_table_is_learnt_judged_resumed_and_forecast(tmp_path, monkeypatch, capsys):
+    run, table = tmp_path / "run", write(tmp_path / "a.csv", lines())
+    options = (*TINY, "--csv", table, *COLUMNS, "--known", "open", "--steps", "4", "--every", "2", "--out", run)
+    assert call(monkeypatch, *options) == 0
+    result = json.loads((run / "result.json").read_text())
+    assert result["counts"] == {"series": 1, "forecasts": 10, "horizon": 3, "context": 8, "steps": 4}
+    scores = json.loads((run / "scores.json").read_text())
+    assert list(scores) == ["naive", "seasonal naive", "linear", "deepar", "deepar, conformal"]
+    assert scores["seasonal naive"]["mae"] < 1e-3 < scores["naive"]["mae"] and scores["linear"]["mae"] < 0.3
+    assert scores["deepar"]["nd"] == result["scores"]["nd"] and "crps" in scores["deepar"]
+    assert all((run / f"{name}.png").exists() for name in ("forecasts", "horizon", "backtest", "calibration", "loss"))
+    with (run / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert (
+        len(rows) == 30
+        and rows[-1]["time"].startswith("2024-03-30")
+        and float(rows[-1]["q0.05"]) < float(rows[-1]["q0.95"])
+    )
+
+    assert call(monkeypatch, "--resume", run, "--steps", "5", "--quiet") == 0
+    assert json.loads((run / "result.json").read_text())["counts"]["steps"] == 5
+
+    ahead = [f"2024-04-{day:02},,{day % 7 != 0:d}" for day in (8, 9, 10)]
+    new = write(tmp_path / "new.csv", [*lines(38, "2024-03-01"), *ahead])
+    capsys.readouterr()
+    assert call(monkeypatch, "--predict", run, "--csv", new) == 0
+    printed = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [row["time"][:10] for row in printed] == ["2024-04-08", "2024-04-09", "2024-04-10"]
+    assert all(row["value"] == "" and np.isfinite(float(row["mean"])) for row in printed)
+    assert call(monkeypatch, "--predict", run, "--csv", new, "--output", tmp_path / "out.csv") == 0
+    assert (tmp_path / "out.csv").read_text().count("\n") == 4
+
+    write(new, ["day,sold,open", "2024,1,1", "2025,2,1"])
+    assert call(monkeypatch, "--predict", run, "--csv", new) == 2
+    assert "new.csv: a step of 12 months; the run learnt one of 86400 seconds" in capsys.readouterr().err
+    assert call(monkeypatch, "--predict", run) == 2
+    assert "--predict wants --csv FILE" in capsys.readouterr().err
+
+
+def test_many_series_by_identity_compared_and_fitted_anew(tmp_path, monkeypatch, capsys):
+    both = [f"{line},{shop}" for shop in ("a", "b") for line in lines(70)[1:]]
+    run, table = tmp_path / "run", write(tmp_path / "a.csv", ["day,sold,open,shop", *both])
+    options = (*TINY[:-3], "--folds", "2", "--quiet", "--csv", table, *COLUMNS, "--series", "shop", "--identity")
+    more = ("--model", "encoder_decoder", "--sampling-steps", "2", "--compare", "--refit", "1", "--steps", "3")
+    assert call(monkeypatch, *options, *more, "--out", run) == 0
+    scores = json.loads((run / "scores.json").read_text())
+    assert "teacher forcing" in scores and scores["teacher forcing"]["mae"] != scores["encoder_decoder"]["mae"]
+    assert (run / "exposure.png").exists()
+    capsys.readouterr()
+    write(table, ["day,sold,open,shop", *(line.replace(",b", ",c") for line in both)])
+    assert call(monkeypatch, "--predict", run, "--csv", table) == 2
+    assert "the series 'c' was not among those learnt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (("2024-02-03,", "2024-02-02,"), (), "a.csv, line 35: '2024-02-02' in 'day' comes a second time"),
+        (("2024-02-03,", "2024-02-03T01,"), (), "a.csv, line 35: '2024-02-03T01' in 'day' is 90000 seconds after"),
+        (("2024-03-30,", "2024-04-02,"), (), "a.csv, line 91: '2024-04-02' in 'day': 3 rows are missing after"),
+        (("2024-02-03,", "soon,"), (), "a.csv, line 35: 'soon' in 'day' is no time"),
+        (("10.000", "ten"), (), "a.csv, line 2: 'ten' in 'sold' is no finite number"),
+        (None, ("--folds", "20"), "the series 'sold' has 90 values; 20 folds of 3 to judge by"),
+        (None, ("--known", "closed"), "no column 'closed'; the columns are day, sold, open"),
+        (None, ("--scaling", "last", "--likelihood", "poisson"), "scaling='last' moves the values"),
+        (None, ("--compare",), "--compare goes with --model encoder_decoder"),
+    ],
+)
+def test_mistakes_end_with_code_2_before_training(tmp_path, monkeypatch, capsys, change, options, message):
+    text = "\n".join(lines()) + "\n"
+    table = tmp_path / "a.csv"
+    table.write_text(text if change is None else text.replace(*change, 1))
+    assert call(monkeypatch, *TINY, "--csv", table, *COLUMNS, *options, "--out", tmp_path / "run") == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("error: ") and complaint.count("\n") == 1 and message in complaint
+    assert not (tmp_path / "run").exists()
+
+
+def test_options_that_want_each_other(monkeypatch, capsys):
+    assert call(monkeypatch, "--target", "x") == 2 and "go with --csv FILE" in capsys.readouterr().err
+    assert call(monkeypatch, "--csv", "a.csv") == 2 and "--csv wants --target" in capsys.readouterr().err
+
+
+def test_the_published_cuts_of_ett(tmp_path):
+    hours = np.datetime64("2016-07-01T00") + np.arange(14_400 + 5)
+    rows = [f"{str(hour).replace('T', ' ')}:00:00,{n % 24 + 100 * (n >= 8640)}" for n, hour in enumerate(hours)]
+    (tmp_path / "ett").mkdir()
+    write(tmp_path / "ett" / "ETTh1.csv", ["date,OT", *rows])
+    config, task = forecast.read_task(forecast.Config(dataset="etth1", data_dir=str(tmp_path)))
+    assert (config.model, config.horizon) == ("direct", 24)
+    cuts = [task.panel.lengths[0] - np.array(ago) for ago in (task.validation, task.test)]
+    assert (cuts[0][0], cuts[0][-1] <= 11520 - 24) == (8640, True)
+    assert (cuts[1][0], cuts[1][-1], len(cuts[1])) == (11520, 14400 - 24, 2880 - 24 + 1)
+    assert task.train.lengths[0] == 8640
+    np.testing.assert_allclose([task.train.values[0].mean(), task.train.values[0].std()], [0, 1], atol=1e-9)
