@@ -401,7 +401,7 @@ def read_new(config: Config, options: Predict, about: dict) -> data.Panel:
     known, past = (learnt.known, learnt.past) if learnt else (split(config.known), split(config.past))
     panel = data.read_panel(options.csv, target, time, series=options.series or config.series, known=known, past=past)
     step = None if about["step"] is None else np.timedelta64(*about["step"])
-    if step is not None and panel.step != step:
+    if step is not None and (panel.step is None or repr(panel.step) != repr(step)):
         raise ValueError(f"{options.csv}: a step of {panel.step}; the run learnt one of {step}")
     if not about["names"]:
         return panel
