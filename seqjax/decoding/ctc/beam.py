@@ -87,8 +87,8 @@ def beam(
     Example, where the best text is not that of the best alignment (two blanks, with 0.36):
       >>> import jax, seqjax
       >>> found = seqjax.decoding.ctc.beam(jax.numpy.log(jax.numpy.array([[[0.6, 0.4], [0.6, 0.4]]])), n_best=2)
-      >>> found.lengths.tolist(), jax.numpy.round(jax.numpy.exp(found.log_probs), 2).tolist()
-      ([[1, 0]], [[0.6399999856948853, 0.36000001430511475]])
+      >>> found.lengths.tolist(), [round(float(p), 2) for p in jax.numpy.exp(found.log_probs[0])]
+      ([[1, 0]], [0.64, 0.36])
     """
     logits = checked_logits(logits, blank)
     batch, time, alphabet = logits.shape
