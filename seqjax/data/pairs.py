@@ -1,13 +1,25 @@
 """Sources and the targets to write for them: from files, and in batches."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from seqjax.data.batching import BucketBatches, IndexBatch
 from seqjax.data.formats import read_aligned, read_lines
 from seqjax.data.padding import pad_batch
+from seqjax.data.sets.raw import hash_splits
 from seqjax.data.stream import Mapped, mapped
+
+SHARES = {"train": 90, "validation": 5, "test": 5}
+"""Per cent of the pairs that `held_out` puts into each part."""
+
+
+class Pairs(NamedTuple):
+    """Sources and targets, as text."""
+
+    sources: list[str]
+    targets: list[str]
 
 
 def pair_batches(
@@ -70,7 +82,7 @@ def pair_batches(
     return mapped(collate, order)
 
 
-def read_pairs(paths: str) -> tuple[list[str], list[str]]:
+def read_pairs(paths: str) -> Pairs:
     """Sources and targets of a TSV, or of two files aligned by line, with a comma between their names.
 
     Raises:
@@ -93,4 +105,16 @@ def read_pairs(paths: str) -> tuple[list[str], list[str]]:
         sources, targets = ([row[side].strip() for row in rows] for side in (0, 1))
     if not sources:
         raise ValueError(f"{paths}: empty; give at least one pair of sentences")
-    return sources, targets
+    return Pairs(sources, targets)
+
+
+def held_out(parts: dict[str, Pairs]) -> dict[str, Pairs]:
+    """Train, validation and test, those that are missing taken out of the training pairs by a hash of the source."""
+    missing = [split for split in SHARES if split not in parts]
+    places = hash_splits(parts["train"].sources, SHARES)
+
+    def chosen(splits: list[str]) -> Pairs:
+        return Pairs(*([side[i] for i, place in enumerate(places) if place in splits] for side in parts["train"]))
+
+    train = chosen([split for split in SHARES if split not in missing])
+    return {"train": train} | {s: chosen([s]) if s in missing else parts[s] for s in ("validation", "test")}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from seqjax import data
+from seqjax.data.pairs import Pairs, held_out
 
 
 def ragged(lengths, base):
@@ -76,3 +77,15 @@ def test_what_is_no_pair_is_named_with_its_line(tmp_path, files, names, message)
         (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=message):
         data.read_pairs(",".join(f"{tmp_path}/{name}" for name in names.split(",")))
+
+
+def test_what_is_missing_is_taken_out_of_training_and_nothing_else_is():
+    train = Pairs([f"s{i}" for i in range(400)], [f"t{i}" for i in range(400)])
+    given = Pairs(["x"], ["y"])
+    both, one = held_out({"train": train}), held_out({"train": train, "test": given})
+    assert sorted(sum((part.sources for part in both.values()), [])) == sorted(train.sources)
+    assert all(source[1:] == target[1:] for part in both.values() for source, target in zip(*part, strict=True))
+    assert one["test"] == given and one["validation"] == both["validation"]
+    assert len(one["train"].sources) == 400 - len(one["validation"].sources)
+    none = held_out({"train": train, "validation": given, "test": given})
+    assert none["train"] == train

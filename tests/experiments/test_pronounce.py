@@ -1,0 +1,71 @@
+"""Pronunciation from the command line, on a made-up dictionary."""
+
+import itertools
+import json
+import sys
+
+import pytest
+
+from experiments import common, pronounce
+
+TINY = (
+    "--hidden-size", "16", "--embedding-size", "8", "--layers", "1", "--batch", "400", "--steps", "150",
+    "--every", "75", "--average", "0.9", "--learning-rate", "0.02", "--dropout", "0", "--beam", "2", "--quiet",
+)  # fmt: skip
+WORDS = ["".join(letters) for length in (2, 3, 4) for letters in itertools.product("abc", repeat=length)]
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    monkeypatch.setattr(pronounce, "BUCKETS", 1)
+    path = tmp_path / "words.tsv"
+    path.write_text("".join(f"{word}\t{' '.join(word.upper() + '1' for word in word)}\n" for word in WORDS))
+    return path
+
+
+def call(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["pronounce", *map(str, words)])
+    verbs = {"pronounce": common.Verb(pronounce.pronounce, pronounce.Pronounce, "say words", "WORD...")}
+    try:
+        common.launch(pronounce.Config, pronounce.main, pronounce.__doc__, verbs)
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+def test_letters_are_learnt_scored_and_said(tmp_path, monkeypatch, capsys, table):
+    run = tmp_path / "run"
+    assert call(monkeypatch, *TINY, "--table", table, "--out", run) == 0
+    result = json.loads((run / "result.json").read_text())
+    assert result["scores"]["per"] < 0.25 and result["counts"]["steps"] == 150
+    assert sum(result["counts"][f"{split}_words"] for split in pronounce.SHARES) == len(WORDS)
+    assert all((run / f"{name}.png").exists() for name in ("loss", "attention"))
+    capsys.readouterr()
+    assert call(monkeypatch, "--pronounce", run, "ABC", "ca") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["ABC", "ca"]
+    assert all(set(line.split("\t")[1].split()) <= set("ABC") for line in lines)
+    assert call(monkeypatch, "--pronounce", run, "abz") == 2
+    assert "the letter 'z' occurs in no training word" in capsys.readouterr().err
+
+
+def test_a_word_counts_right_if_it_matches_any_pronunciation():
+    part = pronounce.entries_of([("a", ["AH0"]), ("a", ["EY1"]), ("a", ["EY2"]), ("be", ["B", "IY1"])], stress=False)
+    assert part.words == ["a", "be"] and part.sounds == [[["AH"], ["EY"]], [["B", "IY"]]]
+    symbols = pronounce.Symbols.of(part)
+
+    def said(*sounds):
+        return [pronounce.Written(symbols.sounds.encode(sounds), 0.0, True, None)]
+
+    assert pronounce.score(part, [said("EY"), said("B", "AH")], symbols) == {"wer": 0.5, "per": pytest.approx(1 / 3)}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("ab A B\n", "line 1"), ("ab\tA\ncd\t\n", "line 2"), ("", "leaves no word")]
+)
+def test_a_bad_table_ends_with_code_2(tmp_path, monkeypatch, capsys, table, text, message):
+    table.write_text(text)
+    assert call(monkeypatch, "--table", table, "--out", tmp_path / "run") == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "run").exists()
