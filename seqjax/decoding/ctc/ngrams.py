@@ -1,0 +1,209 @@
+"""N-gram language models: counted with Kneser-Ney's smoothing, kept in ARPA files."""
+
+import collections
+import dataclasses
+import itertools
+import math
+import os
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+START, END, UNKNOWN = "<s>", "</s>", "<unk>"
+NEVER = -99.0
+"""What an ARPA file writes for the logarithm of 0."""
+
+Gram = tuple[Hashable, ...]
+
+
+class Entry(NamedTuple):
+    """Of one n-gram: the natural logarithm of its last word's probability, and of the weight to back off with."""
+
+    log_prob: float
+    backoff: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class NGrams:
+    """An n-gram model in backing-off form: p(w | context) is the entry's, or backoff(context) * p(w | shorter context).
+
+    Attributes:
+      order: words of the longest n-grams.
+      entries: of each n-gram.
+    """
+
+    order: int
+    entries: Mapping[Gram, Entry]
+
+    def score(self, context: Sequence[Hashable], word: Hashable) -> float:
+        """`log p(word | context)` in nats; of an unknown word that of `<unk>`, or minus infinity without one."""
+        context, total = self._cut(context), 0.0
+        word = word if (word,) in self.entries else UNKNOWN
+        while (*context, word) not in self.entries:
+            if not context:
+                return -math.inf
+            total += self.entries[context].backoff if context in self.entries else 0.0
+            context = context[1:]
+        return total + self.entries[*context, word].log_prob
+
+    def context(self, context: Sequence[Hashable], word: Hashable) -> Gram:
+        """What of a context and the word after it matters for the next word: the longest end that has an entry."""
+        found = self._cut((*context, word if (word,) in self.entries else UNKNOWN))
+        while found and found not in self.entries:
+            found = found[1:]
+        return found
+
+    def sentence_score(self, words: Iterable[Hashable]) -> float:
+        """`log p` of a sentence in nats, its end counted."""
+        context, total = self.context((), START), 0.0
+        for word in (*words, END):
+            total, context = total + self.score(context, word), self.context(context, word)
+        return total
+
+    def _cut(self, words: Sequence[Hashable]) -> Gram:
+        return tuple(words)[-(self.order - 1) :] if self.order > 1 else ()
+
+
+def train_ngrams(sentences: Iterable[Sequence[Hashable]], order: int, unknown: bool = True) -> NGrams:
+    """Estimates a model with interpolated Kneser-Ney smoothing, three discounts for each order.
+
+        p(w | c) = (a(cw) - D(a(cw))) / sum_v a(cv) + b(c) p(w | c')
+
+    Here c' is c without its first word; a(cw) counts cw at the highest order and behind the start of a sentence, and
+    else the different words before it; b(c) gives away what the discounts D took. Below the unigrams lies the uniform
+    distribution.
+
+    Args:
+      sentences: each a sequence of words, or of letters: of a string, its letters.
+      order: words of the longest n-grams.
+      unknown: leave probability to words never seen, as one word `<unk>`.
+
+    Raises:
+      ValueError: the order is below 1, or there is no sentence.
+
+    Reference:
+      Chen and Goodman, 1999, "An empirical study of smoothing techniques for language modeling", section 3.
+    """
+    if order < 1:
+        raise ValueError(f"order is {order}; give at least 1")
+    counts = _adjusted_counts(_counts(sentences, order))
+    if not counts[0]:
+        raise ValueError("there is no sentence to count; give at least one")
+    words = [*(gram for gram in counts[0]), *([(UNKNOWN,)] if unknown else [])]
+    probs: dict[Gram, float] = {(): 1 / len(words)}  # the uniform distribution, as that of the order below the first
+    backoffs: dict[Gram, float] = {}
+    for grams in counts:
+        discount = _discounts(grams.values())
+        sums, taken = collections.defaultdict(float), collections.defaultdict(float)
+        for gram, count in grams.items():
+            sums[gram[:-1]] += count
+            taken[gram[:-1]] += discount(count)
+        backoffs |= {context: taken[context] / sums[context] for context in sums}
+        own = words if grams is counts[0] else grams
+        for gram in own:
+            count = grams[gram]
+            probs[gram] = (count - discount(count)) / sums[gram[:-1]] + backoffs[gram[:-1]] * probs[gram[1:]]
+    del probs[()]
+    probs[START,] = 0.0
+    log = lambda value: math.log(value) if value > 0 else -math.inf  # noqa: E731
+    return NGrams(order, {gram: Entry(log(prob), log(backoffs.get(gram, 1.0))) for gram, prob in probs.items()})
+
+
+def _counts(sentences: Iterable[Sequence[Hashable]], order: int) -> list[collections.Counter]:
+    """How often each n-gram occurs, for each order from 1; the start of a sentence is never predicted."""
+    counts = [collections.Counter() for _ in range(order)]
+    for sentence in sentences:
+        words = (START, *sentence, END)
+        for length, grams in enumerate(counts, 1):
+            grams.update(words[i : i + length] for i in range(len(words) - length + 1))
+    counts[0].pop((START,), None)
+    return counts
+
+
+def _adjusted_counts(counts: list[collections.Counter]) -> list[collections.Counter]:
+    """Below the highest order, how many different words come before an n-gram; its count if none can."""
+    adjusted = []
+    for grams, longer in itertools.zip_longest(counts, counts[1:]):
+        if longer is not None:
+            before = collections.Counter(gram[1:] for gram in longer)
+            grams = collections.Counter({gram: n if gram[0] == START else before[gram] for gram, n in grams.items()})
+        adjusted.append(grams)
+    return adjusted
+
+
+def _discounts(counts: Iterable[int]):
+    """What a count of 1, of 2 and of more gives away, from how many n-grams have counts of 1 to 4."""
+    of = collections.Counter(counts)
+    # With too few n-grams to estimate, a half: Kneser-Ney's single discount if as many occur once as twice are two.
+    if not all(of[i] for i in range(1, 5)):
+        return lambda count: min(0.5, count)
+    share = of[1] / (of[1] + 2 * of[2])
+    values = [0.0, *(i - (i + 1) * share * of[i + 1] / of[i] for i in range(1, 4))]
+    values = [min(max(value, 0.0), i) for i, value in enumerate(values)]
+    return lambda count: values[min(count, 3)]
+
+
+def write_arpa(path: str | os.PathLike, ngrams: NGrams) -> None:
+    """Writes a model as an ARPA file, base 10, its words separated by blanks; a word that is a blank as `<space>`."""
+    by_order = [[gram for gram in ngrams.entries if len(gram) == n] for n in range(1, ngrams.order + 1)]
+    lines = ["\\data\\", *(f"ngram {n}={len(grams)}" for n, grams in enumerate(by_order, 1))]
+    for n, grams in enumerate(by_order, 1):
+        lines += ["", f"\\{n}-grams:"]
+        for gram in sorted(grams, key=lambda gram: tuple(map(str, gram))):
+            entry = ngrams.entries[gram]
+            words = " ".join("<space>" if word == " " else str(word) for word in gram)
+            lines.append(
+                "\t".join([_to_log10(entry.log_prob), words, *[_to_log10(entry.backoff)] * (n < ngrams.order)])
+            )
+    Path(path).write_text("\n".join([*lines, "", "\\end\\", ""]), encoding="utf-8")
+
+
+def read_arpa(path: str | os.PathLike) -> NGrams:
+    r"""Reads an ARPA file, as SRILM, KenLM and `write_arpa` make them; `<space>` is the word that is a blank.
+
+    Raises:
+      ValueError: the file is none; says the line.
+    """
+    order, entries, declared = 0, {}, {}
+    section = ended = False
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+        line = line.strip()
+        try:
+            if line == "\\data\\":
+                section = True
+            elif line == "\\end\\":
+                ended = True
+                break
+            elif not section or not line:
+                continue
+            elif line.startswith("ngram "):
+                n, count = line.removeprefix("ngram ").split("=")
+                declared[int(n)] = int(count)
+            elif line.startswith("\\") and line.endswith("-grams:"):
+                order = int(line[1 : -len("-grams:")])
+            else:
+                gram, entry = _read_entry(line, order)
+                entries[gram] = entry
+        except (ValueError, IndexError):
+            raise ValueError(f"{path}: line {number} is not of an ARPA file: {line[:60]!r}") from None
+    found = collections.Counter(map(len, entries))
+    if not ended or not declared or any(found[n] != count for n, count in declared.items()):
+        raise ValueError(f"{path}: no whole ARPA file: it declares {declared} n-grams and has {dict(found)}")
+    return NGrams(max(declared), entries)
+
+
+def _read_entry(line: str, order: int) -> tuple[Gram, Entry]:
+    first, *words = line.split()
+    rest = words[order:]
+    if order < 1 or len(words) < order or len(rest) > 1:
+        raise ValueError
+    gram = tuple(" " if word == "<space>" else word for word in words[:order])
+    return gram, Entry(_from_log10(first), _from_log10(rest[0]) if rest else 0.0)
+
+
+def _to_log10(value: float) -> str:
+    return f"{max(value / math.log(10), NEVER):.7g}"
+
+
+def _from_log10(text: str) -> float:
+    return -math.inf if float(text) <= NEVER else float(text) * math.log(10)
