@@ -39,7 +39,7 @@ BUCKETS = 5
 JUDGED = 400  # utterances of validation and of each test, the same ones for every seed
 TAIL = 0.3  # seconds of silence after an utterance: read one way, letters are known after they are heard
 GAP = 10  # frames that a mask hides at most: digits are short
-NONE = "(none)"
+NONE = "(other)"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -307,7 +307,7 @@ def decoders_of(config: Config, folder: Path) -> dict:
 
 
 def draw_confusion(run, texts: list[str], heard: list[str]) -> None:
-    """The words said and the words heard in their place; `NONE` stands for none and for rare words."""
+    """The words said and the words heard in their place; `NONE` stands for no word and for any other."""
     import jiwer
 
     truth, guesses = [], []

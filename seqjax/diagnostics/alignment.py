@@ -58,7 +58,7 @@ def plot_alignment(
             name = symbols[index] if symbols[index].strip() else "␣"
             below.text(times[place], spike[place] + 0.03, name, color=line.get_color(), ha="center", fontsize=9)
     below.set(xlabel="seconds", ylabel="probability", ylim=(0, 1.18), xlim=(0, seconds))
-    below.legend(frameon=False, loc="upper right", fontsize="small")
+    below.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.97), fontsize="small")
     if title:
         figure.suptitle(title)
     return figure
