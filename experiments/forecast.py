@@ -189,13 +189,15 @@ def recipe_of(config: Config) -> fc.Recipe:
 
 
 def validate(fitted: fc.Fitted, task: Task) -> dict[str, float]:
-    """Scores over the cuts to choose by; `error` is the quantile loss, or of points the root mean squared error."""
+    """Scores over the cuts to choose by; `error` is MASE of many series, of one its quantile loss or squared error.
+
+    The quantile loss of many series hears the largest alone, MASE all of them alike.
+    """
     forecast = fitted.predict(task.panel, task.validation)
     scores = fc.score(task.panel, forecast, task.season)
-    return {
-        "error": scores.get("wql", scores["rmse"]),
-        **{name: scores[name] for name in ("nd", "mase", "rmse") if name in scores},
-    }
+    alone = scores.get("wql", scores["rmse"])
+    error = scores.get("mase", alone) if len(task.panel) > 1 else alone
+    return {"error": error, **{name: scores[name] for name in ("nd", "mase", "rmse") if name in scores}}
 
 
 def read_task(config: Config) -> tuple[Config, Task]:
