@@ -228,7 +228,7 @@ def training_batches(task: Task, config: Config):
     kept = [pair for pair in pairs if max(map(len, pair)) <= config.longest]
     if not kept:
         raise ValueError(f"every training pair is longer than --longest {config.longest} tokens; raise it")
-    sources, targets = map(list, zip(*kept, strict=True))
+    sources, targets = zip(*kept, strict=True)
     batches = data.pair_batches(
         sources, targets, tokens=config.batch, buckets=BUCKETS, seed=config.seed, multiple_of=config.devices
     )
@@ -309,8 +309,7 @@ def looks(codec: Any, source: str, written: Written) -> tuple[list[str], list[st
 def measure_widths(run: Run, model: Seq2Seq, params: Any, task: Task) -> None:
     """BLEU of the validation pairs and seconds for each width of the beam: `beams.json` and `beams.png`."""
     part, rows = task.parts["validation"], []
-    for width in WIDTHS:
-        write = make_writer(model, task.codec, run.config, width)
+    for write, width in ((make_writer(model, task.codec, run.config, width), width) for width in WIDTHS):
         found = write(params, part.sources)
         began = time.monotonic()
         write(params, part.sources)
@@ -379,8 +378,8 @@ def compare(*given: Any) -> None:
         history = [h for h in training.read_metrics(Path(folder) / "metrics.jsonl") if h["kind"] == "evaluation"]
         for lines, key in zip(curves.values(), ("nats", "bleu"), strict=True):
             lines[name] = [h["step"] for h in history], [h[key] for h in history]
-    shown = plot_lines({"BLEU of the test pairs": lengths}, "words of the source")
-    training.save_figure(shown, Path(options.output) / "lengths.png")
+    by_length = plot_lines({"BLEU of the test pairs": lengths}, "words of the source")
+    training.save_figure(by_length, Path(options.output) / "lengths.png")
     training.save_figure(plot_lines(curves, "step"), Path(options.output) / "curves.png")
 
 
