@@ -38,11 +38,11 @@ def test_probabilities_of_the_next_word_sum_to_one(order):
 
 
 def test_bigrams_are_those_of_the_formula_by_hand():
-    # "a a b": bigrams <s>a, aa, ab, b</s>, each once; a follows two words, b and </s> one each, of four in all.
-    model = ctc.train_ngrams(["aab"], 2, unknown=False)
+    # Bigrams <s>a, aa twice, ab, b</s>; a occurs three times but follows two words, b and </s> one each: four in all.
+    model = ctc.train_ngrams(["aaab"], 2, unknown=False)
     unigram = {"a": (2 - 0.5) / 4 + 1.5 / 4 / 3, "b": 0.5 / 4 + 1.5 / 4 / 3}
     assert math.exp(model.score((), "a")) == pytest.approx(unigram["a"])
-    assert math.exp(model.score(("a",), "b")) == pytest.approx(0.5 / 2 + 0.5 * unigram["b"])
+    assert math.exp(model.score(("a",), "b")) == pytest.approx(0.5 / 3 + 1 / 3 * unigram["b"])
     assert math.exp(model.score(("b",), "a")) == pytest.approx(0.5 * unigram["a"])
     assert model.score(("a",), "z") == -math.inf
 
