@@ -209,7 +209,7 @@ def make_writer(model: Captioner, vocabulary: data.Vocabulary, config: Config):
     start = jax.jit(model.start)
     rules = [
         decoding.BanTokens([vocabulary.pad, vocabulary.unk, vocabulary.bos]),
-        decoding.MinLength(vocabulary.eos, 1),
+        decoding.MinLength(1, vocabulary.eos),
     ]
 
     def write(params, images) -> Written:
