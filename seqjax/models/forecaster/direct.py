@@ -1,23 +1,18 @@
 """Direct multi-horizon forecasts: all steps at once, none read back (Wen et al., 2017, "MQ-RNN")."""
 
 import dataclasses
-import functools
-from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from seqjax.losses.likelihoods import Likelihood, Mixture, Quantile
-from seqjax.models.forecaster.forecast import LEVELS, Forecast
+from seqjax.models.forecaster.forecast import LEVELS
 from seqjax.models.forecaster.inputs import Batch, Static, inputs, scaled, without_horizon
-from seqjax.models.forecaster.network import NetworkForecaster
+from seqjax.models.forecaster.network import HorizonForecaster
 from seqjax.models.recurrent import Recurrent
 from seqjax.recurrence import Recurrence
-from seqjax.typing import Backend, KeyArray, Params
+from seqjax.typing import Backend
 
 
 class DirectNetwork(nn.Module):
@@ -72,7 +67,7 @@ class DirectNetwork(nn.Module):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Direct(NetworkForecaster):
+class Direct(HorizonForecaster):
     """A direct multi-horizon forecaster: quantiles, a distribution or, by `SquaredError()`, a point for each step.
 
     Attributes:
@@ -92,19 +87,6 @@ class Direct(NetworkForecaster):
             self.dropout, self.backend,
         )  # fmt: skip
 
-    def costs(self, params, batch, rng, step):
-        """What each value of the horizon costs."""
-        raw = self.network().apply({"params": params}, batch, rngs={"dropout": rng})
-        costs = self.likelihood.loss(raw, batch["values"][:, -self.horizon :], batch["scale"][:, None])  # pyright: ignore[reportArgumentType]
-        return costs, batch["seen"][:, -self.horizon :]
-
-    def forecast(self, params: Params, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
-        """What comes after the cuts of some windows, minus their `loc`."""
-        return Forecast.of_numbers(
-            self.likelihood, _numbers(self, params, dict(batch)), jnp.asarray(batch["scale"]), key
-        )
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _numbers(forecaster: Direct, params: Params, batch: Any) -> Array:
-    return forecaster.network().apply({"params": params}, batch)  # pyright: ignore[reportReturnType]
+    def numbers(self, params, batch, rng, step):
+        """What the network says in training, its dropout on."""
+        return self.network().apply({"params": params}, batch, rngs={"dropout": rng})

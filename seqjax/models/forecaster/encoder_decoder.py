@@ -1,25 +1,22 @@
 """Sequence to sequence with attention, trained by teacher forcing or scheduled sampling, free-running at test time."""
 
 import dataclasses
-import functools
-from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from seqjax.losses.likelihoods import Likelihood, Quantile
 from seqjax.models.attention import Attention, Score
-from seqjax.models.forecaster.forecast import LEVELS, Forecast
+from seqjax.models.forecaster.forecast import LEVELS
 from seqjax.models.forecaster.inputs import Batch, Static, inputs, scaled, without_horizon
-from seqjax.models.forecaster.network import NetworkForecaster
+from seqjax.models.forecaster.network import HorizonForecaster
 from seqjax.models.recurrent import Recurrent
 from seqjax.recurrence import Recurrence
 from seqjax.training import linear_sampling, mix_tokens
-from seqjax.typing import Backend, KeyArray, Params
+from seqjax.typing import Backend
 
 
 class EncoderDecoderNetwork(nn.Module):
@@ -90,7 +87,7 @@ class EncoderDecoderNetwork(nn.Module):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EncoderDecoder(NetworkForecaster):
+class EncoderDecoder(HorizonForecaster):
     """Sequence to sequence with attention (Bahdanau et al., 2015; Luong et al., 2015), for values.
 
     It forecasts by running freely: each step reads the mean of what the step before said. Trained by teacher forcing
@@ -115,22 +112,9 @@ class EncoderDecoder(NetworkForecaster):
             self.backend,
         )  # fmt: skip
 
-    def costs(self, params, batch, rng, step):
-        """What each value of the horizon costs, some or all of those before it being the true ones."""
+    def numbers(self, params, batch, rng, step):
+        """What the network says in training, where some or all of the values before each step are the true ones."""
         probability = 1.0 if self.sampling_steps is None else linear_sampling(self.sampling_steps)(step)
         dropout, sampling = jax.random.split(rng)
         rngs = {"dropout": dropout, "sampling": sampling}
-        raw = self.network().apply({"params": params}, batch, probability, rngs=rngs)
-        costs = self.likelihood.loss(raw, batch["values"][:, -self.horizon :], batch["scale"][:, None])  # pyright: ignore[reportArgumentType]
-        return costs, batch["seen"][:, -self.horizon :]
-
-    def forecast(self, params: Params, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
-        """What comes after the cuts of some windows, minus their `loc`."""
-        return Forecast.of_numbers(
-            self.likelihood, _numbers(self, params, dict(batch)), jnp.asarray(batch["scale"]), key
-        )
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _numbers(forecaster: EncoderDecoder, params: Params, batch: Any) -> Array:
-    return forecaster.network().apply({"params": params}, batch)  # pyright: ignore[reportReturnType]
+        return self.network().apply({"params": params}, batch, probability, rngs=rngs)

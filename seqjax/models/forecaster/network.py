@@ -1,6 +1,7 @@
 """What the forecasters that are networks share: their settings, their training, their parameters."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from seqjax import data, training
 from seqjax.cells import LSTM
@@ -186,6 +188,31 @@ class NetworkForecaster(Forecaster):
         if self.lags is None or self.form is None:
             raise ValueError("the forecaster does not know its lags and its panel's form; call settled(panel) first")
         return self.lags, self.form
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HorizonForecaster(NetworkForecaster):
+    """A network whose call gives the numbers of the whole horizon. A subclass defines `network` and `numbers`."""
+
+    def numbers(self, params: Params, batch: Any, rng: KeyArray, step: Any) -> Array:
+        """What the network says in training of every step of the horizon, `[rows, horizon, size]`."""
+        raise NotImplementedError
+
+    def costs(self, params: Params, batch: Any, rng: KeyArray, step: Any) -> tuple[jax.Array, jax.Array]:
+        """What each value of the horizon costs."""
+        raw = self.numbers(params, batch, rng, step)
+        costs = self.likelihood.loss(raw, batch["values"][:, -self.horizon :], batch["scale"][:, None])
+        return costs, batch["seen"][:, -self.horizon :]
+
+    def forecast(self, params: Params, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
+        """What comes after the cuts of some windows, minus their `loc`."""
+        raw = _said(self, params, dict(batch))
+        return Forecast.of_numbers(self.likelihood, raw, jnp.asarray(batch["scale"]), key)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _said(forecaster: HorizonForecaster, params: Params, batch: Any) -> Array:
+    return forecaster.network().apply({"params": params}, batch)  # pyright: ignore[reportReturnType]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
