@@ -63,6 +63,7 @@ class Progress:
       best: the best score so far, lower is better; None before the first evaluation.
       best_step: the step it was reached at.
       stale: evaluations since then.
+      stopped: whether a callback ended the run.
       data: the position in the data.
     """
 
@@ -70,6 +71,7 @@ class Progress:
     best: float | None = None
     best_step: int | None = None
     stale: int = 0
+    stopped: bool = False
     data: Any = None
 
 
@@ -92,7 +94,8 @@ class NonFiniteError(ArithmeticError):
     """Training met too many gradients in a row that were not finite."""
 
 
-Callback = Callable[[Event], None]
+Callback = Callable[[Event], Any]
+"""What is told how a run goes; one that answers True to an evaluation ends the run, as early stopping does."""
 
 
 def fit(
@@ -126,7 +129,7 @@ def fit(
       monitor: which of evaluate's scores to minimise; needed for the best checkpoint and for `patience`.
       patience: stop after this many evaluations without a better score, and return the best state.
       checkpoints: where to save; None saves nothing.
-      callbacks: plain functions of an `Event`.
+      callbacks: plain functions of an `Event`; one that answers True to an evaluation stops the training.
       max_skipped: stop after this many non-finite gradients in a row.
       on_nonfinite: `on_nonfinite(step, batch)`, called at the run's first non-finite gradient with its batch.
 
@@ -146,8 +149,8 @@ def fit(
     if checkpoints is not None:
         run.save(state)
     run.tell("start", {})
-    if patience is not None and checkpoints is not None and progress.stale >= patience:
-        return run.end(restore_best(state, checkpoints), "stopped early")
+    if run.is_over(patience):
+        return run.end(run.best(state), "stopped early")
     with _interruptible() as interrupted:
         while progress.step < steps:
             batch = next(batches)
@@ -161,8 +164,8 @@ def fit(
                 run.save(state)
             if interrupted.is_set() and progress.step < steps:
                 return run.end(state, "interrupted")
-            if due and patience is not None and checkpoints is not None and progress.stale >= patience:
-                return run.end(restore_best(state, checkpoints), "stopped early")
+            if due and run.is_over(patience):
+                return run.end(run.best(state), "stopped early")
     return run.end(state, "finished")
 
 
@@ -226,8 +229,8 @@ class _Run:
     dumped: bool = False
 
     def tell(self, kind, metrics):
-        for callback in self.callbacks:
-            callback(Event(kind, self.progress.step, metrics))
+        answers = [callback(Event(kind, self.progress.step, metrics)) for callback in self.callbacks]
+        return any(answer is True for answer in answers)
 
     def after_step(self, state, batch, metrics):
         self.since.append(metrics)
@@ -256,7 +259,7 @@ class _Run:
                 progress.best, progress.best_step, progress.stale = score, progress.step, 0
             else:
                 progress.stale += 1
-        self.tell("evaluation", scores | summarise(self.since))
+        progress.stopped = self.tell("evaluation", scores | summarise(self.since))
         self.since = []
 
     def save(self, state):
@@ -264,6 +267,12 @@ class _Run:
         self.progress.data = self.batches.state()
         saved = dataclasses.asdict(self.progress)
         self.checkpoints.save(self.progress.step, state, saved, best=self.progress.best_step)
+
+    def is_over(self, patience):
+        return self.progress.stopped or (patience is not None and self.progress.stale >= patience)
+
+    def best(self, state):
+        return state if self.checkpoints is None else restore_best(state, self.checkpoints)
 
     def end(self, state, reason):
         self.tell("end", {})

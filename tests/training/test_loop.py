@@ -131,6 +131,20 @@ def test_a_better_score_renews_the_patience(tmp_path):
     assert (outcome.reason, outcome.progress.best_step) == ("finished", 10)
 
 
+def test_a_callback_that_answers_true_to_an_evaluation_stops_the_run(tmp_path):
+    solved = lambda event: event.kind != "evaluation" or event.metrics["score"] < 2  # noqa: E731
+    scores = {2: 3.0, 4: 1.0, 6: 2.0}
+    outcome = fit(steps=6, evaluate=scripted(scores), every=2, callbacks=[solved, lambda event: 1])
+    assert (outcome.reason, outcome.progress.step) == ("stopped early", 4)
+    assert_same_bits(outcome.state, fit(steps=4).state)
+    options = {"evaluate": scripted(scores), "every": 2, "monitor": "score", "checkpoints": Checkpoints(tmp_path)}
+    assert fit(steps=6, callbacks=[solved], **options).progress.step == 4
+    source = Source()
+    state, progress = training.resume(fresh_state(), source, Checkpoints(tmp_path))
+    outcome = fit(state, source, steps=6, progress=progress, callbacks=[lambda event: None], **options)
+    assert (outcome.reason, outcome.progress.step) == ("stopped early", 4)
+
+
 def test_a_run_killed_after_its_last_patience_was_saved_still_stops_there(tmp_path):
     scores = {2: 1.0, 4: 2.0, 6: 0.5}
     options = {"evaluate": scripted(scores), "every": 2, "monitor": "score", "patience": 1}
