@@ -102,6 +102,17 @@ def test_a_suite_has_a_run_for_each_cell_and_goes_on(monkeypatch, capsys, tmp_pa
     assert json.loads((out / "result.json").read_text())["scores"] == first["scores"]
 
 
+def test_a_run_ends_once_it_has_solved_its_task(monkeypatch, tmp_path):
+    """Adding with the mean squared error of anyone's guess counted as solved: the first evaluation ends it."""
+    adding = long_memory.TASKS["adding"]
+    monkeypatch.setitem(long_memory.TASKS, "adding", lambda *a: adding(*a)._replace(solved=100.0))
+    for enough, steps in ((0.5, 2), (0, 4)):
+        out, words = tmp_path / str(steps), (*TINY, "--length", 6, "--cell", "elman", "--steps", 4)
+        assert call(monkeypatch, *words, "--enough", enough, "--out", out) == 0
+        counts = json.loads((out / "result.json").read_text())["counts"]
+        assert counts["steps"] == steps and counts["solved_at"] == 2
+
+
 def test_resume_draws_the_same_rows(monkeypatch, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     words = (*TINY, "--length", 6, "--cell", "elman", "--learning-rate", 0.01, "--every", 4)
