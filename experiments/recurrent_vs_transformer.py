@@ -18,7 +18,6 @@ import functools
 import time
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,10 +25,11 @@ import optax
 
 import seqjax
 from experiments.common import BaseConfig, Mistake, Run, launch, mistakes, option
+from experiments.transformer import Attentive
 from seqjax import data, training
 from seqjax.models import LanguageModel
 
-EMBEDDING, HEADS, LAYERS = 128, 4, 2
+EMBEDDING, LAYERS = 128, 2
 HIDDEN = range(64, 289, 4)  # sizes to choose from for equal parameter counts
 TIMED_TOKENS = 24  # at each context, of which the median is told
 STREAMED_TOKENS, STREAMED_CONTEXT = 200, 1024
@@ -49,74 +49,6 @@ class Config(BaseConfig):
     clip: float = option(1.0, "largest gradient norm", least=1e-12)
     longest: int = option(16384, "longest context to generate after, from 128 in factors of 2", least=128)
     longest_training: int = option(4096, "longest sequence to measure training memory for, from 128", least=128)
-
-
-class Block(nn.Module):
-    """A layer of a Transformer with the norms in front."""
-
-    decode: bool
-
-    @nn.compact
-    def __call__(self, x, mask):
-        """`x [batch, time, features]`, with a mask `[batch, 1, time, time]` unless it decodes."""
-        attention = nn.MultiHeadDotProductAttention(num_heads=HEADS, decode=self.decode)
-        x = x + attention(nn.LayerNorm()(x), mask=mask)
-        y = nn.Dense(4 * x.shape[-1])(nn.LayerNorm()(x))
-        return x + nn.Dense(x.shape[-1])(nn.gelu(y))
-
-
-class Transformer(nn.Module):
-    """A causal Transformer with sinusoidal positions; `decode` reads one token at a time and keeps keys and values."""
-
-    vocab_size: int
-    decode: bool = False
-
-    @nn.compact
-    def __call__(self, tokens, position=0):
-        """Logits `[batch, time, vocab]` of tokens `[batch, time]`, the first of which stands at `position`."""
-        x = nn.Embed(self.vocab_size, EMBEDDING)(tokens)
-        x = x + sinusoids(position + jnp.arange(tokens.shape[1]), EMBEDDING)
-        mask = None if self.decode else nn.make_causal_mask(tokens)
-        for _ in range(LAYERS):
-            x = Block(self.decode)(x, mask)
-        return nn.Dense(self.vocab_size)(nn.LayerNorm()(x))
-
-
-def sinusoids(positions, size):
-    """Positions as sines and cosines of wavelengths from 2 pi to 10,000 * 2 pi, `[time, size]`."""
-    rates = jnp.exp(jnp.arange(0, size, 2) * -(jnp.log(1e4) / size))
-    angles = positions[:, None] * rates
-    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
-
-
-@dataclasses.dataclass(frozen=True)
-class Attentive:
-    """The Transformer as the measurements see it."""
-
-    vocab_size: int
-
-    def init(self, key):
-        """Fresh params."""
-        return Transformer(self.vocab_size).init(key, jnp.zeros((1, 2), int))["params"]
-
-    def logits(self, params, tokens):
-        """Scores of every next token, `[batch, time, vocab]`."""
-        return Transformer(self.vocab_size).apply({"params": params}, tokens)
-
-    def memory(self, params, context, coming):
-        """An empty cache for `context` tokens, standing where the last `coming` of them are still to come."""
-        model = Transformer(self.vocab_size, decode=True)
-        shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, context), int)))["cache"]
-        filled = context - coming
-        cache = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype) if a.ndim else jnp.array(filled, a.dtype), shapes)
-        return {"cache": cache, "position": jnp.array(filled)}
-
-    def step(self, params, memory, token):
-        """One token `[1]`: the memory after it, and logits."""
-        variables = {"params": params, "cache": memory["cache"]}
-        model = Transformer(self.vocab_size, decode=True)
-        logits, changed = model.apply(variables, token[:, None], memory["position"], mutable=["cache"])
-        return {"cache": changed["cache"], "position": memory["position"] + 1}, logits[:, 0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,7 +136,7 @@ def main(config: Config) -> dict:
 
 def contenders(vocab_size: int, config: Config) -> dict[str, Any]:
     """The Transformer, and recurrent models of as many parameters as can be, layer for layer."""
-    attentive = Attentive(vocab_size)
+    attentive = Attentive(vocab_size, EMBEDDING, LAYERS)
     target = count(jax.eval_shape(attentive.init, jax.random.key(0)))
     linear = lambda hidden: seqjax.gated(seqjax.LRU(hidden, min_radius=0.9, max_radius=0.999))  # noqa: E731
     models: dict[str, Any] = {"transformer": attentive}

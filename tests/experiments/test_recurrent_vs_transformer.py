@@ -51,26 +51,6 @@ def test_a_run_leaves_a_table_and_four_plots(monkeypatch, tmp_path):
     assert all(np.isfinite(value) for value in scores.values())
 
 
-def test_the_cache_gives_the_same_logits_as_the_whole_sequence():
-    model = versus.Attentive(7)
-    params = model.init(jax.random.key(0))
-    tokens = jax.random.randint(jax.random.key(1), (1, 6), 0, 7)
-    memory = model.memory(params, 6, 6)
-    stepped = []
-    for t in range(6):
-        memory, logits = model.step(params, memory, tokens[:, t])
-        stepped.append(logits)
-    np.testing.assert_allclose(jnp.stack(stepped, 1), model.logits(params, tokens), rtol=1e-3, atol=1e-4)
-
-
-def test_the_transformer_reads_no_future():
-    model = versus.Attentive(7)
-    params = model.init(jax.random.key(0))
-    tokens = jnp.array([[1, 2, 3, 4, 5]])
-    other = tokens.at[0, 3].set(6)
-    np.testing.assert_allclose(model.logits(params, tokens)[:, :3], model.logits(params, other)[:, :3], atol=1e-6)
-
-
 def test_contenders_have_as_many_parameters():
     models = versus.contenders(65, versus.Config())
     counts = {n: versus.count(jax.eval_shape(m.init, jax.random.key(0))) for n, m in models.items()}
