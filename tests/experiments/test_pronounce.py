@@ -35,9 +35,10 @@ def call(monkeypatch, *words):
     return 0
 
 
-def test_letters_are_learnt_scored_and_said(tmp_path, monkeypatch, capsys, table):
+@pytest.mark.parametrize("model", ["attention", "ctc"])
+def test_letters_are_learnt_scored_and_said(tmp_path, monkeypatch, capsys, table, model):
     run = tmp_path / "run"
-    assert call(monkeypatch, *TINY, "--table", table, "--out", run) == 0
+    assert call(monkeypatch, *TINY, "--model", model, "--table", table, "--out", run) == 0
     result = json.loads((run / "result.json").read_text())
     assert result["scores"]["per"] < 0.25 and result["counts"]["steps"] == 150
     assert sum(result["counts"][f"{split}_words"] for split in pronounce.SHARES) == len(WORDS)
@@ -49,6 +50,16 @@ def test_letters_are_learnt_scored_and_said(tmp_path, monkeypatch, capsys, table
     assert all(set(line.split("\t")[1].split()) <= set("ABC") for line in lines)
     assert call(monkeypatch, "--pronounce", run, "abz") == 2
     assert "the letter 'z' occurs in no training word" in capsys.readouterr().err
+
+
+def test_a_word_with_more_sounds_than_frames_is_left_out_of_what_ctc_learns():
+    part = pronounce.entries_of([("ab", list("ABABAB")), ("ab", list("ABABBA"))], stress=False)
+    symbols = pronounce.Symbols.of(part)
+    learns = [
+        [model.target(*pair) is not None for pair in part.pairs()]
+        for model in (kind(pronounce.Config(), symbols) for kind in pronounce.MODELS.values())
+    ]
+    assert learns == [[True, True], [True, False]]
 
 
 def test_a_word_counts_right_if_it_matches_any_pronunciation():
@@ -63,9 +74,13 @@ def test_a_word_counts_right_if_it_matches_any_pronunciation():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("ab A B\n", "line 1"), ("ab\tA\ncd\t\n", "line 2"), ("", "leaves no word")]
-)
+    ("text", "message"),
+    [
+        ("ab A B\n", "line 1"), ("ab\tA\ncd\t\n", "line 2"), ("", "leaves no word"),
+        ("".join(f"{word}\t{'A B ' * 9}\n" for word in WORDS if len(word) < 4), "more sounds than frames"),
+    ],
+)  # fmt: skip
 def test_a_bad_table_ends_with_code_2(tmp_path, monkeypatch, capsys, table, text, message):
     table.write_text(text)
-    assert call(monkeypatch, "--table", table, "--out", tmp_path / "run") == 2
+    assert call(monkeypatch, "--model", "ctc", "--table", table, "--out", tmp_path / "run") == 2
     assert message in capsys.readouterr().err and not (tmp_path / "run").exists()

@@ -1,0 +1,148 @@
+"""From tokens to other tokens without a decoder: each is read several times, and CTC finds where the others belong."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from seqjax import losses
+from seqjax.decoding import ctc
+from seqjax.models.acoustic import AcousticModel, Emissions
+from seqjax.models.embedding import TokenEmbedding
+from seqjax.models.writing import Written
+from seqjax.training import Aux, Mean
+from seqjax.typing import KeyArray, Params
+
+
+class Framewise(nn.Module):
+    """Embeds tokens, reads each `repeats` times in a row, and scores the targets' symbols at every one of these frames.
+
+    So a target can have up to `repeats` symbols for each token, in the same order, as sounds have for letters (Rao et
+    al., 2015). The blank is the symbol 0. Dropout is on while `apply` is given a `"dropout"` key.
+
+    Attributes:
+      vocab_size: tokens of the sources.
+      embedding_size: features of a token's embedding.
+      reader: what reads the frames.
+      repeats: frames of a token.
+      dropout: rate on embeddings.
+
+    Example:
+      >>> import jax, seqjax
+      >>> from seqjax.models import AcousticModel, Framewise
+      >>> model = Framewise(30, 16, AcousticModel(40, (seqjax.bidirectional(seqjax.LSTM(32)),)))
+      >>> source, lengths = jax.numpy.ones((2, 5), int), jax.numpy.array([5, 3])
+      >>> params = model.init(jax.random.key(0), source, lengths)["params"]
+      >>> logits, frames = model.apply({"params": params}, source, lengths)
+      >>> logits.shape, frames.tolist()
+      ((2, 15, 40), [15, 9])
+    """
+
+    vocab_size: int
+    embedding_size: int
+    reader: AcousticModel
+    repeats: int = 3
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, source: ArrayLike, lengths: ArrayLike | None = None) -> Emissions:
+        """Reads tokens `[batch, positions]`, of which `lengths [batch]` are valid."""
+        source = jnp.asarray(source)
+        frames = self.repeats * (jnp.full(len(source), source.shape[1]) if lengths is None else jnp.asarray(lengths))
+        embedded = TokenEmbedding(self.vocab_size, self.embedding_size, self.dropout)(source)
+        return self.reader(jnp.repeat(embedded, self.repeats, axis=1), lengths=frames)
+
+
+def framewise_loss(
+    model: Framewise,
+    params: Params,
+    batch: Mapping[str, Any],
+    rng: KeyArray,
+    step: jax.Array,
+    *,
+    label_smoothing: float = 0.0,
+) -> tuple[jax.Array, Aux]:
+    """CTC in nats for each symbol of the targets; with its options bound, what `training.make_train_step` takes.
+
+    Args:
+      model: the model.
+      params: its parameters.
+      batch: from `data.pair_batches`, with targets.
+      rng: of dropout.
+      step: the number of the step, the state's `extra`; the next one is handed on.
+      label_smoothing: the share that `losses.uniform_cross_entropy` takes of the loss.
+
+    Returns:
+      The loss, and an `Aux` weighed by the targets' symbols that reports `nats`, CTC alone.
+    """
+    emitted: Any = model.apply({"params": params}, batch["source"], batch["source_lengths"], rngs={"dropout": rng})
+    logits, frames = emitted
+    nats = smooth = losses.ctc(logits, batch["targets"], frames, batch["target_lengths"])
+    if label_smoothing:
+        smooth = (1 - label_smoothing) * nats + label_smoothing * losses.uniform_cross_entropy(logits, frames)
+    count = jnp.asarray(batch["target_lengths"]).sum()
+    return smooth.sum() / jnp.maximum(count, 1), Aux(count, {"nats": Mean(nats.sum(), count)}, step + 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class FramewiseWriter:
+    """Writes the best targets of sources, as `Writer` does for a `Seq2Seq`.
+
+    The `attention [length, frames]` of each is the probability of its tokens in the frames that they are aligned with.
+
+    Attributes:
+      model: the model.
+      beam: prefixes of the search, see `decoding.ctc.beam`; 1 takes the best symbol of every frame.
+      n_best: targets of each source, at most `beam`.
+    """
+
+    model: Framewise
+    beam: int = 16
+    n_best: int = 1
+
+    def __call__(self, params: Params, batches: Iterable[Mapping[str, Any]], count: int) -> list[list[Written]]:
+        """The `n_best` targets of each of `count` sources, best first.
+
+        Args:
+          params: the model's.
+          batches: from `data.pair_batches` with `once=True`.
+          count: sources in all of them.
+        """
+        written: list[list[Written]] = [[] for _ in range(count)]
+        for batch in batches:
+            sides = {name: batch[name] for name in ("source", "source_lengths")}
+            found = jax.device_get(self.search(params, sides))
+            for row, index in enumerate(batch["indices"]):
+                if index >= 0:
+                    written[index] = [_written(found, row, place) for place in range(self.n_best)]
+        return written
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def search(self, params: Params, batch: Mapping[str, Any]) -> tuple[ctc.Prefixes, ctc.Alignment, jax.Array]:
+        """Of one batch the prefixes, where they are, and the probabilities `[batch, frames, vocab]`."""
+        emitted: Any = self.model.apply({"params": params}, batch["source"], batch["source_lengths"])
+        logits, frames = emitted
+        found = self._decode(logits, frames)
+        align = jax.vmap(lambda tokens, lengths: ctc.align(logits, tokens, frames, lengths), 1, 1)
+        return found, align(found.tokens, found.lengths), jax.nn.softmax(logits)
+
+    def _decode(self, logits, frames):
+        if self.beam > 1:
+            return ctc.beam(logits, frames, beam=self.beam, n_best=self.n_best)
+        tokens, lengths, log_probs = jax.tree.map(lambda leaf: leaf[:, None], ctc.greedy(logits, frames))
+        return ctc.Prefixes(tokens, lengths, log_probs, log_probs)
+
+
+def _written(searched, row, place):
+    found, places, shares = searched
+    length, frames = found.lengths[row, place], np.arange(shares.shape[1])
+    tokens = found.tokens[row, place, :length]
+    begins, ends = (frame[row, place, :length, None] for frame in (places.starts, places.ends))
+    here = (frames >= begins) & (frames < ends)
+    return Written(tokens, float(found.scores[row, place]), True, here * shares[row, :, tokens])
