@@ -126,7 +126,7 @@ def plot_clipping(
         axes[0].set(yscale="log", ylabel="loss")
         axes[0].legend(frameon=False)
     _lines(axes[-1], before, "0.55", "before clipping")
-    _lines(axes[-1], after, "C3", "after clipping")
+    _lines(axes[-1], after, "C3", "after clipping", width=3)  # wider than the threshold, which covers it
     axes[-1].axhline(threshold, color="k", linestyle="--", linewidth=1, label=f"threshold {threshold:g}")
     axes[-1].set(yscale="log", xlabel="training step", ylabel="norm of the gradient")
     axes[-1].legend(frameon=False)
@@ -161,13 +161,13 @@ def plot_histograms(values: Mapping[str, ArrayLike], title: str = "", bins: int 
     return figure
 
 
-def _lines(axis: Any, values: ArrayLike, color: str, label: str) -> None:
+def _lines(axis: Any, values: ArrayLike, color: str, label: str, width: float = 1.0) -> None:
     array = np.asarray(values, np.float64)
     runs = array.reshape(len(array), -1).T
     for index, run in enumerate(runs):
         shown = np.where(np.isfinite(run) & (run > 0), run, np.nan)
         axis.plot(
-            np.arange(1, len(run) + 1), shown, color=color, linewidth=1, alpha=1 if len(runs) == 1 else 0.5,
+            np.arange(1, len(run) + 1), shown, color=color, linewidth=width, alpha=1 if len(runs) == 1 else 0.5,
             label=label if index == 0 else None,
         )  # fmt: skip
 
