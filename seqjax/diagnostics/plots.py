@@ -126,7 +126,7 @@ def plot_clipping(
         axes[0].set(yscale="log", ylabel="loss")
         axes[0].legend(frameon=False)
     _lines(axes[-1], before, "0.55", "before clipping")
-    _lines(axes[-1], after, "C3", "after clipping", width=3)  # wider than the threshold, which covers it
+    _lines(axes[-1], after, "C3", "after clipping", width=3.0)  # wider than the threshold, which covers it
     axes[-1].axhline(threshold, color="k", linestyle="--", linewidth=1, label=f"threshold {threshold:g}")
     axes[-1].set(yscale="log", xlabel="training step", ylabel="norm of the gradient")
     axes[-1].legend(frameon=False)
