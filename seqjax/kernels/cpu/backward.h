@@ -1,7 +1,7 @@
 // The derivative of a cell over a whole sequence: the gradients of the sums of each step, from the last one read to the first.
 //
 // At each step the product of the next step's gradients with W_h transposed is the gradient of h; its last block ends in the cell's
-// own derivative while it is in registers.
+// own derivative.
 
 template <class Cell>
 class BackwardPass {
@@ -12,16 +12,13 @@ class BackwardPass {
   BackwardPass(const Backward& g, Team& team)
       : g_(g), p_(g.problem), clock_{p_}, columns_(Cell::gates * p_.hidden), panels_((p_.hidden + kUnits - 1) / kUnits),
         split_(team.threads(), p_.batch, panels_, p_.hidden * columns_), w_h_(panels_ * columns_ * kUnits),
-        scratch_(split_.groups * p_.batch * kUnits), carry_(p_.batch * p_.hidden), zeros_(columns_),
-        rows_(split_.groups * p_.batch), pointers_(split_.groups * p_.batch) {}
+        carry_(p_.batch * p_.hidden), zeros_(columns_), rows_(split_.groups * p_.batch) {}
 
   void run(Team& team) {
     for (int64_t k = 0; k < columns_; ++k) *(zeros_ + k) = 0.0f;
     team.march(1, panels_, [&](int64_t, int64_t panel) {
-      pack<kVectors>(w_h_ + panel * columns_ * kUnits, g_.w_h, columns_, 1, columns_, [&](int v, int lane) {
-        int64_t unit = panel * kUnits + v * LANES + lane;
-        return unit < p_.hidden ? unit : -1;
-      });
+      pack_turned<kVectors>(w_h_ + panel * columns_ * kUnits, columns_, p_.hidden - panel * kUnits,
+                            [&](int64_t unit) { return g_.w_h + (panel * kUnits + unit) * columns_; });
     });
     if (split_.by_rows) {
       team.march(1, split_.groups, [&](int64_t, int64_t group) {
@@ -33,47 +30,39 @@ class BackwardPass {
   }
 
  private:
-  // Step -1 stands for the state before all.
+  // Step -1 stands for the state before all. Every second step goes through the panels from the last to the first.
   void step(int64_t step, int64_t group) {
     int64_t first = split_.first_row(group), count = split_.end_row(group) - first;
+    int64_t begin = split_.first_part(group), end = split_.end_part(group);
     BackRow* rows = rows_ + group * p_.batch;
-    const float** d_sums = pointers_ + group * p_.batch;
-    for (int64_t b = 0; b < count; ++b) {
-      rows[b] = step < 0 ? initial_row(first + b) : row_of(step, first + b);
-      d_sums[b] = following(step, first + b);
-    }
+    for (int64_t b = 0; b < count; ++b) rows[b] = step < 0 ? initial_row(first + b) : row_of(step, first + b);
     int64_t size = step == p_.time - 1 ? 0 : columns_;
-    for (int64_t panel = split_.first_part(group); panel < split_.end_part(group); ++panel)
-      retreat(rows, d_sums, count, size, panel, scratch_ + group * p_.batch * kUnits);
+    for (int64_t i = 0; i < end - begin; ++i) retreat(rows, count, size, step % 2 ? end - 1 - i : begin + i);
   }
 
-  void retreat(const BackRow* rows, const float* const* d_sums, int64_t count, int64_t size, int64_t panel,
-               float* sums) {
-    const float* weights = w_h_ + panel * columns_ * kUnits;
-    for_blocks(size, [&](int64_t k, int64_t block) {
-      for_tiles(count, [&](int64_t first, auto tile) {
-        vec acc[tile.value][kVectors];
-        if (k > 0) load_tile(acc, sums + first * kUnits, kUnits);
-        else
-          for (int r = 0; r < tile.value; ++r)
-            for (int v = 0; v < kVectors; ++v) acc[r][v] = outside(rows[first + r], panel * kUnits + v * LANES);
-        accumulate<tile.value, kVectors, kVectors>(acc, d_sums + first, k, block, weights + k * kUnits);
-        if (k + block < size) return store_tile(sums + first * kUnits, acc, kUnits);
-        for (int r = 0; r < tile.value; ++r)
-          for (int v = 0; v < kVectors; ++v) finish(rows[first + r], acc[r][v], panel * kUnits + v * LANES);
-      });
+  void retreat(const BackRow* rows, int64_t count, int64_t size, int64_t panel) {
+    for_tiles(count, [&](int64_t first, auto tile) {
+      alignas(64) float d_h[tile.value * kUnits];
+      const BackRow* row = rows + first;
+      vec acc[tile.value][kVectors];
+      fill_tile(acc, nullptr);
+      Rows<tile.value> following([&](int r) { return row[r].following; });
+      accumulate<kVectors>(acc, following, size, w_h_ + panel * columns_ * kUnits);
+      store_tile(d_h, acc);
+      finish(row, tile.value, d_h, panel);
     });
   }
 
-  // The gradient of h that does not come through the next step's product.
-  vec outside(const BackRow& row, int64_t unit) const {
-    int64_t n = p_.hidden - unit;
-    return n <= 0 ? vec{} : load(row.d_y + unit, n) + load(row.d_h + unit, n);
+  // Not inline, for the constants of the cell would take registers from the products.
+  __attribute__((noinline)) void finish(const BackRow* rows, int64_t count, const float* d_h, int64_t panel) const {
+    for (int64_t r = 0; r < count; ++r)
+      for (int v = 0; v < kVectors; ++v, d_h += LANES) {
+        int64_t unit = panel * kUnits + v * LANES, n = p_.hidden - unit;
+        if (n > 0) finish(rows[r], load(d_h) + load(rows[r].d_y + unit, n) + load(rows[r].d_h + unit, n), unit, n);
+      }
   }
 
-  void finish(const BackRow& row, vec d_h, int64_t unit) {
-    int64_t n = p_.hidden - unit;
-    if (n <= 0) return;
+  void finish(const BackRow& row, vec d_h, int64_t unit, int64_t n) const {
     if (row.valid) return Cell::backward(row, d_h, unit, n, p_.hidden);
     if (row.d_h0) {
       bool passes = Cell::carries && !Cell::memory;
@@ -104,6 +93,7 @@ class BackwardPass {
   BackRow initial_row(int64_t b) const {
     bool empty = clock_.length(b) == 0;
     BackRow row = {};
+    row.following = following(-1, b);
     row.d_y = zeros_ + 0;
     row.d_h = empty ? g_.d_h_last + b * p_.hidden : zeros_ + 0;
     row.d_carry = carry(clock_.first_step(b) - 1, b, empty);
@@ -117,6 +107,7 @@ class BackwardPass {
     bool last = step == clock_.end_step(b) - 1;
     BackRow row = {};
     row.valid = clock_.valid(step, b);
+    row.following = following(step, b);
     row.d_y = g_.d_ys + here;
     row.d_h = last && row.valid ? g_.d_h_last + b * p_.hidden : zeros_ + 0;
     row.d_carry = carry(step, b, last);
@@ -136,7 +127,6 @@ class BackwardPass {
   const Clock clock_;
   const int64_t columns_, panels_;
   const Split split_;
-  Array<float> w_h_, scratch_, carry_, zeros_;
+  Array<float> w_h_, carry_, zeros_;
   Array<BackRow> rows_;
-  Array<const float*> pointers_;
 };

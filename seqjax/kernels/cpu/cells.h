@@ -7,7 +7,7 @@
 // One row of one step, forwards. Pointers are to the first unit.
 struct Row {
   bool valid;
-  const float *h, *c;  // before the step
+  const float *x, *h, *c;  // the input; the state before the step
   float *y, *c_next;   // after it
   float *saved;        // or null
   float *h_last, *c_last;  // where the last state of the row is wanted, or null
@@ -16,6 +16,7 @@ struct Row {
 // One row of one step, backwards.
 struct BackRow {
   bool valid;
+  const float* following;  // the gradients of the sums of h W_h in the step after
   const float *y, *h, *c_next, *c;
   const float *d_y, *d_h, *d_carry;  // gradients: of the output; of h from outside; what passes by the product
   const float* saved;
@@ -27,8 +28,9 @@ struct Lstm {
   static constexpr int gates = 4, units = 1, slots = 4, last = 3, kept = 4;
   static constexpr bool memory = true, carries = true;
 
-  static inline void forward(const Row& row, const vec* sums, int64_t u, int64_t n, int64_t hidden) {
-    vec i = sigmoid(sums[0]), f = sigmoid(sums[1]), g = tanh(sums[2]), o = sigmoid(sums[3]);
+  static inline void forward(const Row& row, const float* sums, int64_t u, int64_t n, int64_t hidden) {
+    vec i = sigmoid(load(sums)), f = sigmoid(load(sums + LANES)), g = tanh(load(sums + 2 * LANES)),
+        o = sigmoid(load(sums + 3 * LANES));
     vec c = f * load(row.c + u, n) + i * g, h = o * tanh(c);
     store(row.y + u, h, n);
     store(row.c_next + u, c, n);
@@ -61,15 +63,16 @@ struct Gru {
   static constexpr int gates = 3, units = 1, slots = 4, last = 3, kept = 4;
   static constexpr bool memory = false, carries = true;
 
-  static inline void forward(const Row& row, const vec* sums, int64_t u, int64_t n, int64_t hidden) {
-    vec r = sigmoid(sums[0]), z = sigmoid(sums[1]), new_h = tanh(sums[2] + r * sums[3]);
+  static inline void forward(const Row& row, const float* sums, int64_t u, int64_t n, int64_t hidden) {
+    vec r = sigmoid(load(sums)), z = sigmoid(load(sums + LANES)), h_n = load(sums + 3 * LANES),
+        new_h = tanh(load(sums + 2 * LANES) + r * h_n);
     vec h = new_h + z * (load(row.h + u, n) - new_h);
     store(row.y + u, h, n);
     if (row.saved) {
       store(row.saved + u, new_h, n);
       store(row.saved + hidden + u, r, n);
       store(row.saved + 2 * hidden + u, z, n);
-      store(row.saved + 3 * hidden + u, sums[3], n);
+      store(row.saved + 3 * hidden + u, h_n, n);
     }
     if (row.h_last) store(row.h_last + u, h, n);
   }
@@ -92,8 +95,8 @@ struct Elman {
   static constexpr int gates = 1, units = 4, slots = 4, last = 3, kept = 1;
   static constexpr bool memory = false, carries = false;
 
-  static inline void forward(const Row& row, const vec* sums, int64_t u, int64_t n, int64_t) {
-    vec h = kTanh ? tanh(sums[0]) : (sums[0] < 0.0f ? vec{} : sums[0]);
+  static inline void forward(const Row& row, const float* sums, int64_t u, int64_t n, int64_t) {
+    vec sum = load(sums), h = kTanh ? tanh(sum) : (sum < 0.0f ? vec{} : sum);
     store(row.y + u, h, n);
     if (row.h_last) store(row.h_last + u, h, n);
   }

@@ -1,7 +1,7 @@
 // A cell over a whole sequence.
 //
-// The products of a step are summed in scratch: first those with the inputs, of several steps at once where the batch is small or
-// the weights are large, then those with h, whose last block ends in the cell itself while the sums are in registers.
+// The products of a step with x and with h are summed in registers, and go from there to the cell. Where there are few rows those
+// with x are summed for several steps at once, so that the weights are read once for all.
 
 // How the work of a step is shared out: by rows, and then no thread waits for another, or by units.
 struct Split {
@@ -24,17 +24,15 @@ struct Split {
 template <class Cell>
 class ForwardPass {
   static constexpr int kVectors = Cell::gates * Cell::units, kSlots = Cell::slots;
-  static constexpr int64_t kUnits = Cell::units * LANES, kTile = kSlots * LANES;
+  static constexpr int64_t kUnits = Cell::units * LANES, kWidth = kVectors * LANES, kTile = kSlots * LANES;
 
  public:
   ForwardPass(const Forward& f, Team& team)
       : f_(f), p_(f.problem), clock_{p_}, panels_((p_.hidden + kUnits - 1) / kUnits),
         split_(team.threads(), p_.batch, panels_, (p_.inputs + p_.hidden) * Cell::gates * p_.hidden),
-        ahead_(split_.by_rows ? 1 : steps_ahead(p_)),
-        scratch_rows_(ahead_ * p_.batch * (ahead_ > 1 ? panels_ : split_.groups)),
-        w_x_(panels_ * p_.inputs * kVectors * LANES), w_h_(panels_ * p_.hidden * kVectors * LANES),
-        bias_(panels_ * kTile), scratch_(scratch_rows_ * kTile), memory_(p_.batch * p_.hidden), zeros_(p_.hidden),
-        rows_(split_.groups * p_.batch), pointers_(split_.groups * p_.batch * ahead_) {}
+        ahead_(steps_ahead(split_.end_row(0))), w_x_(panels_ * p_.inputs * kWidth), w_h_(panels_ * p_.hidden * kWidth),
+        bias_(panels_ * kTile), sums_(ahead_ > 1 ? ahead_ * p_.batch * panels_ * kTile : 0),
+        memory_(p_.batch * p_.hidden), zeros_(p_.hidden), rows_(split_.groups * p_.batch) {}
 
   void run(Team& team) {
     for (int64_t u = 0; u < p_.hidden; ++u) *(zeros_ + u) = 0.0f;
@@ -51,10 +49,7 @@ class ForwardPass {
   }
 
  private:
-  static int64_t steps_ahead(const Problem& p) {
-    int64_t steps = p.batch > 0 ? 128 / p.batch : 1;
-    return steps < 1 ? 1 : steps > 24 ? 24 : steps;
-  }
+  static int64_t steps_ahead(int64_t rows) { return rows > 0 && rows < 4 * ROWS ? 4 * ROWS / rows : 1; }
 
   void keep_initial(int64_t b) {
     for (int64_t i = b * p_.hidden; i < (b + 1) * p_.hidden; ++i) {
@@ -64,90 +59,93 @@ class ForwardPass {
   }
 
   void pack_panel(int64_t panel) {
-    auto column = [&](int v, int lane) -> int64_t {
-      int64_t unit = panel * kUnits + (Cell::units > 1 ? v : 0) * LANES + lane;
-      return unit < p_.hidden ? (Cell::units > 1 ? 0 : v) * p_.hidden + unit : -1;
+    int64_t gate = Cell::units > 1 ? 0 : p_.hidden, width = Cell::gates * p_.hidden;
+    auto unit = [&](int v) { return panel * kUnits + (Cell::units > 1 ? v : 0) * LANES; };
+    auto size = [&](int v) { return p_.hidden - unit(v); };
+    auto of = [&](const float* w) {
+      return [=](int64_t k, int v) { return w + k * width + v * gate + unit(v); };
     };
-    int64_t width = Cell::gates * p_.hidden;
-    pack<kVectors>(w_x_ + panel * p_.inputs * kVectors * LANES, f_.w_x, p_.inputs, width, 1, column);
-    pack<kVectors>(w_h_ + panel * p_.hidden * kVectors * LANES, f_.w_h, p_.hidden, width, 1, column);
-    pack<kVectors>(bias_ + panel * kTile, f_.b, 1, 0, 1, column);
-    if (kVectors < kSlots) pack<1>(bias_ + panel * kTile + kVectors * LANES, f_.b_n, 1, 0, 1, column);
+    pack<kVectors>(w_x_ + panel * p_.inputs * kWidth, p_.inputs, of(f_.w_x), size);
+    pack<kVectors>(w_h_ + panel * p_.hidden * kWidth, p_.hidden, of(f_.w_h), size);
+    pack<kVectors>(bias_ + panel * kTile, 1, of(f_.b), size);
+    if (kVectors < kSlots) pack<1>(bias_ + panel * kTile + kWidth, 1, of(f_.b_n), size);
   }
 
+  // Every second step goes through the panels from the last to the first: what was used last is still in the cache.
   void step(int64_t step, int64_t group) {
     int64_t first = split_.first_row(group), count = split_.end_row(group) - first;
     int64_t begin = split_.first_part(group), end = split_.end_part(group);
     Row* rows = rows_ + group * p_.batch;
     for (int64_t b = 0; b < count; ++b) rows[b] = row_of(step, first + b);
     if (ahead_ > 1 && step % ahead_ == 0)
-      for (int64_t panel = begin; panel < end; ++panel) project(step, group, first, count, panel);
-    for (int64_t panel = begin; panel < end; ++panel) {
-      if (ahead_ == 1) project(step, group, first, count, panel);
-      recur(rows, group, count, panel, step % ahead_);
+      for (int64_t panel = begin; panel < end; ++panel) project(step, first, count, panel);
+    for (int64_t i = 0; i < end - begin; ++i) {
+      int64_t panel = step % 2 ? end - 1 - i : begin + i;
+      advance(rows, count, panel, ahead_ > 1 ? sums_of(panel, first) + step % ahead_ * count * kTile : nullptr);
     }
   }
 
-  float* sums_of(int64_t group, int64_t panel) const {
-    return scratch_ + (ahead_ > 1 ? panel : group) * ahead_ * p_.batch * kTile;
-  }
+  float* sums_of(int64_t panel, int64_t first) const { return sums_ + (panel * p_.batch + first) * ahead_ * kTile; }
 
   // The sums of x W_x + b of one panel for the next steps.
-  void project(int64_t step, int64_t group, int64_t first, int64_t count, int64_t panel) {
-    int64_t steps = step + ahead_ < p_.time ? ahead_ : p_.time - step, total = steps * count;
-    const float** xs = pointers_ + group * p_.batch * ahead_;
-    for (int64_t i = 0; i < total; ++i)
-      xs[i] = f_.xs + (clock_.time_of(step + i / count) * p_.batch + first + i % count) * p_.inputs;
-    const float* weights = w_x_ + panel * p_.inputs * kVectors * LANES;
-    float* sums = sums_of(group, panel);
-    for_blocks(p_.inputs, [&](int64_t k, int64_t size) {
-      for_tiles(total, [&](int64_t row, auto tile) {
-        vec acc[tile.value][kSlots];
-        if (k == 0) load_tile(acc, bias_ + panel * kTile, 0);
-        else load_tile(acc, sums + row * kTile, kTile);
-        accumulate<tile.value, kVectors, kSlots>(acc, xs + row, k, size, weights + k * kVectors * LANES);
-        store_tile(sums + row * kTile, acc, kTile);
-      });
+  void project(int64_t step, int64_t first, int64_t count, int64_t panel) {
+    int64_t steps = step + ahead_ < p_.time ? ahead_ : p_.time - step;
+    for_tiles(steps * count, [&](int64_t row, auto tile) {
+      vec acc[tile.value][kSlots];
+      fill_tile(acc, bias_ + panel * kTile);
+      Rows<tile.value> xs([&](int r) { return x_of(step + (row + r) / count, first + (row + r) % count); });
+      accumulate<kVectors>(acc, xs, p_.inputs, w_x_ + panel * p_.inputs * kWidth);
+      store_tile(sums_of(panel, first) + row * kTile, acc);
     });
   }
 
-  // One step of the units of one panel.
-  void recur(const Row* rows, int64_t group, int64_t count, int64_t panel, int64_t offset) {
-    const float* weights = w_h_ + panel * p_.hidden * kVectors * LANES;
-    float* sums = sums_of(group, panel) + offset * count * kTile;
-    for_blocks(p_.hidden, [&](int64_t k, int64_t size) {
-      for_tiles(count, [&](int64_t first, auto tile) {
-        const float* h[tile.value];
-        for (int r = 0; r < tile.value; ++r) h[r] = rows[first + r].h;
-        vec acc[tile.value][kSlots];
-        load_tile(acc, sums + first * kTile, kTile);
-        accumulate<tile.value, kVectors, kSlots, Cell::last>(acc, h, k, size, weights + k * kVectors * LANES);
-        if (k + size < p_.hidden) return store_tile(sums + first * kTile, acc, kTile);
-        for (int r = 0; r < tile.value; ++r) finish(rows[first + r], acc[r], panel);
-      });
+  // One step of the units of one panel; `sums` are those of x W_x + b where they are known.
+  void advance(const Row* rows, int64_t count, int64_t panel, const float* sums) {
+    for_tiles(count, [&](int64_t first, auto tile) {
+      alignas(64) float done[tile.value * kTile];
+      const Row* row = rows + first;
+      vec acc[tile.value][kSlots];
+      if (sums) {
+        load_tile(acc, sums + first * kTile);
+      } else {
+        fill_tile(acc, bias_ + panel * kTile);
+        Rows<tile.value> xs([&](int r) { return row[r].x; });
+        accumulate<kVectors>(acc, xs, p_.inputs, w_x_ + panel * p_.inputs * kWidth);
+      }
+      Rows<tile.value> hs([&](int r) { return row[r].h; });
+      accumulate<kVectors, Cell::last>(acc, hs, p_.hidden, w_h_ + panel * p_.hidden * kWidth);
+      store_tile(done, acc);
+      finish(row, tile.value, done, panel);
     });
   }
 
-  void finish(const Row& row, const vec* sums, int64_t panel) {
-    for (int q = 0; q < Cell::units; ++q) {
-      int64_t unit = panel * kUnits + q * LANES, n = p_.hidden - unit;
-      if (n <= 0) return;
-      if (row.valid) Cell::forward(row, sums + q * (kSlots / Cell::units), unit, n, p_.hidden);
-      else clear(row, unit, n);
-    }
+  // Not inline, for the constants of the cell would take registers from the products.
+  __attribute__((noinline)) void finish(const Row* rows, int64_t count, const float* sums, int64_t panel) const {
+    for (int64_t r = 0; r < count; ++r)
+      for (int q = 0; q < Cell::units; ++q, sums += kTile / Cell::units) {
+        int64_t unit = panel * kUnits + q * LANES, n = p_.hidden - unit;
+        if (n <= 0) continue;
+        if (rows[r].valid) Cell::forward(rows[r], sums, unit, n, p_.hidden);
+        else clear(rows[r], unit, n);
+      }
   }
 
-  void clear(const Row& row, int64_t unit, int64_t n) {
+  void clear(const Row& row, int64_t unit, int64_t n) const {
     store(row.y + unit, vec{}, n);
     if (!row.saved) return;
     for (int gate = 0; gate < Cell::kept; ++gate) store(row.saved + gate * p_.hidden + unit, vec{}, n);
     if (Cell::memory) store(row.c_next + unit, vec{}, n);
   }
 
+  const float* x_of(int64_t step, int64_t b) const {
+    return f_.xs + (clock_.time_of(step) * p_.batch + b) * p_.inputs;
+  }
+
   Row row_of(int64_t step, int64_t b) {
     int64_t at = clock_.time_of(step) * p_.batch + b, here = at * p_.hidden;
     Row row = {};
     row.valid = clock_.valid(step, b);
+    row.x = x_of(step, b);
     row.h = clock_.before(step, b, f_.ys, f_.h0, zeros_ + 0);
     row.y = f_.ys + here;
     row.saved = f_.saved ? f_.saved + here * Cell::kept : nullptr;
@@ -170,8 +168,7 @@ class ForwardPass {
   const Clock clock_;
   const int64_t panels_;
   const Split split_;
-  const int64_t ahead_, scratch_rows_;
-  Array<float> w_x_, w_h_, bias_, scratch_, memory_, zeros_;
+  const int64_t ahead_;
+  Array<float> w_x_, w_h_, bias_, sums_, memory_, zeros_;
   Array<Row> rows_;
-  Array<const float*> pointers_;
 };

@@ -5,50 +5,40 @@ template <class A, class D>
 static void outer_product(int64_t rows, int64_t width, int64_t columns, const A& a, const D& d, float* out,
                           Team& team) {
   constexpr int kVectors = 4;
-  constexpr int64_t kChunk = 128, kStride = kChunk + 16, kColumns = kVectors * LANES;  // a long sum loses accuracy
-  int64_t panels = (columns + kColumns - 1) / kColumns, chunks = (rows + kChunk - 1) / kChunk;
+  constexpr int64_t kChunk = 512, kColumns = kVectors * LANES;  // a longer sum would lose accuracy
+  int64_t panels = (columns + kColumns - 1) / kColumns;
   int64_t groups = team.threads() < panels ? team.threads() : panels;
-  Array<float> turned(2 * (width + 1) * kStride), packed(groups * kChunk * kColumns);
+  Array<float> packed(groups * kChunk * kColumns);
 
-  auto turn = [&](int64_t chunk, int64_t group) {
-    int64_t first = chunk * kChunk, size = rows - first < kChunk ? rows - first : kChunk;
-    float* to = turned + (chunk % 2) * (width + 1) * kStride;
-    int64_t begin = kChunk * group / groups, end = kChunk * (group + 1) / groups;
-    for (int64_t r = begin; r < (end < size ? end : size); ++r) {
-      const float* from = a(first + r);
-      for (int64_t k = 0; k < width; ++k) to[k * kStride + r] = from[k];
-      to[width * kStride + r] = 1.0f;
-    }
-  };
-  auto multiply = [&](int64_t chunk, int64_t group) {
-    int64_t first = chunk * kChunk, size = rows - first < kChunk ? rows - first : kChunk;
-    const float* left = turned + (chunk % 2) * (width + 1) * kStride;
-    float* right = packed + group * kChunk * kColumns;
-    for (int64_t panel = panels * group / groups; panel < panels * (group + 1) / groups; ++panel) {
-      int64_t column = panel * kColumns;
-      for (int64_t r = 0; r < size; ++r)
+  auto multiply = [&](int64_t first, int64_t panel, float* right) {
+    int64_t size = rows - first < kChunk ? rows - first : kChunk, column = panel * kColumns;
+    const float* left[kChunk];
+    for (int64_t r = 0; r < size; ++r) left[r] = a(first + r);
+    auto n = [&](int v) { return columns - column - v * LANES; };
+    pack<kVectors>(right, size, [&](int64_t r, int v) { return d(first + r) + column + v * LANES; }, n);
+    for_tiles(width, [&](int64_t k, auto tile) {
+      vec acc[tile.value][kVectors];
+      fill_tile(acc, nullptr);
+      accumulate<kVectors>(acc, [&](int r, int64_t row) { return left[row][k + r]; }, size, right);
+      for (int r = 0; r < tile.value; ++r)
         for (int v = 0; v < kVectors; ++v) {
-          int64_t n = columns - column - v * LANES;
-          store(right + r * kColumns + v * LANES, n > 0 ? load(d(first + r) + column + v * LANES, n) : vec{});
+          float* to = out + (k + r) * columns + column + v * LANES;
+          store(to, first ? load(to, n(v)) + acc[r][v] : acc[r][v], n(v));
         }
-      for_tiles(width + 1, [&](int64_t k, auto tile) {
-        const float* from[tile.value];
-        for (int r = 0; r < tile.value; ++r) from[r] = left + (k + r) * kStride;
-        vec acc[tile.value][kVectors] = {};
-        accumulate<tile.value, kVectors, kVectors>(acc, from, 0, size, right);
-        for (int r = 0; r < tile.value; ++r)
-          for (int v = 0; v < kVectors; ++v) {
-            int64_t n = columns - column - v * LANES;
-            float* to = out + (k + r) * columns + column + v * LANES;
-            if (n > 0) store(to, chunk ? load(to, n) + acc[r][v] : acc[r][v], n);
-          }
-      });
+    });
+    vec sums[1][kVectors];
+    fill_tile(sums, nullptr);
+    accumulate<kVectors>(sums, [](int, int64_t) { return 1.0f; }, size, right);
+    for (int v = 0; v < kVectors; ++v) {
+      float* to = out + width * columns + column + v * LANES;
+      store(to, first ? load(to, n(v)) + sums[0][v] : sums[0][v], n(v));
     }
   };
   for (int64_t i = 0; rows == 0 && i < (width + 1) * columns; ++i) out[i] = 0.0f;
-  team.march(chunks > 0 ? chunks + 1 : 0, groups, [&](int64_t step, int64_t group) {
-    if (step > 0) multiply(step - 1, group);
-    if (step < chunks) turn(step, group);
+  team.march(1, groups, [&](int64_t, int64_t group) {
+    for (int64_t first = 0; first < rows; first += kChunk)
+      for (int64_t panel = panels * group / groups; panel < panels * (group + 1) / groups; ++panel)
+        multiply(first, panel, packed + group * kChunk * kColumns);
   });
 }
 
@@ -79,32 +69,24 @@ static void input_gradient(const InputGradient& g, Team& team) {
   // The GRU's gradients stand in the order n, r, z, its weights in the order r, z, n.
   int64_t rotation = Cell::kept > Cell::gates ? 2 * p.hidden : 0;
   team.march(1, panels, [&](int64_t, int64_t panel) {
-    auto column = [&](int v, int lane) {
-      int64_t input = panel * kColumns + v * LANES + lane;
-      return input < p.inputs ? input : -1;
-    };
     float* to = w + panel * size * kColumns;
-    pack<kVectors>(to, g.w_x + rotation, size - rotation, 1, size, column);
-    pack<kVectors>(to + (size - rotation) * kColumns, g.w_x, rotation, 1, size, column);
+    auto from = [&](int64_t column) { return g.w_x + (panel * kColumns + column) * size; };
+    pack_turned<kVectors>(to, size - rotation, p.inputs - panel * kColumns, [&](int64_t c) { return from(c) + rotation; });
+    pack_turned<kVectors>(to + (size - rotation) * kColumns, rotation, p.inputs - panel * kColumns, from);
   });
   team.march(1, (rows + kRows - 1) / kRows, [&](int64_t, int64_t group) {
     int64_t first = group * kRows, count = rows - first < kRows ? rows - first : kRows;
-    const float* d_sums[kRows];
-    alignas(64) float sums[kRows * kColumns];
-    for (int64_t r = 0; r < count; ++r) d_sums[r] = g.d_sums + (first + r) * stride;
     for (int64_t panel = 0; panel < panels; ++panel)
-      for_blocks(size, [&](int64_t k, int64_t block) {
-        for_tiles(count, [&](int64_t row, auto tile) {
-          vec acc[tile.value][kVectors] = {};
-          if (k > 0) load_tile(acc, sums + row * kColumns, kColumns);
-          accumulate<tile.value, kVectors, kVectors>(acc, d_sums + row, k, block, w + (panel * size + k) * kColumns);
-          if (k + block < size) return store_tile(sums + row * kColumns, acc, kColumns);
-          for (int r = 0; r < tile.value; ++r)
-            for (int v = 0; v < kVectors; ++v) {
-              int64_t column = panel * kColumns + v * LANES, n = p.inputs - column;
-              if (n > 0) store(g.d_xs + (first + row + r) * p.inputs + column, acc[r][v], n);
-            }
-        });
+      for_tiles(count, [&](int64_t row, auto tile) {
+        vec acc[tile.value][kVectors];
+        fill_tile(acc, nullptr);
+        Rows<tile.value> d_sums([&](int r) { return g.d_sums + (first + row + r) * stride; });
+        accumulate<kVectors>(acc, d_sums, size, w + panel * size * kColumns);
+        for (int r = 0; r < tile.value; ++r)
+          for (int v = 0; v < kVectors; ++v) {
+            int64_t column = panel * kColumns + v * LANES, n = p.inputs - column;
+            if (n > 0) store(g.d_xs + (first + row + r) * p.inputs + column, acc[r][v], n);
+          }
       });
   });
 }

@@ -1,9 +1,7 @@
 // Weights packed in the order in which they are read, and products of rows with them.
 //
-// A panel holds V vectors side by side for each k. A tile of up to ROWS rows times one panel stays in registers while k
-// runs over a block, and a block of a panel serves all rows before the next one is touched.
-
-constexpr int64_t kBlock = 128;  // of k: a block of a panel of 4 vectors fills the first-level cache
+// A panel holds V vectors side by side for each k, and stays in the second-level cache while all rows are multiplied with it. A
+// tile of up to ROWS rows times one panel stays in registers while k runs from end to end.
 
 template <int N>
 struct Count {
@@ -27,50 +25,61 @@ static inline void for_tiles(int64_t rows, const Call& call) {
   }
 }
 
-// Calls call(first, size) for blocks of k; once, with size 0, where there is nothing to sum.
-template <class Call>
-static inline void for_blocks(int64_t size, const Call& call) {
-  int64_t blocks = size > 0 ? (size + kBlock - 1) / kBlock : 1;
-  for (int64_t block = 0; block < blocks; ++block) {
-    int64_t first = size * block / blocks;
-    call(first, size * (block + 1) / blocks - first);
-  }
-}
+// x(r, k) of R rows that lie anywhere.
+template <int R>
+struct Rows {
+  const float* begin[R];
 
-// acc[r][v] += sum over k of a[r][k] * panel[k][v]; the last of the V vectors is summed in acc[r][LAST].
-template <int R, int V, int S, int LAST = V - 1>
-static inline __attribute__((always_inline)) void accumulate(vec (&acc)[R][S], const float* const* a, int64_t from,
-                                                             int64_t size, const float* panel) {
-  const float* row[R];
+  template <class Begin>
+  inline __attribute__((always_inline)) explicit Rows(const Begin& row) {
 #pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) row[r] = a[r] + from;
+    for (int r = 0; r < R; ++r) begin[r] = row(r);
+  }
+  float operator()(int r, int64_t k) const { return begin[r][k]; }
+};
+
+// acc[r][v] += sum over k of x(r, k) * panel[k][v]; the last of the V vectors is summed in acc[r][LAST].
+template <int V, int LAST = V - 1, int R, int S, class X>
+static inline __attribute__((always_inline)) void accumulate(vec (&acc)[R][S], const X& x, int64_t size,
+                                                             const float* panel) {
   for (int64_t k = 0; k < size; ++k, panel += V * LANES) {
-    vec w[V];
+    vec factor[R];
 #pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) w[v] = load(panel + v * LANES);
+    for (int r = 0; r < R; ++r) factor[r] = x(r, k) - vec{};
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      float x = row[r][k];
+    for (int v = 0; v < V; ++v) {
+      vec w = load(panel + v * LANES);
 #pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) acc[r][v == V - 1 ? LAST : v] += x * w[v];
+      for (int r = 0; r < R; ++r) acc[r][v == V - 1 ? LAST : v] += factor[r] * w;
     }
   }
 }
 
+// All rows of a tile begin with the same sums.
 template <int R, int S>
-static inline __attribute__((always_inline)) void load_tile(vec (&acc)[R][S], const float* from, int64_t stride) {
+static inline __attribute__((always_inline)) void fill_tile(vec (&acc)[R][S], const float* from) {
 #pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
+  for (int s = 0; s < S; ++s) {
+    vec first = from ? load(from + s * LANES) : vec{};
 #pragma GCC unroll 8
-    for (int s = 0; s < S; ++s) acc[r][s] = load(from + r * stride + s * LANES);
+    for (int r = 0; r < R; ++r) acc[r][s] = first;
+  }
 }
 
 template <int R, int S>
-static inline __attribute__((always_inline)) void store_tile(float* to, const vec (&acc)[R][S], int64_t stride) {
+static inline __attribute__((always_inline)) void load_tile(vec (&acc)[R][S], const float* from) {
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-    for (int s = 0; s < S; ++s) store(to + r * stride + s * LANES, acc[r][s]);
+    for (int s = 0; s < S; ++s) acc[r][s] = load(from + (r * S + s) * LANES);
+}
+
+template <int R, int S>
+static inline __attribute__((always_inline)) void store_tile(float* to, const vec (&acc)[R][S]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int s = 0; s < S; ++s) store(to + (r * S + s) * LANES, acc[r][s]);
 }
 
 // Elements that begin on a cache line, not initialised.
@@ -91,15 +100,20 @@ class Array {
   T* begin_;
 };
 
-// Columns of w [k, columns], or of its transpose, in panels of V * LANES; the columns past the end are zero.
-// `column(panel, v, lane)` names the column; a negative one is past the end.
-template <int V, class Column>
-static void pack(float* panel, const float* w, int64_t size, int64_t k_stride, int64_t column_stride,
-                 const Column& column) {
-  int64_t from[V * LANES];
-  for (int v = 0; v < V; ++v)
-    for (int lane = 0; lane < LANES; ++lane) from[v * LANES + lane] = column(v, lane);
+// A panel of V vectors for each of `size` k; `row(k, v)` points to the n(v) first floats of a vector, the others are zero.
+template <int V, class From, class Size>
+static void pack(float* panel, int64_t size, const From& from, const Size& n) {
   for (int64_t k = 0; k < size; ++k)
-    for (int i = 0; i < V * LANES; ++i)
-      *panel++ = from[i] < 0 ? 0.0f : w[k * k_stride + from[i] * column_stride];
+    for (int v = 0; v < V; ++v, panel += LANES) store(panel, load(from(k, v), n(v)));
+}
+
+// The same of a transposed matrix: `from(column)` points to `size` floats of a column of the panel, of which there are `columns`.
+template <int V, class From>
+static void pack_turned(float* panel, int64_t size, int64_t columns, const From& from) {
+  constexpr int64_t kWidth = V * LANES, kDepth = 16;
+  for (int64_t k = 0; k < size; k += kDepth)
+    for (int64_t column = 0; column < kWidth; ++column) {
+      const float* w = column < columns ? from(column) : nullptr;
+      for (int64_t i = k; i < size && i < k + kDepth; ++i) panel[i * kWidth + column] = w ? w[i] : 0.0f;
+    }
 }
