@@ -43,6 +43,7 @@ BLANK, SIGNAL = SYMBOLS, SYMBOLS + 1
 DIGITS, SIDE = 10, 28
 PERMUTATION = np.random.default_rng(784).permutation(SIDE * SIDE)
 STEPS = {"adding": 5000, "copy": 10000, "smnist": 5000, "psmnist": 5000}
+RATES = {"adding": 2e-3, "copy": 1e-2, "smnist": 2e-3, "psmnist": 2e-3}
 ROWS = 500  # of an evaluation batch
 
 
@@ -55,7 +56,7 @@ class Config(BaseConfig):
     chrono: bool = option(True, "begin with memories as long as the task")
     hidden_size: int = option(128, "units of a layer", least=1)
     batch: int = option(32, "sequences a step", least=1)
-    learning_rate: float = option(2e-3, "Adam's, at first", least=0)
+    learning_rate: float | None = option(None, "Adam's, at first (default: 0.002, 0.01 for copy)", least=0)
     clip: float = option(1.0, "largest gradient norm", least=1e-12)
     steps: int | None = option(None, "training steps (default: 5000, 10000 for copy)", least=1)
     enough: float = option(0.5, "end at this share of the score that counts as solved; 0 takes all steps", least=0)
@@ -100,11 +101,12 @@ def main(config: Config) -> dict:
     if config.suite:
         return run_suite(run)
     length, steps = config.length or LENGTHS[config.task], config.steps or STEPS[config.task]
+    rate = RATES[config.task] if config.learning_rate is None else config.learning_rate
     with mistakes():
         task = TASKS[config.task](config, length)
         network = build(config, length)
     run.begin(task.source)
-    optimiser = optax.adam(optax.cosine_decay_schedule(config.learning_rate, steps, alpha=0.01))
+    optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps, alpha=0.01))
     score = jax.jit(functools.partial(means, network, task, config))
     best = run.train(
         fresh_state(network, task, config, length, optimiser),
