@@ -169,8 +169,8 @@ def build(config: Config, length: int) -> seqjax.Recurrence:
         case "gru":
             return seqjax.GRU(hidden)
         case "lru":
-            # |lambda|^T is 1/e at the long end of the ring
-            layer = seqjax.gated(seqjax.LRU(hidden, min_radius=0.9, max_radius=math.exp(-1 / (2 * length))))
+            longest = math.exp(-1 / (2 * length))  # 1/e is left after twice as many steps
+            layer = seqjax.gated(seqjax.LRU(hidden, min_radius=min(0.9, longest**2), max_radius=longest))
         case _:
             layer = seqjax.gated(seqjax.MinGRU(hidden))
     return seqjax.stack(layer, layer, residual=True)

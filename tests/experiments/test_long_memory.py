@@ -78,10 +78,10 @@ def test_memories_are_as_long_as_the_task():
         assert 2 <= memories.min() < 20 and 80 < memories.max() <= 100
 
 
-@pytest.mark.parametrize("cell", ["lstm", "lru"])
-def test_a_run_leaves_its_folder(monkeypatch, tmp_path, cell):
+@pytest.mark.parametrize("cell, length", [("lstm", 8), ("lru", 3)])
+def test_a_run_leaves_its_folder(monkeypatch, tmp_path, cell, length):
     out = tmp_path / "run"
-    assert call(monkeypatch, *TINY, "--cell", cell, "--length", 8, "--out", out) == 0
+    assert call(monkeypatch, *TINY, "--cell", cell, "--length", length, "--out", out) == 0
     assert {"config.json", "metrics.jsonl", "curve.png", "result.json"} <= {path.name for path in out.iterdir()}
     result = json.loads((out / "result.json").read_text())
     assert result["scores"]["baseline"] == pytest.approx(1 / 6)
