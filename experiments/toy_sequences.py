@@ -36,7 +36,7 @@ SHOWN = 6  # answers whose attention is drawn
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(BaseConfig):
     task: str = option("reverse", "what to learn", choices=tuple(TASKS))
-    questions: int = option(20000, "to draw", least=200)
+    questions: int = option(100_000, "to draw", least=200)
     longest: int | None = option(None, "letters of a question (default 8), or digits of a number (default 3)", least=2)
     attention: bool = option(True, "look at the question before every letter; else remember it in one state")
     embedding_size: int = option(32, "features of a letter", least=1)
@@ -44,7 +44,7 @@ class Config(BaseConfig):
     batch: int = option(1500, "letters of a side a step, padding included, at most", least=1)
     learning_rate: float = option(4e-3, "Adam's, at first; it falls to 0 along a cosine", least=0)
     clip: float = option(1.0, "largest gradient norm", least=1e-12)
-    steps: int = option(2000, "training steps", least=1)
+    steps: int = option(3000, "training steps", least=1)
     every: int = option(500, "steps between validations and checkpoints", least=1)
 
 
