@@ -152,13 +152,15 @@ def scan_steps(step: Callable, start: State, xs: Sequence, state: State, how: Pa
     return sweep_chunks(sweep, state, inputs, time, how.reverse) if how.remat == "sqrt" else sweep(state, inputs)
 
 
-def sweep_chunks(sweep: Callable, state: State, inputs: Any, time: int, reverse: bool) -> tuple[State, Any]:
-    """Runs `sweep(state, inputs)` over chunks of about sqrt(time) steps and remembers only the states between them.
+def sweep_chunks(
+    sweep: Callable, state: State, inputs: Any, time: int, reverse: bool, size: int | None = None
+) -> tuple[State, Any]:
+    """Runs `sweep(state, inputs)` over chunks of `size` steps, else of about sqrt(time); keeps the states between them.
 
-    The backward pass runs each chunk again, so memory grows with sqrt(time) and the work by one forward pass
+    The backward pass runs each chunk again: by sqrt(time) memory grows, and work by one forward pass
     (Chen et al., 2016, "Training Deep Nets with Sublinear Memory Cost").
     """
-    size = max(1, math.isqrt(time))
+    size = size or max(1, math.isqrt(time))
     whole = time - time % size
     sweep = jax.checkpoint(sweep, prevent_cse=False)
     chunks = jax.tree.map(lambda a: a[:whole].reshape(whole // size, size, *a.shape[1:]), inputs)

@@ -14,6 +14,9 @@ from seqjax.kernels.linear import linear_scan
 from seqjax.recurrence import Pass, scan_steps, state_dtype, sweep_chunks
 from seqjax.typing import Frame, KeyArray, Output, Outputs, Params, Sequence, State
 
+CHUNK, LEAST_STEPS = 2**15, 8
+"""Numbers of each array that a CPU's cache shall hold at once; never fewer steps than so many."""
+
 
 class LinearCell(Cell):
     """A recurrence `s' = decay * s + inflow`, element by element, with coefficients that do not depend on s.
@@ -38,7 +41,11 @@ class LinearCell(Cell):
         return state, self.read(params, state, x).astype(x.dtype)
 
     def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
-        """A whole sequence by `kernels.linear_scan`, or `step` by step with `backend="scan"`."""
+        """A whole sequence by `kernels.linear_scan`, or `step` by step with `backend="scan"`.
+
+        On a CPU `remat="none"` also goes in chunks of time, and keeps the states between them alone: to compute a chunk
+        again while it is in the cache takes less time than to bring it back.
+        """
         time, start = xs.shape[0], self.initial_state(params, xs.shape[1:-1], xs.dtype)
         if how.backend == "scan" or time == 0:
             return scan_steps(lambda s, x, rng: self.step(params, s, x), start, xs, state, how)
@@ -61,7 +68,13 @@ class LinearCell(Cell):
         inputs = (jnp.arange(time, dtype=jnp.int32), xs, how.starts(time))
         if how.remat == "sqrt":
             return sweep_chunks(sweep, state, inputs, time, how.reverse)
-        return (jax.checkpoint(sweep) if how.remat == "step" else sweep)(state, inputs)
+        if how.remat == "step":
+            return jax.checkpoint(sweep)(state, inputs)
+        size = max(LEAST_STEPS, CHUNK // max(1, state.size))
+        if size >= time:
+            return sweep(state, inputs)
+        chunks = lambda *given: sweep_chunks(sweep, *given, time, how.reverse, size)  # noqa: E731
+        return lax.platform_dependent(state, inputs, cpu=chunks, default=sweep)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -134,8 +147,9 @@ class LRU(LinearCell):
         wide = state_dtype(x.dtype)
         p = {name: params[name].astype(wide) for name in ("nu", "theta", "gamma")}
         decay = jnp.exp(lax.complex(-jnp.exp(p["nu"]), jnp.exp(p["theta"])))
-        inflow = lax.complex(product(x, params["b_re"], wide), product(x, params["b_im"], wide))
-        return decay, jnp.exp(p["gamma"]) * inflow
+        scale = jnp.exp(p["gamma"])
+        inflow = lax.complex(scale * product(x, params["b_re"], wide), scale * product(x, params["b_im"], wide))
+        return decay, inflow
 
     def read(self, params: Params, state: State, x: Frame) -> Output:
         """The real part of the mixed state, and the input's own path."""

@@ -1,7 +1,8 @@
 """The linear recurrence `s' = decay * s + inflow`, element by element, with a hand-written derivative.
 
 The derivative is a linear recurrence too, run the other way, so nothing but the states is kept for it. An accelerator
-runs both in O(log time) dependent steps (Blelloch, 1990); a CPU has no use for so much width and goes step by step.
+runs both in O(log time) dependent steps (Blelloch, 1990); a CPU has no use for so much width and goes step by step, in
+real arithmetic, for XLA's complex products on a CPU guard against infinities one number at a time.
 """
 
 import functools
@@ -40,13 +41,32 @@ def _solve(decay, inflow, state, reverse) -> Any:
 
 
 def _by_steps(decay, inflow, state, reverse):
-    steady = decay.shape[0] == 1
+    steady, decay = decay.shape[0] == 1, _parts(decay)
+    now = tuple(part[0] for part in decay)
 
     def step(s, inputs):
-        s = (decay[0] * s + inputs) if steady else (inputs[0] * s + inputs[1])
+        by, more = (now, inputs) if steady else inputs
+        s = tuple(a + b for a, b in zip(_product(by, s), more, strict=True))
         return s, s
 
-    return lax.scan(step, state, inflow if steady else (decay, inflow), reverse=reverse)[1]
+    inputs = _parts(inflow) if steady else (decay, _parts(inflow))
+    return _whole(lax.scan(step, _parts(state), inputs, reverse=reverse)[1])
+
+
+def _parts(array) -> tuple:
+    """A number as real arrays: `(a,)` or, where it is complex, `(real, imaginary)`."""
+    return (array.real, array.imag) if jnp.iscomplexobj(array) else (array,)
+
+
+def _whole(parts):
+    return lax.complex(*parts) if len(parts) == 2 else parts[0]
+
+
+def _product(a, b):
+    if len(a) == len(b) == 1:
+        return (a[0] * b[0],)
+    (re, im), (real, imaginary) = a, b
+    return re * real - im * imaginary, re * imaginary + im * real
 
 
 def _by_halves(decay, inflow, state, reverse):
@@ -71,7 +91,8 @@ def _backward(reverse, kept, gradients):
     after = decay if decay.shape[0] == 1 else jnp.roll(decay, 1 if reverse else -1, axis=0)
     flows: Any = _solve(after, gradients, jnp.zeros_like(state), not reverse)
     before = jnp.roll(states, -1 if reverse else 1, axis=0).at[begin].set(state)
-    return _sum_to(flows * before, decay.shape), flows, decay[begin if decay.shape[0] > 1 else 0] * flows[begin]
+    d_decay = _whole(tuple(_sum_to(part, decay.shape) for part in _product(_parts(flows), _parts(before))))
+    return d_decay, flows, decay[begin if decay.shape[0] > 1 else 0] * flows[begin]
 
 
 def _sum_to(array, shape):

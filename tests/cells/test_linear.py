@@ -27,9 +27,12 @@ def test_gradients(x64, recurrence, backend):
 
 @each(CELLS)
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
-def test_the_parallel_scan_is_the_sequential_one(x64, recurrence, reverse):
+@pytest.mark.parametrize("time", [300, 299], ids=["whole", "in chunks"])
+def test_the_parallel_scan_is_the_sequential_one(x64, monkeypatch, recurrence, time, reverse):
     """Values and gradients over a long sequence with lengths and resets."""
-    rng, time = np.random.default_rng(0), 300
+    if time == 299:
+        monkeypatch.setattr(seqjax.cells.linear, "CHUNK", 0)
+    rng = np.random.default_rng(0)
     params, xs, state = in_float64((draw_params(recurrence), draw_inputs((3, time)), draw_state(recurrence, (3,))))
     lengths, reset = np.array([time, 211, 0]), rng.random((3, time)) < 0.02
     weights = rng.normal(size=(3, time, 4))
