@@ -385,11 +385,13 @@ def compare(*given: Any) -> None:
 
 def name_of(folder: str) -> str:
     """What tells a run from others: its settings of the model and of what it reads while it learns."""
-    config = load_config(folder, "translate", Config)
-    usual = Config()
+    config, usual = load_config(folder, "translate", Config), Config()
     told = ("attention", "form", "input_feeding", "copy", "coverage", "sampling", "embedding_size", "layers")
-    changed = [f"{name} {getattr(config, name)}" for name in told if getattr(config, name) != getattr(usual, name)]
-    return ", ".join(changed) or "attention"
+    changed = [(name, getattr(config, name)) for name in told if getattr(config, name) != getattr(usual, name)]
+    parts = [
+        f"{'no ' * (not value)}{name}" if isinstance(value, bool) else f"{name} {value}" for name, value in changed
+    ]
+    return ", ".join(parts) or "attention"
 
 
 if __name__ == "__main__":

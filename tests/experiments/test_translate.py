@@ -66,7 +66,7 @@ def test_pairs_are_learnt_scored_translated_and_compared(tmp_path, monkeypatch, 
     assert err == "warning: characters that no training pair has: ä\n"
 
     assert call(monkeypatch, "--compare", run, "--output", tmp_path / "seen") == 0
-    assert capsys.readouterr().out.startswith("copy True, coverage 1.0, embedding_size 8: ")
+    assert capsys.readouterr().out.startswith("copy, coverage 1.0, embedding_size 8: ")
     assert all((tmp_path / "seen" / f"{name}.png").exists() for name in ("lengths", "curves"))
 
 
