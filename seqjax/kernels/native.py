@@ -130,13 +130,11 @@ def _backward(static, w_h, state, lengths, starts, ys, kept, d_state, d_ys):
 @_kernel(plain.weight_gradient)
 def _weight_gradient(static, xs, state, lengths, starts, ys, d_sums):
     name, reverse = static
-    (inputs, units), gates = (xs.shape[-1], ys.shape[-1]), GATES[name]
+    inputs, units, width = xs.shape[-1], ys.shape[-1], GATES[name] * ys.shape[-1]
     data = [(xs, 1), (ys, 1), (state[0], 0), (d_sums, 1), *_marks(lengths, starts)]
-    shapes = [((size + 1, gates * units), None) for size in (inputs, units)]
-    d_x, d_h = call("seqjax_weight_gradient", None, data, shapes, cell=CODES[name], reverse=reverse)
-    d_x = jnp.roll(d_x, -units, axis=-1) if name == "gru" else d_x
-    d_params = {"w_x": d_x[:-1], "w_h": d_h[:-1], "b": d_x[-1]}
-    return d_params | ({"b_n": d_h[-1, 2 * units :]} if name == "gru" else {})
+    shapes = [(inputs, width), (units, width), (width,), (units if name == "gru" else 0,)]
+    found = call("seqjax_weight_gradient", None, data, [(s, None) for s in shapes], cell=CODES[name], reverse=reverse)
+    return dict(zip(("w_x", "w_h", "b", "b_n") if name == "gru" else ("w_x", "w_h", "b"), found, strict=False))
 
 
 @_kernel(plain.input_gradient)

@@ -44,6 +44,7 @@ class BackwardPass {
     for_tiles(count, [&](int64_t first, auto tile) {
       alignas(64) float d_h[tile.value * kUnits];
       const BackRow* row = rows + first;
+      for (int r = 0; r < tile.value; ++r) fetch_row(row[r], panel * kUnits, p_.hidden);
       vec acc[tile.value][kVectors];
       fill_tile(acc, nullptr);
       Rows<tile.value> following([&](int r) { return row[r].following; });
@@ -51,6 +52,12 @@ class BackwardPass {
       store_tile(d_h, acc);
       finish(row, tile.value, d_h, panel);
     });
+  }
+
+  static void fetch_row(const BackRow& row, int64_t unit, int64_t hidden) {
+    fetch<kVectors>(row.d_y + unit);
+    fetch<kVectors>((Cell::memory ? row.c : row.y) + unit);
+    for (int gate = 0; gate < Cell::kept; ++gate) fetch<kVectors>(row.d_sums + gate * hidden + unit);
   }
 
   // Not inline, for the constants of the cell would take registers from the products.

@@ -2,7 +2,7 @@
 //
 // For the derivative a step keeps, beside its output: the LSTM its gates (i, f, g, o) and its memory c; the GRU (n, r, z, h W_hn +
 // b_n); Elman nothing more. The gradients of the sums take the same places: of the GRU's, the first three belong to x W_x + b and
-// the last three to h W_h.
+// the last three to h W_h: `of_x` and `of_h` are the gates of the weights, by these places, and -1 where there is none.
 
 // One row of one step, forwards. Pointers are to the first unit.
 struct Row {
@@ -26,6 +26,7 @@ struct BackRow {
 
 struct Lstm {
   static constexpr int gates = 4, units = 1, slots = 4, last = 3, kept = 4;
+  static constexpr int of_x[kept] = {0, 1, 2, 3}, of_h[kept] = {0, 1, 2, 3};
   static constexpr bool memory = true, carries = true;
 
   static inline void forward(const Row& row, const float* sums, int64_t u, int64_t n, int64_t hidden) {
@@ -61,6 +62,7 @@ struct Lstm {
 
 struct Gru {
   static constexpr int gates = 3, units = 1, slots = 4, last = 3, kept = 4;
+  static constexpr int of_x[kept] = {2, 0, 1, -1}, of_h[kept] = {-1, 0, 1, 2};
   static constexpr bool memory = false, carries = true;
 
   static inline void forward(const Row& row, const float* sums, int64_t u, int64_t n, int64_t hidden) {
@@ -93,6 +95,7 @@ struct Gru {
 template <bool kTanh>
 struct Elman {
   static constexpr int gates = 1, units = 4, slots = 4, last = 3, kept = 1;
+  static constexpr int of_x[kept] = {0}, of_h[kept] = {0};
   static constexpr bool memory = false, carries = false;
 
   static inline void forward(const Row& row, const float* sums, int64_t u, int64_t n, int64_t) {
@@ -106,6 +109,17 @@ struct Elman {
     store(row.d_sums + u, kTanh ? d_h * (1.0f - y * y) : (y > 0.0f ? d_h : vec{}), n);
   }
 };
+
+// The places of a cell.
+struct Places {
+  int gates, kept;
+  const int *of_x, *of_h;
+};
+
+template <class Cell>
+static Places places_of() {
+  return {Cell::gates, Cell::kept, Cell::of_x, Cell::of_h};
+}
 
 // Where a row stands at a step: steps are counted in the order of reading, times in that of the input.
 struct Clock {

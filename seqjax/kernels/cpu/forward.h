@@ -112,11 +112,19 @@ class ForwardPass {
         Rows<tile.value> xs([&](int r) { return row[r].x; });
         accumulate<kVectors>(acc, xs, p_.inputs, w_x_ + panel * p_.inputs * kWidth);
       }
+      for (int r = 0; r < tile.value; ++r) fetch_row(row[r], panel * kUnits, p_.hidden);
       Rows<tile.value> hs([&](int r) { return row[r].h; });
       accumulate<kVectors, Cell::last>(acc, hs, p_.hidden, w_h_ + panel * p_.hidden * kWidth);
       store_tile(done, acc);
       finish(row, tile.value, done, panel);
     });
+  }
+
+  static void fetch_row(const Row& row, int64_t unit, int64_t hidden) {
+    fetch<Cell::units>(row.y + unit);
+    if (!row.saved) return;
+    if (Cell::memory) fetch<Cell::units>(row.c_next + unit);
+    for (int gate = 0; gate < Cell::kept; ++gate) fetch<Cell::units>(row.saved + gate * hidden + unit);
   }
 
   // Not inline, for the constants of the cell would take registers from the products.

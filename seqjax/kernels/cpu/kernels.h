@@ -39,10 +39,10 @@ const Kernels SET = {
       with_cell(g.problem.cell, [&](auto cell) { BackwardPass<decltype(cell)>(g, team).run(team); });
     },
     [](const WeightGradient& g, Team& team) {
-      with_cell(g.problem.cell, [&](auto cell) { weight_gradient<decltype(cell)>(g, team); });
+      with_cell(g.problem.cell, [&](auto cell) { WeightProduct(g, places_of<decltype(cell)>(), team).run(team); });
     },
     [](const InputGradient& g, Team& team) {
-      with_cell(g.problem.cell, [&](auto cell) { input_gradient<decltype(cell)>(g, team); });
+      with_cell(g.problem.cell, [&](auto cell) { input_gradient(g, places_of<decltype(cell)>(), team); });
     },
 };
 

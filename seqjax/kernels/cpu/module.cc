@@ -83,11 +83,12 @@ ffi::Error backward(ffi::ThreadPool pool, int32_t cell, bool reverse, Numbers w_
 }
 
 ffi::Error weight_gradient(ffi::ThreadPool pool, int32_t cell, bool reverse, Numbers xs, Numbers ys, Numbers h0,
-                           Numbers d_sums, Lengths lengths, Starts starts, Result d_w_x, Result d_w_h) {
+                           Numbers d_sums, Lengths lengths, Starts starts, Result d_w_x, Result d_w_h, Result d_b,
+                           Result d_b_n) {
   PoolTeam<ffi::ThreadPool> team(pool);
   WeightGradient call = {problem(cell, reverse, ys, xs.dimensions()[2], lengths, starts),
                          xs.typed_data(), ys.typed_data(), h0.typed_data(), d_sums.typed_data(),
-                         d_w_x->typed_data(), d_w_h->typed_data()};
+                         d_w_x->typed_data(), d_w_h->typed_data(), d_b->typed_data(), given(d_b_n)};
   kernels->weight_gradient(call, team);
   return ffi::Error::Success();
 }
@@ -121,7 +122,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(handle_weight_gradient, weight_gradient,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()
                                   .Attr<int32_t>("cell").Attr<bool>("reverse")
                                   .Arg<Numbers>().Arg<Numbers>().Arg<Numbers>().Arg<Numbers>()
-                                  .Arg<Lengths>().Arg<Starts>().Ret<Numbers>().Ret<Numbers>());
+                                  .Arg<Lengths>().Arg<Starts>()
+                                  .Ret<Numbers>().Ret<Numbers>().Ret<Numbers>().Ret<Numbers>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(handle_input_gradient, input_gradient,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()

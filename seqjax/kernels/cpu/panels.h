@@ -82,6 +82,12 @@ static inline __attribute__((always_inline)) void store_tile(float* to, const ve
     for (int s = 0; s < S; ++s) store(to + (r * S + s) * LANES, acc[r][s]);
 }
 
+// Asks for V vectors that will be read or written when the product at hand is done.
+template <int V>
+static inline void fetch(const float* from) {
+  for (int v = 0; v < V; ++v) __builtin_prefetch(from + v * LANES);
+}
+
 // Elements that begin on a cache line, not initialised.
 template <class T>
 class Array {
