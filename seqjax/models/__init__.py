@@ -20,6 +20,8 @@ from seqjax.models.framewise import Framewise as Framewise
 from seqjax.models.framewise import FramewiseWriter as FramewiseWriter
 from seqjax.models.framewise import framewise_loss as framewise_loss
 from seqjax.models.language_model import LanguageModel as LanguageModel
+from seqjax.models.listener import Listener as Listener
+from seqjax.models.listener import Listening as Listening
 from seqjax.models.recurrent import Recurrent as Recurrent
 from seqjax.models.seq2seq import Encoded as Encoded
 from seqjax.models.seq2seq import Encoder as Encoder

@@ -98,6 +98,20 @@ def test_normalised_features_have_mean_0_and_variance_1():
     assert (np.asarray(audio.normalise(np.ones((3, 2)))) == 0).all()
 
 
+def test_a_running_mean_begins_with_that_of_training_and_grows_used_to_the_sound():
+    features = 5 + 3 * np.random.default_rng(0).standard_normal((2, 40, 4)).astype(np.float32)
+    by = audio.Moments(jnp.arange(4.0), jnp.full(4, 2.0))
+    pieces, tally = [], audio.Tally.of(by, 3.0, (2,))
+    for piece in np.split(features, [1, 1, 17], axis=1):
+        tally, scaled = audio.normalise_running(tally, piece, by)
+        pieces.append(scaled)
+    for row, found in zip(features, np.concatenate(pieces, axis=1), strict=True):
+        heard = [np.arange(4.0)] * 3
+        for frame, scaled in zip(row, found, strict=True):
+            heard.append(frame)
+            np.testing.assert_allclose(scaled, (frame - np.mean(heard, axis=0)) / 2, atol=1e-4)
+
+
 def test_masks_hide_bands_and_gaps_within_the_valid_frames():
     features, lengths = jnp.ones((64, 40, 12)), jnp.tile(jnp.array([40, 20]), 32)
     masked = jax.jit(functools.partial(audio.spec_augment, gaps=1, gap_width=10, bands=1, band_width=3))

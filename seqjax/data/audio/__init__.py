@@ -6,19 +6,23 @@ be compiled with the model that reads them.
 
 from seqjax.data.audio.augment import change_speed as change_speed
 from seqjax.data.audio.augment import spec_augment as spec_augment
+from seqjax.data.audio.ear import BLANK as BLANK
 from seqjax.data.audio.ear import Ear as Ear
+from seqjax.data.audio.ear import Overheard as Overheard
 from seqjax.data.audio.ear import utterance_batches as utterance_batches
 from seqjax.data.audio.ear import words_of as words_of
 from seqjax.data.audio.features import LogMel as LogMel
-from seqjax.data.audio.features import Moments as Moments
 from seqjax.data.audio.features import deltas as deltas
 from seqjax.data.audio.features import mel_filters as mel_filters
 from seqjax.data.audio.features import mfcc as mfcc
-from seqjax.data.audio.features import moments as moments
-from seqjax.data.audio.features import normalise as normalise
 from seqjax.data.audio.files import check_audio as check_audio
 from seqjax.data.audio.files import read_audio as read_audio
 from seqjax.data.audio.files import resample as resample
+from seqjax.data.audio.normalisation import Moments as Moments
+from seqjax.data.audio.normalisation import Tally as Tally
+from seqjax.data.audio.normalisation import moments as moments
+from seqjax.data.audio.normalisation import normalise as normalise
+from seqjax.data.audio.normalisation import normalise_running as normalise_running
 from seqjax.data.audio.parts import Part as Part
 from seqjax.data.audio.parts import check_letters as check_letters
 from seqjax.data.audio.parts import check_room as check_room

@@ -6,14 +6,15 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from seqjax.data.audio.features import LogMel, Moments, moments, normalise
+from seqjax.data.audio.features import LogMel
+from seqjax.data.audio.normalisation import Moments, Tally, moments, normalise, normalise_running, only_valid
 from seqjax.data.audio.parts import Part
 from seqjax.data.batching import BucketBatches
 from seqjax.data.files import write_atomically
@@ -24,8 +25,18 @@ from seqjax.data.vocabulary import Vocabulary
 BLANK = "<blank>"
 """The symbol 0 of connectionist temporal classification: no letter."""
 
+SETTLED = 50.0
+"""Frames of the training data that the running mean of a stream begins with."""
+
 SAMPLE = 200
 """Utterances that the moments of the training features are taken over, at most."""
+
+
+class Overheard(NamedTuple):
+    """What an `Ear` remembers between two pieces of a stream: samples that the next frame needs, and the mean."""
+
+    samples: Float[Array, " overlap"]
+    tally: Tally
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +46,8 @@ class Ear:
     Attributes:
       mel: the energies.
       letters: the symbols, the blank first.
-      scale: moments of the training features; None normalises each utterance by its own, which a stream cannot.
+      scale: moments of the training features, which those of a stream begin from; None normalises each utterance by its
+        own, and does not stream.
     """
 
     mel: LogMel
@@ -55,7 +67,30 @@ class Ear:
 
     def features(self, samples: ArrayLike, frames: ArrayLike | None = None) -> Float[Array, "*batch frames bands"]:
         """Normalised energies of `samples [*batch, samples]`, of which `frames [*batch]` frames are valid."""
-        return normalise(self.mel(samples), frames, self.scale)
+        energies = self.mel(samples)
+        if self.scale is None:
+            return normalise(energies, frames)
+        _, scaled = normalise_running(Tally.of(self.scale, SETTLED, energies.shape[:-2]), energies, self.scale)
+        return only_valid(scaled, frames)
+
+    def start(self) -> Overheard:
+        """What `advance` begins with: silence, and the mean of the training data.
+
+        Raises:
+          ValueError: the ear normalises whole utterances.
+        """
+        return Overheard(self.mel.start(), Tally.of(self._moments(), SETTLED))
+
+    def advance(self, before: Overheard, samples: ArrayLike) -> tuple[Overheard, Float[Array, "frames bands"]]:
+        """The next piece of a stream, see `LogMel.advance`: what the piece after it begins with, and its features."""
+        heard, energies = self.mel.advance(before.samples, samples)
+        tally, features = normalise_running(before.tally, energies, self._moments())
+        return Overheard(heard, tally), features
+
+    def _moments(self):
+        if self.scale is None:
+            raise ValueError("the ear normalises each utterance as a whole; make it with moments_of_training=True")
+        return self.scale
 
     def spell(self, symbols: np.ndarray) -> str:
         """The words of a row of symbols."""

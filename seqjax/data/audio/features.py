@@ -1,8 +1,7 @@
-"""Features of speech: logarithmic mel spectra, cepstra and their slopes, and their normalisation."""
+"""Features of speech: logarithmic mel spectra, cepstra and their slopes."""
 
 import dataclasses
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from seqjax.losses import length_mask
+from seqjax.data.audio.normalisation import only_valid
 
 MEL_BREAK = 1000.0
 """Hertz; below the mel scale is straight, above logarithmic (Slaney, 1998)."""
@@ -120,13 +119,6 @@ class LogMel:
         return jnp.log(jnp.maximum(power @ filters, self.floor))
 
 
-class Moments(NamedTuple):
-    """Mean and standard deviation of each feature, `[*batch, features]` both."""
-
-    mean: Float[Array, "*batch features"]
-    deviation: Float[Array, "*batch features"]
-
-
 @functools.lru_cache(maxsize=32)
 def mel_filters(rate: int, fft_size: int, bands: int, low: float, high: float) -> np.ndarray:
     """Triangles of equal area, evenly spaced on Slaney's mel scale: float32 `[fft_size // 2 + 1, bands]`.
@@ -199,47 +191,7 @@ def deltas(
         return jnp.take_along_axis(features, places[..., None], axis=-2)
 
     slopes = sum((n * (at(n) - at(-n)) for n in range(1, reach + 1)), jnp.zeros_like(features))
-    return _valid(slopes / (2 * sum(n * n for n in range(1, reach + 1))), lengths)
-
-
-def moments(features: ArrayLike, lengths: ArrayLike | None = None) -> Moments:
-    """Mean and standard deviation over the valid frames of each row.
-
-    Args:
-      features: `[*batch, time, features]`.
-      lengths: valid frames of each row, `[*batch]`; None when all are.
-
-    Returns:
-      `Moments`, `[*batch, features]` each; a row without a frame has mean 0.
-    """
-    features = jnp.asarray(features)
-    lengths = jnp.full(features.shape[:-2], features.shape[-2]) if lengths is None else jnp.asarray(lengths)
-    count = jnp.maximum(lengths, 1)[..., None]
-    mean = _valid(features, lengths).sum(-2) / count
-    variance = (_valid(features - mean[..., None, :], lengths) ** 2).sum(-2) / count
-    return Moments(mean, jnp.sqrt(variance))
-
-
-def normalise(
-    features: ArrayLike, lengths: ArrayLike | None = None, by: Moments | None = None
-) -> Float[Array, "*batch time features"]:
-    """Features of mean 0 and variance 1; zeros past a row's end.
-
-    Args:
-      features: `[*batch, time, features]`.
-      lengths: valid frames of each row, `[*batch]`; None when all are.
-      by: moments of the training data, which a stream needs; None takes each row's own.
-    """
-    features = jnp.asarray(features)
-    mean, deviation = moments(features, lengths) if by is None else by
-    scaled = (features - mean[..., None, :]) / jnp.maximum(deviation, 1e-5)[..., None, :]
-    return _valid(scaled, lengths)
-
-
-def _valid(features, lengths):
-    if lengths is None:
-        return features
-    return jnp.where(length_mask(lengths, features.shape[-2])[..., None], features, 0)
+    return only_valid(slopes / (2 * sum(n * n for n in range(1, reach + 1))), lengths)
 
 
 def _hann(size: int) -> np.ndarray:

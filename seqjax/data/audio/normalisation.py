@@ -1,0 +1,94 @@
+"""Normalisation of features: by the moments of a row, or by a mean that runs along with a stream."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from seqjax.losses import length_mask
+
+
+class Moments(NamedTuple):
+    """Mean and standard deviation of each feature, `[*batch, features]` both."""
+
+    mean: Float[Array, "*batch features"]
+    deviation: Float[Array, "*batch features"]
+
+
+def moments(features: ArrayLike, lengths: ArrayLike | None = None) -> Moments:
+    """Mean and standard deviation over the valid frames of each row.
+
+    Args:
+      features: `[*batch, time, features]`.
+      lengths: valid frames of each row, `[*batch]`; None when all are.
+
+    Returns:
+      `Moments`, `[*batch, features]` each; a row without a frame has mean 0.
+    """
+    features = jnp.asarray(features)
+    lengths = jnp.full(features.shape[:-2], features.shape[-2]) if lengths is None else jnp.asarray(lengths)
+    count = jnp.maximum(lengths, 1)[..., None]
+    mean = only_valid(features, lengths).sum(-2) / count
+    variance = (only_valid(features - mean[..., None, :], lengths) ** 2).sum(-2) / count
+    return Moments(mean, jnp.sqrt(variance))
+
+
+def normalise(
+    features: ArrayLike, lengths: ArrayLike | None = None, by: Moments | None = None
+) -> Float[Array, "*batch time features"]:
+    """Features of mean 0 and variance 1; zeros past a row's end.
+
+    Args:
+      features: `[*batch, time, features]`.
+      lengths: valid frames of each row, `[*batch]`; None when all are.
+      by: moments of the training data, which a stream needs; None takes each row's own.
+    """
+    features = jnp.asarray(features)
+    mean, deviation = moments(features, lengths) if by is None else by
+    scaled = (features - mean[..., None, :]) / jnp.maximum(deviation, 1e-5)[..., None, :]
+    return only_valid(scaled, lengths)
+
+
+class Tally(NamedTuple):
+    """What `normalise_running` remembers: the sum of the frames so far `[*batch, features]`, and how many `[]`."""
+
+    total: Float[Array, "*batch features"]
+    count: Float[Array, ""]
+
+    @classmethod
+    def of(cls, by: Moments, weight: float, batch_shape: tuple[int, ...] = ()) -> "Tally":
+        """Before the first frame: the mean of the training data, as if `weight` frames of it had been heard."""
+        return cls(jnp.broadcast_to(weight * by.mean, (*batch_shape, *by.mean.shape)), jnp.asarray(float(weight)))
+
+
+def normalise_running(
+    before: Tally, features: ArrayLike, by: Moments
+) -> tuple[Tally, Float[Array, "*batch time features"]]:
+    """Features less the mean of all frames until each, over the deviation of the training data, piece by piece.
+
+        y_t = (x_t - (total + sum_{s <= t} x_s) / (count + t)) / deviation
+
+    So a stream grows used to how loud a voice is and how a microphone sounds, as `normalise` is from the start.
+
+    Args:
+      before: from `Tally.of` or the piece before.
+      features: `[*batch, time, features]`.
+      by: moments of the training data.
+
+    Returns:
+      What the next piece begins with, and the features of this one.
+    """
+    features = jnp.asarray(features)
+    totals = before.total[..., None, :] + features.cumsum(-2)
+    counts = before.count + 1 + jnp.arange(features.shape[-2])
+    scaled = (features - totals / counts[:, None]) / jnp.maximum(by.deviation, 1e-5)
+    return Tally(before.total + features.sum(-2), before.count + features.shape[-2]), scaled
+
+
+def only_valid(features: ArrayLike, lengths: ArrayLike | None) -> Float[Array, "*batch time features"]:
+    """Features `[*batch, time, features]`, zeros past the `lengths [*batch]` of the rows; None when all are valid."""
+    features = jnp.asarray(features)
+    if lengths is None:
+        return features
+    return jnp.where(length_mask(lengths, features.shape[-2])[..., None], features, 0)
