@@ -10,7 +10,8 @@
 
 Each utterance joins recordings of one speaker with random pauses, levels and noise. Recordings of index 0 to 4 test, 5
 to 9 validate, the others train. Log-mel energies, two frames a step, LSTM layers with layer norm; SpecAugment and three
-speeds in training; an average of the weights. Without recordings and network: made-up tones, and a word that says so.
+speeds in training; an average of the weights. Decoding is greedy, by a beam, and by a beam with an n-gram model of the
+training transcripts' letters. Without recordings and network: made-up tones, and a word that says so.
 Papers: Graves et al., 2006 and 2013; Park et al., 2019.
 """
 
@@ -28,18 +29,21 @@ import numpy as np
 import optax
 
 import seqjax
-from experiments.common import BaseConfig, Mistake, Options, Run, Verb, launch, load_config, mistakes, option
+from experiments.common import BaseConfig, Mistake, Options, Run, Verb, launch, load_config, mistakes, option, read_json
 from seqjax import data, training
 from seqjax.data import audio
 from seqjax.decoding import ctc
 from seqjax.diagnostics.alignment import plot_alignment
-from seqjax.models import AcousticModel
+from seqjax.diagnostics.words import word_errors, word_pairs
+from seqjax.models import AcousticModel, Listener
 
 BUCKETS = 5
 JUDGED = 400  # utterances of validation and of each test, the same ones for every seed
 TAIL = 0.3  # seconds of silence after an utterance: read one way, letters are known after they are heard
 GAP = 10  # frames that a mask hides at most: digits are short
 NONE = "(other)"
+ORDER = 6  # letters of the language model's n-grams
+WEIGHTS, BONUSES = (0.5, 1.0, 2.0), (0.0, 1.0)  # of the language model and of a letter, to choose from
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,7 +137,7 @@ def main(config: Config) -> dict:
         for part in parts.values():
             audio.check_room(part, ear.mel, config.stride)
         batches = make_batches(parts["train"], ear, config)
-        listener = Listener(config, ear)
+        listener = build(config, ear)
     columns = {name: [part.clips.samples, part.clips.texts] for name, part in parts.items()}
     run.begin({"origin": origin, "fingerprint": data.Records(columns).fingerprint()})
     if run.leads:
@@ -143,13 +147,13 @@ def main(config: Config) -> dict:
     run.say(batches.iterator.report())
 
     state = run.train(
-        listener.fresh_state(),
-        functools.partial(loss, listener),
+        fresh_state(listener, config),
+        functools.partial(loss, listener, config.mask),
         optimiser_of(config),
         data.mapped(run.share, batches),
         steps=config.steps,
         every=config.every,
-        evaluate=lambda state: judge(listener, state.ema, parts["validation"]),
+        evaluate=lambda state: judge(listener, config, state.ema, parts["validation"]),
         monitor="wer",
         per_step=round(config.batch),
         unit="seconds of sound",
@@ -177,69 +181,25 @@ def make_batches(part: audio.Part, ear: audio.Ear, config: Config, once: bool = 
     )
 
 
-class Listener:
-    """The model of a config with its ear.
-
-    Attributes:
-      config: the settings.
-      ear: front end and symbols.
-      model: the network.
-      step: seconds of one of its steps.
-      listen: compiled, `(params, samples, frames) -> (log-probabilities, lengths in steps)`.
-    """
-
-    def __init__(self, config: Config, ear: audio.Ear):
-        layer = seqjax.LSTM(config.hidden_size)
-        layer = layer if config.streaming else seqjax.bidirectional(layer)
-        self.config, self.ear, self.step = config, ear, config.stride * ear.mel.hop
-        self.model = AcousticModel(
-            len(ear.letters), (layer,) * config.layers, config.stride, config.convolution, config.dropout,
-            backend=config.backend,
-        )  # fmt: skip
-        self.listen = jax.jit(self._listen)
-
-    def _listen(self, params, samples, frames):
-        features = self.ear.features(samples, frames)
-        logits, lengths = self.model.apply({"params": params}, features, lengths=frames)
-        return jax.nn.log_softmax(logits), lengths
-
-    def fresh_state(self) -> training.TrainState:
-        """The state before the first training step."""
-        init_key, run_key = jax.random.split(jax.random.key(self.config.seed))
-        params = self.model.init(init_key, jnp.zeros((1, self.config.stride, self.config.bands)))["params"]
-        return training.create_state(params, optimiser_of(self.config), run_key, ema=True)
-
-    def scores(self, params, samples) -> np.ndarray:
-        """Log-probabilities `[steps, symbols]` of one sound, padded to whole seconds so that few shapes compile."""
-        frames = self.ear.mel.frames(len(samples))
-        padded = np.pad(samples, (0, -len(samples) % self.ear.mel.rate))
-        scores, lengths = self.listen(params, padded[None], np.array([frames]))
-        return np.asarray(scores[0, : int(lengths[0])])
-
-    def locate(self, scores, text: str) -> list[tuple[str, float, float]]:
-        """Each letter of a text, and from when to when it is said, in seconds."""
-        if not text:
-            return []
-        found = jax.device_get(ctc.align(scores[None], self.ear.letters.encode(text)[None]))
-        places = zip(text, found.starts[0].tolist(), found.ends[0].tolist(), strict=True)
-        return [(letter, begin * self.step, end * self.step) for letter, begin, end in places]
-
-    def transcripts(self, params, part: audio.Part, decode) -> list[str]:
-        """What is heard in every utterance, by a decoder `(log_probs, lengths) -> rows of symbols`."""
-        found = [""] * len(part.utterances)
-        for batch in make_batches(part, self.ear, self.config, once=True):
-            rows = decode(*self.listen(params, batch["samples"], batch["frames"]))
-            for index, row in zip(batch["indices"], rows, strict=True):
-                if index >= 0:
-                    found[index] = self.ear.spell(row)
-        return found
+def build(config: Config, ear: audio.Ear) -> Listener:
+    """The model of a config, with its ear."""
+    layer = seqjax.LSTM(config.hidden_size)
+    layers = (layer if config.streaming else seqjax.bidirectional(layer),) * config.layers
+    settings = config.stride, config.convolution, config.dropout
+    return Listener(ear, AcousticModel(len(ear.letters), layers, *settings, backend=config.backend))
 
 
-def loss(listener, params, batch, rng, extra):
-    """CTC, in nats a letter."""
+def fresh_state(listener: Listener, config: Config) -> training.TrainState:
+    """The state before the first training step."""
+    init_key, run_key = jax.random.split(jax.random.key(config.seed))
+    return training.create_state(listener.init(init_key), optimiser_of(config), run_key, ema=True)
+
+
+def loss(listener, mask, params, batch, rng, extra):
+    """CTC, in nats a letter; `mask` hides parts of the spectra."""
     mask_key, dropout_key = jax.random.split(rng)
     frames = listener.ear.features(batch["samples"], batch["frames"])
-    if listener.config.mask:
+    if mask:
         frames = audio.spec_augment(mask_key, frames, batch["frames"], gap_width=GAP)
     logits, lengths = listener.model.apply(
         {"params": params}, frames, lengths=batch["frames"], rngs={"dropout": dropout_key}
@@ -249,36 +209,43 @@ def loss(listener, params, batch, rng, extra):
     return nats.sum() / jnp.maximum(letters, 1), training.Aux(weight=letters)
 
 
-def judge(listener, params, part: audio.Part) -> dict[str, float]:
+def listen(listener, config, params, part: audio.Part) -> list[tuple]:
+    """Every utterance of a part once: batches, the scores of their steps, and how many these are."""
+    batches = make_batches(part, listener.ear, config, once=True)
+    return [(batch, *listener(params, batch["samples"], batch["frames"])) for batch in batches]
+
+
+def transcripts(ear: audio.Ear, heard: list[tuple], decode) -> list[str]:
+    """What was heard in every utterance, by a decoder `(scores, lengths) -> rows of symbols`."""
+    found = {}
+    for batch, scores, lengths in heard:
+        rows = zip(batch["indices"].tolist(), decode(scores, lengths), strict=True)
+        found |= {index: ear.spell(row) for index, row in rows if index >= 0}
+    return [text for _, text in sorted(found.items())]
+
+
+def judge(listener, config, params, part: audio.Part) -> dict[str, float]:
     """Errors of the greedy decoder on a part, and nats a letter."""
-    texts, total = part.texts(), 0.0
-    for batch in make_batches(part, listener.ear, listener.config, once=True):
-        scores, lengths = listener.listen(params, batch["samples"], batch["frames"])
-        total += float(seqjax.losses.ctc(scores, batch["labels"], lengths, batch["label_lengths"]).sum())
-    heard = listener.transcripts(params, part, spell_greedily)
-    return {"nats": total / sum(map(len, texts)), **errors(texts, heard)}
-
-
-def errors(texts: list[str], heard: list[str]) -> dict[str, float]:
-    """Share of wrong words (substituted, deleted, inserted) and of utterances with any."""
-    import jiwer
-
-    wrong = [text != guess for text, guess in zip(texts, heard, strict=True)]
-    return {"wer": jiwer.wer(texts, heard), "ser": sum(wrong) / len(wrong)}
+    texts, heard = part.texts(), listen(listener, config, params, part)
+    nats = [seqjax.losses.ctc(scores, b["labels"], lengths, b["label_lengths"]).sum() for b, scores, lengths in heard]
+    guesses = transcripts(listener.ear, heard, spell_greedily)
+    return {"nats": float(sum(nats)) / sum(map(len, texts)), **word_errors(texts, guesses)}
 
 
 def report(run, listener, params, parts):
     """Scores every decoder, draws the pictures, writes the result; returns it."""
-    decoders = decoders_of(run.config, run.folder)
-    scores, heard, lines = {}, {}, ["part\tdecoder\tWER\tSER"]
+    heard = {name: listen(listener, run.config, params, part) for name, part in parts.items() if name != "train"}
+    learn_letters(run, listener.ear, parts, heard["validation"])
+    decoders = decoders_of(run.config, run.folder, listener.ear)
+    scores, guesses, lines = {}, {}, ["part\tdecoder\tWER\tSER"]
     for name, decoder in itertools.product([name for name in ("test", "held_out") if name in parts], decoders):
-        heard[name, decoder] = listener.transcripts(params, parts[name], decoders[decoder])
-        found = errors(parts[name].texts(), heard[name, decoder])
+        guesses[name, decoder] = transcripts(listener.ear, heard[name], decoders[decoder])
+        found = word_errors(parts[name].texts(), guesses[name, decoder])
         scores |= {f"{name}_{decoder}_{score}": value for score, value in found.items()}
         lines.append("\t".join([name, decoder, *(f"{value:.2%}" for value in found.values())]))
     run.write_text("decoders.tsv", "\n".join(lines) + "\n")
-    run.say("\n".join("{:>10} {:>16} {:>7} {:>7}".format(*line.split("\t")) for line in lines))
-    texts, best = parts["test"].texts(), heard["test", list(decoders)[-1]]
+    run.say("\n".join("{:>10} {:>25} {:>7} {:>7}".format(*line.split("\t")) for line in lines).replace("_", " "))
+    texts, best = parts["test"].texts(), guesses["test", list(decoders)[-1]]
     run.write_text("heard.tsv", "".join(f"{text}\t{guess}\n" for text, guess in zip(texts, best, strict=True)))
     draw_confusion(run, texts, best)
     draw_alignment(run, listener, params, parts["test"])
@@ -290,37 +257,46 @@ def report(run, listener, params, parts):
     return result
 
 
+def learn_letters(run, ear: audio.Ear, parts: dict[str, audio.Part], heard: list[tuple]) -> None:
+    """Counts the letters of the training transcripts, chooses how much they weigh by validation, and writes both."""
+    ngrams = ctc.train_ngrams(sorted(set(parts["train"].texts())), ORDER)
+    ctc.write_arpa(run.folder / "letters.arpa", ngrams)
+    letters, texts = ctc.from_symbols(ngrams, ear.letters.tokens), parts["validation"].texts()
+
+    def wer(settings):
+        decode = functools.partial(search, beam=run.config.beam, language_model=letters, **settings)
+        return word_errors(texts, transcripts(ear, heard, decode))["wer"]
+
+    grid = [{"weight": weight, "bonus": bonus} for weight, bonus in itertools.product(WEIGHTS, BONUSES)]
+    run.write_json("letters.json", min(grid, key=wer))
+
+
 def spell_greedily(scores, lengths) -> list[np.ndarray]:
     """The symbols of each row, by the best symbol of every step."""
     found = jax.device_get(ctc.greedy(scores, lengths))
     return [row[:length] for row, length in zip(found.tokens, found.lengths, strict=True)]
 
 
-def decoders_of(config: Config, folder: Path) -> dict:
-    """The decoders, the best last: functions of `(log_probs, lengths)` that give rows of symbols."""
+def search(scores, lengths, **settings) -> list[np.ndarray]:
+    """The symbols of each row, by `ctc.beam`."""
+    found = jax.device_get(ctc.beam(scores, lengths, **settings))
+    return [row[0, : length[0]] for row, length in zip(found.tokens, found.lengths, strict=True)]
 
-    def search(scores, lengths):
-        found = jax.device_get(ctc.beam(scores, lengths, beam=config.beam))
-        return [row[0, : length[0]] for row, length in zip(found.tokens, found.lengths, strict=True)]
 
-    return {"greedy": spell_greedily, "beam": search}
+def decoders_of(config: Config, folder: Path, ear: audio.Ear) -> dict:
+    """The decoders of a run, the best last: functions of `(scores, lengths)` that give rows of symbols."""
+    letters = ctc.from_symbols(ctc.read_arpa(folder / "letters.arpa"), ear.letters.tokens)
+    beam = functools.partial(search, beam=config.beam)
+    informed = functools.partial(beam, language_model=letters, **read_json(folder / "letters.json"))
+    return {"greedy": spell_greedily, "beam": beam, "beam_with_language_model": informed}
 
 
 def draw_confusion(run, texts: list[str], heard: list[str]) -> None:
     """The words said and the words heard in their place; `NONE` stands for no word and for any other."""
-    import jiwer
-
-    truth, guesses = [], []
-    found = jiwer.process_words(texts, heard)
-    for said, guess, chunks in zip(found.references, found.hypotheses, found.alignments, strict=True):
-        for chunk in chunks:
-            pairs = said[chunk.ref_start_idx : chunk.ref_end_idx], guess[chunk.hyp_start_idx : chunk.hyp_end_idx]
-            for left, right in itertools.zip_longest(*pairs, fillvalue=NONE):
-                truth.append(left)
-                guesses.append(right)
-    common = [word for word, _ in collections.Counter(truth).most_common(20) if word != NONE]
+    pairs = word_pairs(texts, heard, NONE)
+    common = [word for word, _ in collections.Counter(said for said, _ in pairs).most_common(20) if word != NONE]
     names = sorted(common, key=lambda word: (audio.DIGITS.index(word) if word in audio.DIGITS else 10, word)) + [NONE]
-    shown = [[word if word in names else NONE for word in words] for words in (truth, guesses)]
+    shown = [[word if word in names else NONE for word in side] for side in zip(*pairs, strict=True)]
     training.plot_confusion(run.folder / "confusion.png", *shown, names)
 
 
@@ -337,20 +313,20 @@ def draw_alignment(run, listener, params, part: audio.Part) -> None:
     training.save_figure(figure, run.folder / "alignment.png")
 
 
-def restore(folder: str) -> tuple[Listener, dict]:
-    """The model of a run, and its averaged parameters."""
+def restore(folder: str) -> tuple[Config, Listener, dict]:
+    """The settings of a run, its model, and its averaged parameters."""
     config = load_config(folder, "speech", Config)
     with mistakes():
-        listener = Listener(config, audio.Ear.load(Path(folder) / "ear.json"))
+        listener = build(config, audio.Ear.load(Path(folder) / "ear.json"))
         checkpoints = training.Checkpoints(Path(folder) / "checkpoints")
-        return listener, training.restore_best(listener.fresh_state(), checkpoints).ema
+        return config, listener, training.restore_best(fresh_state(listener, config), checkpoints).ema
 
 
-def read_file(path: str, listener: Listener) -> np.ndarray:
+def read_file(path: str, listener: Listener, config: Config) -> np.ndarray:
     """The samples of a file, at the model's rate."""
     rate = listener.ear.mel.rate
     with mistakes():
-        return np.pad(audio.read_at(path, rate), (0, round(tail(listener.config) * rate)))
+        return np.pad(audio.read_at(path, rate), (0, round(tail(config) * rate)))
 
 
 def transcribe(folder: str, *words) -> None:
@@ -358,9 +334,10 @@ def transcribe(folder: str, *words) -> None:
     *paths, _ = words
     if not paths:
         raise Mistake(f"--transcribe {folder} names no file; give at least one")
-    listener, params = restore(folder)
-    sounds = [read_file(path, listener) for path in paths]
-    decode = list(decoders_of(listener.config, Path(folder)).values())[-1]
+    config, listener, params = restore(folder)
+    sounds = [read_file(path, listener, config) for path in paths]
+    with mistakes():
+        decode = list(decoders_of(config, Path(folder), listener.ear).values())[-1]
     for path, samples in zip(paths, sounds, strict=True):
         scores = listener.scores(params, samples)
         text = listener.ear.spell(decode(scores[None], np.array([len(scores)]))[0])
@@ -371,23 +348,23 @@ def transcribe(folder: str, *words) -> None:
 
 def stream(folder: str, path: str, options: Stream) -> None:
     """Plays a file to the model piece by piece, prints letters as they are heard, and measures the delay."""
-    listener, params = restore(folder)
-    if not listener.config.streaming:
+    config, listener, params = restore(folder)
+    if not config.streaming:
         raise Mistake(f"{folder} reads both ways and so waits for the end; train one with --streaming")
-    samples = read_file(path, listener)
+    samples = read_file(path, listener, config)
     steps = max(1, round(options.piece / listener.step))
-    size = steps * listener.config.stride * listener.ear.mel.hop_size
+    size = steps * listener.step_size
     pieces = np.pad(samples, (0, -len(samples) % size)).reshape(-1, size)
-    hear, state = make_stream(listener, params)
-    hear(state, pieces[0])[1].block_until_ready()  # Compiled before the clock runs.
+    state = listener.start(params)
+    listener.hear(params, state, pieces[0])[1].block_until_ready()  # Compiled before the clock runs.
     letters, busy, last, began = [], [], 0, time.monotonic()
     for number, piece in enumerate(pieces):
         arrived = (number + 1) * steps * listener.step
         if options.pace:
             time.sleep(max(0.0, began + arrived - time.monotonic()))
         start = time.monotonic()
-        state, symbols = hear(state, piece)
-        symbols = np.asarray(symbols).tolist()
+        state, scores = listener.hear(params, state, piece)
+        symbols = np.asarray(scores).argmax(-1).tolist()
         busy.append(time.monotonic() - start)
         now = time.monotonic() - began if options.pace else arrived + busy[-1]
         for place, symbol in enumerate(symbols, start=number * steps + 1):
@@ -397,20 +374,6 @@ def stream(folder: str, path: str, options: Stream) -> None:
             last = symbol
     print()
     tell_delay(letters, busy, steps * listener.step)
-
-
-def make_stream(listener: Listener, params):
-    """A compiled function of `(state, samples)`: the next state, and each step's best symbol; and the first state."""
-    variables, ear = {"params": params}, listener.ear
-
-    @jax.jit
-    def hear(state, samples):
-        before, frames = ear.mel.advance(state[0], samples)
-        features = audio.normalise(frames, by=ear.scale)
-        remembered, logits = listener.model.apply(variables, state[1], features, method="step")
-        return (before, remembered), logits.argmax(-1)
-
-    return hear, (ear.mel.start(), listener.model.apply(variables, (), ear.mel.bands, method="initial_state"))
 
 
 def tell_delay(letters, busy, piece: float) -> None:

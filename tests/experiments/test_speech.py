@@ -8,7 +8,9 @@ import pytest
 import soundfile
 
 from experiments import common, speech
+from seqjax import data
 from seqjax.data import audio
+from seqjax.decoding import ctc
 from tests.data.data_files import write, write_wav
 
 TINY = (
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile", "few_utterances")
 def few_utterances(monkeypatch):
     monkeypatch.setattr(speech, "JUDGED", 40)
     monkeypatch.setattr(speech, "BUCKETS", 1)
+    monkeypatch.setattr(speech, "WEIGHTS", (1.0,))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,11 @@ def test_words_are_learnt_scored_written_down_and_resumed(tmp_path, monkeypatch,
     assert result["scores"]["test_greedy_wer"] < 0.1 and result["scores"]["held_out_greedy_ser"] <= 1
     assert result["counts"]["test_utterances"] == speech.JUDGED and result["counts"]["held_out_utterances"]
     table = [line.split("\t") for line in (run / "decoders.tsv").read_text().splitlines()]
-    assert len(table) == 1 + 2 * (len(table) - 1) // 2 and {row[0] for row in table[1:]} == {"test", "held_out"}
+    decoders = ["greedy", "beam", "beam_with_language_model"]
+    assert [row[:2] for row in table[1:]] == [[part, name] for part in ("test", "held_out") for name in decoders]
+    weights = json.loads((run / "letters.json").read_text())
+    assert weights["weight"] in speech.WEIGHTS and weights["bonus"] in speech.BONUSES
+    assert ctc.read_arpa(run / "letters.arpa").order == speech.ORDER
     heard = [line.split("\t") for line in (run / "heard.tsv").read_text().splitlines()]
     assert sum(text == guess for text, guess in heard) > 0.9 * len(heard)
     assert all((run / f"{name}.png").stat().st_size > 1000 for name in ("loss", "confusion", "alignment"))
@@ -87,6 +94,27 @@ def test_a_streaming_run_on_transcripts_prints_letters_as_they_come(tmp_path, mo
     assert call(monkeypatch, "--stream", run, folder / "ab_voice0_0.wav", "--piece", "0.06", "--no-pace") == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].split() == ["ab"] and "ab, printed" in said[1] and "pieces of 60 ms" in said[-1]
+
+
+def test_the_language_model_is_weighed_by_validation_and_mends_spelling(tmp_path):
+    """Letters that the frames leave open: the transcripts decide, with the weight that errs least."""
+    letters = data.Vocabulary.characters("noyes ", (audio.BLANK,))
+    ear = audio.Ear(audio.LogMel(8000), letters)
+    clips = audio.Clips(8000, [np.zeros(1)] * 2, ["no", "yes"], ["ann"] * 2, ["a", "b"])
+    part = audio.Part(clips, audio.whole(clips))
+    run = common.Run("speech", speech.Config(out=str(tmp_path), beam=8))
+    scores = np.full((2, 3, len(letters)), 0.01)
+    for row, text in enumerate(("so ", "yes")):
+        scores[row, np.arange(3), letters.encode(text)] = 0.4
+    scores[0, 0, letters.encode("n")], scores[0, 2, 0] = 0.3, 0.9
+    heard = [({"indices": np.arange(2)}, np.log(scores), np.array([3, 3]))]
+    speech.learn_letters(run, ear, {"train": part, "validation": part}, heard)
+    guesses = {
+        name: speech.transcripts(ear, heard, decode)
+        for name, decode in speech.decoders_of(run.config, tmp_path, ear).items()
+    }
+    assert guesses["greedy"] == guesses["beam"] == ["so", "yes"]
+    assert guesses["beam_with_language_model"] == ["no", "yes"]
 
 
 def test_without_recordings_the_command_says_that_it_is_synthetic(tmp_path, monkeypatch, capsys):
