@@ -348,10 +348,11 @@ def spoken(written: Written, symbols: Symbols) -> str:
     return " ".join(symbols.sounds.decode(written.tokens))
 
 
-def looks(word: str, written: Written, model: Model) -> tuple[list[str], list[str], np.ndarray]:
-    """What each sound looked at, or in which frames it spiked, for `plot_attention`."""
-    source = [letter if frame == 0 else "" for letter in word for frame in range(model.frames)]
-    return source, model.symbols.sounds.decode(written.tokens), written.attention
+def looks(word: str, written: Written, model: Model) -> tuple[str, list[str], np.ndarray]:
+    """What each sound looked at, or at which letters it was how likely, for `plot_attention`."""
+    frames = written.attention[:, : model.frames * len(word)]
+    weights = frames.reshape(len(frames), len(word), model.frames).max(-1)
+    return word, model.symbols.sounds.decode(written.tokens), weights
 
 
 def pronounce(folder: str, *given: Any) -> None:
