@@ -73,7 +73,7 @@ class LinearCell(Cell):
         size = max(LEAST_STEPS, CHUNK // max(1, state.size))
         if size >= time:
             return sweep(state, inputs)
-        chunks = lambda *given: sweep_chunks(sweep, *given, time, how.reverse, size)  # noqa: E731
+        chunks = lambda state, inputs: sweep_chunks(sweep, state, inputs, time, how.reverse, size)  # noqa: E731
         return lax.platform_dependent(state, inputs, cpu=chunks, default=sweep)
 
 

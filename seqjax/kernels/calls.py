@@ -1,4 +1,7 @@
-"""Calls of compiled code on rows: under `jax.vmap` the mapped axis joins the rows, for no row knows of another."""
+"""Calls of compiled code on rows: under `jax.vmap` the mapped axis joins the rows, for no row knows of another.
+
+For the same reason a device needs no other's rows, see `seqjax.kernels.partition`.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,6 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
+
+from seqjax.kernels.partition import by_rows
 
 Shape = tuple[int, ...]
 
@@ -31,9 +36,11 @@ def call(
     Returns:
       A list of the results.
     """
+    leader, axis_of_rows = next((i, axis) for i, (_, axis) in enumerate(data) if axis is not None)
 
     def compiled(weights, *arrays):
-        shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape, _ in results]
+        rows = arrays[leader].shape[axis_of_rows]
+        shapes = [jax.ShapeDtypeStruct(_with_rows(shape, axis, rows), jnp.float32) for shape, axis in results]
         run = jax.ffi.ffi_call(target, shapes, vmap_method="sequential", input_output_aliases=aliases)
         return run(*weights, *arrays, **attributes)
 
@@ -47,15 +54,21 @@ def call(
         unfolded = [_unfold(a, axis, size) for a, (_, axis) in zip(found, results, strict=True)]
         return unfolded, [axis is not None for _, axis in results]
 
-    if weights is None:
-        return compiled([], *(a for a, _ in data))
-    run = custom_vmap(compiled)
-    run.def_vmap(over_rows)
-    return run(list(weights), *(a for a, _ in data))
+    def one_by_one(size, mapped, weights, *arrays):
+        return jax.vmap(compiled, [0 if m else None for m in mapped])(weights, *arrays), [True] * len(results)
+
+    apart = jax.device_count() > 1
+    run = custom_vmap(by_rows(compiled, weights or [], data, results) if apart else compiled)
+    run.def_vmap(one_by_one if weights is None else over_rows)
+    return run(list(weights or []), *(a for a, _ in data))
 
 
 def _times(shape, axis, size):
-    return shape if axis is None else (*shape[:axis], size * shape[axis], *shape[axis + 1 :])
+    return _with_rows(shape, axis, 0 if axis is None else size * shape[axis])
+
+
+def _with_rows(shape, axis, rows):
+    return shape if axis is None else (*shape[:axis], rows, *shape[axis + 1 :])
 
 
 def _fold(array, axis, size, mapped):

@@ -1,0 +1,74 @@
+"""Calls on sharded rows: under `jax.jit` each device calls for the rows that it holds, and none are gathered.
+
+Without a rule XLA takes a foreign call for one that wants to see everything.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax import lax
+from jax.experimental.custom_partitioning import ArrayMapping, SdyShardingRule, custom_partitioning
+from jax.sharding import NamedSharding, PartitionSpec
+
+
+def by_rows(
+    function: Callable,
+    weights: Sequence[jax.Array],
+    data: Sequence[tuple[jax.Array, int | None]],
+    results: Sequence[tuple[Sequence[int], int | None]],
+) -> Callable:
+    """A function of any number of rows, which each device calls for its own.
+
+    Args:
+      function: `function(weights, *data)`, a list of results; one without rows is a sum over them, or empty.
+      weights: what all rows share.
+      data: what they do not, each with its axis of rows; None where an array has none.
+      results: shapes, with the same.
+
+    Returns:
+      `function`, with a rule for XLA's partitioner.
+    """
+    axes, found_axes = [axis for _, axis in data], [axis for _, axis in results]
+    leader, axis_of_rows = next((i, axis) for i, axis in enumerate(axes) if axis is not None)
+    rows = data[leader][0].shape[axis_of_rows]
+
+    def partition(mesh, given, wanted):
+        split = _split(mesh, given[1 + leader].sharding.spec, axis_of_rows, rows)
+        place = lambda axis: NamedSharding(mesh, _spec(axis, split))  # noqa: E731
+
+        def local(weights, *arrays):
+            found = function(weights, *arrays)
+            return [lax.psum(a, split) if axis is None and split else a for a, axis in zip(found, found_axes)]  # noqa: B905
+
+        places = [place(None)] * len(weights), *(place(axis) for axis in axes)
+        return mesh, local, [place(axis) for axis in found_axes], places
+
+    shared = [("w", a.ndim, None) for a in weights]
+    rule = SdyShardingRule(
+        _factors([*shared, *(("a", a.ndim, axis) for a, axis in data)]),
+        _factors([("y", len(shape), axis) for shape, axis in results]),
+    )
+    apart = custom_partitioning(function)
+    apart.def_partition(partition=partition, sharding_rule=rule)
+    return apart
+
+
+def _split(mesh, spec, axis, rows) -> tuple[str, ...]:
+    """The axes of the mesh that rows are spread over; none where they do not come out even."""
+    names: Any = spec[axis] if axis < len(spec) else None
+    names = () if names is None else names if isinstance(names, tuple) else (names,)
+    return names if rows % math.prod(mesh.shape[name] for name in names) == 0 else ()
+
+
+def _spec(axis, split):
+    return PartitionSpec() if axis is None or not split else PartitionSpec(*[None] * axis, split)
+
+
+def _factors(arrays) -> tuple[ArrayMapping, ...]:
+    """Names of axes for the partitioner: those of rows are one, all others are strangers to each other."""
+    return tuple(
+        ArrayMapping(*("rows" if i == axis else f"{kind}_{number}_{i}" for i in range(rank)))
+        for number, (kind, rank, axis) in enumerate(arrays)
+    )
