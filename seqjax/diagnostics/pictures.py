@@ -10,12 +10,12 @@ from seqjax.diagnostics.plots import _figure, _title
 
 
 def plot_captions(
-    images: Sequence[ArrayLike], captions: Sequence[Sequence[str]], title: str = "", columns: int = 4
+    images: Sequence[ArrayLike] | np.ndarray, captions: Sequence[Sequence[str]], title: str = "", columns: int = 4
 ) -> Any:
     """Images in a grid, each with lines of text under it.
 
     Args:
-      images: uint8 `[height, width, 3]` each.
+      images: uint8 `[height, width, 3]` each, apart or in one array.
       captions: of each image its lines, in the order written; the first is set off from the others.
       title: over the whole.
       columns: images side by side.

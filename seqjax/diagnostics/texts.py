@@ -1,29 +1,33 @@
 """How good written texts are: scores by sacrebleu and rouge-score, by length of the source, and lines to draw them."""
 
+import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from seqjax.diagnostics.plots import _figure, _title
 
+References: TypeAlias = Sequence[str | Sequence[str]]
+"""What each text should say: one text, or several that are as good."""
 
-def bleu(written: Sequence[str], references: Sequence[str]) -> tuple[float, str]:
+
+def bleu(written: Sequence[str], references: References) -> tuple[float, str]:
     """BLEU of sacrebleu with its defaults, and its signature (Papineni et al., 2002; Post, 2018)."""
     from sacrebleu.metrics.bleu import BLEU
 
     metric = BLEU()
-    score = metric.corpus_score(list(written), [list(references)]).score
+    score = metric.corpus_score(list(written), _aligned(references)).score
     return score, str(metric.get_signature())
 
 
-def text_scores(written: Sequence[str], references: Sequence[str], rouge: bool = False) -> dict[str, float]:
-    """Scores of texts against one reference each, all in per cent.
+def text_scores(written: Sequence[str], references: References, rouge: bool = False) -> dict[str, float]:
+    """Scores of texts, all in per cent.
 
     Args:
       written: the texts.
-      references: what they should say.
-      rouge: also the F1 of ROUGE-1, ROUGE-2 and ROUGE-L (Lin, 2004), as summaries are judged by.
+      references: what each should say, one text or several.
+      rouge: also the F1 of ROUGE-1, ROUGE-2 and ROUGE-L (Lin, 2004), of several references with the best one.
 
     Returns:
       `bleu`, `chrf`, and with `rouge` also `rouge_1`, `rouge_2`, `rouge_l`.
@@ -31,13 +35,13 @@ def text_scores(written: Sequence[str], references: Sequence[str], rouge: bool =
     from sacrebleu.metrics.chrf import CHRF
 
     scores = {"bleu": bleu(written, references)[0]}
-    scores["chrf"] = CHRF().corpus_score(list(written), [list(references)]).score
+    scores["chrf"] = CHRF().corpus_score(list(written), _aligned(references)).score
     if rouge:
         from rouge_score.rouge_scorer import RougeScorer
 
         kinds = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
         scorer = RougeScorer(list(kinds.values()))
-        found = [scorer.score(reference, text) for text, reference in zip(written, references, strict=True)]
+        found = [scorer.score_multi(each, text) for text, each in zip(written, map(_several, references), strict=True)]
         scores |= {name: 100 * float(np.mean([f[kind].fmeasure for f in found])) for name, kind in kinds.items()}
     return scores
 
@@ -84,3 +88,12 @@ def plot_lines(panels: Mapping[str, Mapping[str, tuple[Sequence, Sequence]]], xl
             axis.legend(frameon=False, fontsize="small")
     _title(figure, title)
     return figure
+
+
+def _several(reference: str | Sequence[str]) -> list[str]:
+    return [reference] if isinstance(reference, str) else list(reference)
+
+
+def _aligned(references: References) -> list[list[Any]]:
+    """The first reference of every text, then the second ones, as sacrebleu takes them: None where there is none."""
+    return [list(column) for column in itertools.zip_longest(*map(_several, references))]

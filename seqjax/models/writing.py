@@ -48,6 +48,7 @@ class Writer:
       block_ngrams: see `decoding.BlockNgrams`; 0 blocks nothing.
       shortest: tokens to write at least, the stop token counted.
       growth: tokens to write at most for each position of a batch's sources, besides 8.
+      longest: tokens to write at most, the stop token counted, whatever the source; None goes by `growth`.
       ensemble: `params` are those of several models, stacked on a first axis; their probabilities are averaged.
 
     Example:
@@ -73,6 +74,7 @@ class Writer:
     block_ngrams: int = 0
     shortest: int = 1
     growth: float = 1.5
+    longest: int | None = None
     ensemble: bool = False
 
     def __call__(self, params: Params, batches: Iterable[Mapping[str, Any]], count: int) -> list[list[Written]]:
@@ -80,12 +82,14 @@ class Writer:
 
         Args:
           params: the model's.
-          batches: from `data.pair_batches` with `once=True`.
+          batches: from `data.pair_batches` with `once=True`, or any mappings with `source` and `indices`, the place of
+            each row among the sources or -1; without a coverage penalty `source_lengths` may be left out where all of a
+            source counts.
           count: sources in all of them.
         """
         found: list[list[Written]] = [[] for _ in range(count)]
         for batch in batches:
-            sides = {name: batch[name] for name in ("source", "source_lengths")}
+            sides = {name: batch.get(name) for name in ("source", "source_lengths")}
             beams = jax.device_get(self.search(params, sides))
             for row, index in enumerate(batch["indices"]):
                 if index >= 0:
@@ -102,7 +106,7 @@ class Writer:
         context, state = start(params)
         return decoding.beam_search(
             step, context, state, jnp.full(len(source), self.first), beam=self.beam, n_best=self.n_best,
-            length=math.ceil(self.growth * source.shape[1]) + 8, stop_token=self.stop_token,
+            length=self.longest or math.ceil(self.growth * source.shape[1]) + 8, stop_token=self.stop_token,
             penalties=self._penalties(lengths), constraints=self._constraints(),
             observe=_looks_of_all if self.ensemble else _looks,
         )  # fmt: skip

@@ -72,6 +72,23 @@ def test_loss_equals_a_loop_over_single_steps(model, params, batch):
     loss, aux = teacher_forced_loss(model, params, batch, jax.random.key(0), step, first=FIRST, **options)
     np.testing.assert_allclose(loss, smooth + 3 * twice, rtol=1e-5)
     np.testing.assert_allclose(aux.metrics["nats"].value(), nats, rtol=1e-5)
+    valid = np.arange(looks.shape[-1]) < np.asarray(batch["source_lengths"])[:, None]
+    passed = np.square(1 - np.nansum(looks, 1))[valid].mean()
+    loss, _ = teacher_forced_loss(model, params, batch, jax.random.key(0), step, first=FIRST, spread=2.0)
+    np.testing.assert_allclose(loss, nats + 2 * passed, rtol=1e-5)
+
+
+def test_a_source_without_lengths_counts_as_a_whole(model, params, batch):
+    whole = batch | {"source_lengths": np.full(len(batch["source"]), batch["source"].shape[1])}
+    bare = {name: value for name, value in batch.items() if name != "source_lengths"}
+    options = {"first": FIRST, "spread": 1.0}
+    losses = [
+        teacher_forced_loss(model, params, b, jax.random.key(0), jnp.int32(0), **options)[0] for b in (whole, bare)
+    ]
+    np.testing.assert_allclose(*losses, rtol=1e-6)
+    np.testing.assert_allclose(
+        *[judge(model, params, b, first=FIRST)["nats"].value() for b in (whole, bare)], rtol=1e-6
+    )
 
 
 def test_scheduled_sampling_goes_by_the_step(model, params, batch):

@@ -100,6 +100,13 @@ def test_penalties_and_blocked_runs_reach_the_search(model, members):
         assert len(pairs) == len(set(pairs)) and len(pairs) >= 2
 
 
+def test_no_more_is_written_than_asked_for(model, members):
+    writer = Writer(model, FIRST, STOP, beam=2, shortest=9, longest=4)
+    plain = [{name: batch[name] for name in ("source", "indices")} for batch in batches([np.array([2, 3])] * 3)]
+    for (written,) in writer(members[0], plain, 3):
+        assert len(written.tokens) == 4 and not written.ended
+
+
 def test_one_compilation_for_each_shape(model, members):
     writer = Writer(model, FIRST, STOP, beam=3)
     search = jax.jit(chex.assert_max_traces(lambda params, batch: Writer.search.__wrapped__(writer, params, batch), 2))
