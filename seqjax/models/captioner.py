@@ -6,12 +6,11 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from seqjax.models.decoder import Decoded
 from seqjax.models.seq2seq import Encoded, Seq2Seq
 
 
 class ConvGrid(nn.Module):
-    """A small residual network (He et al., 2016): each stage halves the picture and adds what two convolutions find.
+    """A small convolutional network: stages that each halve the picture, then residual blocks (He et al., 2016).
 
     Each place is normalised over its own features alone (Liu et al., 2022), and so depends neither on its batch nor on
     the rest of its picture. Any Flax module that gives a grid `[batch, rows, columns, features]` can take the place of
@@ -19,22 +18,23 @@ class ConvGrid(nn.Module):
 
     Attributes:
       features: of each stage; n stages make one cell of `2^n x 2^n` pixels.
-      kernel: side of the residual convolutions. With 1 a cell knows no more than what it and its neighbours show, so
-        that attention tells where a word comes from; with 3 it knows of most of the picture.
+      blocks: residual blocks of two convolutions at the grid's resolution. Each lets a cell see two more to either
+        side: enough to tell shapes by, while attention to a cell still tells where a word comes from.
     """
 
     features: tuple[int, ...] = (32, 64, 128)
-    kernel: int = 1
+    blocks: int = 1
 
     @nn.compact
     def __call__(self, images: Float[Array, "batch height width channels"]) -> Float[Array, "batch rows columns cells"]:
         """The grid of features."""
-        x, kernel = images, (self.kernel, self.kernel)
+        x = images
         for size in self.features:
             # A kernel of 4 sees as far to either side of its cell: the grid stands over the picture, not beside it.
             x = nn.relu(nn.LayerNorm()(nn.Conv(size, (4, 4), (2, 2), use_bias=False)(x)))
-            found = nn.relu(nn.LayerNorm()(nn.Conv(size, kernel, use_bias=False)(x)))
-            x = nn.relu(x + nn.LayerNorm()(nn.Conv(size, kernel, use_bias=False)(found)))
+        for _ in range(self.blocks):
+            found = nn.relu(nn.LayerNorm()(nn.Conv(self.features[-1], (3, 3), use_bias=False)(x)))
+            x = nn.relu(x + nn.LayerNorm()(nn.Conv(self.features[-1], (3, 3), use_bias=False)(found)))
         return x
 
 
@@ -80,8 +80,9 @@ class ImageEncoder(nn.Module):
 
 
 class Captioner(Seq2Seq):
-    """Writes a sentence about an image: `Seq2Seq` whose source is a picture.
+    """Writes a sentence about an image: `Seq2Seq` whose source is images `[batch, height, width, channels]`.
 
+    Images are uint8, or floats from 0 to 1; they have no lengths, so None stands in their place.
     With a decoder that attends it is Show, Attend and Tell (Xu et al., 2015): `form="bahdanau"`, `bridge="projected"`.
     One without attention, and `bridge="read"`, is Show and Tell (Vinyals et al., 2015): the image is read once, before
     the first word. The attention weights belong to the cells of the grid, row by row.
@@ -97,8 +98,8 @@ class Captioner(Seq2Seq):
       >>> decoder = Decoder(20, 16, seqjax.LSTM(32), attention="additive", form="bahdanau")
       >>> model = Captioner(ImageEncoder(ConvGrid((8, 16))), decoder)
       >>> images, words = jax.numpy.zeros((2, 16, 24, 3)), jax.numpy.ones((2, 5), int)
-      >>> params = model.init(jax.random.key(0), images, words)["params"]
-      >>> logits, weights = model.apply({"params": params}, images, words)
+      >>> params = model.init(jax.random.key(0), images, None, words)["params"]
+      >>> logits, weights = model.apply({"params": params}, images, None, words)
       >>> logits.shape, weights.reshape(2, 5, 4, 6).shape
       ((2, 5, 20), (2, 5, 4, 6))
       >>> context, state = model.start(params, images)
@@ -107,19 +108,6 @@ class Captioner(Seq2Seq):
       >>> found.tokens.shape
       (2, 1, 5)
     """
-
-    def __call__(self, images: ArrayLike, tokens: ArrayLike, *, sampling: ArrayLike | None = None) -> Decoded:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Scores of every next word under teacher forcing.
-
-        Args:
-          images: `[batch, height, width, channels]`: uint8, or floats from 0 to 1.
-          tokens: what the decoder reads, `[batch, time]`, see `training.shift_right`.
-          sampling: see `Decoder`.
-
-        Returns:
-          `Decoded(logits, attention)`, the attention `[batch, time, rows * columns]`.
-        """
-        return super().__call__(images, None, tokens, sampling=sampling)
 
 
 def _places(grid: jax.Array) -> jax.Array:

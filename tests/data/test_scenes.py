@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from seqjax.data import batches
-from seqjax.data.scenes import COLOURS, SHAPES, SIZES, Scenes, captions, split_of
+from seqjax.data.scenes import COLOURS, NOVEL, SHAPES, SHARES, SIZES, Scenes, captions, split_of
 
-SIDE = 48
+SIDE = 32
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_objects_have_the_size_and_colour_named(scenes):
     for scene in scenes:
         for shown, (size, colour, _) in zip(scene["objects"], things_of(scene["caption"])[1], strict=False):
             width = np.ptp(np.argwhere(shown)[:, 1]) + 1
-            assert (width > 0.26 * SIDE) == (size == "large")
+            assert (width > 0.32 * SIDE) == (size == "large")
             mean = scene["image"][shown].mean(0)
             distances = {name: np.abs(mean - value).sum() for name, value in COLOURS.items()}
             assert min(distances, key=distances.get) == colour
@@ -57,18 +57,39 @@ def test_shapes_differ_and_are_drawn_alike_at_every_side():
     assert inside["triangle"][30].sum() < inside["triangle"][70].sum()  # it stands on its base
 
 
-def test_a_split_is_a_property_of_the_caption():
+def combination(caption):
+    return tuple(sorted((colour, shape) for _, colour, shape in things_of(caption)[1]))
+
+
+def test_no_combination_has_two_splits():
     all_of_them = captions()
     assert len(all_of_them) == len({*all_of_them}) == 84 + 2 * 84**2
     assert len(SIZES) * len(COLOURS) * len(SHAPES) == 84
-    shares = [
-        sum(split_of(caption) == name for caption in all_of_them) / len(all_of_them) for name in ("train", "test")
-    ]
-    np.testing.assert_allclose(shares, [0.7, 0.2], atol=0.02)
-    for name in ("train", "validation", "test"):
+    split = {}
+    for caption in all_of_them:
+        assert split.setdefault(combination(caption), split_of(caption)) == split_of(caption)
+    assert len(split) == 42 + 42 * 43 / 2
+    counts = {name: sum(own == name for own in split.values()) for name in (*SHARES, "novel")}
+    assert counts["novel"] == 7 + 7 * 8 / 2 + 7 * 35
+    for name, share in SHARES.items():
+        assert counts[name] / (len(split) - counts["novel"]) == pytest.approx(share / 100, abs=0.04)
+
+
+def test_what_is_novel_is_a_colour_and_a_shape_that_never_met():
+    met = {split: set() for split in (*SHARES, "novel")}
+    for caption in captions():
+        kinds = combination(caption)
+        met[split_of(caption)] |= {*kinds}
+        assert (split_of(caption) == "novel") == any(NOVEL[colour] == shape for colour, shape in kinds)
+    assert met["train"] >= met["validation"] | met["test"] and not met["train"] & {*NOVEL.items()}
+    assert {colour for colour, _ in met["train"]} == {*COLOURS} and {shape for _, shape in met["train"]} == {*SHAPES}
+
+
+def test_a_split_shows_its_own_captions():
+    for name in (*SHARES, "novel"):
         part = Scenes(name, 30, 16)
         said = {part[i]["caption"] for i in range(30)}
-        assert said <= {*all_of_them} and {split_of(caption) for caption in said} == {name}
+        assert said <= {*captions()} and {split_of(caption) for caption in said} == {name}
 
 
 def test_a_scene_is_a_function_of_split_seed_and_place():
@@ -87,7 +108,7 @@ def test_they_make_batches():
 
 
 def test_mistakes():
-    with pytest.raises(ValueError, match="no split 'dev'; choose one of train, validation, test"):
+    with pytest.raises(ValueError, match="no split 'dev'; choose one of train, validation, test, novel"):
         Scenes("dev", 1)
     with pytest.raises(ValueError, match="side=8"):
         Scenes("train", 1, side=8)

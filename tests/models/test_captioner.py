@@ -24,12 +24,12 @@ def make(bridge="projected", **options):
 @pytest.fixture(scope="module")
 def attending():
     model = make()
-    return model, model.init(jax.random.key(0), IMAGES, WORDS)["params"]
+    return model, model.init(jax.random.key(0), IMAGES, None, WORDS)["params"]
 
 
 def test_it_is_sequence_to_sequence_over_the_grid(attending):
     model, params = attending
-    found = model.apply({"params": params}, IMAGES, WORDS)
+    found = model.apply({"params": params}, IMAGES, None, WORDS)
     assert found.attention.shape == (2, 3, 2 * 3)
     np.testing.assert_allclose(found.attention.sum(-1), 1, rtol=1e-5)
     wanted = Seq2Seq(model.encoder, model.decoder).apply({"params": params}, IMAGES, None, WORDS)
@@ -42,40 +42,40 @@ def test_it_is_sequence_to_sequence_over_the_grid(attending):
 
 def test_a_row_does_not_depend_on_its_batch(attending):
     model, params = attending
-    alone = model.apply({"params": params}, IMAGES[1:], WORDS[1:]).logits
-    np.testing.assert_allclose(model.apply({"params": params}, IMAGES, WORDS).logits[1:], alone, atol=2e-6)
+    alone = model.apply({"params": params}, IMAGES[1:], None, WORDS[1:]).logits
+    np.testing.assert_allclose(model.apply({"params": params}, IMAGES, None, WORDS).logits[1:], alone, atol=2e-6)
 
 
 def test_bytes_and_floats_are_the_same_image(attending):
     model, params = attending
-    floats = model.apply({"params": params}, IMAGES.astype(np.float32) / 255, WORDS).logits
-    np.testing.assert_allclose(model.apply({"params": params}, IMAGES, WORDS).logits, floats, atol=2e-6)
+    floats = model.apply({"params": params}, IMAGES.astype(np.float32) / 255, None, WORDS).logits
+    np.testing.assert_allclose(model.apply({"params": params}, IMAGES, None, WORDS).logits, floats, atol=2e-6)
 
 
 def test_show_and_tell_reads_the_picture_as_its_first_word():
     model = make("read", attention=None, form="luong")
-    params = model.init(jax.random.key(0), IMAGES, WORDS)["params"]
+    params = model.init(jax.random.key(0), IMAGES, None, WORDS)["params"]
     cells = model.encoder.clone(name=None).apply({"params": params["encoder"]}, IMAGES).values
     token = cells.mean(1) @ params["token"]["kernel"] + params["token"]["bias"]
     embedded = jnp.concatenate([token[:, None], params["decoder"]["table"]["embedding"][WORDS]], 1)
     _, outputs = seqjax.unroll(model.decoder.recurrence, params["decoder"]["recurrent"], embedded)
     head = params["decoder"]["head"]
     wanted = outputs[:, 1:] @ head["kernel"] + head["bias"]
-    np.testing.assert_allclose(model.apply({"params": params}, IMAGES, WORDS).logits, wanted, atol=1e-5)
+    np.testing.assert_allclose(model.apply({"params": params}, IMAGES, None, WORDS).logits, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("options", [{"form": "bahdanau"}, {"form": "luong", "input_feeding": True}])
 def test_a_first_word_may_be_read_by_any_decoder(options):
     model = make("read", **options)
-    params = model.init(jax.random.key(0), IMAGES, WORDS)["params"]
+    params = model.init(jax.random.key(0), IMAGES, None, WORDS)["params"]
     _, state = model.start(params, IMAGES)
     assert all(np.abs(leaf).max() > 0 for leaf in state.recurrent)
     np.testing.assert_array_equal(state.attention, 0)  # the first true word is yet to come
 
 
 def test_the_grid_lies_over_the_picture():
-    """Without residual convolutions that see sideways, a cell answers most to its own pixels, and left as to right."""
-    grid, images = ConvGrid((8, 8, 8)), jnp.full((1, 48, 48, 1), 0.3)
+    """Without blocks that see further, a cell answers most to its own pixels, and left of them as to the right."""
+    grid, images = ConvGrid((8, 8, 8), blocks=0), jnp.full((1, 48, 48, 1), 0.3)
     variables = grid.init(jax.random.key(1), images)
     slope = jax.grad(lambda x: (grid.apply(variables, x)[0, 3, 3] ** 2).sum())(images)[0, :, :, 0]
     near = np.argwhere(np.abs(slope) > 1e-2 * np.abs(slope).max())
@@ -98,16 +98,18 @@ def test_cells_know_where_they_are():
 def test_another_backbone_may_be_plugged_in():
     backbone = nn.Sequential([nn.Conv(5, (3, 3), (4, 4)), nn.relu])
     model = Captioner(ImageEncoder(backbone, 6), Decoder(7, 4, seqjax.GRU(6)))
-    params = model.init(jax.random.key(0), IMAGES, WORDS)["params"]
-    assert model.apply({"params": params}, IMAGES, WORDS).attention.shape == (2, 3, 2 * 3)
+    params = model.init(jax.random.key(0), IMAGES, None, WORDS)["params"]
+    assert model.apply({"params": params}, IMAGES, None, WORDS).attention.shape == (2, 3, 2 * 3)
 
 
 def test_scheduled_sampling_reads_its_own_words(attending):
     model, params = attending
-    own = model.apply({"params": params}, IMAGES, WORDS, sampling=0.0, rngs={"sampling": jax.random.key(0)}).logits
-    true = model.apply({"params": params}, IMAGES, WORDS).logits
+    own = model.apply(
+        {"params": params}, IMAGES, None, WORDS, sampling=0.0, rngs={"sampling": jax.random.key(0)}
+    ).logits
+    true = model.apply({"params": params}, IMAGES, None, WORDS).logits
     read = np.concatenate([WORDS[:, :1], own[:, :-1].argmax(-1)], 1)
-    np.testing.assert_allclose(own, model.apply({"params": params}, IMAGES, read).logits, atol=2e-6)
+    np.testing.assert_allclose(own, model.apply({"params": params}, IMAGES, None, read).logits, atol=2e-6)
     assert not np.allclose(own, true)
 
 

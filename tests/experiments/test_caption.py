@@ -1,0 +1,143 @@
+"""Captions from the command line, on tiny settings."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import caption, common
+
+TINY = (
+    "--side", "16", "--features", "4", "--embedding-size", "8", "--hidden-size", "16", "--batch", "8", "--beam", "2",
+    "--quiet",
+)  # fmt: skip
+TINTS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
+@pytest.fixture(autouse=True)
+def few_pictures(monkeypatch):
+    monkeypatch.setattr(caption, "ROWS", 5)
+    monkeypatch.setattr(caption, "SCENES", {"train": 10**9, "validation": 4, "test": 7, "novel": 5})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Pictures in three tints, each with a sentence and one of them with two; a copy of one under another name."""
+    random, lines = np.random.default_rng(0), []
+    (tmp_path / "images").mkdir()
+    for i in range(40):
+        tint = list(TINTS)[i % 3]
+        pixels = random.integers(0, 56, (12, 9, 3)) + np.array(TINTS[tint])
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "images" / f"{i}.png")
+        lines.append(f"{i}.png\tA {tint} one.")
+    Image.open(tmp_path / "images" / "0.png").convert("RGBA").save(tmp_path / "images" / "copy.png")
+    lines += ["copy.png\tA red one.", "0.png\tRed!"]
+    (tmp_path / "captions.tsv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def call(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["caption", *map(str, words)])
+    verbs = {"describe": common.Verb(caption.describe, caption.Describe, "say what is on images", "IMAGE...")}
+    try:
+        common.launch(caption.Config, caption.main, caption.__doc__, verbs)
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+def test_pictures_are_learnt_scored_beside_their_neighbours_and_described(tmp_path, monkeypatch, capsys, folder):
+    run = tmp_path / "run"
+    learn = ("--steps", "60", "--every", "30", "--learning-rate", "0.02", "--dropout", "0", "--label-smoothing", "0")
+    assert call(monkeypatch, *TINY, *learn, "--pictures", folder, "--spread", "0.1", "--out", run) == 0
+    result = json.loads((run / "result.json").read_text())
+    names = ("bleu", "chrf", "rouge_l")
+    assert set(result["scores"]) == {*names, *(f"nearest_{name}" for name in names)}
+    assert result["scores"]["rouge_l"] == pytest.approx(100) and result["counts"]["steps"] == 60
+    rows = [line.split("\t") for line in (run / "predictions.tsv").read_text().splitlines()]
+    assert len(rows) == result["counts"]["test_pictures"] > 0
+    assert all(said in [text.lower() for text in right] for _, said, *right in rows)
+    assert all((run / f"{name}.png").exists() for name in ("loss", "captions", "looks-1"))
+
+    paths = folder / "images" / "3.png", tmp_path / "palette.gif"
+    Image.fromarray(np.full((40, 30, 3), TINTS["blue"], np.uint8)).convert("P").save(paths[1])
+    capsys.readouterr()
+    assert call(monkeypatch, "--describe", run, *paths, "--output", tmp_path / "seen") == 0
+    assert capsys.readouterr().out == f"{paths[0]}: a red one.\n{paths[1]}: a blue one.\n"
+    assert {path.name for path in (tmp_path / "seen").iterdir()} == {"captions.png", "looks-1.png", "looks-2.png"}
+
+
+@pytest.mark.parametrize("options", [(), ("--no-attention", "--sampling", "0.5")])
+def test_scenes_are_drawn_learnt_and_resumed(tmp_path, monkeypatch, options):
+    run, other = tmp_path / "run", tmp_path / "other"
+    assert call(monkeypatch, *TINY, *options, "--steps", "3", "--every", "2", "--out", run) == 0
+    result = json.loads((run / "result.json").read_text())
+    looked = {"attention", "even_attention"} if not options else set()
+    assert (
+        set(result["scores"]) == {"exact_match", "novel_exact_match", *looked}
+        and result["counts"]["test_pictures"] == 7
+    )
+    assert (run / "looks-1.png").exists() == (not options)
+    if not options:
+        assert call(monkeypatch, *TINY, "--steps", "2", "--every", "2", "--out", other) == 0
+        assert call(monkeypatch, "--resume", other, "--steps", "3", "--quiet") == 0
+        assert (other / "predictions.tsv").read_text() == (run / "predictions.tsv").read_text()
+
+
+def test_attention_on_an_object_is_counted_at_its_noun():
+    shown = np.zeros((1, 2, 4, 4), bool)
+    shown[0, 0, 0, 1], shown[0, 1, 2:, 2:] = True, True  # the upper left cell of four, and the lower right one
+    looks = np.array([[0, 0, 0, 1], [0.7, 0.1, 0.1, 0.1], [1, 0, 0, 0], [0.2, 0.2, 0.2, 0.4]])
+    found = caption.looks_at_objects([caption.Said(["red", "circle", "red", "ring"], looks)], shown)
+    assert found == pytest.approx({"attention": (0.7 + 0.4) / 2, "even_attention": 0.25})
+
+
+def test_words_and_signs_come_apart_and_together_again():
+    words = caption.words_of("A two-tone dog's bed, red!")
+    assert words == ["a", "two-tone", "dog's", "bed", ",", "red", "!"]
+    assert caption.Said(words, np.zeros((7, 1))).text == "a two-tone dog's bed, red!"
+
+
+def broken(folder):
+    (folder / "images" / "7.png").write_bytes((folder / "images" / "8.png").read_bytes()[:60])
+
+
+def unknown(folder):
+    (folder / "images" / "7.png").write_text("no picture")
+
+
+def missing(folder):
+    (folder / "images" / "7.png").unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [(broken, "7.png: no image that Pillow reads"), (unknown, "unknown format"), (missing, "line 8: no image 7.png")],
+)
+def test_bad_pictures_end_with_code_2_before_training(tmp_path, monkeypatch, capsys, folder, harm, message):
+    harm(folder)
+    assert call(monkeypatch, *TINY, "--pictures", folder, "--out", tmp_path / "run") == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("error: ") and complaint.count("\n") == 1 and message in complaint
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--pictures", "nowhere"), "nowhere: no such folder"),
+        (("--side", "8"), "--side is 8; give at least 16"),
+        (("--describe", "nowhere", "x.png"), "nowhere is no run folder"),
+        (("--output", "x"), "--output goes with --describe"),
+    ],
+)
+def test_mistakes_end_with_code_2(tmp_path, monkeypatch, capsys, options, message):
+    monkeypatch.chdir(tmp_path)
+    assert call(monkeypatch, *options) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("error: ") and complaint.count("\n") == 1 and message in complaint
+    assert not [*tmp_path.iterdir()]
