@@ -5,9 +5,10 @@
 | `"scan"`   | `lax.scan` over the step, under autodiff: the oracle, always available  | forwards and backwards |
 | `"fused"`  | pure XLA with a hand-written derivative, see `seqjax.kernels.fused`     | backwards              |
 | `"native"` | compiled code for the CPU in float32, see `seqjax.kernels.native`       | backwards              |
+| `"cudnn"`  | NVIDIA's LSTM in float32, see `seqjax.kernels.cudnn`; never run so far  | backwards              |
 
-`"auto"` takes `"fused"` where it can; `"native"` is to be asked for, and gives way to `"fused"` where it cannot run:
-`explain` tells the reason. Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) want `backend="scan"`.
+`"auto"` takes `"fused"` where it can; the last two are to be asked for, and give way to `"fused"` where they cannot
+run: `explain` tells the reason. Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) want `backend="scan"`.
 """
 
 import dataclasses
@@ -16,11 +17,13 @@ from typing import Any, get_args
 import jax
 import jax.numpy as jnp
 
-from seqjax.kernels import fused, native
+from seqjax.kernels import cudnn, fused, native
 from seqjax.recurrence import Pass, Recurrence, state_dtype
 from seqjax.typing import Backend, Params, Sequence, State
 
 BACKENDS = get_args(Backend)
+AUTO: Backend = "fused"
+"""What `"auto"` takes where it can run, and otherwise `"fused"`."""
 
 
 def run(cell: Recurrence, formula: str | None, params: Params, xs: Sequence, state: State, how: Pass) -> Any:
@@ -41,7 +44,7 @@ def run(cell: Recurrence, formula: str | None, params: Params, xs: Sequence, sta
     if chosen == "scan" or formula is None:
         return Recurrence.scan(cell, params, xs, state, how)
     flat = tuple(state) if isinstance(state, tuple) else (state,)
-    kernel = {"fused": fused, "native": native}[chosen]
+    kernel = {"fused": fused, "native": native, "cudnn": cudnn}[chosen]
     after, ys = kernel.scan(formula, params, xs, flat, how)
     return type(state)(*after) if isinstance(state, tuple) else after[0], ys
 
@@ -90,10 +93,12 @@ def _choose(formula: str | None, dtype: Any, param_dtypes: set, how: Pass) -> tu
         return "scan", f"remat={how.remat!r} rebuilds activations, which the others keep"
     if param_dtypes != {dtype} or state_dtype(dtype) != dtype:
         return "scan", "inputs, parameters and state are not of one dtype"
+    backend = AUTO if how.backend == "auto" else how.backend
+    obstacles = {"native": lambda: _not_native(dtype), "cudnn": lambda: _not_cudnn(formula, dtype, how)}
+    reason = obstacles.get(backend, lambda: None)()
     if how.backend == "auto":
-        return "fused", "the fastest that computes all that is asked for"
-    reason = None if how.backend == "fused" else _not_native(dtype)
-    return how.backend if reason is None else "fused", reason or "as asked for"
+        return ("fused" if reason else backend), "the fastest that computes all that is asked for"
+    return ("fused" if reason else backend), reason or "as asked for"
 
 
 def _not_native(dtype: Any) -> str | None:
@@ -103,3 +108,14 @@ def _not_native(dtype: Any) -> str | None:
     if dtype != jnp.float32:
         return f"the compiled kernels compute in float32, not in {dtype}"
     return native.missing()
+
+
+def _not_cudnn(formula: str, dtype: Any, how: Pass) -> str | None:
+    """Why NVIDIA's LSTM cannot run."""
+    if formula != "lstm":
+        return "cuDNN is bound for the LSTM alone"
+    if jax.default_backend() != "gpu":
+        return f"cuDNN runs on NVIDIA's GPUs, not on {jax.default_backend()}"
+    if dtype != jnp.float32:
+        return f"cuDNN's LSTM is used in float32, not in {dtype}"
+    return cudnn.missing() if how.reset is None else "cuDNN knows no resets"
