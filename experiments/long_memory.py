@@ -16,6 +16,9 @@ Gates begin with memories as long as the task, of lengths spread from 1 to T (Ta
 begins as usual); the linear recurrences have two residual layers. Adam, gradient norm clipped at 1, the learning rate
 falls along a cosine; a run ends early once its validation score is half of what counts as solved. A suite is a run
 folder with one run in it for each cell; --resume goes on with all of them.
+
+Expect: adding over 200 steps is solved by the GRU after 1,500 steps, MinGRU 2,000, LSTM 2,300 (5,000 take eight
+minutes on a shared core), never by the Elman network; copying over 100 steps by the LRU within 250, the GRU 2,700.
 Papers: Hochreiter and Schmidhuber, 1997; Arjovsky, Shah and Bengio, 2016; Le, Jaitly and Hinton, 2015.
 """
 
@@ -42,7 +45,6 @@ SYMBOLS, COPIED = 8, 10
 BLANK, SIGNAL = SYMBOLS, SYMBOLS + 1
 DIGITS, SIDE = 10, 28
 PERMUTATION = np.random.default_rng(784).permutation(SIDE * SIDE)
-STEPS = {"adding": 5000, "copy": 10000, "smnist": 5000, "psmnist": 5000}
 RATES = {"adding": 2e-3, "copy": 1e-2, "smnist": 2e-3, "psmnist": 2e-3}
 ROWS = 500  # of an evaluation batch
 
@@ -58,7 +60,7 @@ class Config(BaseConfig):
     batch: int = option(32, "sequences a step", least=1)
     learning_rate: float | None = option(None, "Adam's, at first (default: 0.002, 0.01 for copy)", least=0)
     clip: float = option(1.0, "largest gradient norm", least=1e-12)
-    steps: int | None = option(None, "training steps (default: 5000, 10000 for copy)", least=1)
+    steps: int = option(5000, "training steps at most", least=1)
     enough: float = option(0.5, "end at this share of the score that counts as solved; 0 takes all steps", least=0)
     every: int = option(100, "steps between evaluations and checkpoints", least=1)
     test_rows: int = option(1000, "sequences that choose the best step, and as many that judge it", least=1)
@@ -100,20 +102,20 @@ def main(config: Config) -> dict:
     config = run.config
     if config.suite:
         return run_suite(run)
-    length, steps = config.length or LENGTHS[config.task], config.steps or STEPS[config.task]
+    length = config.length or LENGTHS[config.task]
     rate = RATES[config.task] if config.learning_rate is None else config.learning_rate
     with mistakes():
         task = TASKS[config.task](config, length)
         network = build(config, length)
     run.begin(task.source)
-    optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps, alpha=0.01))
+    optimiser = optax.adam(optax.cosine_decay_schedule(rate, config.steps, alpha=0.01))
     score = jax.jit(functools.partial(means, network, task, config))
     best = run.train(
         fresh_state(network, task, config, length, optimiser),
         functools.partial(loss, network, task, config),
         optimiser,
         task.batches,
-        steps=steps,
+        steps=config.steps,
         every=config.every,
         evaluate=lambda state: training.evaluate(score, state.params, task.validation),
         monitor=task.score,
