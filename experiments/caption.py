@@ -336,15 +336,17 @@ def report(run: Run, task: Task, write: Callable[[np.ndarray], list[Said]]) -> d
 
 
 def draw(folder: Path, pictures: Pictures, written: list[Said], config: Config, beside: list[list[str]]) -> None:
-    """Captions under images, with lines `beside` them, and for the first three where each word looked."""
-    lines = [[said.text, *more] for said, more in zip(written, beside, strict=True)]
-    training.save_figure(plot_captions(pictures.images[:SHOWN], lines[:SHOWN]), folder / "captions.png")
+    """Captions under some images, with lines `beside` them, and for three where each word looked."""
+    shown = range(0, len(written), -(-len(written) // SHOWN))
+    images, lines = pictures.images[list(shown)], [[written[place].text, *beside[place]] for place in shown]
+    training.save_figure(plot_captions(images, lines), folder / "captions.png")
     if not config.attention:
         return
-    for place, (image, said) in enumerate(zip(pictures.images[:3], written, strict=False), start=1):
-        grid = math.isqrt(said.looks.shape[-1])
-        figure = plot_looks(image, said.words, said.looks.reshape(-1, grid, grid), said.text)
-        training.save_figure(figure, folder / f"looks-{place}.png")
+    for number, place in enumerate(shown[:3], start=1):
+        words, looks = written[place]
+        grid = math.isqrt(looks.shape[-1])
+        figure = plot_looks(pictures.images[place], words, looks.reshape(-1, grid, grid), written[place].text)
+        training.save_figure(figure, folder / f"looks-{number}.png")
 
 
 def describe(folder: str, *given: Any) -> None:

@@ -23,6 +23,7 @@ def plot_captions(
     Returns:
       A matplotlib figure for the caller to save.
     """
+    columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     most = max(len(_lines(captions)) for captions in captions)
     figure = _figure((2.9 * columns, (2.1 + 0.19 * most) * rows))
@@ -57,6 +58,7 @@ def plot_looks(image: ArrayLike, words: Sequence[str], weights: ArrayLike, title
       Xu et al., 2015, figure 3.
     """
     image, weights = np.asarray(image), np.asarray(weights)
+    columns = min(columns, len(words) + 1)
     rows = -(-(len(words) + 1) // columns)
     figure = _figure((1.75 * columns, 2.0 * rows + 0.3))
     axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)

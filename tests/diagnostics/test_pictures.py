@@ -19,6 +19,7 @@ def test_captions_stand_under_their_images_line_by_line():
     ours, truth = figure.axes[0].texts
     assert ours.get_color() != truth.get_color() and ours.get_position()[1] > truth.get_position()[1]
     assert len({text.get_color() for text in figure.axes[1].texts}) == 1
+    assert len(plot_captions(IMAGES[:1], [["a dog"]]).axes) == 1  # no room is left for more
 
 
 def test_each_word_has_its_picture_with_the_attention_over_it():
@@ -32,7 +33,7 @@ def test_each_word_has_its_picture_with_the_attention_over_it():
         np.testing.assert_allclose(over.get_array(), look)
         assert over.get_extent() == under.get_extent() == [-0.5, 11.5, 7.5, -0.5]  # the grid covers the image
         assert over.get_clim() == (0, look.max())
-    assert "a dog" in figure.get_suptitle()
+    assert "a dog" in figure.get_suptitle() and len(plot_looks(IMAGES[0], ["a"], looks).axes) == 2
 
 
 def test_attention_is_cut_to_what_was_read_and_written():
