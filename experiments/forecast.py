@@ -10,11 +10,12 @@
 A stacked LSTM as DeepAR (paths drawn by ancestral sampling), as a direct forecaster of all steps at once, or as encoder
 and decoder with attention. A table has one row for each time, ISO 8601, and for many series a column that names them;
 empty cells of the target are missing values, and rows at the end without it are still to come. Judged over the last
-`--folds` horizons; those before them choose the weights and calibrate the conformal intervals.
+`--folds` horizons; those before them choose the weights and calibrate the intervals of pictures and predictions.
 Papers: Salinas et al., 2017; Wen et al., 2017; Romano et al., 2019.
 """
 
 import dataclasses
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,7 @@ SEASONS = {"sunspots": 11}  # of a length that the step does not tell
 MONTH = 30 * 24  # hours, as the published protocol of ETT counts them (Zhou et al., 2021)
 SHOWN = 6  # series in the picture of forecasts
 MOST = 100_000  # lines of predictions.csv
+CONFORMAL = "conformal"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,15 +77,15 @@ class Config(BaseConfig):
     horizon: int | None = option(None, "steps to forecast (default: by the data set, else a season)", least=1)
     context: int | None = option(None, "steps read (default: by the data set, else three horizons)", least=1)
     folds: int | None = option(None, "horizons at the end to judge by, as many before to choose by", least=1)
-    refit: int = option(0, "fit anew at every so many of the horizons judged by; 0 never", least=0)
+    refit: int = option(0, "judge it also fitted anew at every so many of the horizons; 0 not", least=0)
     scaling: str | None = option(None, "of each window", choices=("none", "mean", "standard", "robust", "last"))
     hidden_size: int | None = option(None, "units of each layer", least=1)
     layers: int | None = option(None, "LSTM layers", least=1)
     dropout: float | None = option(None, "rate between layers", least=0, below=1)
     power: float | None = option(None, "of a series' size, by which its windows come the more often", least=0)
     identity: bool | None = option(None, "learn a vector for each series; it forecasts no others then")
-    sampling_steps: int | None = option(None, "encoder_decoder: steps until it reads only its own values", least=1)
-    compare: bool = option(False, "encoder_decoder: train a second one by teacher forcing alone")
+    sampling_steps: int | None = option(None, "encoder_decoder: steps until it reads its own values alone", least=1)
+    compare: bool = option(False, "encoder_decoder: train a second one by teacher forcing alone, in teacher_forcing/")
     batch: int = option(64, "windows a step", least=1)
     learning_rate: float | None = option(None, "Adam's, falling to 0 along a cosine", least=0)
     clip: float = option(10.0, "largest gradient norm", least=1e-12)
@@ -102,46 +104,26 @@ class Predict(Options):
     output: str | None = option(None, "file to write; else the standard output")
 
 
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """What is to be forecast.
-
-    Attributes:
-      panel: the series with all that came.
-      season: of the naive forecast and of MASE.
-      validation: cuts to choose by, in steps before the end; the first one ends what is learnt.
-      test: cuts to judge by.
-      origin: where the series come from.
-    """
-
-    panel: data.Panel
-    season: int
-    validation: tuple[int, ...]
-    test: tuple[int, ...]
-    origin: str
-
-    @property
-    def train(self) -> data.Panel:
-        """What is learnt from."""
-        return self.panel.until(max(self.validation))
-
-
 def main(config: Config) -> dict:
     """Trains, judges and draws; returns what `result.json` holds."""
     run = Run("forecast", config)
-    config = run.config
-    with mistakes():
-        config, task = read_task(config)
-        forecaster, recipe = build(config), recipe_of(config)
-        forecaster = forecaster.settled(task.train)
-        batches = data.batches(forecaster.lessons(task.train), config.batch, seed=config.seed)
-    run.begin({"origin": task.origin, "fingerprint": task.panel.fingerprint()})
-    if run.leads:
-        run.write_json("panel.json", describe(forecaster, task))
-    values = sum(task.train.lengths)
-    run.say(f"{len(task.panel)} series, {values:,} values to learn, {len(task.test)} x {config.horizon} to judge by")
-    run.say(f"{forecaster.recurrence} as {config.model}, context {config.context}: {task.origin}")
+    return report(run, *learn(run))
 
+
+def learn(run: Run) -> tuple[Config, fc.Split, fc.Trained]:
+    """Trains in a run's folder."""
+    with mistakes():
+        config, split, origin = read_split(run.config)
+        if config.compare and run.shard[1] > 1:
+            raise ValueError("--compare trains in one process; take SEQJAX_PROCESSES away")
+        forecaster, recipe = build(config).settled(split.train), recipe_of(config)
+        batches = data.batches(forecaster.lessons(split.train), config.batch, seed=config.seed)
+    run.begin({"origin": origin, "fingerprint": split.panel.fingerprint()})
+    if run.leads:
+        run.write_json("panel.json", describe(forecaster, split))
+    values = sum(split.train.lengths)
+    run.say(f"{len(split.panel)} series, {values:,} values to learn, {len(split.test)} x {config.horizon} to judge by")
+    run.say(f"{forecaster.recurrence} as {config.model}, context {config.context}: {origin}")
     state = run.train(
         forecaster.begin(recipe),
         forecaster.loss,
@@ -149,14 +131,14 @@ def main(config: Config) -> dict:
         data.mapped(run.share, batches),
         steps=config.steps,
         every=config.every,
-        evaluate=lambda state: validate(fc.Trained(forecaster, state.ema), task),
+        evaluate=lambda state: validate(fc.Trained(forecaster, state.ema), split),
         monitor="error",
         per_step=config.batch,
         unit="windows",
         clip=training.clip_by_norm(config.clip),
         ema_decay=config.average,
     )
-    return report(run, config, task, fc.Trained(forecaster, state.ema))
+    return config, split, fc.Trained(forecaster, state.ema)
 
 
 def build(config: Config) -> fc.NetworkForecaster:
@@ -188,59 +170,55 @@ def recipe_of(config: Config) -> fc.Recipe:
     )
 
 
-def validate(fitted: fc.Fitted, task: Task) -> dict[str, float]:
+def validate(fitted: fc.Fitted, split: fc.Split) -> dict[str, float]:
     """Scores over the cuts to choose by; `error` is MASE of many series, of one its quantile loss or squared error.
 
     The quantile loss of many series hears the largest alone, MASE all of them alike.
     """
-    forecast = fitted.predict(task.panel, task.validation)
-    scores = fc.score(task.panel, forecast, task.season)
+    forecast = fitted.predict(split.panel, split.validation)
+    scores = fc.score(split.panel, forecast, split.season)
     alone = scores.get("wql", scores["rmse"])
-    error = scores.get("mase", alone) if len(task.panel) > 1 else alone
+    error = scores.get("mase", alone) if len(split.panel) > 1 else alone
     return {"error": error, **{name: scores[name] for name in ("nd", "mase", "rmse") if name in scores}}
 
 
-def read_task(config: Config) -> tuple[Config, Task]:
-    """The series and how they are cut, and the config with everything settled."""
-    if config.csv is None and (config.target or config.time or config.series or config.known or config.past):
-        raise ValueError("--target, --time, --series, --known and --past go with --csv FILE")
-    if config.csv is not None and not (config.target and config.time):
-        raise ValueError("--csv wants --target COLUMN and --time COLUMN")
+def read_split(config: Config) -> tuple[Config, fc.Split, str]:
+    """The config with everything settled, the series and how they are cut, and where they come from."""
+    check_options(config)
     name = config.dataset if config.csv is None else "csv"
     loaded = read_series(config)
     panel = loaded.panel
     season = SEASONS.get(name) or (1 if panel.step is None else data.seasons(panel.step)[0])
     config = settle(config, name, season)
-    if config.compare and config.model != "encoder_decoder":
-        raise ValueError("--compare goes with --model encoder_decoder")
     if config.identity:
         panel = dataclasses.replace(panel, categories=np.arange(len(panel))[:, None])
     horizon, folds = config.horizon, config.folds
     assert horizon is not None and folds is not None
     if name == "etth1":
-        panel = panel.until(len(panel.values[0]) - 20 * MONTH)
+        learnt = panel.values[0][: 12 * MONTH]
+        units = float(learnt.mean()), float(learnt.std())
+        panel = panel.until(len(panel.values[0]) - 20 * MONTH).standardised(*units)
         test, validation = range(4 * MONTH, horizon - 1, -1), range(8 * MONTH, 4 * MONTH + horizon - 1, -8)
-        return config, Task(standardised(panel, 8 * MONTH), season, tuple(validation), tuple(test), loaded.origin)
-    test = tuple(horizon * fold for fold in range(folds, 0, -1))
-    validation = tuple(horizon * fold for fold in range(2 * folds, folds, -1))
-    check_lengths(panel, folds, horizon)
-    return config, Task(panel, season, validation, test, loaded.origin)
+        return config, fc.Split(panel, season, tuple(validation), tuple(test), units), loaded.origin
+    if config.refit >= folds:
+        raise ValueError(f"--refit {config.refit} never fits anew within {folds} folds; give fewer, or more --folds")
+    return config, fc.Split.by_folds(panel, season, horizon, folds), loaded.origin
 
 
-def check_lengths(panel: data.Panel, folds: int, horizon: int) -> None:
-    """Refuses series that are too short to be cut.
+def check_options(config: Config) -> None:
+    """Refuses options that want another one.
 
     Raises:
-      ValueError: names the first one, its length and what it takes.
+      ValueError: says which.
     """
-    wanted = 2 * folds * horizon + 1
-    for name, length in zip(panel.names, panel.lengths, strict=True):
-        if length < wanted or panel.lengths.max() < wanted + horizon:
-            whole = wanted + (horizon if length >= wanted else 0)
-            raise ValueError(
-                f"the series {name!r} has {length} values; {folds} folds of {horizon} to judge by, as many to choose "
-                f"by and some to learn from want {whole}: give longer series, or lower --folds or --horizon"
-            )
+    if config.csv is None and (config.target or config.time or config.series or config.known or config.past):
+        raise ValueError("--target, --time, --series, --known and --past go with --csv FILE")
+    if config.csv is not None and not (config.target and config.time):
+        raise ValueError("--csv wants --target COLUMN and --time COLUMN")
+    if config.csv is None and config.dataset == "etth1" and (config.folds or config.refit):
+        raise ValueError("--folds and --refit do not go with --dataset etth1, whose cuts are published: one an hour")
+    if config.model != "encoder_decoder" and (config.compare or config.sampling_steps):
+        raise ValueError("--compare and --sampling-steps go with --model encoder_decoder")
 
 
 def settle(config: Config, name: str, season: int) -> Config:
@@ -249,6 +227,8 @@ def settle(config: Config, name: str, season: int) -> Config:
     chosen |= {key: getattr(config, key) for key in chosen if getattr(config, key) is not None}
     chosen.setdefault("context", config.context or 3 * chosen["horizon"])
     chosen.setdefault("likelihood", config.likelihood or ("student_t" if chosen["model"] == "deepar" else "quantile"))
+    if config.compare:
+        chosen["sampling_steps"] = config.sampling_steps or -(-chosen["steps"] // 2)
     return dataclasses.replace(config, **chosen)
 
 
@@ -257,61 +237,38 @@ def read_series(config: Config) -> data.LoadedPanel:
     if config.csv is None:
         return data.load_panel(config.dataset, config.data_dir)
     assert config.target is not None and config.time is not None
-    panel = data.read_panel(
-        config.csv, config.target, config.time, series=config.series, known=split(config.known), past=split(config.past)
-    )
-    return data.LoadedPanel(panel, config.csv)
+    columns = {"series": config.series, "known": names_in(config.known), "past": names_in(config.past)}
+    return data.LoadedPanel(data.read_panel(config.csv, config.target, config.time, **columns), config.csv)
 
 
-def standardised(panel: data.Panel, held_out: int) -> data.Panel:
-    """The panel in units of what is learnt from: mean 0, deviation 1."""
-    learnt = [values[:-held_out] for values in panel.values]
-    moved = [(v - np.nanmean(part)) / np.nanstd(part) for v, part in zip(panel.values, learnt, strict=True)]
-    return dataclasses.replace(panel, values=moved)
-
-
-def split(names: str) -> tuple[str, ...]:
+def names_in(names: str) -> tuple[str, ...]:
     """Names with commas between."""
     return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
-def baselines(config: Config, task: Task) -> dict[str, fc.Fitted]:
-    """What the network has to beat."""
-    horizon, train = config.horizon, task.train
-    assert horizon is not None and config.context is not None
-    return {
-        "naive": fc.SeasonalNaive(horizon=horizon, season=1).fit(train),
-        "seasonal naive": fc.SeasonalNaive(horizon=horizon, season=task.season).fit(train),
-        "linear": fc.Linear(horizon=horizon, context=config.context).fit(train),
-    }
-
-
-def report(run: Run, config: Config, task: Task, fitted: fc.Trained) -> dict:
+def report(run: Run, config: Config, split: fc.Split, fitted: fc.Trained) -> dict:
     """Judges, draws and writes; returns the result."""
-    model, panel = str(config.model), task.panel
-    forecasts = {name: baseline.predict(panel, task.test) for name, baseline in baselines(config, task).items()}
-    if config.refit and len(task.test) > 1:
-        tested = fc.backtest(
-            fitted.forecaster, panel, folds=len(task.test), refit=config.refit, recipe=recipe_of(config)
-        )
-        forecasts[model] = tested.forecast
-    else:
-        forecasts[model] = fitted.predict(panel, task.test, seed=config.seed)
-    forecasts |= calibrated(run, fitted, task, model)
-    forecasts |= compared(run, config, task)
-    scores = {name: fc.score(panel, forecast, task.season) for name, forecast in forecasts.items()}
+    assert config.model is not None and config.horizon is not None and config.context is not None
+    model, panel = config.model, split.panel
+    usual = fc.baselines(split.train, config.horizon, config.context, split.season)
+    forecasts = {name: baseline.predict(panel, split.test) for name, baseline in usual.items()}
+    forecasts[model] = fitted.predict(panel, split.test, seed=config.seed)
+    forecasts |= calibrated(run, config, split, fitted) | refitted(config, split, fitted) | compared(run, config, split)
+    scores = {name: fc.score(panel, forecast, split.season) for name, forecast in forecasts.items()}
     for row, forecast in zip(scores.values(), forecasts.values(), strict=True):
         row["mse"] = fc.metrics.mse(fc.truth(panel, forecast), forecast.mean)
     run.write_text("scores.txt", fc.table(scores) + "\n")
     run.write_json("scores.json", scores)
-    newest = slice(-max(1, MOST // forecasts[model].mean.shape[1]), None)
-    run.write_text("predictions.csv", fc.to_csv(panel, forecasts[model].rows(newest)))
-    draw(run, config, task, forecasts, model)
+    best = forecasts.get(CONFORMAL, forecasts[model])
+    run.write_text("predictions.csv", fc.to_csv(panel, best.rows(slice(-max(1, MOST // config.horizon), None))))
+    draw(run, config, split, forecasts, best)
     run.say(fc.table(scores))
+    beside = {"seasonal naive": ("nd", "mase"), CONFORMAL: ("coverage_50", "coverage_90", "wql")}
     own = scores[model] | {
-        f"seasonal_naive_{name}": scores["seasonal naive"][name]
-        for name in ("nd", "mase")
-        if name in scores["seasonal naive"]
+        f"{name} {score}".replace(" ", "_"): scores[name][score]
+        for name, kept in beside.items()
+        for score in kept
+        if score in scores.get(name, {})
     }
     counts = {"series": len(panel), "forecasts": len(forecasts[model]), "horizon": config.horizon}
     counts |= {"context": config.context, "steps": run.history()[-1]["step"]}
@@ -320,54 +277,61 @@ def report(run: Run, config: Config, task: Task, fitted: fc.Trained) -> dict:
     return result
 
 
-def calibrated(run: Run, fitted: fc.Fitted, task: Task, model: str) -> dict[str, fc.Forecast]:
-    """The same forecasts within conformal intervals; none where too few forecasts calibrate them."""
+def calibrated(run: Run, config: Config, split: fc.Split, fitted: fc.Trained) -> dict[str, fc.Forecast]:
+    """The same forecasts within conformal intervals, kept for `--predict`; none where too few forecasts calibrate."""
     try:
-        conformal = fc.conformal(fitted, task.panel, task.validation)
+        found = fc.conformal(fitted, split.panel, split.validation, fc.SHARES)
     except ValueError as reason:
         run.say(f"no conformal intervals: {reason}")
         return {}
-    return {f"{model}, conformal": conformal.predict(task.panel, task.test)}
+    run.write_json("conformal.json", {"shares": found.shares, "margins": found.margins.tolist()})
+    return {CONFORMAL: found.predict(split.panel, split.test, seed=config.seed)}
 
 
-def compared(run: Run, config: Config, task: Task) -> dict[str, fc.Forecast]:
-    """A second encoder and decoder that teacher forcing alone has trained."""
+def refitted(config: Config, split: fc.Split, fitted: fc.Trained) -> dict[str, fc.Forecast]:
+    """Forecasts fitted anew along the horizons judged by."""
+    if not config.refit:
+        return {}
+    options = {"folds": len(split.test), "refit": config.refit, "recipe": recipe_of(config)}
+    return {"refitted": fc.backtest(fitted.forecaster, split.panel, **options).forecast}
+
+
+def compared(run: Run, config: Config, split: fc.Split) -> dict[str, fc.Forecast]:
+    """A second encoder and decoder that teacher forcing alone trains, in a run folder of its own within this one."""
     if not config.compare:
         return {}
     run.say("training a second one by teacher forcing alone")
-    other = dataclasses.replace(build(config), sampling_steps=None)  # pyright: ignore[reportCallIssue]
-    return {"teacher forcing": other.fit(task.train, recipe_of(config)).predict(task.panel, task.test)}
+    folder = str(run.folder / "teacher_forcing")
+    place = {"resume": folder} if (Path(folder) / "config.json").exists() else {"out": folder, "resume": None}
+    alone = dataclasses.replace(run.config, compare=False, sampling_steps=None, **place)
+    return {"teacher forcing": learn(Run("forecast", alone))[-1].predict(split.panel, split.test, seed=config.seed)}
 
 
-def draw(run: Run, config: Config, task: Task, forecasts: dict[str, fc.Forecast], model: str) -> None:
-    """The pictures."""
-    panel, own, horizon = task.panel, forecasts[model], config.horizon
-    assert horizon is not None
+def draw(run: Run, config: Config, split: fc.Split, forecasts: dict[str, fc.Forecast], best: fc.Forecast) -> None:
+    """The pictures; `best` is what a user gets."""
+    panel, model = split.panel, str(config.model)
     save = lambda name, figure: training.save_figure(figure, run.folder / f"{name}.png")  # noqa: E731
-    best = forecasts.get(f"{model}, conformal", own)
     shown = np.unique(np.linspace(0, len(best) - 1, SHOWN).astype(int)).tolist()
-    drawn = own if own.spread else best
-    save("forecasts", plots.plot_forecasts(panel, drawn, shown, 3 * horizon))
-    save("horizon", plots.plot_by_step(panel, forecasts))
-    save("backtest", plots.plot_backtest(panel, drawn, title=panel.names[0]))
+    save("forecasts", plots.plot_forecasts(panel, best, shown, 3 * best.mean.shape[1]))
+    save("horizon", plots.plot_by_step(panel, {name: f for name, f in forecasts.items() if name != CONFORMAL}))
+    save("backtest", plots.plot_backtest(panel, best, title=panel.names[0]))
     spread = {name: forecast for name, forecast in forecasts.items() if forecast.spread}
     if spread:
         save("calibration", plots.plot_calibration(panel, spread))
     if config.compare:
-        pair = {"scheduled sampling": own, "teacher forcing": forecasts["teacher forcing"]}
+        pair = {"scheduled sampling": forecasts[model], "teacher forcing": forecasts["teacher forcing"]}
         save("exposure", plots.plot_by_step(panel, pair, "running freely after training by"))
     training.plot_history(run.folder / "loss.png", run.history(), {"error": "validation"}, config.clip)
 
 
-def describe(forecaster: fc.NetworkForecaster, task: Task) -> dict:
+def describe(forecaster: fc.NetworkForecaster, split: fc.Split) -> dict:
     """What `--predict` needs to know of the panel beside the config."""
     assert forecaster.form is not None and forecaster.lags is not None
-    step = task.panel.step
+    step = split.panel.step
     words = None if step is None else [int(step.astype(int)), np.datetime_data(step.dtype)[0]]
-    names = task.panel.names if forecaster.form.kinds else ()
-    return {
-        "form": forecaster.form._asdict(), "lags": forecaster.lags, "step": words, "season": task.season, "names": names
-    }  # fmt: skip
+    names = split.panel.names if forecaster.form.kinds else ()
+    about = {"form": forecaster.form._asdict(), "lags": forecaster.lags, "step": words, "season": split.season}
+    return about | {"names": names, "units": split.units}
 
 
 def predict(folder: str, options: Predict) -> None:
@@ -384,12 +348,24 @@ def predict(folder: str, options: Predict) -> None:
         forecaster = dataclasses.replace(build(config), form=form, lags=tuple(about["lags"]))
         recipe = recipe_of(config)
         state = training.restore_best(forecaster.begin(recipe), training.Checkpoints(Path(folder) / "checkpoints"))
-        forecast = fc.Trained(forecaster, state.ema).predict(panel, seed=options.seed)
-        text = fc.to_csv(panel, forecast)
+        fitted = calibration_of(folder, fc.Trained(forecaster, state.ema))
+        loc, scale = about["units"]
+        forecast = fitted.predict(panel.standardised(loc, scale), seed=options.seed)
+        text = fc.to_csv(panel, forecast.moved(np.full(len(forecast), loc), scale))
         if options.output is not None:
             Path(options.output).write_text(text, encoding="utf-8")
     if options.output is None:
         print(text, end="")
+
+
+def calibration_of(folder: str, fitted: fc.Trained) -> fc.Fitted:
+    """The forecaster within the conformal intervals that its run measured."""
+    path = Path(folder) / "conformal.json"
+    if not path.exists():
+        warnings.warn(f"{folder} holds no conformal.json: what is said of spread is the network's own", stacklevel=2)
+        return fitted
+    found = read_json(path)
+    return fc.Conformal(fitted, tuple(found["shares"]), np.array(found["margins"]))
 
 
 def read_new(config: Config, options: Predict, about: dict) -> data.Panel:
@@ -400,7 +376,7 @@ def read_new(config: Config, options: Predict, about: dict) -> data.Panel:
     time = options.time or (learnt.time if learnt else config.time)
     if target is None or time is None:
         raise ValueError("say which columns: --target COLUMN --time COLUMN")
-    known, past = (learnt.known, learnt.past) if learnt else (split(config.known), split(config.past))
+    known, past = (learnt.known, learnt.past) if learnt else (names_in(config.known), names_in(config.past))
     panel = data.read_panel(options.csv, target, time, series=options.series or config.series, known=known, past=past)
     step = None if about["step"] is None else np.timedelta64(*about["step"])
     if step is not None and (panel.step is None or repr(panel.step) != repr(step)):
@@ -412,7 +388,6 @@ def read_new(config: Config, options: Predict, about: dict) -> data.Panel:
             f"{options.csv}: the series {foreign[0]!r} was not among those learnt; train with --no-identity"
         )
     return dataclasses.replace(panel, categories=[[about["names"].index(name)] for name in panel.names])
-    return panel
 
 
 if __name__ == "__main__":

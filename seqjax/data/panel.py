@@ -98,6 +98,10 @@ class Panel:
             past=[columns[:end] for columns, end in zip(self.past, ends, strict=False)],
         )
 
+    def standardised(self, loc: float, scale: float) -> "Panel":
+        """The panel with each value minus `loc`, over `scale`."""
+        return dataclasses.replace(self, values=[(values - loc) / scale for values in self.values])
+
     def last(self, steps: int) -> np.ndarray:
         """The last values of every series, `[series, steps]`."""
         return np.stack([values[len(values) - steps :] for values in self.values])

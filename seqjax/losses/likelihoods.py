@@ -132,12 +132,16 @@ class StudentT(Likelihood):
         return constant - (degrees + 1) / 2 * jnp.log1p(z * z / degrees) - jnp.log(width)
 
     def sample(self, key, parameters):
-        """One draw for each value: a normal one over the root of a chi-square one."""
+        """One draw for each value: its radius and its angle in the plane (Bailey, 1994), which wants no rejection.
+
+        `location + width sqrt(degrees (u^(-2 / degrees) - 1)) cos(2 pi v)`, u and v uniform.
+        """
         location, width, degrees = parameters
-        above, below = jax.random.split(key)
-        chi_square = 2 * jax.random.gamma(below, degrees / 2)
-        normal = jax.random.normal(above, location.shape, location.dtype)
-        return location + width * normal * jnp.sqrt(degrees / chi_square)
+        of_radius, of_angle = jax.random.split(key)
+        u, v = (jax.random.uniform(part, location.shape, location.dtype) for part in (of_radius, of_angle))
+        # 1 - u is as uniform as u and never 0.
+        radius = jnp.sqrt(degrees * jnp.expm1(-2 / degrees * jnp.log1p(-u)))
+        return location + width * radius * jnp.cos(2 * jnp.pi * v)
 
     def mean(self, parameters):
         """The location."""

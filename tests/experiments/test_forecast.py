@@ -45,6 +45,12 @@ def write(path, rows):
     return path
 
 
+def last(path, count):
+    """The last values of a table that came."""
+    with path.open() as file:
+        return [float(row["sold"]) for row in csv.DictReader(file) if row["sold"]][-count:]
+
+
 def call(monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["forecast", *map(str, words)])
     try:
@@ -62,9 +68,10 @@ def test_a_table_is_learnt_judged_resumed_and_forecast(tmp_path, monkeypatch, ca
     result = json.loads((run / "result.json").read_text())
     assert result["counts"] == {"series": 1, "forecasts": 10, "horizon": 3, "context": 8, "steps": 4}
     scores = json.loads((run / "scores.json").read_text())
-    assert list(scores) == ["naive", "seasonal naive", "linear", "deepar", "deepar, conformal"]
+    assert list(scores) == ["naive", "seasonal naive", "linear", "deepar", "conformal"]
     assert scores["seasonal naive"]["mae"] < 1e-3 < scores["naive"]["mae"] and scores["linear"]["mae"] < 0.3
     assert scores["deepar"]["nd"] == result["scores"]["nd"] and "crps" in scores["deepar"]
+    assert result["scores"]["conformal_coverage_90"] == scores["conformal"]["coverage_90"]
     assert all((run / f"{name}.png").exists() for name in ("forecasts", "horizon", "backtest", "calibration", "loss"))
     with (run / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -87,6 +94,21 @@ def test_a_table_is_learnt_judged_resumed_and_forecast(tmp_path, monkeypatch, ca
     assert call(monkeypatch, "--predict", run, "--csv", new, "--output", tmp_path / "out.csv") == 0
     assert (tmp_path / "out.csv").read_text().count("\n") == 4
 
+    # What is printed are the network's quantiles moved by the margins that the run measured.
+    measured = json.loads((run / "conformal.json").read_text())
+    (run / "conformal.json").rename(run / "aside.json")
+    capsys.readouterr()
+    assert call(monkeypatch, "--predict", run, "--csv", new) == 0
+    output = capsys.readouterr()
+    assert output.err.startswith(f"warning: {run} holds no conformal.json")
+    bare, scale = list(csv.DictReader(output.out.splitlines())), float(np.mean(np.abs(last(new, 8))))
+    for step, (own, moved) in enumerate(zip(bare, printed, strict=True)):
+        margin = measured["margins"][measured["shares"].index(0.2)][step]
+        ends = float(own["q0.4"]) - margin * scale, float(own["q0.6"]) + margin * scale
+        median = float(own["q0.5"])
+        wanted = min(median, ends[0]), max(median, ends[1])
+        np.testing.assert_allclose([float(moved["q0.4"]), float(moved["q0.6"])], wanted, rtol=1e-4)
+
     write(new, ["day,sold,open", "2024,1,1", "2025,2,1"])
     assert call(monkeypatch, "--predict", run, "--csv", new) == 2
     assert "new.csv: a step of 12 months; the run learnt one of 86400 seconds" in capsys.readouterr().err
@@ -103,6 +125,11 @@ def test_many_series_by_identity_compared_and_fitted_anew(tmp_path, monkeypatch,
     scores = json.loads((run / "scores.json").read_text())
     assert "teacher forcing" in scores and scores["teacher forcing"]["mae"] != scores["encoder_decoder"]["mae"]
     assert (run / "exposure.png").exists()
+    alone = json.loads((run / "teacher_forcing" / "config.json").read_text())["config"]
+    assert (alone["compare"], alone["sampling_steps"], alone["refit"]) == (False, None, 1)
+    assert scores["refitted"]["mae"] not in (scores["encoder_decoder"]["mae"], scores["teacher forcing"]["mae"])
+    assert call(monkeypatch, "--resume", run, "--quiet") == 0  # both are over: judged again
+    assert json.loads((run / "scores.json").read_text()) == scores
     capsys.readouterr()
     write(table, ["day,sold,open,shop", *(line.replace(",b", ",c") for line in both)])
     assert call(monkeypatch, "--predict", run, "--csv", table) == 2
@@ -120,7 +147,9 @@ def test_many_series_by_identity_compared_and_fitted_anew(tmp_path, monkeypatch,
         (None, ("--folds", "20"), "the series 'sold' has 90 values; 20 folds of 3 to judge by"),
         (None, ("--known", "closed"), "no column 'closed'; the columns are day, sold, open"),
         (None, ("--scaling", "last", "--likelihood", "poisson"), "scaling='last' moves the values"),
-        (None, ("--compare",), "--compare goes with --model encoder_decoder"),
+        (None, ("--compare",), "--compare and --sampling-steps go with --model encoder_decoder"),
+        (None, ("--sampling-steps", "5"), "--compare and --sampling-steps go with --model encoder_decoder"),
+        (None, ("--refit", "10"), "--refit 10 never fits anew within 10 folds; give fewer, or more --folds"),
     ],
 )
 def test_mistakes_end_with_code_2_before_training(tmp_path, monkeypatch, capsys, change, options, message):
@@ -136,17 +165,21 @@ def test_mistakes_end_with_code_2_before_training(tmp_path, monkeypatch, capsys,
 def test_options_that_want_each_other(monkeypatch, capsys):
     assert call(monkeypatch, "--target", "x") == 2 and "go with --csv FILE" in capsys.readouterr().err
     assert call(monkeypatch, "--csv", "a.csv") == 2 and "--csv wants --target" in capsys.readouterr().err
+    assert call(monkeypatch, "--dataset", "etth1", "--folds", "3") == 2
+    assert "--folds and --refit do not go with --dataset etth1" in capsys.readouterr().err
 
 
 def test_the_published_cuts_of_ett(tmp_path):
     hours = np.datetime64("2016-07-01T00") + np.arange(14_400 + 5)
-    rows = [f"{str(hour).replace('T', ' ')}:00:00,{n % 24 + 100 * (n >= 8640)}" for n, hour in enumerate(hours)]
+    values = [n % 24 + 100 * (n >= 8640) for n in range(len(hours))]
+    rows = [f"{str(hour).replace('T', ' ')}:00:00,{value}" for hour, value in zip(hours, values, strict=True)]
     (tmp_path / "ett").mkdir()
     write(tmp_path / "ett" / "ETTh1.csv", ["date,OT", *rows])
-    config, task = forecast.read_task(forecast.Config(dataset="etth1", data_dir=str(tmp_path)))
+    config, split, _ = forecast.read_split(forecast.Config(dataset="etth1", data_dir=str(tmp_path)))
     assert (config.model, config.horizon) == ("direct", 24)
-    cuts = [task.panel.lengths[0] - np.array(ago) for ago in (task.validation, task.test)]
+    cuts = [split.panel.lengths[0] - np.array(ago) for ago in (split.validation, split.test)]
     assert (cuts[0][0], cuts[0][-1] <= 11520 - 24) == (8640, True)
     assert (cuts[1][0], cuts[1][-1], len(cuts[1])) == (11520, 14400 - 24, 2880 - 24 + 1)
-    assert task.train.lengths[0] == 8640
-    np.testing.assert_allclose([task.train.values[0].mean(), task.train.values[0].std()], [0, 1], atol=1e-9)
+    assert split.train.lengths[0] == 8640
+    np.testing.assert_allclose([split.train.values[0].mean(), split.train.values[0].std()], [0, 1], atol=1e-9)
+    np.testing.assert_allclose(split.panel.values[0] * split.units[1] + split.units[0], values[:14_400], rtol=1e-9)

@@ -5,6 +5,7 @@ from seqjax.models.forecaster.backtest import Backtest as Backtest
 from seqjax.models.forecaster.backtest import backtest as backtest
 from seqjax.models.forecaster.baselines import Linear as Linear
 from seqjax.models.forecaster.baselines import SeasonalNaive as SeasonalNaive
+from seqjax.models.forecaster.baselines import baselines as baselines
 from seqjax.models.forecaster.conformal import Conformal as Conformal
 from seqjax.models.forecaster.conformal import conformal as conformal
 from seqjax.models.forecaster.deepar import DeepAR as DeepAR
@@ -12,6 +13,7 @@ from seqjax.models.forecaster.deepar import sample_paths as sample_paths
 from seqjax.models.forecaster.direct import Direct as Direct
 from seqjax.models.forecaster.encoder_decoder import EncoderDecoder as EncoderDecoder
 from seqjax.models.forecaster.forecast import LEVELS as LEVELS
+from seqjax.models.forecaster.forecast import SHARES as SHARES
 from seqjax.models.forecaster.forecast import Forecast as Forecast
 from seqjax.models.forecaster.interface import Fitted as Fitted
 from seqjax.models.forecaster.interface import Forecaster as Forecaster
@@ -25,3 +27,4 @@ from seqjax.models.forecaster.scores import calibration as calibration
 from seqjax.models.forecaster.scores import score as score
 from seqjax.models.forecaster.scores import table as table
 from seqjax.models.forecaster.scores import truth as truth
+from seqjax.models.forecaster.split import Split as Split

@@ -15,6 +15,28 @@ SEASONS = 4
 """How many seasons back a value that is missing is looked for."""
 
 
+def baselines(panel: Panel, horizon: int, context: int, season: int) -> dict[str, Fitted]:
+    """The naive, the seasonal naive and the linear forecaster of a panel: the table that every other belongs in.
+
+    Args:
+      panel: what is learnt from.
+      horizon: steps to forecast.
+      context: steps that the linear one reads.
+      season: steps of a season.
+
+    Returns:
+      Fitted forecasters by name.
+
+    Raises:
+      ValueError: no window of the panel is whole.
+    """
+    return {
+        "naive": SeasonalNaive(horizon=horizon, season=1).fit(panel),
+        "seasonal naive": SeasonalNaive(horizon=horizon, season=season).fit(panel),
+        "linear": Linear(horizon=horizon, context=context).fit(panel),
+    }
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SeasonalNaive(Forecaster):
     """Each value is that of a season before, and with `season=1` the last one.

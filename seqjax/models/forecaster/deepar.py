@@ -58,8 +58,9 @@ class DeepARNetwork(nn.Module):
 
     def step(self, state: State, x: Float[Array, "*batch features"]) -> tuple[State, Float[Array, "*batch size"]]:
         """One step: the state, and the numbers of the value at it."""
-        state, y = self.recurrent.step(state, x)
-        return state, self.say(y, x)
+        # A sequence of one, so that the backend runs that was asked for.
+        state, ys = self.recurrent(x[..., None, :], state)
+        return state, self.say(ys[..., 0, :], x)
 
     def say(self, outputs: Float[Array, "*batch features"], inputs: Float[Array, "*batch inputs"]) -> Array:
         """The likelihood's numbers: of what the recurrence says, and by a straight way of the lagged values."""

@@ -12,6 +12,9 @@ from seqjax.typing import KeyArray
 LEVELS = (0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95)
 """The levels that forecasters give quantiles of: the deciles, and the ends of the 50 and 90 % intervals."""
 
+SHARES = (0.2, 0.4, 0.5, 0.6, 0.8, 0.9)
+"""The shares of the intervals between two of them."""
+
 DRAWS = 400
 """Draws that the quantiles of a distribution are taken of."""
 
@@ -120,8 +123,9 @@ class Forecast:
         arrays = {name: getattr(self, name) for name in names}
         return dataclasses.replace(self, **{name: None if a is None else a[chosen] for name, a in arrays.items()})
 
-    def moved(self, loc: np.ndarray) -> "Forecast":
-        """The same forecast `loc` `[rows]` higher."""
+    def moved(self, loc: np.ndarray, scale: float = 1.0) -> "Forecast":
+        """The same forecast times `scale`, then `loc` `[rows]` higher."""
         up = loc[:, None]
-        samples = None if self.samples is None else self.samples + up[..., None]
-        return dataclasses.replace(self, mean=self.mean + up, quantiles=self.quantiles + up[..., None], samples=samples)
+        mean, quantiles = scale * self.mean + up, scale * self.quantiles + up[..., None]
+        samples = None if self.samples is None else scale * self.samples + up[..., None]
+        return dataclasses.replace(self, mean=mean, quantiles=quantiles, samples=samples)

@@ -125,6 +125,8 @@ def _finished(figure, title, legend=None):
         axis.spines[["top", "right"]].set_visible(False)
         if any(hasattr(axis.xaxis.get_converter(), name) for name in ("axisinfo",)):
             axis.tick_params(axis="x", rotation=20)
-    (legend or figure.axes[0]).legend(frameon=False, fontsize="small", ncols=4, loc="best")
+    # Beside the axes: within them it would lie over one curve or another.
+    handles, labels = (legend or figure.axes[0]).get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, fontsize="small", ncols=3, loc="outside lower center")
     figure.suptitle(title, fontsize="medium") if title else None
     return figure

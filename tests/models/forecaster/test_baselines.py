@@ -50,6 +50,17 @@ def test_a_wave_without_noise_is_linear():
     np.testing.assert_allclose(forecast.mean, fc.truth(panel, forecast), rtol=1e-2)
 
 
+def test_the_usual_table():
+    panel = waves()
+    found = fc.baselines(panel, horizon=3, context=6, season=6)
+    assert list(found) == ["naive", "seasonal naive", "linear"]
+    last = np.stack([values[-6:] for values in panel.values])
+    np.testing.assert_allclose(found["naive"].predict(panel).mean, np.repeat(last[:, -1:], 3, axis=1), rtol=1e-6)
+    np.testing.assert_allclose(found["seasonal naive"].predict(panel).mean, last[:, :3], rtol=1e-6)
+    wanted = fc.Linear(horizon=3, context=6).fit(panel).predict(panel).mean
+    np.testing.assert_array_equal(found["linear"].predict(panel).mean, wanted)
+
+
 def test_linear_wants_a_horizon_without_gaps():
     gaps = np.where(np.arange(30) % 2, np.nan, 1.0)
     with pytest.raises(ValueError, match="no window has all 2 values"):

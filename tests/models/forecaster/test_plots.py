@@ -37,6 +37,21 @@ def test_calibration_and_error_by_step(calibrated):
     np.testing.assert_allclose(lines[0].get_ydata(), fc.by_step(waves(), calibrated))
 
 
+def test_no_legend_lies_over_a_curve(calibrated):
+    panel, long = waves(), {"a forecaster of a long name": calibrated, "another of a name as long": calibrated}
+    figures = [
+        plots.plot_forecasts(panel, calibrated, [0, 4, 8], history=10),
+        plots.plot_backtest(panel, calibrated),
+        plots.plot_calibration(panel, long),
+        plots.plot_by_step(panel, long),
+    ]
+    for figure in figures:
+        figure.draw_without_rendering()
+        box = figure.legends[0].get_window_extent()
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and len(figure.legends[0].get_texts()) >= 2
+        assert not any(box.overlaps(axis.get_tightbbox()) for axis in figure.axes if axis.get_visible())
+
+
 def test_times_are_dates_where_there_are_any(tmp_path):
     panel = rich()
     figure = plots.plot_forecasts(panel, fc.SeasonalNaive(horizon=3, season=1).fit(panel).predict(panel, 4), [0, 1], 9)
