@@ -1,13 +1,17 @@
-"""A recurrent layer forwards and in training, beside PyTorch's: `python benchmarks/recurrent_layers.py` (wants torch).
+"""A recurrent layer forwards and in training, beside its peers: `python benchmarks/recurrent_layers.py`.
 
-Shapes are batch, steps, features and units; training is the forward pass and the gradients of weights and inputs. The
-peers run in processes of their own, for two thread pools in one process spoil each other, and alternate; a ratio is
-that of two neighbours. The peak is that of a product of two square matrices in the same round. On a machine that does
-other work the figures mean little. `--python` names the interpreter that has torch where this one has not.
+    python benchmarks/recurrent_layers.py --python torch=~/torch/bin/python keras=~/keras/bin/python onnxruntime=...
+
+Shapes are batch, steps, features and units; training is the forward pass and the gradients of weights and inputs. Each
+peer is a process of its own, for two thread pools in one process spoil each other; they stay alive, take turns, and a
+ratio is that of two neighbours in one round. The peak is that of a product of two square matrices in the same round,
+`first` the seconds of a first call, which for JAX compiles. On a machine that does other work the figures mean
+little. `--python` names interpreters for the peers that this one lacks (torch, keras, onnx and onnxruntime).
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -21,8 +25,11 @@ SHAPES = {
     "e": (1, 100, 128, 256),
 }
 GATES = {"lstm": 4, "gru": 3, "elman": 1}
-SECONDS = 0.6
-"""For which a call is repeated."""
+PEERS = ("torch", "scan", "fused", "native", "flax", "keras", "onnxruntime")
+"""The three between the first and Flax are backends of seqjax."""
+
+SECONDS = 0.12
+"""For which a call is repeated each time that it is a peer's turn."""
 
 
 def operations(shape: str, cell: str) -> int:
@@ -31,26 +38,56 @@ def operations(shape: str, cell: str) -> int:
     return 2 * batch * steps * (features + units) * GATES[cell] * units
 
 
-def seqjax_calls(shape: str, cell: str, backend: str):
-    """The two passes, each as a function that waits for its result."""
+def jax_calls(run, params, xs):
+    """The two passes of `run(params, xs) -> outputs`."""
     import jax
 
-    import seqjax
-
-    batch, steps, features, units = SHAPES[shape]
-    layer = {"lstm": seqjax.LSTM, "gru": seqjax.GRU, "elman": seqjax.Elman}[cell](units)
-    params = layer.init(jax.random.key(0), features)
-    xs = jax.random.normal(jax.random.key(1), (steps, batch, features))
-    run = lambda params, xs: seqjax.unroll(layer, params, xs, backend=backend, time_major=True)  # noqa: E731
-    forward, train = jax.jit(run), jax.jit(jax.grad(lambda *args: run(*args)[1].sum(), (0, 1)))
+    forward, train = jax.jit(run), jax.jit(jax.grad(lambda *args: run(*args).sum(), (0, 1)))
     return {
         "forward": lambda: jax.block_until_ready(forward(params, xs)),
         "training": lambda: jax.block_until_ready(train(params, xs)),
     }
 
 
+def seqjax_calls(backend: str, shape: str, cell: str):
+    import jax
+
+    import seqjax
+
+    batch, steps, features, units = SHAPES[shape]
+    layer = {"lstm": seqjax.LSTM, "gru": seqjax.GRU, "elman": seqjax.Elman}[cell](units)
+    xs = jax.random.normal(jax.random.key(1), (steps, batch, features))
+    run = lambda params, xs: seqjax.unroll(layer, params, xs, backend=backend, time_major=True)[1]  # noqa: E731
+    return jax_calls(run, layer.init(jax.random.key(0), features), xs)
+
+
+def flax_calls(shape: str, cell: str):
+    import jax
+    from flax import linen as nn
+
+    batch, steps, features, units = SHAPES[shape]
+    cells = {"lstm": nn.OptimizedLSTMCell, "gru": nn.GRUCell, "elman": nn.SimpleCell}
+    layer = nn.RNN(cells[cell](units), time_major=True)
+    xs = jax.random.normal(jax.random.key(1), (steps, batch, features))
+    return jax_calls(layer.apply, layer.init(jax.random.key(0), xs), xs)
+
+
+def keras_calls(shape: str, cell: str):
+    os.environ["KERAS_BACKEND"] = "jax"
+    import jax
+    import keras  # pyright: ignore[reportMissingImports]
+
+    batch, steps, features, units = SHAPES[shape]
+    layers = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "elman": keras.layers.SimpleRNN}
+    layer = layers[cell](units, return_sequences=True)
+    layer.build((batch, steps, features))
+    rest = [v.value for v in layer.non_trainable_variables]
+    run = lambda params, xs: layer.stateless_call(params, rest, xs)[0]  # noqa: E731
+    xs = jax.random.normal(jax.random.key(1), (batch, steps, features))
+    return jax_calls(run, [v.value for v in layer.trainable_variables], xs)
+
+
 def torch_calls(shape: str, cell: str, threads: int):
-    """The same in PyTorch."""
     import torch  # pyright: ignore[reportMissingImports]
 
     torch.set_num_threads(threads)
@@ -71,55 +108,130 @@ def torch_calls(shape: str, cell: str, threads: int):
     return {"forward": forward, "training": train, "peak": lambda: square @ square}
 
 
-def median_seconds(call) -> float:
-    """Of one call, after warming up."""
-    for _ in range(3):
-        call()
+def onnxruntime_calls(shape: str, cell: str, threads: int):
+    import numpy as np
+    import onnx  # pyright: ignore[reportMissingImports]
+    import onnxruntime  # pyright: ignore[reportMissingImports]
+    from onnx import helper, numpy_helper  # pyright: ignore[reportMissingImports]
+
+    batch, steps, features, units = SHAPES[shape]
+    wide, rng = GATES[cell] * units, np.random.default_rng(0)
+    sizes = {"w": (1, wide, features), "r": (1, wide, units), "b": (1, 2 * wide)}
+    weights = [numpy_helper.from_array(0.1 * rng.normal(size=s).astype("f4"), name) for name, s in sizes.items()]
+    more = {"linear_before_reset": 1} if cell == "gru" else {}
+    kind = {"lstm": "LSTM", "gru": "GRU", "elman": "RNN"}[cell]
+    node = helper.make_node(kind, ["x", "w", "r", "b"], ["y"], hidden_size=units, **more)
+    inputs, outputs = (
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, dims)]
+        for name, dims in (("x", [steps, batch, features]), ("y", [steps, 1, batch, units]))
+    )
+    graph = helper.make_graph([node], "layer", inputs, outputs, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    xs = rng.normal(size=(steps, batch, features)).astype("f4")
+    return {"forward": lambda: session.run(None, {"x": xs})}
+
+
+def calls_of(peer: str, shape: str, cell: str, threads: int):
+    """What a peer can do, each as a function that waits for its result."""
+    if peer in ("torch", "onnxruntime"):
+        return {"torch": torch_calls, "onnxruntime": onnxruntime_calls}[peer](shape, cell, threads)
+    if peer in ("flax", "keras"):
+        return {"flax": flax_calls, "keras": keras_calls}[peer](shape, cell)
+    return seqjax_calls(peer, shape, cell)
+
+
+def serve(peer: str, threads: int) -> None:
+    """A peer's process: answers each request `[shape, cell]` with seconds of one call, the first time of the first."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    known, calls = None, {}
+    for line in sys.stdin:
+        shape, cell = json.loads(line)
+        new = (shape, cell) != known
+        if new:
+            known, calls = (shape, cell), calls_of(peer, shape, cell, threads)
+        answer = {name: seconds_of(call, 1 if new else 1000) for name, call in calls.items()}
+        print(json.dumps(answer), flush=True)
+
+
+def seconds_of(call, most: int) -> float:
+    """The median of the calls that fit into `SECONDS`, at least one."""
     times = []
-    while len(times) < 5 or sum(times) < SECONDS:
+    while not times or (sum(times) < SECONDS and len(times) < most):
         began = time.perf_counter()
         call()
         times.append(time.perf_counter() - began)
     return statistics.median(times)
 
 
+class Peer:
+    """The other end of `serve`."""
+
+    def __init__(self, name: str, python: str, threads: int):
+        words = [os.path.expanduser(python), __file__, "--serve", name, "--threads", str(threads)]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_COMPILATION_CACHE")}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(words, text=True, env=environment, **pipes)
+        self.name = name
+
+    def measure(self, shape: str, cell: str) -> dict[str, float]:
+        """Seconds of a call of each pass; the first time, of the first call."""
+        assert self.process.stdin and self.process.stdout
+        print(json.dumps([shape, cell]), file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"{self.name} gave up; name an interpreter that has it: --python {self.name}=PATH")
+        time.sleep(0.02)  # its threads go to sleep
+        return json.loads(answer)
+
+
+def rows_of(shape: str, cell: str, rounds: list[dict[str, dict[str, float]]], first: dict[str, dict[str, float]]):
+    """The lines of the table, from what each peer said in each round."""
+    peak = lambda r: 2 * 2048**3 / r["torch"]["peak"]  # noqa: E731
+    for kind, work in (("forward", 1), ("training", 3)):
+        for peer in (p for p in rounds[0] if kind in rounds[0][p]):
+            ratios = sorted(r["torch"][kind] / r[peer][kind] for r in rounds)
+            share = statistics.median(work * operations(shape, cell) / r[peer][kind] / peak(r) for r in rounds)
+            milliseconds = 1000 * statistics.median(r[peer][kind] for r in rounds)
+            ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}, {ratios[-1]:.2f})"
+            yield (
+                cell,
+                shape,
+                kind,
+                peer,
+                f"{milliseconds:.2f}",
+                f"{share:.2f}",
+                ratio,
+                f"{first[peer][kind]:.1f}",
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--measure", nargs=3, metavar=("PEER", "SHAPE", "CELL"), help=argparse.SUPPRESS)
+    parser.add_argument("--serve", metavar="PEER", help=argparse.SUPPRESS)
     parser.add_argument("--shapes", nargs="+", choices=tuple(SHAPES), default=tuple(SHAPES))
     parser.add_argument("--cells", nargs="+", choices=tuple(GATES), default=("lstm", "gru"))
-    parser.add_argument("--backends", nargs="+", default=("scan", "fused", "native"), help="of seqjax")
-    parser.add_argument("--python", default=sys.executable, help="interpreter that has torch")
-    parser.add_argument("--threads", type=int, default=2, help="of PyTorch; XLA takes all cores")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS, help="torch is the measure of all")
+    parser.add_argument("--python", nargs="+", default=(), metavar="PEER=PATH", help="interpreters of peers")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
-    if args.measure:
-        peer, shape, cell = args.measure
-        calls = torch_calls(shape, cell, args.threads) if peer == "torch" else seqjax_calls(shape, cell, peer)
-        print(json.dumps({name: median_seconds(call) for name, call in calls.items()}))
+    if args.serve:
+        serve(args.serve, args.threads)
         return
-
-    def measured(peer: str, shape: str, cell: str) -> dict[str, float]:
-        python = args.python if peer == "torch" else sys.executable
-        words = [python, __file__, "--measure", peer, shape, cell, "--threads", str(args.threads)]
-        return json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout)
-
-    print("| cell | shape | peer | pass | ms | share of peak | times PyTorch (least, most) |")
-    print("|---|---|---|---|---|---|---|")
+    pythons = dict(word.split("=", 1) for word in args.python)
+    names = dict.fromkeys(("torch", *args.peers))
+    peers = {name: Peer(name, pythons.get(name, sys.executable), args.threads) for name in names}
+    print("| cell | shape | pass | peer | ms | share of peak | times PyTorch (least, most) | first, s |")
+    print("|---|---|---|---|---|---|---|---|")
     for cell in args.cells:
         for shape in args.shapes:
-            rounds = [{p: measured(p, shape, cell) for p in ("torch", *args.backends)} for _ in range(args.rounds)]
-            for kind, work in (("forward", 1), ("training", 3)):
-                for peer in rounds[0]:
-                    ratios = sorted(r["torch"][kind] / r[peer][kind] for r in rounds)
-                    shares = [
-                        work * operations(shape, cell) / r[peer][kind] / (2 * 2048**3 / r["torch"]["peak"])
-                        for r in rounds
-                    ]
-                    milliseconds = 1000 * statistics.median(r[peer][kind] for r in rounds)
-                    ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}, {ratios[-1]:.2f})"
-                    row = (cell, shape, peer, kind, f"{milliseconds:.2f}", f"{statistics.median(shares):.2f}", ratio)
-                    print("|", " | ".join(row), "|", flush=True)
+            first = {name: peer.measure(shape, cell) for name, peer in peers.items()}
+            rounds = [{name: peer.measure(shape, cell) for name, peer in peers.items()} for _ in range(args.rounds)]
+            for row in rows_of(shape, cell, rounds, first):
+                print("|", " | ".join(row), "|", flush=True)
 
 
 if __name__ == "__main__":
