@@ -1,5 +1,6 @@
 """The laws of the core over the backends that have code of their own for a whole sequence."""
 
+import concurrent.futures
 import functools
 
 import hypothesis
@@ -124,3 +125,17 @@ def test_any_shape(rows, time, inputs, hidden, name, reverse):
         wanted = outcome(cell, *wide, "scan", lengths=lengths, reverse=reverse)
         for backend in ("fused", "native"):
             assert_near(outcome(cell, given, pulled, backend, lengths=lengths, reverse=reverse), wanted)
+
+
+def test_eight_threads_at_once_give_one_result(backend):
+    """Each of them takes 300 gradients."""
+    given, pulled = problem(seqjax.LSTM(24), (9,), 6, 7, np.float32)
+    run = jax.jit(functools.partial(outcome, seqjax.LSTM(24), backend=backend))
+    wanted = jax.device_get(run(given, pulled))
+
+    def many(_):
+        for _ in range(300):
+            jax.tree.map(np.testing.assert_array_equal, jax.device_get(run(given, pulled)), wanted)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(many, range(8)))
