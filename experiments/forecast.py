@@ -202,7 +202,10 @@ def read_split(config: Config) -> tuple[Config, fc.Split, str]:
         return config, fc.Split(panel, season, tuple(validation), tuple(test), units), loaded.origin
     if config.refit >= folds:
         raise ValueError(f"--refit {config.refit} never fits anew within {folds} folds; give fewer, or more --folds")
-    return config, fc.Split.by_folds(panel, season, horizon, folds), loaded.origin
+    try:
+        return config, fc.Split.by_folds(panel, season, horizon, folds), loaded.origin
+    except ValueError as error:
+        raise ValueError(f"{config.csv}, column {config.target!r}: {error}" if config.csv else error) from error
 
 
 def check_options(config: Config) -> None:

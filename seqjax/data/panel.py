@@ -113,8 +113,11 @@ class Panel:
         start = np.asarray(self.starts[series]).astype(f"datetime64[{np.datetime_data(self.step.dtype)[0]}]")
         return start + self.step * np.arange(steps)
 
-    def features(self, future: int) -> list[np.ndarray]:
+    def features(self, future: int | np.ndarray) -> list[np.ndarray]:
         """What is known beforehand of every step and `future` more: the calendar, then the known covariates.
+
+        Args:
+          future: for all series, or for each of them `[series]`.
 
         Returns:
           float32 `[time + future, features]` for each series.
@@ -123,15 +126,15 @@ class Panel:
           ValueError: a known covariate ends too early (of which series).
         """
         found = []
-        for place, values in enumerate(self.values):
-            steps = len(values) + future
+        for place, (values, more) in enumerate(zip(self.values, np.broadcast_to(future, len(self)), strict=True)):
+            steps = len(values) + int(more)
             parts = [np.zeros((steps, 0), np.float32)]
             if self.step is not None and len(self.starts):
                 parts.append(calendar_features(self.times(place, steps)))
             if len(self.known):
                 if len(self.known[place]) < steps:
                     given = f"known covariates of the series {self.names[place]!r} have {len(self.known[place])} steps"
-                    raise ValueError(f"{given}; its {len(values)} values and {future} to forecast want {steps}")
+                    raise ValueError(f"{given}; its {len(values)} values and {more} to forecast want {steps}")
                 parts.append(self.known[place][:steps])
             found.append(np.concatenate(parts, axis=1))
         return found

@@ -121,9 +121,9 @@ def _check_times(path, name: str, part: Table, times: np.ndarray, step: np.timed
     if gap < 0:
         raise ValueError(f"{where} is before {before!r}, the row above; sort the rows by time")
     if gap % each == 0:
-        missing = "a row is" if gap == 2 * each else f"{gap // each - 1} rows are"
+        missing, them = ("a row is", "it") if gap == 2 * each else (f"{gap // each - 1} rows are", "them")
         raise ValueError(
-            f"{where}: {missing} missing after {before!r}; put it in, with an empty value where none is known"
+            f"{where}: {missing} missing after {before!r}; put {them} in, with an empty value where none is known"
         )
     raise ValueError(
         f"{where} is {gap * step // each} after the row above, elsewhere it is {step}; make the steps equal"

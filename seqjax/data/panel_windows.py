@@ -105,7 +105,12 @@ class PanelWindows(Source):
         return self.at(np.arange(len(self.panel)), self.panel.lengths)
 
     def at(self, series: np.ndarray, cuts: np.ndarray) -> dict[str, np.ndarray]:
-        """The windows of these series at these cuts, each `[rows]`: a cut is the number of values before it."""
+        """The windows of these series at these cuts, each `[rows]`: a cut is the number of values before it.
+
+        Raises:
+          ValueError: the known covariates of a series end before the horizon does (which series).
+        """
+        self._check_known(series, cuts)
         before, after = self.history + self.context, self.horizon
         places = (self._starts[series] + self._margin + cuts)[:, None] + np.arange(-before, after)
         values = self._flat[places]
@@ -123,6 +128,16 @@ class PanelWindows(Source):
             "loc": loc.astype(np.float32),
             "scale": scale.astype(np.float32),
         }
+
+    def _check_known(self, series: np.ndarray, cuts: np.ndarray) -> None:
+        late = cuts + self.horizon > self.panel.lengths[series] + self._future()[series]
+        if late.any():
+            place, cut = int(series[late.argmax()]), int(cuts[late.argmax()])
+            name, steps = self.panel.names[place], len(self.panel.known[place])
+            wanted = (
+                f"a horizon of {self.horizon} from step {cut} on wants {cut + self.horizon}: give them for all of it"
+            )
+            raise ValueError(f"known covariates of the series {name!r} end after {steps} steps; {wanted}")
 
     @property
     def _margin(self) -> int:
@@ -150,10 +165,11 @@ class PanelWindows(Source):
             [column[: len(v)] for column, v in zip(columns, self.panel.values, strict=True)], 0
         ).astype(np.float32)
 
-    def _future(self) -> int:
-        """Steps beyond the series' ends whose features are known: the horizon, or fewer where covariates end."""
-        spare = (len(known) - len(values) for known, values in zip(self.panel.known, self.panel.values, strict=False))
-        return min(self.horizon, *spare) if len(self.panel.known) else self.horizon
+    def _future(self) -> np.ndarray:
+        """Steps beyond each series' end whose features are known: the horizon, or fewer where covariates end."""
+        if not len(self.panel.known):
+            return np.full(len(self.panel), self.horizon)
+        return np.minimum(self.horizon, np.array([len(known) for known in self.panel.known]) - self.panel.lengths)
 
     def _laid_out(self, columns, filler) -> np.ndarray:
         """Arrays `[time, columns]` one after another, each with its padding before and the horizon after."""

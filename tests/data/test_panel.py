@@ -130,6 +130,19 @@ def test_the_last_windows_show_no_horizon():
         np.testing.assert_allclose(ends["features"][s], PANEL.features(4)[s][n - 7 :] if n >= 7 else None, rtol=1e-6)
 
 
+def test_known_covariates_that_end_within_the_horizon_are_never_made_up():
+    known = list(PANEL.known)
+    known[0] = known[0][:32]
+    windows = PanelWindows(make_panel(known=known), context=7, horizon=4, history=5)
+    wanted = r"of the series 'a' end after 32 steps; a horizon of 4 from step 30 on wants 34: give them for all of it"
+    with pytest.raises(ValueError, match=wanted):
+        windows.ends()
+    # Two steps earlier they reach, and the other series are not touched by it.
+    found = windows.at(np.array([0, 1]), np.array([28, 41]))
+    for row, (s, cut) in enumerate(((0, 28), (1, 41))):
+        np.testing.assert_allclose(found["features"][row], PANEL.features(6)[s][cut - 7 : cut + 4], rtol=1e-6)
+
+
 def test_the_past_of_a_panel():
     earlier = PANEL.until(4)
     np.testing.assert_array_equal(earlier.lengths, np.array(LENGTHS) - 4)

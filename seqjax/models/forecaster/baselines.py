@@ -75,7 +75,7 @@ class FittedNaive(Fitted):
 
     def windows(self, panel: Panel) -> PanelWindows:
         """The last seasons."""
-        return PanelWindows(panel, SEASONS * self.season, self.horizon, scaling="last")
+        return PanelWindows(_bare(panel), SEASONS * self.season, self.horizon, scaling="last")
 
     def forecast(self, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
         """The last season again and again."""
@@ -120,7 +120,7 @@ class Linear(Forecaster):
 
     def windows(self, panel: Panel) -> PanelWindows:
         """The context and the horizon."""
-        return PanelWindows(panel, self.context, self.horizon, scaling=self.scaling)
+        return PanelWindows(_bare(panel), self.context, self.horizon, scaling=self.scaling)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -143,6 +143,11 @@ class FittedLinear(Fitted):
         """The weighted sums."""
         found = _columns(batch, self.horizon) @ self.weights
         return Forecast.of_points(found * batch["scale"][:, None])
+
+
+def _bare(panel: Panel) -> Panel:
+    """The values alone: nothing else is looked at, so nothing else is wanted."""
+    return dataclasses.replace(panel, known=(), past=())
 
 
 def _scaled(batch: Mapping[str, np.ndarray]) -> np.ndarray:
