@@ -127,6 +127,7 @@ def _finished(figure, title, legend=None):
             axis.tick_params(axis="x", rotation=20)
     # Beside the axes: within them it would lie over one curve or another.
     handles, labels = (legend or figure.axes[0]).get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, fontsize="small", ncols=3, loc="outside lower center")
+    ncols = 4 if figure.get_figwidth() > 6 else 3
+    figure.legend(handles, labels, frameon=False, fontsize="small", ncols=ncols, loc="outside lower center")
     figure.suptitle(title, fontsize="medium") if title else None
     return figure
