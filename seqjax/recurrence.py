@@ -160,7 +160,7 @@ def sweep_chunks(
     The backward pass runs each chunk again: by sqrt(time) memory grows, and work by one forward pass
     (Chen et al., 2016, "Training Deep Nets with Sublinear Memory Cost").
     """
-    size = size or max(1, math.isqrt(time))
+    size = size or _near_root(time)
     whole = time - time % size
     sweep = jax.checkpoint(sweep, prevent_cse=False)
     chunks = jax.tree.map(lambda a: a[:whole].reshape(whole // size, size, *a.shape[1:]), inputs)
@@ -175,6 +175,12 @@ def sweep_chunks(
         return state, jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), ys)
     join = lambda a, b: jnp.concatenate([a.reshape(whole, *a.shape[2:]), b])  # noqa: E731
     return state, jax.tree.map(join, ys, last)
+
+
+def _near_root(time: int) -> int:
+    """The largest divisor of `time` from half its root to its root, for a rest costs a copy of all; else the root."""
+    root = max(1, math.isqrt(time))
+    return next((size for size in range(root, root // 2, -1) if time % size == 0), root)
 
 
 def unroll(
