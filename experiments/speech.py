@@ -356,7 +356,8 @@ def stream(folder: str, path: str, options: Stream) -> None:
     size = steps * listener.step_size
     pieces = np.pad(samples, (0, -len(samples) % size)).reshape(-1, size)
     state = listener.start(params)
-    listener.hear(params, state, pieces[0])[1].block_until_ready()  # Compiled before the clock runs.
+    warm, _ = listener.hear(params, state, pieces[0])  # Compiled before the clock runs, also for a state of its own.
+    listener.hear(params, warm, pieces[0])[1].block_until_ready()
     letters, busy, last, began = [], [], 0, time.monotonic()
     for number, piece in enumerate(pieces):
         arrived = (number + 1) * steps * listener.step

@@ -25,11 +25,12 @@ def test_a_stream_hears_what_the_whole_gives():
     whole = listener.scores(params, SAMPLES)
     assert whole.shape == (15, 7) and listener.step == 0.02 and listener.step_size == 160
     np.testing.assert_allclose(np.exp(whole).sum(-1), 1, atol=1e-5)
-    state, heard = listener.start(params), []
-    for piece in np.split(SAMPLES, [480, 800]):
+    state, heard, compiled = listener.start(params), [], Listener.hear._cache_size()
+    for piece in np.split(SAMPLES, [800, 1600]):
         state, scores = listener.hear(params, state, piece)
         heard.append(scores)
     np.testing.assert_allclose(np.concatenate(heard), whole, atol=1e-5)
+    assert Listener.hear._cache_size() == compiled + 1
 
 
 def test_a_batch_and_its_padding_change_nothing():

@@ -59,7 +59,9 @@ class Tally(NamedTuple):
     @classmethod
     def of(cls, by: Moments, weight: float, batch_shape: tuple[int, ...] = ()) -> "Tally":
         """Before the first frame: the mean of the training data, as if `weight` frames of it had been heard."""
-        return cls(jnp.broadcast_to(weight * by.mean, (*batch_shape, *by.mean.shape)), jnp.asarray(float(weight)))
+        # Of one type from the first piece on, so that one program serves all.
+        mean = jnp.asarray(by.mean, jnp.result_type(by.mean))
+        return cls(jnp.broadcast_to(weight * mean, (*batch_shape, *mean.shape)), jnp.asarray(weight, mean.dtype))
 
 
 def normalise_running(
