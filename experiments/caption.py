@@ -14,7 +14,7 @@ colour in a shape that it never had in training: expect 31%, the other nouns bei
 DIR holds images and `captions.tsv` (lines of a file's name, a tab, a caption), or Flickr8k as it was published;
 pictures that look alike stay in one split, and the scores are BLEU-4, chrF and ROUGE-L, beside those of the caption of
 the training picture that is nearest pixel by pixel. Expect of emoji a chrF of 18, below the nearest picture's 30
-(`--steps 2000 --every 250`, 9 minutes).
+(`--steps 2000 --every 250`, 9 minutes). Without attention no scene is right after 3,000 steps.
 Papers: Vinyals et al., 2015; Xu et al., 2015.
 """
 
