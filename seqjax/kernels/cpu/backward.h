@@ -44,7 +44,6 @@ class BackwardPass {
     for_tiles(count, [&](int64_t first, auto tile) {
       alignas(64) float d_h[tile.value * kUnits];
       const BackRow* row = rows + first;
-      for (int r = 0; r < tile.value; ++r) fetch_row(row[r], panel * kUnits, p_.hidden);
       vec acc[tile.value][kVectors];
       fill_tile(acc, nullptr);
       Rows<tile.value> following([&](int r) { return row[r].following; });
@@ -65,11 +64,14 @@ class BackwardPass {
     for (int64_t r = 0; r < count; ++r)
       for (int v = 0; v < kVectors; ++v, d_h += LANES) {
         int64_t unit = panel * kUnits + v * LANES, n = p_.hidden - unit;
-        if (n > 0) finish(rows[r], load(d_h) + load(rows[r].d_y + unit, n) + load(rows[r].d_h + unit, n), unit, n);
+        if (n >= LANES) finish(rows[r], load(d_h), unit, Whole{});
+        else if (n > 0) finish(rows[r], load(d_h), unit, n);
       }
   }
 
-  void finish(const BackRow& row, vec d_h, int64_t unit, int64_t n) const {
+  template <class N>
+  inline void finish(const BackRow& row, vec d_h, int64_t unit, N n) const {
+    d_h += load(row.d_y + unit, n) + load(row.d_h + unit, n);
     if (row.valid) return Cell::backward(row, d_h, unit, n, p_.hidden);
     if (row.d_h0) {
       bool passes = Cell::carries && !Cell::memory;

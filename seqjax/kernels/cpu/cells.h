@@ -29,7 +29,8 @@ struct Lstm {
   static constexpr int of_x[kept] = {0, 1, 2, 3}, of_h[kept] = {0, 1, 2, 3};
   static constexpr bool memory = true, carries = true;
 
-  static inline void forward(const Row& row, const float* sums, int64_t u, int64_t n, int64_t hidden) {
+  template <class N>
+  static inline void forward(const Row& row, const float* sums, int64_t u, N n, int64_t hidden) {
     vec i = sigmoid(load(sums)), f = sigmoid(load(sums + LANES)), g = tanh(load(sums + 2 * LANES)),
         o = sigmoid(load(sums + 3 * LANES));
     vec c = f * load(row.c + u, n) + i * g, h = o * tanh(c);
@@ -47,7 +48,8 @@ struct Lstm {
     }
   }
 
-  static inline void backward(const BackRow& row, vec d_h, int64_t u, int64_t n, int64_t hidden) {
+  template <class N>
+  static inline void backward(const BackRow& row, vec d_h, int64_t u, N n, int64_t hidden) {
     vec i = load(row.saved + u, n), f = load(row.saved + hidden + u, n), g = load(row.saved + 2 * hidden + u, n),
         o = load(row.saved + 3 * hidden + u, n);
     vec shown = tanh(load(row.c_next + u, n));
@@ -65,7 +67,8 @@ struct Gru {
   static constexpr int of_x[kept] = {2, 0, 1, -1}, of_h[kept] = {-1, 0, 1, 2};
   static constexpr bool memory = false, carries = true;
 
-  static inline void forward(const Row& row, const float* sums, int64_t u, int64_t n, int64_t hidden) {
+  template <class N>
+  static inline void forward(const Row& row, const float* sums, int64_t u, N n, int64_t hidden) {
     vec r = sigmoid(load(sums)), z = sigmoid(load(sums + LANES)), h_n = load(sums + 3 * LANES),
         new_h = tanh(load(sums + 2 * LANES) + r * h_n);
     vec h = new_h + z * (load(row.h + u, n) - new_h);
@@ -79,7 +82,8 @@ struct Gru {
     if (row.h_last) store(row.h_last + u, h, n);
   }
 
-  static inline void backward(const BackRow& row, vec d_h, int64_t u, int64_t n, int64_t hidden) {
+  template <class N>
+  static inline void backward(const BackRow& row, vec d_h, int64_t u, N n, int64_t hidden) {
     vec new_h = load(row.saved + u, n), r = load(row.saved + hidden + u, n), z = load(row.saved + 2 * hidden + u, n),
         h_n = load(row.saved + 3 * hidden + u, n);
     d_h += load(row.d_carry + u, n);
@@ -98,13 +102,15 @@ struct Elman {
   static constexpr int of_x[kept] = {0}, of_h[kept] = {0};
   static constexpr bool memory = false, carries = false;
 
-  static inline void forward(const Row& row, const float* sums, int64_t u, int64_t n, int64_t) {
+  template <class N>
+  static inline void forward(const Row& row, const float* sums, int64_t u, N n, int64_t) {
     vec sum = load(sums), h = kTanh ? tanh(sum) : (sum < 0.0f ? vec{} : sum);
     store(row.y + u, h, n);
     if (row.h_last) store(row.h_last + u, h, n);
   }
 
-  static inline void backward(const BackRow& row, vec d_h, int64_t u, int64_t n, int64_t) {
+  template <class N>
+  static inline void backward(const BackRow& row, vec d_h, int64_t u, N n, int64_t) {
     vec y = load(row.y + u, n);
     store(row.d_sums + u, kTanh ? d_h * (1.0f - y * y) : (y > 0.0f ? d_h : vec{}), n);
   }

@@ -112,7 +112,6 @@ class ForwardPass {
         Rows<tile.value> xs([&](int r) { return row[r].x; });
         accumulate<kVectors>(acc, xs, p_.inputs, w_x_ + panel * p_.inputs * kWidth);
       }
-      for (int r = 0; r < tile.value; ++r) fetch_row(row[r], panel * kUnits, p_.hidden);
       Rows<tile.value> hs([&](int r) { return row[r].h; });
       accumulate<kVectors, Cell::last>(acc, hs, p_.hidden, w_h_ + panel * p_.hidden * kWidth);
       store_tile(done, acc);
@@ -132,13 +131,14 @@ class ForwardPass {
     for (int64_t r = 0; r < count; ++r)
       for (int q = 0; q < Cell::units; ++q, sums += kTile / Cell::units) {
         int64_t unit = panel * kUnits + q * LANES, n = p_.hidden - unit;
-        if (n <= 0) continue;
-        if (rows[r].valid) Cell::forward(rows[r], sums, unit, n, p_.hidden);
-        else clear(rows[r], unit, n);
+        if (n >= LANES) finish(rows[r], sums, unit, Whole{});
+        else if (n > 0) finish(rows[r], sums, unit, n);
       }
   }
 
-  void clear(const Row& row, int64_t unit, int64_t n) const {
+  template <class N>
+  inline void finish(const Row& row, const float* sums, int64_t unit, N n) const {
+    if (row.valid) return Cell::forward(row, sums, unit, n, p_.hidden);
     store(row.y + unit, vec{}, n);
     if (!row.saved) return;
     for (int gate = 0; gate < Cell::kept; ++gate) store(row.saved + gate * p_.hidden + unit, vec{}, n);

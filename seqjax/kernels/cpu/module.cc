@@ -38,13 +38,16 @@ const Kernels* kernels = &chosen();
 const float* given(const Numbers& buffer) { return buffer.element_count() ? buffer.typed_data() : nullptr; }
 float* given(Result& buffer) { return buffer->element_count() ? buffer->typed_data() : nullptr; }
 
-// Fresh memory of some megabytes costs a page fault for every 4 KB, unless it may come in larger pages.
-void expect(float* begin, size_t bytes) {
+// Fresh memory of some megabytes costs a page fault for every 4 KB, unless it may come in larger pages; so may then what
+// shares the pages at its ends.
+void expect(Result& result) {
 #if defined(__linux__)
   constexpr uintptr_t kHuge = uintptr_t{1} << 21;
-  uintptr_t first = (reinterpret_cast<uintptr_t>(begin) + kHuge - 1) & ~(kHuge - 1);
-  uintptr_t end = (reinterpret_cast<uintptr_t>(begin) + bytes) & ~(kHuge - 1);
-  if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+  uintptr_t begin = reinterpret_cast<uintptr_t>(result->typed_data()), end = begin + result->size_bytes();
+  if (end - begin < kHuge) return;
+  begin &= ~(kHuge - 1);
+  end = (end + kHuge - 1) & ~(kHuge - 1);
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
 #endif
 }
 
@@ -60,7 +63,7 @@ ffi::Error forward(ffi::ThreadPool pool, int32_t cell, bool reverse, Numbers w_x
                    Numbers xs, Numbers h0, Numbers c0, Lengths lengths, Starts starts, Result ys, Result h_last,
                    Result c_last, Result saved, Result cs) {
   PoolTeam<ffi::ThreadPool> team(pool);
-  for (Result* result : {&ys, &saved, &cs}) expect((*result)->typed_data(), (*result)->size_bytes());
+  for (Result* result : {&ys, &saved, &cs}) expect(*result);
   Forward call = {problem(cell, reverse, *ys, xs.dimensions()[2], lengths, starts),
                   xs.typed_data(), w_x.typed_data(), w_h.typed_data(), b.typed_data(), given(b_n),
                   h0.typed_data(), given(c0), ys->typed_data(), h_last->typed_data(), given(c_last),
@@ -73,7 +76,7 @@ ffi::Error backward(ffi::ThreadPool pool, int32_t cell, bool reverse, Numbers w_
                     Numbers d_h_last, Numbers d_c_last, Numbers ys, Numbers h0, Numbers cs, Numbers c0, Numbers saved,
                     Lengths lengths, Starts starts, Result d_sums, Result d_h0, Result d_c0) {
   PoolTeam<ffi::ThreadPool> team(pool);
-  if (d_sums->typed_data() != saved.typed_data()) expect(d_sums->typed_data(), d_sums->size_bytes());
+  if (d_sums->typed_data() != saved.typed_data()) expect(d_sums);
   Backward call = {problem(cell, reverse, ys, 0, lengths, starts),
                    d_ys.typed_data(), d_h_last.typed_data(), given(d_c_last), ys.typed_data(), h0.typed_data(),
                    given(cs), given(c0), w_h.typed_data(), given(saved), d_sums->typed_data(), d_h0->typed_data(),
@@ -86,6 +89,7 @@ ffi::Error weight_gradient(ffi::ThreadPool pool, int32_t cell, bool reverse, Num
                            Numbers d_sums, Lengths lengths, Starts starts, Result d_w_x, Result d_w_h, Result d_b,
                            Result d_b_n) {
   PoolTeam<ffi::ThreadPool> team(pool);
+  for (Result* result : {&d_w_x, &d_w_h}) expect(*result);
   WeightGradient call = {problem(cell, reverse, ys, xs.dimensions()[2], lengths, starts),
                          xs.typed_data(), ys.typed_data(), h0.typed_data(), d_sums.typed_data(),
                          d_w_x->typed_data(), d_w_h->typed_data(), d_b->typed_data(), given(d_b_n)};
@@ -97,7 +101,7 @@ ffi::Error input_gradient(ffi::ThreadPool pool, int32_t cell, int64_t hidden, Nu
                           Result d_xs) {
   PoolTeam<ffi::ThreadPool> team(pool);
   auto shape = d_xs->dimensions();
-  expect(d_xs->typed_data(), d_xs->size_bytes());
+  expect(d_xs);
   Problem p = {static_cast<CellKind>(cell), false, shape[0], shape[1], shape[2], hidden, nullptr, nullptr};
   kernels->input_gradient({p, d_sums.typed_data(), w_x.typed_data(), d_xs->typed_data()}, team);
   return ffi::Error::Success();

@@ -120,6 +120,7 @@ static void pack_turned(float* panel, int64_t size, int64_t columns, const From&
   for (int64_t k = 0; k < size; k += kDepth)
     for (int64_t column = 0; column < kWidth; ++column) {
       const float* w = column < columns ? from(column) : nullptr;
+      if (w) __builtin_prefetch(w + k + kDepth);
       for (int64_t i = k; i < size && i < k + kDepth; ++i) panel[i * kWidth + column] = w ? w[i] : 0.0f;
     }
 }

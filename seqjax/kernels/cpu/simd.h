@@ -27,6 +27,13 @@ static inline void store(float* to, vec v, int64_t n) {
   for (int64_t i = 0; i < n; ++i) to[i] = v[i];
 }
 
+// The same of a vector that is known to be whole.
+struct Whole {};
+
+static inline vec load(const float* from, Whole) { return load(from); }
+
+static inline void store(float* to, vec v, Whole) { store(to, v); }
+
 // 1 / x for x >= 1, by an estimate and one Newton step where there is an estimate.
 static inline vec reciprocal(vec x) {
 #if defined(__AVX512F__)
@@ -41,9 +48,13 @@ static inline vec reciprocal(vec x) {
 }
 
 static inline vec clamp(vec x, float least, float most) {
-  vec low = least - vec{}, high = most - vec{};
-  x = x < low ? low : x;  // a NaN stays one
+  vec low = least - vec{}, high = most - vec{};  // between which a NaN stays one
+#if defined(__AVX512F__)
+  return (vec)_mm512_min_ps((__m512)high, _mm512_max_ps((__m512)low, (__m512)x));
+#else
+  x = x < low ? low : x;
   return x > high ? high : x;
+#endif
 }
 
 struct Exponential {
