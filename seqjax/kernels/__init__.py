@@ -7,8 +7,7 @@
 | `"native"` | compiled code for the CPU in float32, see `seqjax.kernels.native`       | backwards              |
 | `"cudnn"`  | NVIDIA's LSTM in float32, see `seqjax.kernels.cudnn`; never run so far  | backwards              |
 
-`"auto"` takes `"fused"` where it can; the last two are to be asked for, and give way to `"fused"` where they cannot
-run: `explain` tells the reason. Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) want `backend="scan"`.
+`"auto"` takes `"native"`; the last two give way to `"fused"` where they cannot run: `explain` tells the reason. Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) want `backend="scan"`.
 """
 
 import dataclasses
@@ -22,7 +21,7 @@ from seqjax.recurrence import Pass, Recurrence, state_dtype
 from seqjax.typing import Backend, Params, Sequence, State
 
 BACKENDS = get_args(Backend)
-AUTO: Backend = "fused"
+AUTO: Backend = "native"
 """What `"auto"` takes where it can run, and otherwise `"fused"`."""
 
 
@@ -59,7 +58,7 @@ def explain(cell: Any, dtype: Any = jnp.float32, *, remat: str = "none", backend
       backend: as given to `seqjax.unroll`.
 
     Returns:
-      One line, such as `LSTM(8): fused, the fastest that computes all that is asked for`.
+      One line, such as `LSTM(8): native, the fastest that computes all that is asked for`.
     """
     parts = _parts(cell)
     if parts:
@@ -95,10 +94,9 @@ def _choose(formula: str | None, dtype: Any, param_dtypes: set, how: Pass) -> tu
         return "scan", "inputs, parameters and state are not of one dtype"
     backend = AUTO if how.backend == "auto" else how.backend
     obstacles = {"native": lambda: _not_native(dtype), "cudnn": lambda: _not_cudnn(formula, dtype, how)}
-    reason = obstacles.get(backend, lambda: None)()
-    if how.backend == "auto":
-        return ("fused" if reason else backend), "the fastest that computes all that is asked for"
-    return ("fused" if reason else backend), reason or "as asked for"
+    if reason := obstacles.get(backend, lambda: None)():
+        return "fused", reason
+    return backend, "as asked for" if how.backend == backend else "the fastest that computes all that is asked for"
 
 
 def _not_native(dtype: Any) -> str | None:
