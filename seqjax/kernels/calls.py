@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 
-from seqjax.kernels.partition import by_rows
+from seqjax.kernels.partition import by_rows, leading
 
 Shape = tuple[int, ...]
 
@@ -36,7 +36,7 @@ def call(
     Returns:
       A list of the results.
     """
-    leader, axis_of_rows = next((i, axis) for i, (_, axis) in enumerate(data) if axis is not None)
+    leader, axis_of_rows = leading(data)
 
     def compiled(weights, *arrays):
         rows = arrays[leader].shape[axis_of_rows]

@@ -31,7 +31,7 @@ def by_rows(
       `function`, with a rule for XLA's partitioner.
     """
     axes, found_axes = [axis for _, axis in data], [axis for _, axis in results]
-    leader, axis_of_rows = next((i, axis) for i, axis in enumerate(axes) if axis is not None)
+    leader, axis_of_rows = leading(data)
     rows = data[leader][0].shape[axis_of_rows]
 
     def partition(mesh, given, wanted):
@@ -53,6 +53,11 @@ def by_rows(
     apart = custom_partitioning(function)
     apart.def_partition(partition=partition, sharding_rule=rule)
     return apart
+
+
+def leading(data: Sequence[tuple[jax.Array, int | None]]) -> tuple[int, int]:
+    """Which of the arrays is the first with rows, and its axis of them."""
+    return next((i, axis) for i, (_, axis) in enumerate(data) if axis is not None)
 
 
 def _split(mesh, spec, axis, rows) -> tuple[str, ...]:

@@ -76,3 +76,14 @@ def tiny_files(root: Path) -> Path:
         lines = "".join(f"{name}\tPicture {number}.\n" for number, name in enumerate(names))
         write(root / "captions" / collection / "captions.tsv", lines)
     return root
+
+
+def noise(seed: int, height: int = 8, width: int = 8) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+def smooth(seed: int, width: int, height: int):
+    """The same picture at every size."""
+    from PIL import Image
+
+    return Image.fromarray(noise(seed, 4, 4)).resize((width, height), Image.Resampling.BICUBIC)

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from data_files import write
+from data_files import noise, smooth, write
 from PIL import Image
 
 from seqjax.data import formats
@@ -14,15 +14,6 @@ RED = (200, 10, 30)
 
 def refused(match):
     return pytest.raises(ValueError, match=match)
-
-
-def noise(seed, height=8, width=8):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
-
-
-def smooth(seed, width, height):
-    """The same picture at every size."""
-    return Image.fromarray(noise(seed, 4, 4)).resize((width, height), Image.Resampling.BICUBIC)
 
 
 class TestPicture:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from data_files import write, write_png
+from data_files import noise, smooth, write, write_png
 from PIL import Image
 
 from seqjax.data import formats
@@ -11,15 +11,6 @@ from seqjax.data.pictures import Pictures, by_likeness, read_pictures
 
 def refused(match):
     return pytest.raises(ValueError, match=match)
-
-
-def noise(seed, height=8, width=8):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
-
-
-def smooth(seed, width, height):
-    """The same picture at every size."""
-    return Image.fromarray(noise(seed, 4, 4)).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def make_folder(root, count=60, images="images", captions="captions.tsv", line="{name}\tPicture {i}.\n"):

@@ -42,7 +42,7 @@ def normalise(
     Args:
       features: `[*batch, time, features]`.
       lengths: valid frames of each row, `[*batch]`; None when all are.
-      by: moments of the training data, which a stream needs; None takes each row's own.
+      by: moments of the training data; None takes each row's own. A stream wants `normalise_running`.
     """
     features = jnp.asarray(features)
     mean, deviation = moments(features, lengths) if by is None else by
