@@ -15,7 +15,7 @@ from seqjax import losses
 from seqjax.decoding import ctc
 from seqjax.models.acoustic import AcousticModel, Emissions
 from seqjax.models.embedding import TokenEmbedding
-from seqjax.models.writing import Written
+from seqjax.models.writing import Written, in_order
 from seqjax.training import Aux, Mean
 from seqjax.typing import KeyArray, Params
 
@@ -114,14 +114,7 @@ class FramewiseWriter:
           batches: from `data.pair_batches` with `once=True`.
           count: sources in all of them.
         """
-        written: list[list[Written]] = [[] for _ in range(count)]
-        for batch in batches:
-            sides = {name: batch[name] for name in ("source", "source_lengths")}
-            found = jax.device_get(self.search(params, sides))
-            for row, index in enumerate(batch["indices"]):
-                if index >= 0:
-                    written[index] = [_written(found, row, place) for place in range(self.n_best)]
-        return written
+        return in_order(functools.partial(self.search, params), batches, count, _written, self.n_best)
 
     @functools.partial(jax.jit, static_argnums=0)
     def search(self, params: Params, batch: Mapping[str, Any]) -> tuple[ctc.Prefixes, ctc.Alignment, jax.Array]:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -30,6 +30,27 @@ class Written(NamedTuple):
     score: float
     ended: bool
     attention: np.ndarray
+
+
+def in_order(
+    search: Callable, batches: Iterable[Mapping[str, Any]], count: int, written: Callable, n_best: int
+) -> list[list[Written]]:
+    """What a search finds for each of `count` sources, whatever batches they come in.
+
+    Args:
+      search: `search(sides)` of a batch's `source` and `source_lengths`.
+      batches: see `Writer`.
+      count: sources in all of them.
+      written: `written(found, row, place)`, one target of a row.
+      n_best: targets of each source.
+    """
+    targets: list[list[Written]] = [[] for _ in range(count)]
+    for batch in batches:
+        found = jax.device_get(search({name: batch.get(name) for name in ("source", "source_lengths")}))
+        for row, index in enumerate(batch["indices"]):
+            if index >= 0:
+                targets[index] = [written(found, row, place) for place in range(n_best)]
+    return targets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,14 +108,7 @@ class Writer:
             source counts.
           count: sources in all of them.
         """
-        found: list[list[Written]] = [[] for _ in range(count)]
-        for batch in batches:
-            sides = {name: batch.get(name) for name in ("source", "source_lengths")}
-            beams = jax.device_get(self.search(params, sides))
-            for row, index in enumerate(batch["indices"]):
-                if index >= 0:
-                    found[index] = [self._written(beams, row, place) for place in range(self.n_best)]
-        return found
+        return in_order(functools.partial(self.search, params), batches, count, self._written, self.n_best)
 
     @functools.partial(jax.jit, static_argnums=0)
     def search(self, params: Params, batch: Mapping[str, Any]) -> decoding.Beams:
