@@ -118,35 +118,29 @@ class Lattice(NamedTuple):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _ctc(blank, logits, labels, lengths, label_lengths):
-    return _forward(blank, logits, labels, lengths, label_lengths)[0]
+    return _value(blank, logits, labels, lengths, label_lengths)
+
+
+def _value(blank, logits, labels, lengths, label_lengths):
+    log_probs, emitted, valid = _seen(blank, logits, labels, lengths)
+    end, _ = _run(_start(labels, 0, logits.dtype), emitted, valid, _skips(labels, blank))
+    return jnp.maximum(-logsumexp(_ends(end, label_lengths), axis=0), 0)
 
 
 def _forward(blank, logits, labels, lengths, label_lengths):
-    log_probs = jax.nn.log_softmax(logits)
-    emitted = emissions(log_probs, labels, blank)
-    valid = length_mask(lengths, logits.shape[1]).T
-    skips = labels != _behind_blank(labels, blank)[:, :-1]
-
-    def advance(before, inputs):
-        emitted, valid = inputs
-        after = _keep(valid, _add(emitted, _arrive(before, skips)), before)
-        return after, after
-
-    end, reached = lax.scan(advance, _start(labels, logits.dtype), (emitted, valid))
-    total = logsumexp(_ends(end, label_lengths), axis=0)
-    return jnp.maximum(-total, 0), (log_probs, labels, label_lengths, emitted, valid, skips, reached, total)
+    """Forwards and backwards in one loop: read from its end, a row is one more row of the same recursion."""
+    log_probs, emitted, valid = _seen(blank, logits, labels, lengths)
+    batch, positions = labels.shape
+    twice = _twice(emitted), jnp.concatenate([valid, valid[::-1]], 1), _twice_skips(_skips(labels, blank))
+    ahead, back = (_start(labels, place, logits.dtype) for place in (0, positions - label_lengths))
+    end, came = _run(jax.tree.map(lambda *both: jnp.concatenate(both), ahead, back), *twice)
+    total = logsumexp(_ends(jax.tree.map(lambda a: a[:batch], end), label_lengths), axis=0)
+    occupied = jax.tree.map(lambda a, e: a[:, :batch] + e + a[::-1, batch:, ::-1], came, emitted)
+    return jnp.maximum(-total, 0), (log_probs, labels, valid, occupied, total)
 
 
 def _backward(blank, kept, d_losses):
-    log_probs, labels, label_lengths, emitted, valid, skips, reached, total = kept
-
-    def retreat(after, inputs):
-        emitted, valid, reached = inputs
-        before = _keep(valid, _depart(_add(emitted, after), skips), after)
-        return before, _add(reached, after)
-
-    end = _finish(label_lengths, labels.shape[1], log_probs.dtype)
-    _, occupied = lax.scan(retreat, end, (emitted, valid, reached), reverse=True)
+    log_probs, labels, valid, occupied, total = kept
     between, at = _shares(occupied)
     shares = jnp.concatenate([between.sum(-1, keepdims=True), at], axis=-1)
     symbols = _behind_blank(labels, blank)
@@ -171,16 +165,42 @@ def _behind_blank(labels, blank):
     return jnp.pad(labels, ((0, 0), (1, 0)), constant_values=blank)
 
 
-def _start(labels, dtype):
-    """Before the first frame no label is written."""
-    nowhere = jnp.full(labels.shape, -jnp.inf, dtype)
-    return Lattice(jnp.pad(nowhere, ((0, 0), (1, 0))).at[:, 0].set(0), nowhere)
+def _skips(labels, blank):
+    """Where a label may follow the one before without a blank."""
+    return labels != _behind_blank(labels, blank)[:, :-1]
 
 
-def _finish(label_lengths, positions, dtype):
-    """After the last frame all labels are written, and a blank may follow."""
-    mark = lambda places, count: jnp.where(jnp.arange(count) == places[:, None], 0, -jnp.inf).astype(dtype)  # noqa: E731
-    return Lattice(mark(label_lengths, positions + 1), mark(label_lengths - 1, positions))
+def _seen(blank, logits, labels, lengths):
+    log_probs = jax.nn.log_softmax(logits)
+    return log_probs, emissions(log_probs, labels, blank), length_mask(lengths, logits.shape[1]).T
+
+
+def _twice(emitted):
+    """The rows, and after them the same ones read from the last frame and the last position on."""
+    return jax.tree.map(lambda a: jnp.concatenate([a, a[::-1, :, ::-1]], axis=1), emitted)
+
+
+def _twice_skips(skips):
+    """Read backwards, a skip leads to the label before; into the first one none does."""
+    return jnp.concatenate([skips, jnp.pad(skips[:, :0:-1], ((0, 0), (min(1, skips.shape[1]), 0)))])
+
+
+def _start(labels, written, dtype):
+    """Before the first frame: `written` positions are behind, and no label is at hand."""
+    here = jnp.arange(labels.shape[1] + 1) == jnp.reshape(written, (-1, 1))
+    between = jnp.broadcast_to(jnp.where(here, 0, -jnp.inf).astype(dtype), (len(labels), labels.shape[1] + 1))
+    return Lattice(between, jnp.full(labels.shape, -jnp.inf, dtype))
+
+
+def _run(start, emitted, valid, skips):
+    """The states after the last frame, and those of each frame before what it says is added."""
+
+    def advance(before, inputs):
+        emitted, valid = inputs
+        came = _arrive(before, skips)
+        return _keep(valid, _add(emitted, came), before), came
+
+    return lax.scan(advance, start, (emitted, valid))
 
 
 def _arrive(before, skips):
@@ -188,13 +208,6 @@ def _arrive(before, skips):
     came = jnp.pad(before.at, ((0, 0), (1, 0)), constant_values=-jnp.inf)
     jumped = jnp.where(skips, came[:, :-1], -jnp.inf)
     return Lattice(_logsum(before.between, came), _logsum3(before.at, before.between[:, :-1], jumped))
-
-
-def _depart(after, skips):
-    """The converse: from the states of a frame those of the frame before."""
-    goes = jnp.pad(after.at, ((0, 0), (0, 1)), constant_values=-jnp.inf)
-    jumps = jnp.pad(jnp.where(skips, after.at, -jnp.inf), ((0, 0), (0, 1)), constant_values=-jnp.inf)[:, 1:]
-    return Lattice(_logsum(after.between, goes), _logsum3(after.at, after.between[:, 1:], jumps))
 
 
 def _ends(state, label_lengths):
