@@ -148,7 +148,7 @@ def build(config: Config, vocabulary: data.Vocabulary) -> Captioner:
         attention_units=stages[-1], backend=config.backend, **look,
     )  # fmt: skip
     encoder = ImageEncoder(ConvGrid(stages), stages[-1], config.dropout)
-    return Captioner(encoder, decoder, bridge="projected" if config.attention else "read")
+    return Captioner(encoder, decoder)
 
 
 def make_optimiser(config: Config) -> optax.GradientTransformation:

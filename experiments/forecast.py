@@ -70,6 +70,7 @@ class Config(BaseConfig):
     series: str | None = option(None, "its column that names the series; else it is one")
     known: str = option("", "its columns known beforehand, with commas between")
     past: str = option("", "its columns known only afterwards, with commas between")
+    static: str = option("", "its columns that say what a series is, with commas between; each is embedded")
     model: str | None = option(None, "forecaster (default: by the data set, else deepar)", choices=tuple(MODELS))
     likelihood: str | None = option(
         None, "what is said of a value (default: deepar student_t, else quantile)", choices=tuple(LIKELIHOODS)
@@ -191,7 +192,7 @@ def read_split(config: Config) -> tuple[Config, fc.Split, str]:
     season = SEASONS.get(name) or (1 if panel.step is None else data.seasons(panel.step)[0])
     config = settle(config, name, season)
     if config.identity:
-        panel = dataclasses.replace(panel, categories=np.arange(len(panel))[:, None])
+        panel = panel.labelled("name", panel.names)
     horizon, folds = config.horizon, config.folds
     assert horizon is not None and folds is not None
     if name == "etth1":
@@ -214,8 +215,9 @@ def check_options(config: Config) -> None:
     Raises:
       ValueError: says which.
     """
-    if config.csv is None and (config.target or config.time or config.series or config.known or config.past):
-        raise ValueError("--target, --time, --series, --known and --past go with --csv FILE")
+    columns = config.target, config.time, config.series, config.known, config.past, config.static
+    if config.csv is None and any(columns):
+        raise ValueError("--target, --time, --series, --known, --past and --static go with --csv FILE")
     if config.csv is not None and not (config.target and config.time):
         raise ValueError("--csv wants --target COLUMN and --time COLUMN")
     if config.csv is None and config.dataset == "etth1" and (config.folds or config.refit):
@@ -240,8 +242,9 @@ def read_series(config: Config) -> data.LoadedPanel:
     if config.csv is None:
         return data.load_panel(config.dataset, config.data_dir)
     assert config.target is not None and config.time is not None
-    columns = {"series": config.series, "known": names_in(config.known), "past": names_in(config.past)}
-    return data.LoadedPanel(data.read_panel(config.csv, config.target, config.time, **columns), config.csv)
+    columns = {name: names_in(getattr(config, name)) for name in ("known", "past", "static")}
+    panel = data.read_panel(config.csv, config.target, config.time, series=config.series, **columns)
+    return data.LoadedPanel(panel, config.csv)
 
 
 def names_in(names: str) -> tuple[str, ...]:
@@ -332,9 +335,8 @@ def describe(forecaster: fc.NetworkForecaster, split: fc.Split) -> dict:
     assert forecaster.form is not None and forecaster.lags is not None
     step = split.panel.step
     words = None if step is None else [int(step.astype(int)), np.datetime_data(step.dtype)[0]]
-    names = split.panel.names if forecaster.form.kinds else ()
     about = {"form": forecaster.form._asdict(), "lags": forecaster.lags, "step": words, "season": split.season}
-    return about | {"names": names, "units": split.units}
+    return about | {"kinds": split.panel.kinds, "units": split.units}
 
 
 def predict(folder: str, options: Predict) -> None:
@@ -379,18 +381,19 @@ def read_new(config: Config, options: Predict, about: dict) -> data.Panel:
     time = options.time or (learnt.time if learnt else config.time)
     if target is None or time is None:
         raise ValueError("say which columns: --target COLUMN --time COLUMN")
-    known, past = (learnt.known, learnt.past) if learnt else (names_in(config.known), names_in(config.past))
-    panel = data.read_panel(options.csv, target, time, series=options.series or config.series, known=known, past=past)
+    columns = {name: names_in(getattr(config, name)) for name in ("known", "past", "static")}
+    if learnt:
+        columns |= {"known": learnt.known, "past": learnt.past}
+    panel = data.read_panel(options.csv, target, time, series=options.series or config.series, **columns)
     step = None if about["step"] is None else np.timedelta64(*about["step"])
     if step is not None and (panel.step is None or repr(panel.step) != repr(step)):
         raise ValueError(f"{options.csv}: a step of {panel.step}; the run learnt one of {step}")
-    if not about["names"]:
-        return panel
-    if foreign := [name for name in panel.names if name not in about["names"]]:
-        raise ValueError(
-            f"{options.csv}: the series {foreign[0]!r} was not among those learnt; train with --no-identity"
-        )
-    return dataclasses.replace(panel, categories=[[about["names"].index(name)] for name in panel.names])
+    if config.identity:
+        panel = panel.labelled("name", panel.names)
+    try:
+        return panel.numbered(about["kinds"])
+    except ValueError as error:
+        raise ValueError(f"{options.csv}: {error}") from error
 
 
 if __name__ == "__main__":

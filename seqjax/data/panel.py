@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ class Panel:
       known: covariates known beforehand, such as holidays, float32 `[time + future, known]` for each series.
       past: covariates known only afterwards, such as a measured temperature, float32 `[time, past]` for each series.
       categories: what each series is, such as its shop and its article, int `[series, kinds]`, from 0.
+      kinds: by the name of each kind the labels that the categories number, where they have any, see `labelled`.
 
     Raises:
       ValueError: there is no series, one has no value or is not `[time]`, or a covariate is too short (which series).
@@ -34,6 +35,7 @@ class Panel:
     known: Sequence[np.ndarray] = ()
     past: Sequence[np.ndarray] = ()
     categories: Any = None
+    kinds: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if not len(self.values):
@@ -101,6 +103,31 @@ class Panel:
     def standardised(self, loc: float, scale: float) -> "Panel":
         """The panel with each value minus `loc`, over `scale`."""
         return dataclasses.replace(self, values=[(values - loc) / scale for values in self.values])
+
+    def labelled(self, kind: str, labels: Sequence[str]) -> "Panel":
+        """The panel with one more kind of category: a label of each series, numbered as they first come."""
+        known = tuple(dict.fromkeys(labels))
+        numbers = [[known.index(label)] for label in labels]
+        categories = np.concatenate([self.categories, np.array(numbers, np.int32)], axis=1)
+        return dataclasses.replace(self, categories=categories, kinds={**self.kinds, kind: known})
+
+    def numbered(self, kinds: Mapping[str, Sequence[str]]) -> "Panel":
+        """The panel with its labels numbered as another one's, which has these `kinds`.
+
+        Raises:
+          ValueError: the other has no such label (which, of which series).
+        """
+        columns = []
+        for column, (kind, own) in zip(self.categories.T, self.kinds.items(), strict=True):
+            for name, label in zip(self.names, (own[number] for number in column), strict=True):
+                if label not in kinds[kind]:
+                    few = ", ".join(kinds[kind][:5]) + (", ..." if len(kinds[kind]) > 5 else "")
+                    raise ValueError(
+                        f"the series {name!r} is of {kind} {label!r}, which was not learnt; known are {few}"
+                    )
+            columns.append([kinds[kind].index(own[number]) for number in column])
+        categories = np.array(columns, np.int32).T.reshape(self.categories.shape)
+        return dataclasses.replace(self, categories=categories, kinds={kind: tuple(kinds[kind]) for kind in self.kinds})
 
     def last(self, steps: int) -> np.ndarray:
         """The last values of every series, `[series, steps]`."""

@@ -19,6 +19,7 @@ def read_panel(
     series: str | None = None,
     known: Sequence[str] = (),
     past: Sequence[str] = (),
+    static: Sequence[str] = (),
 ) -> Panel:
     """The series of a comma-separated table, one row for each time of each series.
 
@@ -32,16 +33,17 @@ def read_panel(
       series: the column that names the series; None where all rows are one.
       known: columns known beforehand, such as holidays.
       past: columns known only afterwards, such as a measured temperature.
+      static: columns that say what a series is, such as its region; each becomes a kind of category.
 
     Returns:
       A panel; series keep the order in which they first appear.
 
     Raises:
-      ValueError: a column is missing, a cell is no number or no time, or times come twice, run backwards, leave a gap
-        or are irregular (with the line and the column).
+      ValueError: a column is missing, a cell is no number or no time, times come twice, run backwards, leave a gap or
+        are irregular, or what a series is changes (with the line and the column).
     """
     table = read_table(path)
-    for name in (target, time, *known, *past, *((series,) if series else ())):
+    for name in (target, time, *known, *past, *static, *((series,) if series else ())):
         if name not in table.columns:
             raise ValueError(f"{path}, line 1: no column {name!r}; the columns are {', '.join(table.columns)}")
     if not table.lines:
@@ -62,7 +64,10 @@ def read_panel(
             cells = [numbers(path, name, part.columns[name][:end], part.lines) for name in columns]
             found[kind].append(np.stack(cells, axis=1) if cells else np.zeros((end, 0)))
     kinds = {"known": found["known"] if known else (), "past": found["past"] if past else ()}
-    return Panel(found["values"], list(rows), step, np.array(found["starts"]), **kinds)
+    panel = Panel(found["values"], list(rows), step, np.array(found["starts"]), **kinds)
+    for name in static:
+        panel = panel.labelled(name, [_label(path, name, _rows(table, chosen)) for chosen in rows.values()])
+    return panel
 
 
 def parse_time(text: str) -> np.datetime64:
@@ -144,6 +149,15 @@ def _values(path, name: str, part: Table) -> np.ndarray:
     lines, texts = zip(*filled, strict=True)
     values[[bool(cell) for cell in cells]] = numbers(path, name, texts, lines)
     return values
+
+
+def _label(path, name: str, part: Table) -> str:
+    """What every row of a series says."""
+    first, *others = part.columns[name]
+    for line, cell in zip(part.lines[1:], others, strict=True):
+        if cell != first:
+            raise ValueError(f"{path}, line {line}: {cell!r} in {name!r}, {first!r} above; a series has one of them")
+    return first
 
 
 def _rows(table: Table, chosen: np.ndarray) -> Table:

@@ -39,11 +39,13 @@ class ConvGrid(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """The cells of an image's grid as a memory to look at, and their mean as what is remembered of the whole.
+    """The cells of an image's grid as a memory to look at, and a summary as what is remembered of the whole.
 
         cell = relu([backbone's features; x; y] W + b)
+        summary = layer_norm(max over cells)
 
-    The place x, y, from -1 to 1, is bound to what is seen there (Liu et al., 2018); a mean over cells would lose it.
+    The place x, y, from -1 to 1, is bound to what is seen there (Liu et al., 2018), or the summary would lose it. What
+    one cell finds counts in a maximum as much as in the cell; a mean over the grid drowns a small object.
     Dropout is on while `apply` is given a `"dropout"` key.
 
     Attributes:
@@ -76,7 +78,7 @@ class ImageEncoder(nn.Module):
         cells = nn.relu(nn.Dense(self.features)(jnp.concatenate([grid, _places(grid)], -1)))
         cells = cells.reshape(grid.shape[0], -1, self.features)
         cells = nn.Dropout(self.dropout)(cells, deterministic=not self.has_rng("dropout"))
-        return Encoded(cells, jnp.ones(cells.shape[:2], bool), cells.mean(1))
+        return Encoded(cells, jnp.ones(cells.shape[:2], bool), nn.LayerNorm()(cells.max(1)))
 
 
 class Captioner(Seq2Seq):

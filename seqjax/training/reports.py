@@ -126,7 +126,8 @@ def plot_history(path: str | os.PathLike, lines: list[dict[str, Any]], scores: d
     Args:
       path: the PNG file to write.
       lines: from `read_metrics`.
-      scores: which evaluation scores to draw, with their labels.
+      scores: which evaluation scores to draw, with their labels; those whose name ends in `nats` share the axis of the
+        loss, others have one of their own, from zero.
       threshold: the clipping threshold, drawn as a line; None for none.
     """
     import matplotlib
@@ -138,9 +139,17 @@ def plot_history(path: str | os.PathLike, lines: list[dict[str, Any]], scores: d
     assessments = [line for line in lines if line["kind"] == "evaluation"]
     figure, (above, below) = plt.subplots(2, 1, figsize=(8, 7), sharex=True, height_ratios=(3, 2), layout="constrained")
     above.plot(*_series(steps, "loss"), color="0.75", linewidth=0.8, label="training loss")
-    for name, label in scores.items():
+    shared = {name: label for name, label in scores.items() if name.endswith("nats")}
+    own = {name: label for name, label in scores.items() if name not in shared}
+    for name, label in shared.items():
         above.plot(*_series(assessments, name), marker="o", markersize=3, label=label)
-    above.set_ylabel("nats")
+    above.set_ylabel("nats" if shared else "training loss")
+    if own:
+        beside = above.twinx()
+        for colour, (name, label) in enumerate(own.items(), start=len(shared)):
+            beside.plot(*_series(assessments, name), f"C{colour}", marker="o", markersize=3, label=label)
+            above.plot([], [], f"C{colour}", marker="o", markersize=3, label=label)
+        beside.set(ylim=(0, None), ylabel=", ".join(own.values()))
     below.plot(*_series(steps, "gradient_norm"), color="0.7", linewidth=1.6, label="before clipping")
     below.plot(*_series(steps, "clipped_norm"), color="C3", linewidth=0.6, label="after clipping")
     if threshold is not None:

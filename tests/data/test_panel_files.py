@@ -31,6 +31,22 @@ def test_series_with_gaps_covariates_and_a_future(tmp_path):
     assert [str(panel.times(s, 2)[1]) for s in (0, 1)] == ["2024-01-01T01:00:00", "2024-01-01T01:30:00"]
 
 
+def test_what_a_series_is_is_numbered_as_it_comes_or_as_another_panel_has_it(tmp_path):
+    text = HOURLY.replace("warm\n", "warm,region\n").replace("0\n2", "0,hills\n2").replace("1\n2", "1,hills\n2")
+    text = text.replace("2\n2", "2,hills\n2").replace(",\n", ",,hills\n").replace("-1,hills", "-1,coast")
+    text = text.replace("-2\n", "-2,coast\n")
+    panel = read(tmp_path, text, series="shop", static=["region", "shop"])
+    np.testing.assert_array_equal(panel.categories, [[0, 0], [1, 1]])
+    assert panel.kinds == {"region": ("hills", "coast"), "shop": ("a", "b")}
+    other = panel.numbered({"region": ("plain", "coast", "hills"), "shop": ("b", "a")})
+    np.testing.assert_array_equal(other.categories, [[2, 1], [1, 0]])
+    assert other.kinds["region"] == ("plain", "coast", "hills")
+    with pytest.raises(ValueError, match="the series 'b' is of region 'coast', which was not learnt; known are hills"):
+        panel.numbered({"region": ("hills",), "shop": ("a", "b")})
+    with pytest.raises(ValueError, match="a.csv, line 3: 'sea' in 'region', 'hills' above; a series has one of them"):
+        read(tmp_path, text.replace("21,hills", "21,sea"), series="shop", static=["region"])
+
+
 @pytest.mark.parametrize(
     ("times", "step", "last"),
     [

@@ -133,7 +133,28 @@ def test_many_series_by_identity_compared_and_fitted_anew(tmp_path, monkeypatch,
     capsys.readouterr()
     write(table, ["day,sold,open,shop", *(line.replace(",b", ",c") for line in both)])
     assert call(monkeypatch, "--predict", run, "--csv", table) == 2
-    assert "the series 'c' was not among those learnt" in capsys.readouterr().err
+    assert "a.csv: the series 'c' is of name 'c', which was not learnt; known are a, b" in capsys.readouterr().err
+
+
+def test_what_a_series_is_counts(tmp_path, monkeypatch, capsys):
+    """Two shops with one past: what is said of them differs by their region alone."""
+    head = "day,sold,open,shop,region"
+    rows = [f"{line},{shop},{region}" for shop, region in (("a", "coast"), ("b", "hills")) for line in lines(70)[1:]]
+    run, table = tmp_path / "run", write(tmp_path / "a.csv", [head, *rows])
+    options = ("--folds", "2", "--quiet", "--csv", table, *COLUMNS, "--series", "shop", "--static", "region")
+    assert call(monkeypatch, *TINY[:-3], *options, "--model", "direct", "--steps", "2", "--out", run) == 0
+    capsys.readouterr()
+
+    def means(*given):
+        assert call(monkeypatch, "--predict", run, "--csv", write(tmp_path / "new.csv", [head, *given])) == 0
+        return [float(row["mean"]) for row in csv.DictReader(capsys.readouterr().out.splitlines())]
+
+    both, swapped = means(*rows), means(*rows[len(rows) // 2 :], *rows[: len(rows) // 2])
+    assert both[:3] != both[3:] and swapped == [*both[3:], *both[:3]]
+    assert means(*rows[len(rows) // 2 :]) == both[3:]
+    foreign = [line.replace("hills", "plain") for line in rows]
+    assert call(monkeypatch, "--predict", run, "--csv", write(tmp_path / "new.csv", [head, *foreign])) == 2
+    assert "is of region 'plain', which was not learnt; known are coast, hills" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -145,6 +166,7 @@ def test_many_series_by_identity_compared_and_fitted_anew(tmp_path, monkeypatch,
         (("2024-02-03,", "soon,"), (), "a.csv, line 35: 'soon' in 'day' is no time"),
         (("10.000", "ten"), (), "a.csv, line 2: 'ten' in 'sold' is no finite number"),
         (None, ("--folds", "20"), "the series 'sold' has 90 values; 20 folds of 3 to judge by"),
+        (None, ("--static", "open"), "a.csv, line 8: '0' in 'open', '1' above; a series has one of them"),
         (None, ("--known", "closed"), "no column 'closed'; the columns are day, sold, open"),
         (None, ("--scaling", "last", "--likelihood", "poisson"), "scaling='last' moves the values"),
         (None, ("--compare",), "--compare and --sampling-steps go with --model encoder_decoder"),

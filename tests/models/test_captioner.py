@@ -56,12 +56,27 @@ def test_show_and_tell_reads_the_picture_as_its_first_word():
     model = make("read", attention=None, form="luong")
     params = model.init(jax.random.key(0), IMAGES, None, WORDS)["params"]
     cells = model.encoder.clone(name=None).apply({"params": params["encoder"]}, IMAGES).values
-    token = cells.mean(1) @ params["token"]["kernel"] + params["token"]["bias"]
+    highest = np.asarray(cells).max(1)
+    summary = (highest - highest.mean(1, keepdims=True)) / np.sqrt(highest.var(1, keepdims=True) + 1e-6)
+    token = summary @ params["token"]["kernel"] + params["token"]["bias"]
     embedded = jnp.concatenate([token[:, None], params["decoder"]["table"]["embedding"][WORDS]], 1)
     _, outputs = seqjax.unroll(model.decoder.recurrence, params["decoder"]["recurrent"], embedded)
     head = params["decoder"]["head"]
     wanted = outputs[:, 1:] @ head["kernel"] + head["bias"]
     np.testing.assert_allclose(model.apply({"params": params}, IMAGES, None, WORDS).logits, wanted, atol=1e-5)
+
+
+def test_a_small_object_counts_in_the_summary_as_in_a_small_picture():
+    """A mean over the grid would drown it: the larger the picture, the less would be left of it."""
+    encoder = ImageEncoder(ConvGrid((8, 16), blocks=0), 10)
+    params = encoder.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+
+    def told(side):
+        empty = jnp.ones((1, side, side, 3))
+        shown = empty.at[:, side // 2 - 2 : side // 2 + 2, side // 2 - 2 : side // 2 + 2, 0].set(0)
+        return float(jnp.linalg.norm(encoder.apply(params, shown).final - encoder.apply(params, empty).final))
+
+    assert told(64) > 0.5 * told(16) > 0.1
 
 
 @pytest.mark.parametrize("options", [{"form": "bahdanau"}, {"form": "luong", "input_feeding": True}])
