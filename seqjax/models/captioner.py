@@ -86,8 +86,9 @@ class Captioner(Seq2Seq):
 
     Images are uint8, or floats from 0 to 1; they have no lengths, so None stands in their place.
     With a decoder that attends it is Show, Attend and Tell (Xu et al., 2015): `form="bahdanau"`, `bridge="projected"`.
-    One without attention, and `bridge="read"`, is Show and Tell (Vinyals et al., 2015): the image is read once, before
-    the first word. The attention weights belong to the cells of the grid, row by row.
+    One without attention is Show and Tell (Vinyals et al., 2015): with `bridge="read"` it reads the image once, before
+    the first word; with `"projected"` the image is where its state begins, which is learnt faster. The attention
+    weights belong to the cells of the grid, row by row.
 
     Attributes:
       encoder: an `ImageEncoder`, or any module whose call gives `Encoded`.
