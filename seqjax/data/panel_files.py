@@ -63,8 +63,8 @@ def read_panel(
             end = len(part.lines) if kind == "known" else len(values)
             cells = [numbers(path, name, part.columns[name][:end], part.lines) for name in columns]
             found[kind].append(np.stack(cells, axis=1) if cells else np.zeros((end, 0)))
-    given = [found[kind] if columns else () for kind, columns in (("known", known), ("past", past))]
-    panel = Panel(found["values"], list(rows), step, np.array(found["starts"]), *given)
+    known_columns, past_columns = found["known"] if known else (), found["past"] if past else ()
+    panel = Panel(found["values"], list(rows), step, np.array(found["starts"]), known_columns, past_columns)
     for name in static:
         panel = panel.labelled(name, [_label(path, name, _rows(table, chosen)) for chosen in rows.values()])
     return panel
