@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqjax.data.files import write_atomically
-from seqjax.data.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
+from seqjax.data.vocabulary import SPECIALS, Specials
 
 
 def _tokenizers() -> Any:
@@ -20,7 +20,7 @@ def _tokenizers() -> Any:
     return tokenizers
 
 
-class BPE:
+class BPE(Specials):
     """Byte-pair encoding over UTF-8 bytes (Sennrich et al., 2016; the byte-level form of Radford et al., 2019).
 
     Every text has an encoding, and `decode(encode(text))` is the text: the 256 bytes are tokens themselves.
@@ -69,26 +69,6 @@ class BPE:
 
     def __repr__(self) -> str:
         return f"BPE({len(self):,} tokens)"
-
-    @property
-    def pad(self) -> int:
-        """The id of "<pad>"; ValueError without one, as with `unk`, `bos` and `eos`."""
-        return self._special(PAD)
-
-    @property
-    def unk(self) -> int:
-        """The id of "<unk>", which no text is encoded to."""
-        return self._special(UNK)
-
-    @property
-    def bos(self) -> int:
-        """The id of "<bos>"."""
-        return self._special(BOS)
-
-    @property
-    def eos(self) -> int:
-        """The id of "<eos>"."""
-        return self._special(EOS)
 
     def _special(self, token: str) -> int:
         index = self._tokenizer.token_to_id(token)

@@ -17,8 +17,35 @@ from seqjax.data.files import write_atomically
 PAD, UNK, BOS, EOS = SPECIALS = ("<pad>", "<unk>", "<bos>", "<eos>")
 
 
+class Specials:
+    """The ids of the usual special tokens, of anything that has `_special(token) -> id`."""
+
+    @property
+    def pad(self) -> int:
+        """The id of "<pad>"; ValueError without one, as with `unk`, `bos` and `eos`."""
+        return self._special(PAD)
+
+    @property
+    def unk(self) -> int:
+        """The id of "<unk>"."""
+        return self._special(UNK)
+
+    @property
+    def bos(self) -> int:
+        """The id of "<bos>"."""
+        return self._special(BOS)
+
+    @property
+    def eos(self) -> int:
+        """The id of "<eos>"."""
+        return self._special(EOS)
+
+    def _special(self, token: str) -> int:
+        raise NotImplementedError
+
+
 @dataclasses.dataclass(frozen=True)
-class Vocabulary:
+class Vocabulary(Specials):
     """Tokens and their ids: the id of a token is its place.
 
     Attributes:
@@ -100,26 +127,6 @@ class Vocabulary:
     def ids(self) -> dict[str, int]:
         """Token to id."""
         return {token: index for index, token in enumerate(self.tokens)}
-
-    @property
-    def pad(self) -> int:
-        """The id of "<pad>"; ValueError without one, as with `unk`, `bos` and `eos`."""
-        return self._special(PAD)
-
-    @property
-    def unk(self) -> int:
-        """The id of "<unk>"."""
-        return self._special(UNK)
-
-    @property
-    def bos(self) -> int:
-        """The id of "<bos>"."""
-        return self._special(BOS)
-
-    @property
-    def eos(self) -> int:
-        """The id of "<eos>"."""
-        return self._special(EOS)
 
     def _special(self, token: str) -> int:
         if token not in self.specials:
