@@ -18,7 +18,8 @@ falls along a cosine; a run ends early once its validation score is half of what
 folder with one run in it for each cell; --resume goes on with all of them.
 
 Expect: adding over 200 steps is solved by the GRU after 1,500 steps, MinGRU 2,000, LSTM 2,300 (5,000 take eight
-minutes on a shared core), never by the Elman network; copying over 100 steps by the LRU within 250, the GRU 2,700.
+minutes on a shared core), never by the Elman network; copying over 100 steps by the LRU within 200, the GRU 2,300, by
+LSTM and MinGRU not within 5,000.
 Papers: Hochreiter and Schmidhuber, 1997; Arjovsky, Shah and Bengio, 2016; Le, Jaitly and Hinton, 2015.
 """
 
