@@ -14,8 +14,8 @@ training scene shows together: expect 99.6% right, 92% of the attention, 17 minu
 being of shapes that the colour did have; without attention 2%.
 DIR holds images and `captions.tsv` (lines of a file's name, a tab, a caption), or Flickr8k as it was published;
 pictures that look alike stay in one split, and the scores are BLEU-4, chrF and ROUGE-L, beside those of the caption of
-the training picture that is nearest pixel by pixel. Expect of emoji a chrF of 18, below the nearest picture's 30
-(`--steps 2000 --every 250`, 9 minutes).
+the training picture that is nearest pixel by pixel. Expect of stamps a chrF of 34, above the nearest picture's 31
+(`--dropout 0.3 --steps 1500 --every 250`), of emoji 15, below its 30 (2,000 steps).
 Papers: Vinyals et al., 2015; Xu et al., 2015.
 """
 
