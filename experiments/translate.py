@@ -4,7 +4,7 @@
     python -m experiments.translate --no-attention                   # all of a sentence through one vector
     python -m experiments.translate --sampling 0.75                  # reads its own words now and then while it learns
     python -m experiments.translate --train FILE.de,FILE.en          # two files aligned by line, or one TSV
-    python -m experiments.translate --train FILE.tsv --tokens words --copy --coverage 1 --label-smoothing 0     # summaries
+    python -m experiments.translate --train FILE.tsv --tokens words --copy --coverage 1 --label-smoothing 0  # summary
     python -m experiments.translate --translate RUN < FILE           # a line for every line; --n-best 3 for more
     python -m experiments.translate --compare RUN... --output DIR    # pictures: score by length, curves
 
