@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import functools
+import io
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ import numpy as np
 import optax
 
 from seqjax import data, kernels, training
+from seqjax.data.files import write_atomically
 
 CHANGEABLE = ("steps", "epochs", "data_dir", "devices", "backend")
 """Settings that a resumed run may change."""
@@ -121,15 +123,15 @@ def _launch(config_class, main, page, verbs):
         given = vars(_parser(config_class, page, verbs).parse_args())
         verb = next((name for name in verbs if name in given), None)
         if verb is None:
-            foreign = [n for n in given if n not in {f.name for f in dataclasses.fields(config_class)}]
+            foreign = [name for name in given if name not in _names(config_class)]
             if foreign:
-                raise Mistake(f"{_flag(foreign[0])} goes with --{next(iter(verbs))} RUN")
+                owner = next(name for name, verb in verbs.items() if foreign[0] in _names(verb.config))
+                raise Mistake(f"{_flag(foreign[0])} goes with --{owner} RUN")
             main(config_class(**given))
         else:
             words = given.pop(verb)
-            known = {f.name for f in dataclasses.fields(verbs[verb].config)}
             for name in given:
-                if name not in known:
+                if name not in _names(verbs[verb].config):
                     raise Mistake(f"{_flag(name)} does not go with --{verb}")
             settings = verbs[verb].config(**given)
             settings.check()
@@ -164,17 +166,20 @@ class Run:
           config: the settings given.
 
         Raises:
-          Mistake: the settings are out of range, or the folder is taken, is none, or is another experiment's.
+          Mistake: the settings are out of range, or the folder is taken, is none, or is another experiment's; or
+            several processes are given no folder.
         """
         self.name = name
         self.resumed = config.resume is not None
         self.config = resumed_config(name, config) if self.resumed else config
         self.config.check()
+        use_devices(self.config.devices)
+        if jax.process_count() > 1 and not (config.resume or config.out):
+            raise Mistake("several processes write into one run folder; name it with --out")
         stamp = time.strftime("%Y%m%d-%H%M%S")
         self.folder = Path(config.resume or config.out or f"runs/{name}-{stamp}")
         if not self.resumed and (self.folder / "config.json").exists():
             raise Mistake(f"{self.folder} holds a run already; --resume it, or name another folder with --out")
-        use_devices(self.config.devices)
         self.leads = jax.process_index() == 0
         self.shard = (jax.process_index(), jax.process_count())
 
@@ -291,9 +296,17 @@ class Run:
         return training.read_metrics(self.folder / "metrics.jsonl")
 
     def dump(self, step: int, batch: Any) -> None:
-        """Keeps the batch of the first gradient that was not finite, as `nonfinite-STEP.npz`."""
-        leaves = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(batch)}
-        np.savez(self.folder / f"nonfinite-{step}.npz", **leaves)
+        """Keeps the batch of the first gradient that was not finite, as `nonfinite-STEP.npz`.
+
+        Of several processes each keeps its own rows, those after the first as `nonfinite-STEP-PROCESS.npz`.
+        """
+        leaves = {
+            jax.tree_util.keystr(path): training.own_rows(leaf) for path, leaf in jax.tree.leaves_with_path(batch)
+        }
+        file = io.BytesIO()
+        np.savez(file, **leaves)
+        own = "" if self.leads else f"-{jax.process_index()}"
+        write_atomically(self.folder / f"nonfinite-{step}{own}.npz", file.getvalue())
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes a JSON file, whole or not at all."""
@@ -301,13 +314,14 @@ class Run:
 
     def write_text(self, name: str, text: str) -> None:
         """Writes a text file, whole or not at all."""
-        draft = self.folder / f".{name}"
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, self.folder / name)
+        write_atomically(self.folder / name, text.encode())
 
-    def finish(self, scores: dict[str, float], counts: dict[str, int]) -> dict[str, Any]:
-        """Writes `result.json`, what `experiments.table` reads: the scores, and what they were counted over."""
-        seconds = self.history()[-1]["seconds"]
+    def finish(self, scores: dict[str, float], counts: dict[str, int], minutes: float | None = None) -> dict[str, Any]:
+        """Writes `result.json`, what `experiments.table` reads: the scores, and what they were counted over.
+
+        The minutes are those of the log where none are given.
+        """
+        minutes = self.history()[-1]["seconds"] / 60 if minutes is None else minutes
         defaults = {f.name: f.default for f in dataclasses.fields(self.config)}
         changed = {k: v for k, v in dataclasses.asdict(self.config).items() if v != defaults[k] and k not in INVOCATION}
         words = [f"python -m experiments.{self.name}"]
@@ -317,7 +331,7 @@ class Run:
         result = {
             "experiment": self.name,
             "command": " ".join(words),
-            "minutes": round(seconds / 60, 1),
+            "minutes": round(minutes, 1),
             "scores": scores,
             "counts": counts,
         }
@@ -389,6 +403,24 @@ def versions() -> dict[str, str]:
 
     names = ("jax", "jaxlib", "flax", "optax", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def read_corpus(name: str, data_dir: str | None) -> tuple[str, str, dict]:
+    """A text that `seqjax.data` knows, its last tenth, and where they come from; where it cannot be had, another.
+
+    The other is pydoc_topics, which ships with CPython; a line on stderr tells why.
+    """
+    try:
+        parts = [data.load(name, split, data_dir) for split in ("train", "validation")]
+    except data.DataUnavailable as reason:
+        print(f"{reason}. Learning pydoc_topics, the English prose that ships with CPython", file=sys.stderr)
+        parts = [data.load("pydoc_topics", split, data_dir) for split in ("train", "validation")]
+    train, valid = ("".join(part.records.columns()["text"]) for part in parts)
+    return train, valid, {"origin": parts[0].origin, "fingerprint": "-".join(part.fingerprint for part in parts)}
+
+
+def _names(config_class: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(config_class)}
 
 
 def _flag(name: str) -> str:

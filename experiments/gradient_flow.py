@@ -11,7 +11,8 @@ Three classics on one page, `report.html` in the run folder, with pictures and t
   three kinds of it, at one learning rate. A run diverged if a loss or gradient was not finite or if its last tenth of
   steps is worse than answering 0 always; it converged if that tenth is ten times better than answering 0.
 
-Expect at least 9 of 10 seeds to diverge without clipping and at least 9 of 10 to converge with it.
+Expect at least 9 of 10 seeds to diverge without clipping and at least 9 of 10 to converge with it; less than a
+minute on a shared core.
 Paper: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
 """
 

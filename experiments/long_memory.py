@@ -154,9 +154,8 @@ def run_suite(run: Run) -> dict:
         lines.append(f"| {cell} | {result['scores'][name]:.3g} | {solved} | {result['minutes']:g} |")
     run.write_text("table.md", "\n".join(lines) + "\n")
     run.say("\n".join(lines))
-    result = run.finish(scores | {"baseline": first["baseline"]}, {"cells": len(results)})
-    result["minutes"] = round(sum(r["minutes"] for r in results.values()), 1)
-    run.write_json("result.json", result)
+    minutes = sum(result["minutes"] for result in results.values())
+    result = run.finish(scores | {"baseline": first["baseline"]}, {"cells": len(results)}, minutes)
     run.say(f"run folder: {run.folder}")
     return result
 

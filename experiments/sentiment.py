@@ -7,7 +7,8 @@
 
 The 6,920 sentences of SST-2 without their phrases and no pretrained vectors: embeddings of lower-case words, one
 bidirectional layer, attention pooling, much dropout, an average of the weights, early stopping by the dev set.
-`attention.html` in the run folder shows where the model looked.
+`attention.html` in the run folder shows where the model looked. Expect 80% of the dev set right after
+a minute on a shared core.
 Papers: Socher et al., 2013, for the data; Yang et al., 2016, for attention pooling.
 """
 
@@ -25,6 +26,7 @@ import optax
 import seqjax
 from experiments.common import BaseConfig, Options, Run, Verb, launch, load_config, mistakes, option, read_json
 from seqjax import data, training
+from seqjax.data.files import write_atomically
 from seqjax.models import SequenceClassifier
 
 WORD = re.compile(r"n't|'\w+|\w+(?=n't)|\w+(?:-\w+)*|\.\.\.|--|[^\w\s]")
@@ -368,7 +370,7 @@ def predict(folder: str, text: str, options: Predict) -> None:
             print(" ".join(f"{word}:{weight:.2f}" for word, weight in zip(words, found[1], strict=False)))
         if options.html is not None:
             lines = {"": [row(tokeniser, text, found, names)]}
-            Path(options.html).write_text(page("Where the model looked", lines), encoding="utf-8")
+            write_atomically(options.html, page("Where the model looked", lines).encode())
 
 
 if __name__ == "__main__":

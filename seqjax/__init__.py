@@ -1,5 +1,6 @@
 """Recurrent sequence models for JAX: a pure-functional core, thin Flax shells, and the tools around them."""
 
+from seqjax import attention as attention
 from seqjax import decoding as decoding
 from seqjax import kernels as kernels
 from seqjax import losses as losses

@@ -340,7 +340,7 @@ class Zoneout(Wrapper):
         _check_rate("zoneout: rate", self.rate)
         _check_rate("zoneout: cell_rate", self.cell_rate)
         if not isinstance(self.inner, Cell) or not self.inner.shows_state:
-            raise TypeError(f"zoneout: the output of {self.inner} is not part of its state; give Elman, LSTM or GRU")
+            raise TypeError(f"zoneout: {self.inner} does not show its state; give Elman, LSTM, GRU, MinGRU or MinLSTM")
 
     def formula(self) -> None:
         """None: the kernels do not know a cell whose state is held at random."""

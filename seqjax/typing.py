@@ -1,6 +1,6 @@
 """The dimension legend, and the array aliases built on it.
 
-Every shape in the library is written with these names:
+The shapes of the core are written with these names; what a module adds to them its docstrings explain:
 
 | name       | meaning                                                                    |
 |------------|----------------------------------------------------------------------------|
@@ -17,7 +17,7 @@ they are `[*batch, time, features]` unless `time_major=True`.
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from jaxtyping import Array, Bool, Complex, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 Params: TypeAlias = Mapping[str, Any]
 """Nested dict of arrays."""
@@ -30,7 +30,6 @@ Outputs: TypeAlias = Float[Array, "time *batch outputs"]
 Frame: TypeAlias = Float[Array, "*batch features"]
 Output: TypeAlias = Float[Array, "*batch outputs"]
 Hidden: TypeAlias = Float[Array, "*batch hidden"]
-ComplexHidden: TypeAlias = Complex[Array, "*batch hidden"]
 Lengths: TypeAlias = Int[Array, "*batch"]
 Reset: TypeAlias = Bool[Array, "time *batch"]
 Mask: TypeAlias = Bool[Array, "*batch"]

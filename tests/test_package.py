@@ -26,7 +26,9 @@ def test_importing_everything_brings_in_neither_tensorflow_nor_torch():
 
 
 def test_the_public_face_names_what_the_readme_uses():
-    for name in ("LSTM", "GRU", "Elman", "LRU", "MinGRU", "MinLSTM", "unroll", "stack", "bidirectional", "residual"):
+    cells = ("LSTM", "GRU", "Elman", "LRU", "MinGRU", "MinLSTM")
+    combinators = ("stack", "bidirectional", "residual", "dropout", "zoneout", "gated")
+    for name in (*cells, *combinators, "unroll", "attention", "decoding", "kernels", "losses"):
         assert hasattr(seqjax, name)
 
 

@@ -1,4 +1,4 @@
-"""Recurrences that are linear in their state, and so run over time by `kernels.linear_scan`."""
+"""Recurrences that are linear in their state, and so run over time by `kernels.linear.linear_scan`."""
 
 import dataclasses
 import math
@@ -41,7 +41,7 @@ class LinearCell(Cell):
         return state, self.read(params, state, x).astype(x.dtype)
 
     def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
-        """A whole sequence by `kernels.linear_scan`, or `step` by step with `backend="scan"`.
+        """A whole sequence by `kernels.linear.linear_scan`, or `step` by step with `backend="scan"`.
 
         On a CPU `remat="none"` also goes in chunks of time, and keeps the states between them alone: to compute a chunk
         again while it is in the cache takes less time than to bring it back.

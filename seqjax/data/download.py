@@ -2,11 +2,13 @@
 
 import dataclasses
 import hashlib
+import http.client
 import io
+import shutil
 import socket
 import tarfile
+import tempfile
 import threading
-import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -74,7 +76,7 @@ def fetch(remote: Remote, timeout: float = 30.0) -> bytes:
     try:
         with urllib.request.urlopen(remote.url, timeout=timeout) as response:
             data = response.read()
-    except (urllib.error.URLError, OSError) as error:
+    except (http.client.HTTPException, OSError) as error:
         raise Unreachable(f"{remote.url} cannot be read ({error})") from None
     found = hashlib.sha256(data).hexdigest()
     if remote.sha256 not in (None, found):
@@ -110,8 +112,7 @@ def answers(url: str) -> bool:
 def _unpack(remote: Remote, data: bytes, folder: Path) -> None:
     """Writes the files below the archive's folder `remote.name` into the same folder here, its own last."""
     name = remote.name.removesuffix("/")
-    staging = folder / f".{name}.part"
-    staging.mkdir(exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder))
     try:
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             for member in archive:
@@ -120,5 +121,12 @@ def _unpack(remote: Remote, data: bytes, folder: Path) -> None:
                 if content is not None:
                     (staging / inside.name).write_bytes(content.read())
     except tarfile.TarError as error:
+        shutil.rmtree(staging)
         raise ValueError(f"{remote.url}: no tar archive ({error}); fetch it by hand") from None
-    staging.rename(folder / name)
+    staging.chmod(0o755)
+    try:
+        staging.rename(folder / name)
+    except OSError:
+        shutil.rmtree(staging)
+        if not (folder / name).is_dir():  # Else another process has unpacked it meanwhile.
+            raise

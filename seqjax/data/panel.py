@@ -168,7 +168,10 @@ class Panel:
 
     def fingerprint(self) -> str:
         """The sha256 of everything: equal for equal contents."""
-        digest = hashlib.sha256(repr((self.names, self.step, [str(start) for start in self.starts])).encode())
-        for array in (*self.values, *self.known, *self.past, self.categories):
-            digest.update(np.ascontiguousarray(array).tobytes())
+        kinds = {kind: list(labels) for kind, labels in self.kinds.items()}
+        digest = hashlib.sha256(repr((self.names, self.step, [str(start) for start in self.starts], kinds)).encode())
+        for arrays in (self.values, self.known, self.past, [self.categories]):
+            digest.update(f"{len(arrays)}:".encode())
+            for array in arrays:
+                digest.update(f"{array.dtype.str}{array.shape}:".encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()

@@ -138,6 +138,7 @@ def sample_logits(
     Returns:
       A token, int32.
     """
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     temperature = jnp.asarray(temperature, logits.dtype)
     greedy = jnp.argmax(logits)
     logits = logits / jnp.where(temperature == 0, 1, temperature)

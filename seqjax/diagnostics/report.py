@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqjax.data.files import write_atomically
+
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 img { max-width: 100%; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
@@ -47,10 +49,7 @@ def write_html(path: str | os.PathLike, title: str, sections: Sequence[Section])
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
     body = f"<h1>{html.escape(title)}</h1>\n{body}"
     page = f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}\n</body></html>\n'
-    path = Path(path)
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(page, encoding="utf-8")
-    os.replace(draft, path)
+    write_atomically(path, page.encode())
 
 
 def number(value: Any) -> str:

@@ -7,7 +7,8 @@
 | `"native"` | compiled code for the CPU in float32, see `seqjax.kernels.native`       | backwards              |
 | `"cudnn"`  | NVIDIA's LSTM in float32, see `seqjax.kernels.cudnn`; never run so far  | backwards              |
 
-`"auto"` takes `"native"`; the last two give way to `"fused"` where they cannot run: `explain` tells the reason.
+`"auto"` takes `"native"`; the last two give way to `"fused"` where they cannot run, and all to `"scan"` under `remat`
+and where the state has another dtype than the inputs (bfloat16): `explain` tells the reason.
 Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) want `backend="scan"`; a program that is to leave the process
 (`jax.export`) wants `"fused"`, for a custom call has a meaning only where seqjax is loaded.
 """

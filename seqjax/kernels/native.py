@@ -29,8 +29,11 @@ def missing() -> str | None:
         from seqjax.kernels import _native  # pyright: ignore[reportAttributeAccessIssue]
     except ImportError as error:
         return f"the compiled kernels are not there ({error}); install a C++ compiler, then seqjax again"
-    for name, handler in _native.targets().items():
-        jax.ffi.register_ffi_target(name, handler, platform="cpu")
+    try:
+        for name, handler in _native.targets().items():
+            jax.ffi.register_ffi_target(name, handler, platform="cpu")
+    except Exception as error:  # XLA has an error of its own for kernels that were built for another version of it.
+        return f"XLA does not take the compiled kernels ({error}); install seqjax again beside this jaxlib"
     return None
 
 

@@ -18,10 +18,10 @@ def masked_mean(values: ArrayLike, mask: ArrayLike | None = None) -> Float[Array
       mask: validity or weight, of a shape that broadcasts to that of `values`; None when all are valid.
 
     Returns:
-      A scalar.
+      A scalar, float32 or wider.
     """
     values = jnp.asarray(values)
-    values = values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(jnp.float32)
+    values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
     mask = jnp.ones(values.shape, values.dtype) if mask is None else mask
     mask = jnp.broadcast_to(jnp.asarray(mask, values.dtype), values.shape)
     total = jnp.sum(jnp.where(mask != 0, values, 0) * mask)

@@ -3,7 +3,6 @@
 from typing import Literal, get_args
 
 import flax.linen as nn
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from seqjax import attention
@@ -83,9 +82,16 @@ class Attention(nn.Module):
           keys: from `prepare`.
           values: from `prepare`.
           mask: True at valid positions; None when all are.
-          before: the weights of the step before, for the score `"location"`.
+          before: the weights of the step before, for the score `"location"`; at the first step zeros.
           coverage: the sum of the weights of all steps before, for a model with coverage.
+
+        Raises:
+          ValueError: the score wants `before`, or the model `coverage`, and has none.
         """
+        if self.score == "location" and before is None:
+            raise ValueError("the score 'location' looks at the weights of the step before; give before")
+        if self.coverage and coverage is None:
+            raise ValueError("a model with coverage looks at the sum of the weights so far; give coverage")
         match self.score:
             case "multi_head":
                 context, weights = attention.multi_head(self.ask(query), keys, values, mask, heads=self.heads)
@@ -95,10 +101,9 @@ class Attention(nn.Module):
             case "scaled_dot":
                 return attention.scaled_dot(query, keys, values, mask)
             case "location":
-                before = jnp.zeros((*query.shape[:-1], keys.shape[-2]), query.dtype) if before is None else before
                 return attention.location_sensitive(
                     query, keys, values, mask, before=before, w_query=self.w_query, v=self.v, filters=self.filters,
                     w_location=self.w_location,
                 )  # fmt: skip
-        beside = coverage[..., None] * self.w_coverage if self.coverage and coverage is not None else None
+        beside = coverage[..., None] * self.w_coverage if self.coverage else None
         return attention.additive(query, keys, values, mask, w_query=self.w_query, v=self.v, beside=beside)

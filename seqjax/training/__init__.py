@@ -39,6 +39,7 @@ from seqjax.training.seeds import over_seeds as over_seeds
 from seqjax.training.sharding import gather as gather
 from seqjax.training.sharding import join_processes as join_processes
 from seqjax.training.sharding import make_mesh as make_mesh
+from seqjax.training.sharding import own_rows as own_rows
 from seqjax.training.sharding import shard_batch as shard_batch
 from seqjax.training.sharding import shard_params as shard_params
 from seqjax.training.state import TrainState as TrainState

@@ -41,8 +41,8 @@ def clip_with_health(
 
     Returns:
       The clipped gradient, and scalars: `gradient_norm` and `clipped_norm` (global, before and after), `clipped` (1.0
-      where clipping changed the norm), `finite` (1.0 where every element is) and `gradient_norm/LAYER` for each
-      top-level entry of the parameters.
+      where clipping changed the norm), `finite` (1.0 where every element is) and `gradient_norm/PATH` for each
+      layer of the parameters, such as `gradient_norm/recurrent/layer_0`.
     """
     before = optax.tree.norm(grads)
     if clip is None:

@@ -1,6 +1,7 @@
 """Reports of a run: JSON lines, a progress bar, TensorBoard files, pictures."""
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from seqjax.data.files import write_atomically
 from seqjax.training.loop import Callback, Event
 
 
@@ -19,15 +21,15 @@ class MetricsLog:
 
     Args:
       path: the file; made at the first line.
-      step: where the run stands: lines of later steps, written before a kill, are dropped.
-      seconds: the clock at that step, so that it goes on over a resume; None reads it from the file.
+      step: where the run stands: lines of later steps, written before a kill, are dropped, and the clock goes on from
+        the last of the others.
     """
 
     def __init__(self, path: str | os.PathLike, step: int = 0):
         self.path = Path(path)
         kept = [line for line in read_metrics(self.path) if line["step"] <= step]
         if self.path.exists():
-            _replace(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+            write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self._began = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
 
     def __call__(self, event: Event) -> None:
@@ -41,7 +43,7 @@ class MetricsLog:
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """The lines of a `metrics.jsonl`; a last line cut short by a kill is left out."""
+    """The lines of a `metrics.jsonl`; a line cut short by a kill is left out."""
     path = Path(path)
     lines = []
     for text in path.read_text().splitlines() if path.exists() else []:
@@ -130,14 +132,12 @@ def plot_history(path: str | os.PathLike, lines: list[dict[str, Any]], scores: d
         loss, others have one of their own, from zero.
       threshold: the clipping threshold, drawn as a line; None for none.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
 
     steps = [line for line in lines if line["kind"] == "step"]
     assessments = [line for line in lines if line["kind"] == "evaluation"]
-    figure, (above, below) = plt.subplots(2, 1, figsize=(8, 7), sharex=True, height_ratios=(3, 2), layout="constrained")
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     above.plot(*_series(steps, "loss"), color="0.75", linewidth=0.8, label="training loss")
     shared = {name: label for name, label in scores.items() if name.endswith("nats")}
     own = {name: label for name, label in scores.items() if name not in shared}
@@ -171,17 +171,15 @@ def plot_confusion(
       predicted: what they were called, in the same order.
       names: the classes to draw, in this order.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
 
     place = {name: index for index, name in enumerate(names)}
     counts = np.zeros((len(names), len(names)), int)
     np.add.at(counts, ([place[name] for name in truth], [place[name] for name in predicted]), 1)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 2.2 + 0.5 * len(names)
-    figure, axes = plt.subplots(figsize=(side, side), layout="constrained")
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.add_subplot()
     # Rare mistakes are what one looks for: the root makes a share of 1 % visible.
     axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
     for row, column in np.argwhere(counts):
@@ -197,22 +195,12 @@ def plot_confusion(
 
 
 def save_figure(figure: Any, path: str | os.PathLike) -> None:
-    """Writes a matplotlib figure as PNG, whole or not at all, and closes it."""
-    from matplotlib import pyplot as plt
-
-    path = Path(path)
-    draft = path.with_name(f".{path.name}")
-    figure.savefig(draft, dpi=130, format="png")
-    os.replace(draft, path)
-    plt.close(figure)
+    """Writes a matplotlib figure as PNG, whole or not at all."""
+    file = io.BytesIO()
+    figure.savefig(file, dpi=130, format="png")
+    write_atomically(path, file.getvalue())
 
 
 def _series(lines: list[dict[str, Any]], name: str) -> tuple[list, list]:
     pairs = [(line["step"], line[name]) for line in lines if line.get(name) is not None]
     return [step for step, _ in pairs], [value for _, value in pairs]
-
-
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(text)
-    os.replace(draft, path)

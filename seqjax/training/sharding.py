@@ -108,6 +108,14 @@ def shard_batch(mesh: Mesh, batch: Any) -> Any:
     return jax.tree.map(put, batch)
 
 
+def own_rows(leaf: Any) -> np.ndarray:
+    """The rows of an array from `shard_batch` that this process holds, in order; of any other array all."""
+    if getattr(leaf, "is_fully_addressable", True):
+        return np.asarray(leaf)
+    shards = {shard.index[0].start or 0: shard.data for shard in leaf.addressable_shards}
+    return np.concatenate([np.asarray(shards[start]) for start in sorted(shards)])
+
+
 def shard_params(mesh: Mesh, tree: Any, rules: Rules = ()) -> Any:
     """Puts a pytree, such as a whole `TrainState`, on the mesh.
 

@@ -55,7 +55,8 @@ def make_train_step(
       optimiser: an optax transformation; put clipping into `clip`, where it is measured.
       clip: a stateless transformation of the gradient, such as `clip_by_norm(5.0)`.
       accumulate: cut each batch along its first axis into this many parts and sum their gradients, each by its weight:
-        the same gradient in less memory.
+        the same gradient in less memory. Each part is given the `extra` of the batch: its own rows of what has as many
+        rows as the batch, and the whole of all else, of which what the last part returns is kept.
       ema_decay: keep an exponential moving average of the parameters with this decay; needs `create_state(ema=True)`.
       jit: compile; False gives the bare function, to be put under `vmap` or another `jit`.
 
@@ -137,17 +138,23 @@ def _accumulated(gradient, parts, params, batch, rng, extra):
             raise ValueError(f"accumulate={parts} does not divide a batch of {leaf.shape[0]} rows")
         return leaf.reshape(parts, leaf.shape[0] // parts, *leaf.shape[1:])
 
+    rows = jax.tree.leaves(batch)[0].shape[0]
+    own = jax.tree.map(lambda leaf: leaf.ndim > 0 and leaf.shape[0] == rows, extra)
+
     def add(carry, inputs):
-        sums, weight, extra = carry
-        index, part = inputs
+        sums, weight = carry
+        index, part, extra = inputs
         (loss, aux), grads = gradient(params, part, jax.random.fold_in(rng, index), extra)
         share = jnp.asarray(aux.weight, loss.dtype)
         sums = jax.tree.map(lambda s, g: s + share * g, sums, (loss, grads))
-        return (sums, weight + share, aux.extra), aux.metrics
+        return (sums, weight + share), (aux.metrics, aux.extra)
 
-    inputs = (jnp.arange(parts), jax.tree.map(cut, batch))
+    given = jax.tree.map(lambda leaf, cuts: cut(leaf) if cuts else jnp.stack([leaf] * parts), extra, own)
+    inputs = (jnp.arange(parts), jax.tree.map(cut, batch), given)
     zeros = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params))
-    (sums, weight, extra), metrics = lax.scan(add, (zeros, jnp.zeros(()), extra), inputs)
+    (sums, weight), (metrics, extras) = lax.scan(add, (zeros, jnp.zeros(())), inputs)
     loss, grads = jax.tree.map(lambda s: s / jnp.where(weight == 0, 1, weight), sums)
     metrics = jax.tree.map(lambda m: m.sum(0), metrics)
-    return (loss, Aux(weight, metrics, extra)), grads
+    if jax.tree.structure(extras) == jax.tree.structure(own):
+        extras = jax.tree.map(lambda leaf, cuts: leaf.reshape(-1, *leaf.shape[2:]) if cuts else leaf[-1], extras, own)
+    return (loss, Aux(weight, metrics, extras)), grads

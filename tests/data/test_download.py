@@ -73,6 +73,38 @@ def test_an_archive_gives_the_files_of_one_folder_and_never_climbs_out(server, t
     assert not list(tmp_path.rglob("evil.wav"))
 
 
+def test_an_archive_that_another_process_has_unpacked_meanwhile_stays(server, tmp_path, monkeypatch):
+    folder, url = server
+    with tarfile.open(folder / "set.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("set/a"), io.BytesIO())
+    mine = tmp_path / "mine"
+    (mine / "set").mkdir(parents=True)
+    (mine / "set" / "theirs").write_text("")
+    monkeypatch.setattr(download, "find", lambda *_: None)
+    fetch_all((Remote(url + "set.tar", "set/"),), mine)
+    assert [path.relative_to(mine).as_posix() for path in sorted(mine.rglob("*"))] == ["set", "set/theirs"]
+
+
+def test_a_connection_that_is_cut_is_unreachable(monkeypatch):
+    monkeypatch.setattr(download, "answers", lambda url: True)
+
+    class Cut(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"half")
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cut) as running:
+        threading.Thread(target=running.serve_forever).start()
+        with pytest.raises(Unreachable, match="cannot be read"):
+            fetch(Remote(f"http://127.0.0.1:{running.server_port}/a", "a"))
+        running.shutdown()
+
+
 def test_no_answer_is_known_within_seconds(monkeypatch):
     monkeypatch.setattr(download, "answers", answers)
     with socket.socket() as unused:

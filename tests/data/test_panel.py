@@ -207,3 +207,12 @@ def test_mistakes(unchecked):
     ):
         with pytest.raises(ValueError, match=message):
             make()
+
+
+def test_the_fingerprint_tells_panels_apart():
+    two = Panel((np.array([1.0, 2.0]), np.array([3.0])), names=("a", "b"))
+    assert two.fingerprint() == dataclasses.replace(two, names=("a", "b")).fingerprint()
+    moved = dataclasses.replace(two, values=(np.array([1.0]), np.array([2.0, 3.0])))
+    first = two.labelled("shop", ["x", "x"])
+    others = [moved, make_panel(), first, two.labelled("shop", ["y", "y"]), two.labelled("town", ["x", "x"])]
+    assert len({panel.fingerprint() for panel in (two, *others)}) == 6

@@ -86,3 +86,9 @@ def test_made_up_words_differ_by_their_letters():
     words = np.array(clips.texts), np.array(clips.speakers) == "voice0"
     first = {word: np.median(np.array(pitches)[(words[0] == word) & words[1]]) for word in ("ab", "bab")}
     assert abs(first["ab"] - first["bab"]) > 50
+
+
+def test_a_label_of_several_digits_is_the_word_that_it_is(tmp_path):
+    for label in ("12", "01", "7"):
+        write_wav(tmp_path / f"{label}_ann_0.wav", np.arange(800))
+    assert audio.read_recordings(tmp_path, None)[0].texts == ["01", "12", "seven"]

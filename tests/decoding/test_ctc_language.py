@@ -56,6 +56,13 @@ def test_an_arpa_file_gives_the_model_back(tmp_path):
         assert back.sentence_score(sentence) == pytest.approx(model.sentence_score(sentence), abs=1e-4)
 
 
+@pytest.mark.parametrize("word", ["a b", "\t", "", "a\u2028"])
+def test_a_word_that_an_arpa_file_cannot_hold_is_refused(tmp_path, word):
+    with pytest.raises(ValueError, match="an ARPA file cannot hold"):
+        ctc.write_arpa(tmp_path / "model.arpa", ctc.train_ngrams([["a", word], ["a"]], 2))
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_arpa_file_of_others_is_read(tmp_path):
     lines = (
         "made by hand||\\data\\|ngram 1=3|ngram 2=1||\\1-grams:|-99 <s> -0.5|-0.5\tyes\t-0.25|-1 </s>||\\2-grams:"

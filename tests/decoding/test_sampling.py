@@ -50,6 +50,13 @@ def test_greedy_equals_a_loop_in_python(getkey, params):
     assert len(np.unique(out.tokens)) > 1
 
 
+def test_a_nucleus_of_bfloat16_scores_is_that_of_float32(getkey):
+    draws = jax.vmap(lambda key, logits: sample_logits(key, logits, top_p=0.5), (0, None))
+    for dtype in (jnp.bfloat16, jnp.float32):
+        ids = draws(jax.random.split(getkey(), 4000), jnp.zeros(1000, dtype))
+        assert int(ids.max()) < 501 and len(np.unique(ids)) > 490
+
+
 def test_top_k_of_one_is_greedy_at_any_temperature(getkey, params):
     prompt = prompts(getkey())
     greedy = write(params, prompt, getkey(), 9, temperature=0)

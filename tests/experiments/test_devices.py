@@ -46,6 +46,10 @@ def test_devices_and_processes_agree_and_a_run_moves_between_them(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
+    homeless = [start(*words, "--devices", 2, processes=f"{address},2,{i}") for i in range(2)]
+    for process in homeless:
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 2 and "name it with --out" in errors
     one, four, two = tmp_path / "one", tmp_path / "four", tmp_path / "two"
     finish(start(*words, "--steps", 8, "--out", one))
     finish(start(*words, "--steps", 4, "--out", four, "--devices", 4))

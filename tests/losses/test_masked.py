@@ -68,3 +68,8 @@ def test_many_bfloat16_values_are_counted_exactly():
     assert float(masked_mean(values, mask)) == 1
     half = masked_mean(jnp.concatenate([values, 0 * values]), jnp.ones(2002))
     assert float(half) == 0.5
+
+
+def test_weights_of_bfloat16_values_are_not_rounded():
+    values = jnp.array([0.0, 1.0], jnp.bfloat16)
+    np.testing.assert_allclose(masked_mean(values, jnp.array([301.0, 1.0])), 1 / 302, rtol=1e-6)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import seqjax
-from seqjax.models import Decoder
+from seqjax.models import Attention, Decoder
 from seqjax.models.decoder import shown
 
 VOCAB, EMBEDDING, HIDDEN, FEATURES = 7, 4, 6, 5
@@ -30,6 +30,13 @@ KINDS = {
 }
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
+@pytest.mark.parametrize(("options", "words"), [({"score": "location"}, "before"), ({"coverage": True}, "coverage")])
+def test_attention_asks_for_what_its_score_looks_at(options, words):
+    look = Attention(4, **{"score": "additive"} | options)
+    with pytest.raises(ValueError, match=f"give {words}"):
+        look.init(jax.random.key(0), jnp.ones((1, 2, 4)), jnp.ones((1, 3, 4)), jnp.ones((1, 3, 4)))
 
 
 class Setting:

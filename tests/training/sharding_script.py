@@ -139,6 +139,9 @@ def process(folder, index, port):
     mesh, checkpoints = training.make_mesh(model=2), training.Checkpoints(folder)
     facts = {"first": train(mesh, RULES, checkpoints, steps=3), "second": train(mesh, RULES, checkpoints)}
     facts["uneven"] = error_of(lambda: training.shard_batch(training.make_mesh(), {"x": np.ones((3, 2))}))
+    rows = np.arange(8.0).reshape(4, 2) + 100 * int(index)
+    meshes = training.make_mesh(), mesh
+    facts["own rows"] = [training.own_rows(training.shard_batch(m, rows)).tolist() == rows.tolist() for m in meshes]
     return facts
 
 

@@ -201,34 +201,32 @@ def test_plot_history_of_a_run_without_evaluations(tmp_path):
 
 def test_a_small_score_has_an_axis_of_its_own(tmp_path, monkeypatch):
     """On the axis of a loss of 50 nats an error of a twentieth would lie on the ground."""
-    from matplotlib import pyplot
+    from matplotlib import get_backend, pyplot
 
+    before = get_backend(), pyplot.get_fignums()
     lines = [{"kind": "step", "step": 1, "loss": 50.0, "gradient_norm": 1.0, "clipped_norm": 1.0}]
     lines.append({"kind": "evaluation", "step": 1, "nats": 40.0, "error": 0.05})
     drawn = []
     monkeypatch.setattr("seqjax.training.reports.save_figure", lambda figure, path: drawn.append(figure))
     training.plot_history(tmp_path / "loss.png", lines, {"nats": "validation", "error": "share wrong"}, None)
-    pyplot.close(drawn[0])
+    assert (get_backend(), pyplot.get_fignums()) == before, "matplotlib is left as it was"
     heights = {axis.get_ylabel(): [y for line in axis.lines for y in line.get_ydata()] for axis in drawn[0].axes}
     assert heights["nats"] == [50.0, 40.0]
     assert heights["share wrong"] == [0.05]
 
 
-def test_a_figure_is_written_whole_or_not_at_all_and_closed(tmp_path):
-    import matplotlib
+def test_a_figure_is_written_whole_or_not_at_all(tmp_path):
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots()
-    axes.plot([1, 2])
+    figure = Figure()
+    figure.add_subplot().plot([1, 2])
     training.save_figure(figure, tmp_path / "a.png")
-    assert not plt.get_fignums() and [p.name for p in tmp_path.iterdir()] == ["a.png"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
     whole = (tmp_path / "a.png").read_bytes()
 
     class Broken:
         def savefig(self, path, **_):
-            path.write_bytes(b"half")
+            path.write(b"half")
             raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):

@@ -134,6 +134,11 @@ def test_each_process_reads_its_own_half(processes):
         assert facts["first"]["read"] == [[4 * index, 4 * index + 4, 4]] * 3
 
 
+def test_a_process_has_its_own_rows_back(processes):
+    assert all(facts["own rows"] == [True, True] for facts in processes)
+    assert training.own_rows(np.arange(3)).tolist() == training.own_rows(jax.numpy.arange(3)).tolist() == [0, 1, 2]
+
+
 def test_uneven_rows_of_one_process(processes):
     assert all("3 rows cannot be cut evenly over 2 devices" in facts["uneven"] for facts in processes)
 

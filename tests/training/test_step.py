@@ -52,21 +52,41 @@ def test_steps_equal_a_loop_written_out(getkey):
 
 def draws_loss(params, batch, rng, extra):
     draw = jax.random.uniform(rng)
-    return params["w"] * batch.mean(), training.Aux(extra=jnp.roll(extra, -1).at[-1].set(draw))
+    return params["w"] * batch.mean(), training.Aux(extra=jnp.roll(extra, -1, 1).at[:, -1].set(draw))
 
 
 @pytest.mark.parametrize("parts", [1, 2])
 def test_each_step_and_each_part_of_it_draws_from_its_own_key(getkey, parts):
     key = getkey()
-    state = training.create_state({"w": jnp.ones(())}, optax.sgd(0.1), key, extra=jnp.zeros(3 * parts))
+    state = training.create_state({"w": jnp.ones(())}, optax.sgd(0.1), key, extra=jnp.zeros((2, 3)))
     train_step = training.make_train_step(draws_loss, optax.sgd(0.1), accumulate=parts)
     for _ in range(3):
         state, _ = train_step(state, jnp.ones(2))
     keys = [jax.random.fold_in(key, n) for n in range(3)]
-    if parts > 1:
-        keys = [jax.random.fold_in(k, part) for k in keys for part in range(parts)]
-    np.testing.assert_array_equal(state.extra, [jax.random.uniform(k) for k in keys])
-    assert len(set(np.asarray(state.extra).tolist())) == 3 * parts
+    of_rows = [keys] * 2 if parts == 1 else [[jax.random.fold_in(k, part) for k in keys] for part in range(parts)]
+    np.testing.assert_array_equal(state.extra, [[jax.random.uniform(k) for k in row] for row in of_rows])
+    assert len(np.unique(state.extra)) == 3 * parts
+
+
+def carried_loss(params, batch, rng, extra):
+    """Carries a memory of each row, `[rows, 2]`, and counts the batches; one row's loss is none of another's."""
+    memory = jnp.tanh(batch["x"] @ params["w"] + extra["memory"])
+    return jnp.square(memory).mean(), training.Aux(extra={"memory": memory, "batches": extra["batches"] + 1})
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_parts_carry_their_own_rows_and_count_one_batch(getkey, parts):
+    key, params = getkey(), {"w": jnp.asarray(np.random.default_rng(7).normal(size=(3, 2)).astype(np.float32))}
+    extra = {"memory": jnp.zeros((8, 2)), "batches": jnp.zeros((), jnp.int32)}
+    ends = []
+    for accumulate in (1, parts):
+        state = training.create_state(params, optax.sgd(0.1), key, extra=extra)
+        train_step = training.make_train_step(carried_loss, optax.sgd(0.1), accumulate=accumulate)
+        for n in range(3):
+            state, _ = train_step(state, make_batch(n))
+        ends.append((state.params, state.extra))
+    assert ends[1][1]["batches"] == 3 and np.abs(ends[0][1]["memory"]).min() > 0
+    assert_close(ends[1], ends[0])
 
 
 def noiseless_loss(params, batch, rng, extra):

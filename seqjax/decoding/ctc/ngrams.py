@@ -144,7 +144,18 @@ def _discounts(counts: Iterable[int]):
 
 
 def write_arpa(path: str | os.PathLike, ngrams: NGrams) -> None:
-    """Writes a model as an ARPA file, base 10, its words separated by blanks; a word that is a blank as `<space>`."""
+    """Writes a model as an ARPA file, base 10, its words separated by blanks; a word that is a blank as `<space>`.
+
+    Args:
+      path: the file; it holds what it held before or the whole model.
+      ngrams: the model.
+
+    Raises:
+      ValueError: a word has white space in it, which separates the words of such a file.
+    """
+    for word in {word for gram in ngrams.entries for word in gram}:
+        if word != " " and str(word).split() != [str(word)]:
+            raise ValueError(f"the word {word!r} is empty or has white space in it, which an ARPA file cannot hold")
     by_order = [[gram for gram in ngrams.entries if len(gram) == n] for n in range(1, ngrams.order + 1)]
     lines = ["\\data\\", *(f"ngram {n}={len(grams)}" for n, grams in enumerate(by_order, 1))]
     for n, grams in enumerate(by_order, 1):
@@ -155,7 +166,9 @@ def write_arpa(path: str | os.PathLike, ngrams: NGrams) -> None:
             lines.append(
                 "\t".join([_to_log10(entry.log_prob), words, *[_to_log10(entry.backoff)] * (n < ngrams.order)])
             )
-    Path(path).write_text("\n".join([*lines, "", "\\end\\", ""]), encoding="utf-8")
+    draft = Path(path).with_name(f".{Path(path).name}")
+    draft.write_text("\n".join([*lines, "", "\\end\\", ""]), encoding="utf-8")
+    os.replace(draft, path)
 
 
 def read_arpa(path: str | os.PathLike) -> NGrams:

@@ -53,12 +53,6 @@ class BackwardPass {
     });
   }
 
-  static void fetch_row(const BackRow& row, int64_t unit, int64_t hidden) {
-    fetch<kVectors>(row.d_y + unit);
-    fetch<kVectors>((Cell::memory ? row.c : row.y) + unit);
-    for (int gate = 0; gate < Cell::kept; ++gate) fetch<kVectors>(row.d_sums + gate * hidden + unit);
-  }
-
   // Not inline, for the constants of the cell would take registers from the products.
   __attribute__((noinline)) void finish(const BackRow* rows, int64_t count, const float* d_h, int64_t panel) const {
     for (int64_t r = 0; r < count; ++r)

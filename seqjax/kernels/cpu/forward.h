@@ -119,13 +119,6 @@ class ForwardPass {
     });
   }
 
-  static void fetch_row(const Row& row, int64_t unit, int64_t hidden) {
-    fetch<Cell::units>(row.y + unit);
-    if (!row.saved) return;
-    if (Cell::memory) fetch<Cell::units>(row.c_next + unit);
-    for (int gate = 0; gate < Cell::kept; ++gate) fetch<Cell::units>(row.saved + gate * hidden + unit);
-  }
-
   // Not inline, for the constants of the cell would take registers from the products.
   __attribute__((noinline)) void finish(const Row* rows, int64_t count, const float* sums, int64_t panel) const {
     for (int64_t r = 0; r < count; ++r)

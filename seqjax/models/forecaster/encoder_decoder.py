@@ -69,21 +69,27 @@ class EncoderDecoderNetwork(nn.Module):
         true, seen = (jnp.moveaxis(a, 1, 0) for a in (true, seen))
 
         def body(module, carry, inputs):
-            (state, own), (true, seen, ahead) = carry, inputs
+            (state, own, looked), (true, seen, ahead) = carry, inputs
             fed = own if free else mix_tokens(module.make_rng("sampling"), probability, jnp.where(seen, true, own), own)
             state, output = module.decoder.step(state, jnp.concatenate([fed[:, None], ahead], axis=-1))
-            raw = module.say(memory, output, fed, ahead)
-            return (state, module.likelihood.mean(module.likelihood.parameters(raw))), raw
+            raw, looked = module.say(memory, output, looked, fed, ahead)
+            return (state, module.likelihood.mean(module.likelihood.parameters(raw)), looked), raw
 
         rngs: dict[Any, bool] = {"params": False, "dropout": True, "sampling": True}
         loop: Any = nn.scan(body, variable_broadcast="params", split_rngs=rngs, out_axes=1)
-        return loop(self, (state, true[0]), (true, seen, jnp.moveaxis(xs[:, -self.horizon :], 1, 0)))[1]
+        begin = (state, true[0], jnp.zeros(outputs.shape[:2]))
+        return loop(self, begin, (true, seen, jnp.moveaxis(xs[:, -self.horizon :], 1, 0)))[1]
 
-    def say(self, memory: tuple[Array, Array], output: Array, fed: Array, ahead: Array) -> Float[Array, "rows size"]:
-        """The likelihood's numbers of a step: of what was found, and by a straight way of the values read."""
-        context, _ = self.look(output[:, None], *memory)
+    def say(
+        self, memory: tuple[Array, Array], output: Array, looked: Array, fed: Array, ahead: Array
+    ) -> tuple[Float[Array, "rows size"], Float[Array, "rows positions"]]:
+        """The likelihood's numbers of a step: of what was found, and by a straight way of the values read.
+
+        Beside them the weights of the attention, which at the step before were `looked`.
+        """
+        context, weights = self.look(output[:, None], *memory, before=looked[:, None])
         found = nn.tanh(self.combine(jnp.concatenate([output, context[:, 0]], axis=-1)))
-        return self.head(jnp.concatenate([found, fed[:, None], ahead[:, : len(self.lags)]], axis=-1))
+        return self.head(jnp.concatenate([found, fed[:, None], ahead[:, : len(self.lags)]], axis=-1)), weights[:, 0]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

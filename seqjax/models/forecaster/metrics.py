@@ -1,8 +1,8 @@
 """How good a forecast was: the scores of the forecasting literature, in float64.
 
-`y` and forecasts are `[series, horizon]`; values that are NaN in `y` were not observed and count nowhere. Quantiles are
-`[series, horizon, levels]`, samples `[series, paths, horizon]`. Shares are shares, not per cent, but for `smape` and
-`mape`.
+`y` and forecasts are `[series, horizon]`; values that are NaN in `y` were not observed and count nowhere. A forecast
+that is NaN where something was observed makes the score NaN. Quantiles are `[series, horizon, levels]`, samples
+`[series, paths, horizon]`. Shares are shares, not per cent, but for `smape` and `mape`.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike
 
 def mae(y: ArrayLike, forecast: ArrayLike) -> float:
     """Mean absolute error."""
-    return float(np.nanmean(np.abs(_difference(y, forecast))))
+    return float(np.abs(_difference(y, forecast))[_seen(y)].mean())
 
 
 def mse(y: ArrayLike, forecast: ArrayLike) -> float:
     """Mean squared error."""
-    return float(np.nanmean(_difference(y, forecast) ** 2))
+    return float((_difference(y, forecast) ** 2)[_seen(y)].mean())
 
 
 def rmse(y: ArrayLike, forecast: ArrayLike) -> float:
@@ -29,15 +29,15 @@ def rmse(y: ArrayLike, forecast: ArrayLike) -> float:
 def mape(y: ArrayLike, forecast: ArrayLike) -> float:
     """Mean of `|y - f| / |y|` in per cent, over the values that are not 0; NaN without any."""
     y, error = np.asarray(y, np.float64), np.abs(_difference(y, forecast))
-    ratios = error[y != 0] / np.abs(y[y != 0])
-    return float(100 * np.nanmean(ratios)) if np.isfinite(ratios).any() else float("nan")
+    counts = _seen(y) & (y != 0)
+    return float(100 * (error[counts] / np.abs(y[counts])).mean()) if counts.any() else float("nan")
 
 
 def smape(y: ArrayLike, forecast: ArrayLike) -> float:
     """Mean of `2 |y - f| / (|y| + |f|)` in per cent, 0 where both are 0 (the M4 competition's)."""
     error = np.abs(_difference(y, forecast))
     size = np.abs(np.asarray(y, np.float64)) + np.abs(np.asarray(forecast, np.float64))
-    return float(100 * np.nanmean(2 * error / np.where(size == 0, 1, size)))
+    return float(100 * (2 * error / np.where(size == 0, 1, size))[_seen(y)].mean())
 
 
 def seasonal_error(history: Sequence[np.ndarray], season: int) -> np.ndarray:
@@ -60,16 +60,16 @@ def mase(y: ArrayLike, forecast: ArrayLike, error_scale: ArrayLike) -> float:
 
     Series whose scale is NaN are left out (Hyndman and Koehler, 2006); NaN where all are.
     """
-    error = np.abs(_difference(y, forecast))
-    seen = np.isfinite(error).sum(1)
-    per_series = np.nansum(error, axis=1) / np.where(seen == 0, np.nan, seen) / np.asarray(error_scale, np.float64)
-    return float(np.nanmean(per_series)) if np.isfinite(per_series).any() else float("nan")
+    error, scale = np.where(_seen(y), np.abs(_difference(y, forecast)), 0), np.asarray(error_scale, np.float64)
+    seen = _seen(y).sum(1)
+    counts = (seen > 0) & ~np.isnan(scale)
+    return float((error.sum(1)[counts] / seen[counts] / scale[counts]).mean()) if counts.any() else float("nan")
 
 
 def nd(y: ArrayLike, forecast: ArrayLike) -> float:
     """Normalised deviation: the sum of `|y - f|` over the sum of `|y|`."""
-    error = np.abs(_difference(y, forecast))
-    return float(np.nansum(error) / np.nansum(np.abs(np.where(np.isnan(error), np.nan, y))))
+    seen = _seen(y)
+    return float(np.abs(_difference(y, forecast))[seen].sum() / np.abs(np.asarray(y, np.float64))[seen].sum())
 
 
 def pinball(y: ArrayLike, quantiles: ArrayLike, levels: Sequence[float]) -> np.ndarray:
@@ -81,8 +81,9 @@ def pinball(y: ArrayLike, quantiles: ArrayLike, levels: Sequence[float]) -> np.n
 
 def weighted_quantile_loss(y: ArrayLike, quantiles: ArrayLike, levels: Sequence[float]) -> float:
     """Twice the pinball losses over the sum of `|y|`, averaged over the levels; with the level 0.5 alone it is ND."""
-    losses = pinball(y, quantiles, levels)
-    return float((2 * np.nansum(losses, axis=(0, 1)) / np.nansum(np.abs(np.asarray(y, np.float64)))).mean())
+    seen = _seen(y)
+    losses = pinball(y, quantiles, levels)[seen].sum(0)
+    return float((2 * losses / np.abs(np.asarray(y, np.float64))[seen].sum()).mean())
 
 
 def crps(y: ArrayLike, samples: ArrayLike) -> float:
@@ -100,14 +101,18 @@ def crps(y: ArrayLike, samples: ArrayLike) -> float:
     distance = np.abs(ordered - np.asarray(y, np.float64)[:, None]).mean(1)
     # Of sorted samples the i-th (from 0) is subtracted from paths - 1 - i others and subtracts i.
     weights = (2 * np.arange(paths) - paths + 1) / paths**2
-    return float(np.nanmean(distance - np.einsum("spt,p->st", ordered, weights)))
+    return float((distance - np.einsum("spt,p->st", ordered, weights))[_seen(y)].mean())
 
 
 def coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
     """The share of values within `[low, high]`."""
     y = np.asarray(y, np.float64)
     inside = (y >= np.asarray(low)) & (y <= np.asarray(high))
-    return float(inside[~np.isnan(y)].mean())
+    return float(inside[_seen(y)].mean())
+
+
+def _seen(y: ArrayLike) -> np.ndarray:
+    return ~np.isnan(np.asarray(y, np.float64))
 
 
 def _difference(y: ArrayLike, forecast: ArrayLike) -> np.ndarray:

@@ -103,6 +103,16 @@ def test_what_was_not_observed_counts_nowhere():
     assert metrics.crps(y, samples) == pytest.approx(mean(apart))
 
 
+def test_a_forecast_that_is_none_is_never_perfect():
+    y, none = np.where(MISSING, np.nan, Y), np.where(np.arange(6) < 3, np.nan, F)
+    for metric in (metrics.mae, metrics.mse, metrics.rmse, metrics.mape, metrics.smape, metrics.nd):
+        assert math.isnan(metric(y, none))
+    assert math.isnan(metrics.mase(y, none, np.ones(4)))
+    assert math.isnan(metrics.weighted_quantile_loss(y, none[..., None], (0.5,)))
+    assert math.isnan(metrics.crps(y, np.where(np.arange(6) < 3, np.nan, SAMPLES)))
+    assert metrics.coverage(Y, none - 1e9, none + 1e9) == 0.5
+
+
 def test_zeros():
     zero = np.zeros((1, 2))
     assert metrics.smape(zero, zero) == 0 and math.isnan(metrics.mape(zero, zero))

@@ -140,6 +140,14 @@ def test_teacher_forcing_with_its_own_values_is_running_freely():
     assert not np.allclose(network.apply({"params": params}, own, 1.0, rngs=key), free, atol=1e-3)
 
 
+def test_attention_by_location_learns_where_it_looked_last():
+    panel = rich()
+    settled = dataclasses.replace(KINDS["encoder_decoder"], attention="location").settled(panel)
+    params, batch = settled.init(jax.random.key(3)), arrays(settled.windows(panel).ends())
+    grads = jax.grad(lambda params: jnp.sum(settled.network().apply({"params": params}, batch) ** 2))(params)["look"]
+    assert np.abs(grads["filters"]).max() > 0 and np.abs(grads["w_location"]).max() > 0
+
+
 def test_scheduled_sampling_goes_from_teacher_forcing_to_running_freely():
     panel = waves()
     settled = dataclasses.replace(KINDS["encoder_decoder"], sampling_steps=10).settled(panel)
