@@ -88,10 +88,6 @@ class Attention(nn.Module):
         Raises:
           ValueError: the score wants `before`, or the model `coverage`, and has none.
         """
-        if self.score == "location" and before is None:
-            raise ValueError("the score 'location' looks at the weights of the step before; give before")
-        if self.coverage and coverage is None:
-            raise ValueError("a model with coverage looks at the sum of the weights so far; give coverage")
         match self.score:
             case "multi_head":
                 context, weights = attention.multi_head(self.ask(query), keys, values, mask, heads=self.heads)
@@ -101,9 +97,13 @@ class Attention(nn.Module):
             case "scaled_dot":
                 return attention.scaled_dot(query, keys, values, mask)
             case "location":
+                if before is None:
+                    raise ValueError("the score 'location' looks at the weights of the step before; give before")
                 return attention.location_sensitive(
                     query, keys, values, mask, before=before, w_query=self.w_query, v=self.v, filters=self.filters,
                     w_location=self.w_location,
                 )  # fmt: skip
-        beside = coverage[..., None] * self.w_coverage if self.coverage else None
+        if self.coverage and coverage is None:
+            raise ValueError("a model with coverage looks at the sum of the weights so far; give coverage")
+        beside = None if coverage is None or not self.coverage else coverage[..., None] * self.w_coverage
         return attention.additive(query, keys, values, mask, w_query=self.w_query, v=self.v, beside=beside)
