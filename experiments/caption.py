@@ -22,7 +22,6 @@ Papers: Vinyals et al., 2015; Xu et al., 2015.
 import dataclasses
 import functools
 import math
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +34,7 @@ import optax
 import seqjax
 from experiments.common import BaseConfig, Options, Run, Verb, launch, load_config, mistakes, option
 from seqjax import data, training
-from seqjax.data import scenes
+from seqjax.data import scenes, sentences
 from seqjax.data.pictures import Pictures, read_pictures
 from seqjax.diagnostics.pictures import plot_captions, plot_looks
 from seqjax.diagnostics.texts import text_scores
@@ -107,7 +106,7 @@ class Said(NamedTuple):
     @property
     def text(self) -> str:
         """As a sentence."""
-        return re.sub(r" ([.,:;!?)])", r"\1", " ".join(self.words))
+        return sentences.sentence_of(self.words)
 
 
 def main(config: Config) -> dict:
@@ -232,7 +231,7 @@ def make_writer(model: Captioner, vocabulary: data.Vocabulary, config: Config):
 
 def words_of(caption: str) -> list[str]:
     """The words and signs of a caption, in lower case."""
-    return re.findall(r"\w+(?:['’-]\w+)*|[^\w\s]", caption.lower())
+    return sentences.words_of(caption.lower())
 
 
 def drawn(config: Config) -> Task:

@@ -39,6 +39,7 @@ import optax
 
 import seqjax
 from experiments.common import BaseConfig, Run, launch, mistakes, option, read_json
+from experiments.mnist_rows import CLASSES, PERMUTATION, SIDE
 from seqjax import data, training
 
 CELLS = ("elman", "lstm", "gru", "lru", "min_gru")
@@ -46,8 +47,6 @@ SUITES = {"adding": CELLS, "copy": CELLS, "smnist": ("gru", "lru", "min_gru"), "
 LENGTHS = {"adding": 200, "copy": 100, "smnist": 784, "psmnist": 784}
 SYMBOLS, COPIED = 8, 10
 BLANK, SIGNAL = SYMBOLS, SYMBOLS + 1
-DIGITS, SIDE = 10, 28
-PERMUTATION = np.random.default_rng(784).permutation(SIDE * SIDE)
 RATES = {"adding": 2e-3, "copy": 1e-2, "smnist": 2e-3, "psmnist": 2e-3}
 ROWS = 500  # of an evaluation batch
 
@@ -333,7 +332,7 @@ def pixels(config: Config, length: int) -> Task:
         return list(data.batches(records, min(ROWS, len(records)), shuffle=False, epochs=1, drop_remainder=True))
 
     return Task(
-        features=1, outputs=DIGITS, read=read, losses=losses, score="error", baseline=1 - 1 / DIGITS, solved=0.0,
+        features=1, outputs=CLASSES, read=read, losses=losses, score="error", baseline=1 - 1 / CLASSES, solved=0.0,
         batches=data.batches(learnt, config.batch, seed=config.seed, drop_remainder=True),
         validation=judged(held_out), test=judged(test.records),
         source={"origin": train.origin, "fingerprint": f"{train.fingerprint}-{test.fingerprint}"},

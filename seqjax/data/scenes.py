@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from seqjax.data.sets.raw import hash_splits
+
 SIZES = {"small": 0.135, "large": 0.22}
 """Half the width of an object, as a share of the picture's."""
 
@@ -124,8 +126,7 @@ def split_of(caption: str) -> str:
     kinds = [(words[place - 1], word) for place, word in enumerate(words) if word in SHAPES]
     if any(NOVEL[colour] == shape for colour, shape in kinds):
         return "novel"
-    share = int.from_bytes(hashlib.sha256(repr(sorted(kinds)).encode()).digest()[:8], "big") % 100
-    return list(SHARES)[int(np.searchsorted(np.cumsum(list(SHARES.values())), share, "right"))]
+    return hash_splits([repr(sorted(kinds))], SHARES)[0]
 
 
 def _arrangement(random: np.random.Generator) -> tuple[list[Thing], np.ndarray]:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from jax.typing import ArrayLike
 
+from seqjax.diagnostics.figures import new_figure
+
 
 def plot_alignment(
     frames: ArrayLike,
@@ -29,10 +31,8 @@ def plot_alignment(
     Returns:
       A matplotlib figure for the caller to save.
     """
-    from matplotlib.figure import Figure
-
     frames, probabilities = np.asarray(frames), np.asarray(probabilities)
-    figure = Figure(figsize=(max(7.0, 2.6 * seconds), 5.4), layout="constrained")
+    figure = new_figure((max(7.0, 2.6 * seconds), 5.4))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     above.imshow(
         frames.T, origin="lower", aspect="auto", cmap="magma", extent=(0, seconds, 0, frames.shape[1]),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jax.typing import ArrayLike
 
-from seqjax.diagnostics.plots import _figure, _title
+from seqjax.diagnostics.figures import add_title, new_figure
 
 
 def plot_captions(
@@ -26,7 +26,7 @@ def plot_captions(
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     most = max(len(_lines(captions)) for captions in captions)
-    figure = _figure((2.9 * columns, (2.1 + 0.19 * most) * rows))
+    figure = new_figure((2.9 * columns, (2.1 + 0.19 * most) * rows))
     axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)
     for axis in axes:
         axis.set_axis_off()
@@ -37,7 +37,7 @@ def plot_captions(
                 0.5, -0.04 - 0.095 * place, text, transform=axis.transAxes, ha="center", va="top", fontsize=8,
                 color="black" if first else "0.45",
             )  # fmt: skip
-    _title(figure, title)
+    add_title(figure, title)
     return figure
 
 
@@ -60,7 +60,7 @@ def plot_looks(image: ArrayLike, words: Sequence[str], weights: ArrayLike, title
     image, weights = np.asarray(image), np.asarray(weights)
     columns = min(columns, len(words) + 1)
     rows = -(-(len(words) + 1) // columns)
-    figure = _figure((1.75 * columns, 2.0 * rows + 0.3))
+    figure = new_figure((1.75 * columns, 2.0 * rows + 0.3))
     axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)
     for axis in axes:
         axis.set_axis_off()
@@ -70,7 +70,7 @@ def plot_looks(image: ArrayLike, words: Sequence[str], weights: ArrayLike, title
         axis.imshow(image.mean(-1), cmap="gray", vmin=0, vmax=255)
         axis.imshow(look, cmap="inferno", extent=extent, interpolation="bilinear", alpha=0.7, vmin=0, vmax=look.max())
         axis.set_title(word, fontsize=10)
-    _title(figure, title)
+    add_title(figure, title)
     return figure
 
 
@@ -94,7 +94,7 @@ def plot_attention(
     rows = -(-len(maps) // columns)
     longest = max(max(len(source), len(written)) for source, written, _ in maps)
     side = 1.4 + 0.24 * longest
-    figure = _figure((side * columns, side * rows))
+    figure = new_figure((side * columns, side * rows))
     axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)
     for axis in axes:
         axis.set_axis_off()
@@ -105,7 +105,7 @@ def plot_attention(
         axis.set_yticks(range(len(written)), written, fontsize=8)
         axis.xaxis.tick_top()
         axis.tick_params(length=0)
-    _title(figure, title)
+    add_title(figure, title)
     return figure
 
 

@@ -1,6 +1,6 @@
 """Pictures of the laboratory, each a matplotlib figure (`pip install "seqjax[experiments]"`) for the caller to save.
 
-Nothing touches matplotlib's global state: `seqjax.training.save_figure(figure, path)` or `figure.savefig(path)`.
+Nothing touches matplotlib's global state: `seqjax.training.savenew_figure(figure, path)` or `figure.savefig(path)`.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jax.typing import ArrayLike
 
+from seqjax.diagnostics.figures import add_title, new_figure
 from seqjax.diagnostics.spectrum import Spectrum
 
 LEAST = 1e-45
@@ -27,7 +28,7 @@ def plot_flow(panels: Mapping[str, Mapping[str, ArrayLike]], title: str = "", yl
     Returns:
       The figure.
     """
-    figure = _figure((4.3 * len(panels), 4.2))
+    figure = new_figure((4.3 * len(panels), 4.2))
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, (name, lines) in zip(axes, panels.items(), strict=True):
         for index, (label, norms) in enumerate(lines.items()):
@@ -38,7 +39,7 @@ def plot_flow(panels: Mapping[str, Mapping[str, ArrayLike]], title: str = "", yl
         axis.grid(alpha=0.25)
         axis.legend(frameon=False, fontsize="small")
     axes[0].set_ylabel(ylabel)
-    _title(figure, title)
+    add_title(figure, title)
     return figure
 
 
@@ -52,7 +53,7 @@ def plot_spectrum(spectra: Mapping[str, Spectrum], title: str = "") -> Any:
     Returns:
       The figure.
     """
-    figure = _figure((4.0 * len(spectra), 6.2))
+    figure = new_figure((4.0 * len(spectra), 6.2))
     above, below = figure.subplots(2, len(spectra), sharey="row", squeeze=False, height_ratios=(3, 2))
     for column, (label, spectrum) in enumerate(spectra.items()):
         steps = np.asarray(spectrum.steps)
@@ -69,7 +70,7 @@ def plot_spectrum(spectra: Mapping[str, Spectrum], title: str = "") -> Any:
     above[0].set_ylabel("singular values of d h_t / d h_t-1")
     above[0].legend(frameon=False, fontsize="small")
     below[0].set_ylabel("Lyapunov exponents\n(nats per step)")
-    _title(figure, title)
+    add_title(figure, title)
     return figure
 
 
@@ -84,7 +85,7 @@ def plot_heat_maps(maps: Mapping[str, ArrayLike], title: str = "", limits: tuple
     Returns:
       The figure.
     """
-    figure = _figure((9.0, 1.1 + 1.7 * len(maps)))
+    figure = new_figure((9.0, 1.1 + 1.7 * len(maps)))
     axes = figure.subplots(len(maps), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (label, values) in zip(axes, maps.items(), strict=True):
         values = np.asarray(values)
@@ -100,7 +101,7 @@ def plot_heat_maps(maps: Mapping[str, ArrayLike], title: str = "", limits: tuple
         axis.set(ylabel="unit", title=label)
         figure.colorbar(image, ax=axis, pad=0.01)
     axes[-1].set_xlabel("time step")
-    _title(figure, title)
+    add_title(figure, title)
     return figure
 
 
@@ -118,7 +119,7 @@ def plot_clipping(
     Returns:
       The figure.
     """
-    figure = _figure((8.0, 6.6 if losses else 3.6))
+    figure = new_figure((8.0, 6.6 if losses else 3.6))
     axes = figure.subplots(2 if losses else 1, 1, sharex=True, squeeze=False)[:, 0]
     for index, (label, values) in enumerate((losses or {}).items()):
         _lines(axes[0], values, f"C{index}", label)
@@ -145,7 +146,7 @@ def plot_histograms(values: Mapping[str, ArrayLike], title: str = "", bins: int 
     Returns:
       The figure.
     """
-    figure = _figure((3.4 * len(values), 3.2))
+    figure = new_figure((3.4 * len(values), 3.2))
     for axis, (label, array) in zip(figure.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True):
         flat = np.asarray(array).reshape(-1)
         good = flat[np.isfinite(flat)]
@@ -157,7 +158,7 @@ def plot_histograms(values: Mapping[str, ArrayLike], title: str = "", bins: int 
         lost = len(flat) - int(np.isfinite(flat).sum())
         axis.set(title=f"{label} ({lost} not finite)" if lost else label, xlabel="log10 |value|" if log else "value")
         axis.set_yticks([])
-    _title(figure, title)
+    add_title(figure, title)
     return figure
 
 
@@ -170,16 +171,3 @@ def _lines(axis: Any, values: ArrayLike, color: str, label: str, width: float = 
             np.arange(1, len(run) + 1), shown, color=color, linewidth=width, alpha=1 if len(runs) == 1 else 0.5,
             label=label if index == 0 else None,
         )  # fmt: skip
-
-
-def _figure(size: tuple[float, float]) -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError('pictures want matplotlib: pip install "seqjax[experiments]"') from error
-    return Figure(figsize=size, layout="constrained")
-
-
-def _title(figure: Any, title: str) -> None:
-    if title:
-        figure.suptitle(title)

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from seqjax.diagnostics.plots import _figure, _title
+from seqjax.diagnostics.figures import add_title, new_figure
 
 References: TypeAlias = Sequence[str | Sequence[str]]
 """What each text should say: one text, or several that are as good."""
@@ -77,7 +77,7 @@ def plot_lines(panels: Mapping[str, Mapping[str, tuple[Sequence, Sequence]]], xl
     Returns:
       A matplotlib figure for the caller to save.
     """
-    figure = _figure((5.0 * len(panels), 3.8))
+    figure = new_figure((5.0 * len(panels), 3.8))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (name, lines) in zip(axes, panels.items(), strict=True):
         for label, (xs, ys) in lines.items():
@@ -86,7 +86,7 @@ def plot_lines(panels: Mapping[str, Mapping[str, tuple[Sequence, Sequence]]], xl
         axis.grid(alpha=0.25)
         if len(lines) > 1:
             axis.legend(frameon=False, fontsize="small")
-    _title(figure, title)
+    add_title(figure, title)
     return figure
 
 
