@@ -1,0 +1,15 @@
+"""The README's code runs as it stands there."""
+
+import re
+from pathlib import Path
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_code_of_the_readme_runs():
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL):
+        exec(block, names)
+    assert names["ys"].shape == (32, 50, 256) and names["y"].shape == (32, 64)
+    assert names["samples"].tokens.shape == (4, 200)
+    assert names["metrics"]["finite"] == 1 and names["metrics"]["gradient_norm"] > 0
