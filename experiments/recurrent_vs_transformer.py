@@ -27,7 +27,7 @@ import optax
 import seqjax
 from experiments.common import BaseConfig, Mistake, Run, launch, mistakes, option, read_corpus
 from experiments.transformer import Attentive
-from seqjax import training
+from seqjax import data, training
 from seqjax.models import LanguageModel
 
 EMBEDDING, LAYERS = 128, 2
