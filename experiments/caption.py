@@ -117,15 +117,16 @@ def main(config: Config) -> dict:
         task = drawn(config) if config.pictures == "scenes" else found(config)
         vocabulary = data.Vocabulary.words(map(words_of, task.captions))
         batches = make_batches(task, vocabulary, config, run.shard)
-        model = build(config, vocabulary)
+        model, optimiser = build(config, vocabulary), make_optimiser(config)
+        state, loss = fresh_state(model, config, optimiser), make_loss(model, vocabulary, config, task.vary)
     run.begin(task.source)
     if run.leads:
         vocabulary.save(run.folder / "words.json")
     run.say(f"{len(vocabulary):,} words, {len(task.test):,} test pictures: {task.source['origin']}")
-    optimiser, write = make_optimiser(config), make_writer(model, vocabulary, config)
+    write = make_writer(model, vocabulary, config)
     best = run.train(
-        fresh_state(model, config, optimiser),
-        make_loss(model, vocabulary, config, task.vary),
+        state,
+        loss,
         optimiser,
         batches,
         steps=config.steps,

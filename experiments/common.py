@@ -247,7 +247,8 @@ class Run:
         Raises:
           Interrupted: SIGTERM or SIGINT came.
           Followed: this process does not lead, and training is over.
-          Mistake: the checkpoints of a resumed run are damaged or of another model.
+          Mistake: the checkpoints of a resumed run are damaged or of another model, or too many gradients in a row were
+            not finite.
         """
         checkpoints, progress = self.checkpoints, None
         if self.resumed:
@@ -269,10 +270,13 @@ class Run:
                 steps, per_step=per_step, unit=unit, quiet=self.config.quiet or not self.leads
             ) as bar,
         ):
-            outcome = training.fit(
-                state, step, placed, steps=steps, progress=progress, evaluate=score, every=every, monitor=monitor,
-                patience=patience, checkpoints=checkpoints, callbacks=(*callbacks, bar), on_nonfinite=self.dump,
-            )  # fmt: skip
+            try:
+                outcome = training.fit(
+                    state, step, placed, steps=steps, progress=progress, evaluate=score, every=every, monitor=monitor,
+                    patience=patience, checkpoints=checkpoints, callbacks=(*callbacks, bar), on_nonfinite=self.dump,
+                )  # fmt: skip
+            except training.NonFiniteError as error:
+                raise Mistake(f"{error} in {self.folder}") from error
         if outcome.reason == "interrupted":
             raise Interrupted(f"stopped at step {outcome.progress.step}; go on with --resume {self.folder}")
         best = training.restore_best(outcome.state, checkpoints)

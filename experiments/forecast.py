@@ -62,6 +62,7 @@ MONTH = 30 * 24  # hours, as the published protocol of ETT counts them (Zhou et 
 SHOWN = 6  # series in the picture of forecasts
 MOST = 100_000  # lines of predictions.csv
 CONFORMAL = "conformal"
+COUNTED = ("poisson", "negative_binomial")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,6 +122,7 @@ def learn(run: Run) -> tuple[Config, fc.Split, fc.Trained]:
         if config.compare and run.shard[1] > 1:
             raise ValueError("--compare trains in one process; take SEQJAX_PROCESSES away")
         forecaster, recipe = build(config).settled(split.train), recipe_of(config)
+        check_values(split.panel, config)
         batches = data.batches(forecaster.lessons(split.train), config.batch, seed=config.seed)
     run.begin({"origin": origin, "fingerprint": split.panel.fingerprint()})
     if run.leads:
@@ -181,7 +183,7 @@ def validate(fitted: fc.Fitted, split: fc.Split) -> dict[str, float]:
     """
     forecast = fitted.predict(split.panel, split.validation)
     scores = fc.score(split.panel, forecast, split.season)
-    alone = scores.get("wql", scores["rmse"])
+    alone = scores.get("wql", scores.get("rmse", float("inf")))
     error = scores.get("mase", alone) if len(split.panel) > 1 else alone
     return {"error": error, **{name: scores[name] for name in ("nd", "mase", "rmse") if name in scores}}
 
@@ -207,9 +209,32 @@ def read_split(config: Config) -> tuple[Config, fc.Split, str]:
     if config.refit >= folds:
         raise ValueError(f"--refit {config.refit} never fits anew within {folds} folds; give fewer, or more --folds")
     try:
-        return config, fc.Split.by_folds(panel, season, horizon, folds), loaded.origin
+        split = fc.Split.by_folds(panel, season, horizon, folds)
+        for purpose, cuts in (("choose", split.validation), ("judge", split.test)):
+            ends = [values[len(values) - ago :][:horizon] for values in panel.values for ago in cuts]
+            if not any(np.isfinite(end).any() for end in ends):
+                raise ValueError(f"every value to {purpose} by is missing; fill the gaps, or give more --folds")
+        return config, split, loaded.origin
     except ValueError as error:
         raise ValueError(f"{config.csv}, column {config.target!r}: {error}" if config.csv else error) from error
+
+
+def check_values(panel: data.Panel, config: Config) -> None:
+    """Refuses values that the likelihood has no place for.
+
+    Raises:
+      ValueError: says which.
+    """
+    if config.likelihood not in COUNTED:
+        return
+    for place, values in enumerate(panel.values):
+        wrong = np.flatnonzero((values < 0) | (values % 1 > 0))
+        if len(wrong):
+            at = panel.times(place, len(values))[wrong[0]]
+            raise ValueError(
+                f"{values[wrong[0]]:g} of the series {panel.names[place]!r} at {at} is no count; "
+                f"{config.likelihood} wants whole numbers from 0, give another --likelihood"
+            )
 
 
 def check_options(config: Config) -> None:
@@ -221,6 +246,8 @@ def check_options(config: Config) -> None:
     columns = config.target, config.time, config.series, config.known, config.past, config.static
     if config.csv is None and any(columns):
         raise ValueError("--target, --time, --series, --known, --past and --static go with --csv FILE")
+    if config.target in names_in(config.known) + names_in(config.past):
+        raise ValueError(f"the target {config.target!r} is among --known or --past; what is forecast cannot be read")
     if config.csv is not None and not (config.target and config.time):
         raise ValueError("--csv wants --target COLUMN and --time COLUMN")
     if config.csv is None and config.dataset == "etth1" and (config.folds or config.refit):
@@ -358,7 +385,10 @@ def predict(folder: str, options: Predict) -> None:
         state = training.restore_best(forecaster.begin(recipe), training.Checkpoints(Path(folder) / "checkpoints"))
         fitted = calibration_of(folder, fc.Trained(forecaster, state.ema))
         loc, scale = about["units"]
-        forecast = fitted.predict(panel.standardised(loc, scale), seed=options.seed)
+        read = panel.standardised(loc, scale)
+        if form.features == len(panel.known[0][0] if panel.known else ()):  # The run knew of no calendar.
+            read = dataclasses.replace(read, starts=panel.starts[:0])
+        forecast = fitted.predict(read, seed=options.seed)
         text = fc.to_csv(panel, forecast.moved(np.full(len(forecast), loc), scale))
         if options.output is not None:
             write_atomically(options.output, text.encode())
@@ -389,7 +419,7 @@ def read_new(config: Config, options: Predict, about: dict) -> data.Panel:
         columns |= {"known": learnt.known, "past": learnt.past}
     panel = data.read_panel(options.csv, target, time, series=options.series or config.series, **columns)
     step = None if about["step"] is None else np.timedelta64(*about["step"])
-    if step is not None and (panel.step is None or repr(panel.step) != repr(step)):
+    if step is not None and (panel.step is None or not same(panel.step, step)):
         raise ValueError(f"{options.csv}: a step of {panel.step}; the run learnt one of {step}")
     if config.identity:
         panel = panel.labelled("name", panel.names)
@@ -397,6 +427,12 @@ def read_new(config: Config, options: Predict, about: dict) -> data.Panel:
         return panel.numbered(about["kinds"])
     except ValueError as error:
         raise ValueError(f"{options.csv}: {error}") from error
+
+
+def same(a: np.timedelta64, b: np.timedelta64) -> bool:
+    """Whether two steps are as long, whatever they are counted in; months are as long as no number of days."""
+    months = [np.datetime_data(step.dtype)[0] in ("M", "Y") for step in (a, b)]
+    return months[0] == months[1] and bool(a == b)
 
 
 if __name__ == "__main__":

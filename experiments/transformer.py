@@ -37,7 +37,7 @@ class Transformer(nn.Module):
     @nn.compact
     def __call__(self, tokens, position=0):
         """Logits `[batch, time, vocab]` of tokens `[batch, time]`, the first of which stands at `position`."""
-        x = nn.Embed(self.vocab_size, self.features)(tokens)
+        x = nn.Embed(self.vocab_size, self.features)(tokens) * self.features**0.5  # as large as the positions
         x = x + sinusoids(position + jnp.arange(tokens.shape[1]), self.features)
         mask = None if self.decode else nn.make_causal_mask(tokens)
         for _ in range(self.layers):

@@ -112,7 +112,8 @@ def main(config: Config) -> dict:
     with mistakes():
         task = read_task(config)
         batches, left_out = training_batches(task, config)
-        model = build(config, task.codec)
+        model, optimiser = build(config, task.codec), make_optimiser(config)
+        state, loss = fresh_state(model, optimiser, config), make_loss(model, task.codec, config)
     run.begin(task.source)
     if run.leads:
         task.codec.save(run.folder / "tokens.json")
@@ -123,10 +124,10 @@ def main(config: Config) -> dict:
         run.say(f"{left_out:,} training pairs are longer than {config.longest} tokens and left out; raise --longest")
     run.say(batches.iterator.report())
 
-    optimiser, greedy = make_optimiser(config), make_writer(model, task.codec, config, beam=1)
+    greedy = make_writer(model, task.codec, config, beam=1)
     best = run.train(
-        fresh_state(model, optimiser, config),
-        make_loss(model, task.codec, config),
+        state,
+        loss,
         optimiser,
         data.mapped(run.share, batches),
         steps=config.steps,
@@ -274,7 +275,9 @@ def report(run: Run, model: Seq2Seq, params: Any, task: Task, left_out: int) -> 
     texts = texts_of(codec, test.sources, found)
     greedy = texts_of(codec, test.sources, make_writer(model, codec, config, beam=1)(params, test.sources))
     rows = zip(test.sources, texts, test.targets, strict=True)
-    run.write_text("predictions.tsv", "".join("\t".join(row) + "\n" for row in rows))
+    # A tab within a sentence would be the end of its column.
+    lines = ["\t".join(text.replace("\t", " ") for text in row) + "\n" for row in rows]
+    run.write_text("predictions.tsv", "".join(lines))
     scores = text_scores(texts, test.targets, rouge=config.train is not None) | {"beam_seconds": seconds}
     signature, scores["greedy_bleu"] = bleu(texts, test.targets)[1], bleu(greedy, test.targets)[0]
     run.write_text("signature.txt", signature + "\n")
@@ -282,7 +285,11 @@ def report(run: Run, model: Seq2Seq, params: Any, task: Task, left_out: int) -> 
     measure_widths(run, model, params, task)
     best = min((line for line in history if line["kind"] == "evaluation"), key=lambda line: line["error"])
     counts = {f"{split}_pairs": len(part.sources) for split, part in task.parts.items()}
-    counts |= {"left_out": left_out, "parameters": sum(leaf.size for leaf in jax.tree.leaves(params))}
+    counts |= {
+        "left_out": left_out,
+        "cut_off": sum(not best.ended for best, *_ in found),
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
+    }
     result = run.finish(scores, counts | {"steps": history[-1]["step"], "best_step": best["step"]})
     for name, value in scores.items():
         run.say(f"{name.replace('_', ' '):>12}  {value:.4g}")
@@ -322,11 +329,23 @@ def measure_widths(run: Run, model: Seq2Seq, params: Any, task: Task) -> None:
     )
 
 
+def read_stdin() -> list[str]:
+    """The lines of the standard input, which line feeds alone end, as `data.formats.read_lines` has it."""
+    text = sys.stdin.read()
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise ValueError(f"standard input, line {line}: not UTF-8; write the sentences in UTF-8") from None
+    lines = text.split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
 def translate(folder: str, options: Translate) -> None:
     """Translates sentences, one a line."""
     config = load_config(folder, "translate", Config)
     with mistakes():
-        lines = data.formats.read_lines(options.input) if options.input else sys.stdin.read().splitlines()
+        lines = data.formats.read_lines(options.input) if options.input else read_stdin()
         codec = load_codec(Path(folder), config)
         known = data.Vocabulary.load(Path(folder) / "characters.json")
         model = build(config, codec)
@@ -337,6 +356,8 @@ def translate(folder: str, options: Translate) -> None:
     full = [line.strip() for line in lines if line.strip()]
     write = make_writer(model, codec, config, options.beam or config.beam, options.n_best)
     found = write(state.ema, full) if full else []
+    if cut := sum(not best.ended for best, *_ in found):
+        print(f"warning: {cut:,} translations reached the limit of their length and are cut off", file=sys.stderr)
     answers = iter(zip(full, found, strict=True))
     for line in lines:
         # An empty line stays one, so that line i of the output belongs to line i of the input.

@@ -105,7 +105,7 @@ def general(
 
     The keys are the memory itself; to multiply it once for many calls, give `keys @ w` to `dot`.
     """
-    return dot(query, keys @ w, values, mask)
+    return dot(query, _valid(keys, mask) @ w, values, mask)
 
 
 def additive(
@@ -153,7 +153,7 @@ def concat(
     size = query.shape[-1]
     if w.shape[0] != size + keys.shape[-1]:
         raise ValueError(f"concat: w has {w.shape[0]} rows; query and key have {size} + {keys.shape[-1]} features")
-    return additive(query, keys @ w[size:], values, mask, w_query=w[:size], v=v)
+    return additive(query, _valid(keys, mask) @ w[size:], values, mask, w_query=w[:size], v=v)
 
 
 def location_sensitive(

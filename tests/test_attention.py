@@ -120,20 +120,20 @@ def test_heads_look_by_themselves_and_stand_side_by_side(x64):
         np.testing.assert_allclose(found.weights[:, head], weights, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["dot", "additive", "location_sensitive"])
+@pytest.mark.parametrize("name", ["dot", "general", "concat", "additive", "location_sensitive"])
 def test_what_stands_at_invalid_positions_is_ignored_also_by_the_gradient(name):
     a = draw()
     _, keys, names = SCORES[name]
-    given = {n: jnp.asarray(a[n], jnp.float32) for n in names if n != "before"}
+    given = {"w" if n == "both" else n: jnp.asarray(a[n], jnp.float32) for n in names if n != "before"}
     mask = MASK & np.array([[True], [False]])
     given |= {"before": jnp.where(mask[:, None], a["before"], 0)} if "before" in names else {}
 
-    def total(query, keys, values):
+    def total(query, keys, values, given):
         return (getattr(attention, name)(query, keys, values, jnp.asarray(mask), **given).context ** 2).sum()
 
     clean = [jnp.asarray(a[n], jnp.float32) for n in ("query", keys, "memory")]
     dirty = [clean[0], *(jnp.where(mask[..., None], array, jnp.nan) for array in clean[1:])]
-    both = [jax.value_and_grad(total, argnums=(0, 1, 2))(*arrays) for arrays in (clean, dirty)]
+    both = [jax.value_and_grad(total, argnums=(0, 1, 2, 3))(*arrays, given) for arrays in (clean, dirty)]
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), *both)
     assert (both[0][1][0][1] == 0).all(), "a row that sees nothing asks for nothing"
 

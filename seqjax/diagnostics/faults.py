@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from seqjax.diagnostics.flow import state_gradients
 from seqjax.diagnostics.observe import by_name, observe, states
-from seqjax.recurrence import Recurrence
+from seqjax.recurrence import Recurrence, unroll
 from seqjax.typing import Params
 
 
@@ -20,7 +20,8 @@ class Fault:
     """The first quantity that was not finite, in the order of computation.
 
     Attributes:
-      quantity: `"parameter"`, `"input"`, `"state"`, `"output"`, `"loss"` or `"gradient"` (of the loss by the state).
+      quantity: `"parameter"`, `"input"`, `"state"`, `"output"`, `"loss"` or `"gradient"` (of the loss by the state or
+        a parameter).
       name: of the state or parameter, such as `layer_1/c`; empty for inputs, outputs and the loss.
       step: the time step, from 0; None where time has no part in it.
       row: its place in the batch; None where there is no batch.
@@ -51,7 +52,7 @@ def which_step(
 
     Forward is judged in the order of time, and layer after layer within a step (for a recurrence that reads the future
     layer after layer, for there each one reads all that the one below wrote). A gradient goes wrong on the way back, so
-    there the latest step of the last layer is the first.
+    there the latest step of the last layer is the first, and the parameters, which sum over all steps, come last.
 
     Args:
       recurrence: any, combinators included; dropout is off.
@@ -63,10 +64,8 @@ def which_step(
     Returns:
       The `Fault`, or None where everything is finite. It prints as `step 37: state layer_1/c of row 2 is inf`.
     """
-    for path, leaf in jax.tree.leaves_with_path(params):
-        if not jnp.isfinite(leaf).all():
-            name = "/".join(str(getattr(key, "key", key)) for key in path)
-            return Fault("parameter", name, None, None, _first_bad(leaf))
+    if fault := _first_of_params("parameter", params):
+        return fault
     xs = jnp.moveaxis(jnp.asarray(xs), -2, 0)
     if lengths is not None:
         valid = jnp.arange(len(xs)).reshape(-1, *(1,) * (xs.ndim - 2)) < jnp.asarray(lengths)
@@ -84,7 +83,19 @@ def which_step(
         return Fault("loss", "", None, None, float(loss))
     gradients = state_gradients(recurrence, params, batch_major, loss_of_outputs, lengths)
     backward = [("gradient", name, leaf) for name, leaf in reversed(gradients.items())]
-    return _first(backward, by_time=recurrence.causal, backwards=True)
+    fault = _first(backward, by_time=recurrence.causal, backwards=True)
+    if fault is not None:
+        return fault
+    loss_of_params = lambda params: loss_of_outputs(unroll(recurrence, params, batch_major, lengths=lengths)[1])  # noqa: E731
+    return _first_of_params("gradient", jax.grad(loss_of_params)(params))
+
+
+def _first_of_params(quantity: str, params: Params) -> Fault | None:
+    for path, leaf in jax.tree.leaves_with_path(params):
+        if not jnp.isfinite(leaf).all():
+            name = "/".join(str(getattr(key, "key", key)) for key in path)
+            return Fault(quantity, name, None, None, _first_bad(leaf))
+    return None
 
 
 def _first(quantities: list[tuple[str, str, Any]], by_time: bool, backwards: bool = False) -> Fault | None:

@@ -72,7 +72,7 @@ def gate_statistics(
     """Shares of open, shut and saturated gates, and how long the memory lasts.
 
     The half-life of a unit is `log 2 / -mean(log f)`, f being its forget gate (`update` of a GRU, `decay` of a linear
-    cell) over valid steps and rows.
+    cell) over valid steps and rows: infinite where it never closes. Where no step is valid all is NaN.
 
     Args:
       recurrence: any, combinators included; dropout is off.
@@ -94,12 +94,12 @@ def gate_statistics(
 
 def _statistics(values, valid, keeps: bool) -> GateStatistics:
     rows = tuple(range(values.ndim - 1))
-    count = jnp.maximum(valid.sum(), 1)
+    count = valid.sum()
     by_unit = lambda a: jnp.where(valid, a, 0).sum(rows) / count  # noqa: E731
     share = lambda a: by_unit(a.astype(values.dtype)).mean()  # noqa: E731
     is_open, is_shut = share(values > OPEN), share(values < SHUT)
     tiny = jnp.finfo(values.dtype).tiny
-    half_life = jnp.log(2.0) / -by_unit(jnp.log(jnp.maximum(values, tiny)))
+    half_life = jnp.log(2.0) / jnp.abs(by_unit(jnp.log(jnp.maximum(values, tiny))))  # abs: 0 has no sign
     half_life = half_life if keeps else jnp.full_like(half_life, jnp.nan)
     return GateStatistics(by_unit(values).mean(), is_open, is_shut, is_open + is_shut, half_life)
 

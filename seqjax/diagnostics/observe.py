@@ -174,6 +174,7 @@ def _shown(part: Recurrence, params: Params, state: State, x: Frame, y: Output) 
         return part.inner.output(state).astype(y.dtype)
     if isinstance(part, LinearCell):
         return part.read(params, state, x).astype(y.dtype)
-    if isinstance(part, Cell) and part.shows_state:
-        return part.output(state).astype(y.dtype)
+    output = getattr(part, "output", None)
+    if output is not None and (not isinstance(part, Cell) or part.shows_state):
+        return output(state).astype(y.dtype)
     return y

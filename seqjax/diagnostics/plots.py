@@ -1,6 +1,6 @@
 """Pictures of the laboratory, each a matplotlib figure (`pip install "seqjax[experiments]"`) for the caller to save.
 
-Nothing touches matplotlib's global state: `seqjax.training.savenew_figure(figure, path)` or `figure.savefig(path)`.
+Nothing touches matplotlib's global state: `seqjax.training.save_figure(figure, path)` or `figure.savefig(path)`.
 """
 
 from collections.abc import Mapping

@@ -72,3 +72,9 @@ def test_the_backward_direction_goes_wrong_from_its_own_beginning():
     params["backward"] = {"w_x": jnp.zeros((3, 1)), "w_h": jnp.full((1, 1), 10.0), "b": jnp.full(1, 1e30)}
     fault = diagnostics.which_step(both, params, draw_inputs((12,)))
     assert (fault.name, fault.step) == ("backward/h", 11 - 9)
+
+
+def test_a_gradient_that_overflows_by_a_parameter_alone():
+    net, params = seqjax.Elman(1, "relu"), {"w_x": jnp.full((1, 1), 1e-5), "w_h": jnp.zeros((1, 1)), "b": jnp.zeros(1)}
+    fault = diagnostics.which_step(net, params, jnp.full((3, 1), 1e22), lambda ys: 1e18 * ys.sum())
+    assert str(fault) == "gradient w_x is inf"

@@ -90,3 +90,11 @@ def test_statistics_under_jit():
     params, xs = draw_params(lstm), jnp.asarray(draw_inputs((2, 3)))
     compiled = jax.jit(lambda p, x: diagnostics.gate_statistics(lstm, p, x))(params, xs)
     assert_close(compiled, diagnostics.gate_statistics(lstm, params, xs))
+
+
+def test_a_gate_that_never_closes_keeps_for_ever_and_nothing_valid_has_no_statistics():
+    net = seqjax.LSTM(2, forget_bias=30.0)
+    params, xs = net.init(jax.random.key(0), 3), jnp.zeros((1, 4, 3))
+    assert (diagnostics.gate_statistics(net, params, xs)["forget"].half_life == np.inf).all()
+    nothing = diagnostics.gate_statistics(net, params, xs, jnp.array([0]))["forget"]
+    assert all(np.isnan(value).all() for value in nothing)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import common, forecast
+from seqjax import data
 
 TINY = (
     "--hidden-size",
@@ -169,6 +170,8 @@ def test_what_a_series_is_counts(tmp_path, monkeypatch, capsys):
         (None, ("--static", "open"), "a.csv, line 8: '0' in 'open', '1' above; a series has one of them"),
         (None, ("--known", "closed"), "no column 'closed'; the columns are day, sold, open"),
         (None, ("--scaling", "last", "--likelihood", "poisson"), "scaling='last' moves the values"),
+        (None, ("--likelihood", "negative_binomial"), "12.345 of the series 'sold' at 2024-01-02T00:00:00 is no count"),
+        (None, ("--known", "sold"), "the target 'sold' is among --known or --past"),
         (None, ("--compare",), "--compare and --sampling-steps go with --model encoder_decoder"),
         (None, ("--sampling-steps", "5"), "--compare and --sampling-steps go with --model encoder_decoder"),
         (None, ("--refit", "10"), "--refit 10 never fits anew within 10 folds; give fewer, or more --folds"),
@@ -182,6 +185,45 @@ def test_mistakes_end_with_code_2_before_training(tmp_path, monkeypatch, capsys,
     complaint = capsys.readouterr().err
     assert complaint.startswith("error: ") and complaint.count("\n") == 1 and message in complaint
     assert not (tmp_path / "run").exists()
+
+
+def test_gaps_of_a_table(tmp_path, monkeypatch, capsys):
+    options = ("--csv", tmp_path / "a.csv", *COLUMNS, "--steps", "2", "--model", "direct", "--folds", "2", "--out")
+
+    def blank(gaps):
+        return [line if n == 0 or not gaps(n) else f"{line.split(',')[0]},,1" for n, line in enumerate(lines())]
+
+    write(tmp_path / "a.csv", blank(lambda n: 78 < n < 85))
+    assert call(monkeypatch, *TINY[:-3], "--quiet", *options, tmp_path / "none") == 2
+    assert "every value to choose by is missing" in capsys.readouterr().err and not (tmp_path / "none").exists()
+    write(tmp_path / "a.csv", blank(lambda n: n % 3 > 0))
+    assert call(monkeypatch, *TINY[:-3], "--quiet", *options, tmp_path / "few") == 0
+    assert "no linear forecaster beside: no window has all 3 values" in capsys.readouterr().err
+    assert "linear" not in json.loads((tmp_path / "few" / "scores.json").read_text())
+    write(tmp_path / "a.csv", [line if n == 0 else f"{line.split(',')[0]},0,1" for n, line in enumerate(lines())])
+    assert call(monkeypatch, *TINY[:-3], "--quiet", *options, tmp_path / "zeros") == 0
+    assert "Infinity" not in (tmp_path / "zeros" / "result.json").read_text()
+
+
+def test_steps_are_as_long_whatever_they_are_counted_in():
+    hour, month = np.timedelta64(1, "h"), np.timedelta64(1, "M")
+    assert forecast.same(hour, np.timedelta64(3600, "s")) and not forecast.same(hour, np.timedelta64(61, "m"))
+    assert forecast.same(month, np.timedelta64(1, "M")) and not forecast.same(month, np.timedelta64(30, "D"))
+    assert forecast.same(np.timedelta64(1, "Y"), np.timedelta64(12, "M"))
+
+
+def test_a_run_without_a_calendar_forecasts_a_table_with_times(tmp_path, monkeypatch, capsys):
+    panel = data.Panel([np.arange(60) % 7 + n for n in range(2)], ["a", "b"], np.timedelta64(24, "h"))
+    monkeypatch.setattr(data, "load_panel", lambda *_: data.LoadedPanel(panel, "made up"))
+    sizes = ("--hidden-size", "4", "--layers", "1", "--context", "8", "--horizon", "3", "--batch", "8", "--quiet")
+    run = tmp_path / "run"
+    assert call(monkeypatch, "--dataset", "m4_hourly", *sizes, "--steps", "1", "--folds", "2", "--out", run) == 0
+    rows = [f"{line},{name}" for name in ("a", "b") for line in lines(40)[1:]]
+    table = write(tmp_path / "new.csv", ["day,sold,open,shop", *rows])
+    capsys.readouterr()
+    assert call(monkeypatch, "--predict", run, "--csv", table, *COLUMNS, "--series", "shop") == 0
+    said = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [(row["series"], row["time"][:10]) for row in said[::3]] == [("a", "2024-02-10"), ("b", "2024-02-10")]
 
 
 def test_options_that_want_each_other(monkeypatch, capsys):

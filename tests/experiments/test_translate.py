@@ -63,7 +63,12 @@ def test_pairs_are_learnt_scored_translated_and_compared(tmp_path, monkeypatch, 
     out, err = capsys.readouterr()
     lines = out.split("\n")
     assert len(lines) == 6 and lines[2] == "" and [line.count("\t") for line in lines] == [1, 1, 0, 1, 1, 0]
-    assert err == "warning: characters that no training pair has: ä\n"
+    assert err.startswith("warning: characters that no training pair has: ä\n")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("ein\fHund\u2028ein\nzwei\x85\n"))
+    assert call(monkeypatch, "--translate", run) == 0 and capsys.readouterr().out.count("\n") == 2
+    monkeypatch.setattr(sys, "stdin", io.StringIO("ein\nHund \udcff\n"))
+    assert call(monkeypatch, "--translate", run) == 2
+    assert "standard input, line 2: not UTF-8" in capsys.readouterr().err
 
     assert call(monkeypatch, "--compare", run, "--output", tmp_path / "seen") == 0
     assert capsys.readouterr().out.startswith("copy, coverage 1.0, embedding_size 8: ")
@@ -74,6 +79,10 @@ def test_pairs_are_learnt_scored_translated_and_compared(tmp_path, monkeypatch, 
     ("options", "message"),
     [
         (("--copy",), "--copy wants attention"),
+        (("--sampling", "1.5"), "1.5"),
+        (("--no-attention", "--form", "bahdanau"), "bahdanau"),
+        (("--no-attention", "--coverage", "1"), "coverage"),
+        (("--form", "bahdanau", "--input-feeding"), "input_feeding goes with 'luong'"),
         (("--embedding-size", "7"), "--embedding-size is 7"),
         (("--longest", "0"), "--longest is 0"),
         (("--test", "missing.tsv"), "missing.tsv: no such file"),

@@ -1,6 +1,7 @@
 """What every forecaster has to beat: the last value, the last season, a straight line of the context."""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,6 +19,8 @@ SEASONS = 4
 def baselines(panel: Panel, horizon: int, context: int, season: int) -> dict[str, Fitted]:
     """The naive, the seasonal naive and the linear forecaster of a panel: the table that every other belongs in.
 
+    Where no window of the panel is whole there is no linear one, and a warning tells.
+
     Args:
       panel: what is learnt from.
       horizon: steps to forecast.
@@ -26,15 +29,16 @@ def baselines(panel: Panel, horizon: int, context: int, season: int) -> dict[str
 
     Returns:
       Fitted forecasters by name.
-
-    Raises:
-      ValueError: no window of the panel is whole.
     """
-    return {
+    fitted: dict[str, Fitted] = {
         "naive": SeasonalNaive(horizon=horizon, season=1).fit(panel),
         "seasonal naive": SeasonalNaive(horizon=horizon, season=season).fit(panel),
-        "linear": Linear(horizon=horizon, context=context).fit(panel),
     }
+    try:
+        return fitted | {"linear": Linear(horizon=horizon, context=context).fit(panel)}
+    except ValueError as reason:
+        warnings.warn(f"no linear forecaster beside: {reason}", stacklevel=2)
+        return fitted
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

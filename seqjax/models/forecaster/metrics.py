@@ -67,9 +67,8 @@ def mase(y: ArrayLike, forecast: ArrayLike, error_scale: ArrayLike) -> float:
 
 
 def nd(y: ArrayLike, forecast: ArrayLike) -> float:
-    """Normalised deviation: the sum of `|y - f|` over the sum of `|y|`."""
-    seen = _seen(y)
-    return float(np.abs(_difference(y, forecast))[seen].sum() / np.abs(np.asarray(y, np.float64))[seen].sum())
+    """Normalised deviation: the sum of `|y - f|` over the sum of `|y|`; NaN where that is 0."""
+    return float(np.abs(_difference(y, forecast))[_seen(y)].sum() / _size(y))
 
 
 def pinball(y: ArrayLike, quantiles: ArrayLike, levels: Sequence[float]) -> np.ndarray:
@@ -81,9 +80,7 @@ def pinball(y: ArrayLike, quantiles: ArrayLike, levels: Sequence[float]) -> np.n
 
 def weighted_quantile_loss(y: ArrayLike, quantiles: ArrayLike, levels: Sequence[float]) -> float:
     """Twice the pinball losses over the sum of `|y|`, averaged over the levels; with the level 0.5 alone it is ND."""
-    seen = _seen(y)
-    losses = pinball(y, quantiles, levels)[seen].sum(0)
-    return float((2 * losses / np.abs(np.asarray(y, np.float64))[seen].sum()).mean())
+    return float((2 * pinball(y, quantiles, levels)[_seen(y)].sum(0) / _size(y)).mean())
 
 
 def crps(y: ArrayLike, samples: ArrayLike) -> float:
@@ -109,6 +106,11 @@ def coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
     y = np.asarray(y, np.float64)
     inside = (y >= np.asarray(low)) & (y <= np.asarray(high))
     return float(inside[_seen(y)].mean())
+
+
+def _size(y: ArrayLike) -> float:
+    total = float(np.nansum(np.abs(np.asarray(y, np.float64))))
+    return total or float("nan")
 
 
 def _seen(y: ArrayLike) -> np.ndarray:

@@ -34,7 +34,8 @@ def score(panel: Panel, forecast: Forecast, season: int = 1) -> dict[str, float]
 
     Returns:
       Score by name; quantile loss, CRPS and the coverage of the 50 and 90 % intervals only for those with a spread,
-      MAPE only where a value is not 0, MASE only where a history is a season long and changes.
+      MAPE, ND and quantile loss only where a value is not 0, MASE only where a history is a season long and changes;
+      none that is not finite.
 
     Raises:
       ValueError: nothing of what was forecast has come yet.
@@ -51,21 +52,28 @@ def score(panel: Panel, forecast: Forecast, season: int = 1) -> dict[str, float]
         "nd": metrics.nd(y, median),
         "mase": metrics.mase(y, median, metrics.seasonal_error(histories, season)),
     }
-    scores = {name: value for name, value in scores.items() if np.isfinite(value)}
     if not forecast.spread:
-        return scores
+        return _finite(scores)
     low, high = max(forecast.levels[0], DECILES[0]), min(forecast.levels[-1], DECILES[-1])
     levels = [level for level in DECILES if low <= level <= high]
     quantiles = np.stack([forecast.quantile(level) for level in levels], axis=-1)
     scores["wql"] = metrics.weighted_quantile_loss(y, quantiles, levels)
     if forecast.samples is not None:
         scores["crps"] = metrics.crps(y, forecast.samples)
-    return scores | {f"coverage_{share}": metrics.coverage(y, *forecast.interval(share / 100)) for share in (50, 90)}
+    covered = {f"coverage_{share}": metrics.coverage(y, *forecast.interval(share / 100)) for share in (50, 90)}
+    return _finite(scores | covered)
+
+
+def _finite(scores: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in scores.items() if np.isfinite(value)}
 
 
 def by_step(panel: Panel, forecast: Forecast) -> np.ndarray:
-    """The mean absolute error of each step of the horizon, `[horizon]`."""
-    return np.nanmean(np.abs(truth(panel, forecast) - forecast.median), axis=0)
+    """The mean absolute error of each step of the horizon, `[horizon]`; NaN where none of its values was observed."""
+    y = truth(panel, forecast)
+    seen = ~np.isnan(y)
+    total = np.where(seen, np.abs(y - forecast.median), 0).sum(0)
+    return total / np.where(seen.any(0), seen.sum(0), np.nan)
 
 
 def calibration(panel: Panel, forecast: Forecast) -> np.ndarray:
