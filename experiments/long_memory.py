@@ -21,7 +21,7 @@ Expect: adding over 200 steps is solved by the GRU after 1,500 steps, MinGRU 2,0
 minutes on a shared core), never by the Elman network; over 600 steps by the GRU after 1,600, MinGRU 2,200, LSTM 2,300,
 by the LRU not within 5,000. Copying over 100 steps is solved by the LRU within 200, the GRU 2,300, by LSTM and MinGRU
 not within 5,000; over 500 steps by the LRU alone, after 1,200. Of permuted MNIST 1,500 steps, one epoch, leave the LRU
-an error of 7%, the GRU 69%.
+an error of 7%, the GRU 69%, and 5,000 steps the GRU 34%.
 Papers: Hochreiter and Schmidhuber, 1997; Arjovsky, Shah and Bengio, 2016; Le, Jaitly and Hinton, 2015.
 """
 
