@@ -9,8 +9,8 @@ A small causal Transformer (Flax attention with a key/value cache) and an LSTM, 
 * latency of a step when streaming, the size of the model in float32 and int8, and the validation loss in nats per
   character after the same seconds of training on the same text, compilation not counted.
 
-One table and four plots, `trade.png`, after 4 minutes on a shared core. Expect at 16,384 characters of context a
-hundred times the time a character from the Transformer. Paper: Vaswani et al., "Attention Is All You Need", 2017.
+One table and four plots, `trade.png`, after 4 minutes on a shared core. Expect at 16,384 characters of context
+fifty times the time a character from the Transformer. Paper: Vaswani et al., "Attention Is All You Need", 2017.
 """
 
 import bisect
