@@ -1,6 +1,7 @@
 """Files from a public address: checked, written whole, and given up on within seconds where no network answers."""
 
 import dataclasses
+import gzip
 import hashlib
 import http.client
 import io
@@ -11,6 +12,7 @@ import tempfile
 import threading
 import urllib.parse
 import urllib.request
+import zlib
 from pathlib import Path
 
 from seqjax.data.files import find, write_atomically
@@ -120,13 +122,13 @@ def _unpack(remote: Remote, data: bytes, folder: Path) -> None:
                 content = archive.extractfile(member) if member.isfile() and inside.parent.name == name else None
                 if content is not None:
                     (staging / inside.name).write_bytes(content.read())
-    except tarfile.TarError as error:
-        shutil.rmtree(staging)
-        raise ValueError(f"{remote.url}: no tar archive ({error}); fetch it by hand") from None
-    staging.chmod(0o755)
-    try:
+        staging.chmod(0o755)
         staging.rename(folder / name)
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{remote.url}: no tar archive ({reason}); fetch it by hand") from None
     except OSError:
-        shutil.rmtree(staging)
         if not (folder / name).is_dir():  # Else another process has unpacked it meanwhile.
             raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

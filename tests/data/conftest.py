@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from data_files import tiny_files
 
-REAL = Path(os.environ.get("SEQJAX_DATA", "/nonexistent"))
+REAL = Path(os.environ.get("SEQJAX_DATA") or "/nonexistent")
 
 
 @pytest.fixture(scope="session")

@@ -85,6 +85,22 @@ def test_an_archive_that_another_process_has_unpacked_meanwhile_stays(server, tm
     assert [path.relative_to(mine).as_posix() for path in sorted(mine.rglob("*"))] == ["set", "set/theirs"]
 
 
+def test_an_archive_that_is_cut_or_damaged_leaves_nothing(server, tmp_path):
+    folder, url = server
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w:gz", compresslevel=0) as archive:
+        member = tarfile.TarInfo("set/a")
+        member.size = 200_000
+        archive.addfile(member, io.BytesIO(bytes(member.size)))
+    data = whole.getvalue()
+    mine = tmp_path / "mine"
+    for bad in (data[:9000], data[:9000] + b"\xff" * 200_000, b"no archive"):
+        (folder / "set.tgz").write_bytes(bad)
+        with pytest.raises(ValueError, match=r"set.tgz: no tar archive \(.+\); fetch it by hand"):
+            fetch_all((Remote(url + "set.tgz", "set/"),), mine)
+        assert not list(mine.iterdir())
+
+
 def test_a_connection_that_is_cut_is_unreachable(monkeypatch):
     monkeypatch.setattr(download, "answers", lambda url: True)
 

@@ -56,11 +56,18 @@ def test_an_arpa_file_gives_the_model_back(tmp_path):
         assert back.sentence_score(sentence) == pytest.approx(model.sentence_score(sentence), abs=1e-4)
 
 
-@pytest.mark.parametrize("word", ["a b", "\t", "", "a\u2028"])
+@pytest.mark.parametrize("word", ["a b", "\t", "", "a\u2028", "a\xa0b", "\n", "<space>"])
 def test_a_word_that_an_arpa_file_cannot_hold_is_refused(tmp_path, word):
     with pytest.raises(ValueError, match="an ARPA file cannot hold"):
         ctc.write_arpa(tmp_path / "model.arpa", ctc.train_ngrams([["a", word], ["a"]], 2))
     assert not list(tmp_path.iterdir())
+
+
+def test_an_arpa_file_that_cannot_be_written_leaves_no_draft(tmp_path):
+    (tmp_path / "model.arpa").mkdir()
+    with pytest.raises(OSError):
+        ctc.write_arpa(tmp_path / "model.arpa", ctc.train_ngrams(["a"], 2))
+    assert [path.name for path in tmp_path.iterdir()] == ["model.arpa"]
 
 
 def test_an_arpa_file_of_others_is_read(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 
 from seqjax.data.audio.augment import change_speed
 from seqjax.data.audio.files import check_audio, read_audio, resample
-from seqjax.data.formats import list_recordings, read_tsv
+from seqjax.data.formats import Recording, list_recordings, read_tsv
 from seqjax.data.sets.media import FSDD_RATE
 from seqjax.data.sources import load
 
@@ -151,11 +151,11 @@ def read_recordings(folder: str | os.PathLike, rate: int | None) -> tuple[Clips,
       The recordings, and the index of each.
 
     Raises:
-      ValueError: a file is not what it claims, or of a lower rate (which).
+      ValueError: a label is a number of several digits, a file is not what it claims, or of a lower rate (which).
     """
     recordings = list_recordings(folder)
+    texts = [_word(recording) for recording in recordings]
     rate, samples = _read_all([recording.path for recording in recordings], rate)
-    texts = [_word(recording.label) for recording in recordings]
     speakers = [recording.speaker for recording in recordings]
     clips = Clips(rate, samples, texts, speakers, [str(recording.path) for recording in recordings])
     return clips, [recording.index for recording in recordings]
@@ -210,8 +210,16 @@ def read_at(path: str | os.PathLike, rate: int) -> np.ndarray:
     return resample(samples, own, rate)
 
 
-def _word(label: str) -> str:
-    return DIGITS[int(label)] if label in tuple("0123456789") else label.lower()
+def _word(recording: Recording) -> str:
+    label = recording.label
+    if label in tuple("0123456789"):
+        return DIGITS[int(label)]
+    if label.isdecimal():
+        raise ValueError(
+            f"{recording.path}: the label {label!r} is a number; wanted a digit, 0 to 9, or the word that is said; "
+            "rename it"
+        )
+    return label.lower()
 
 
 def _read_all(paths, rate):

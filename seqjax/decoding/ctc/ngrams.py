@@ -151,11 +151,14 @@ def write_arpa(path: str | os.PathLike, ngrams: NGrams) -> None:
       ngrams: the model.
 
     Raises:
-      ValueError: a word has white space in it, which separates the words of such a file.
+      ValueError: a word is empty, has white space in it, which separates the words of such a file, or is `<space>`.
     """
     for word in {word for gram in ngrams.entries for word in gram}:
-        if word != " " and str(word).split() != [str(word)]:
-            raise ValueError(f"the word {word!r} is empty or has white space in it, which an ARPA file cannot hold")
+        if word == "<space>" or (word != " " and str(word).split() != [str(word)]):
+            raise ValueError(
+                f"the word {word!r} is empty, has white space in it or stands for a blank, "
+                "which an ARPA file cannot hold; leave it out"
+            )
     by_order = [[gram for gram in ngrams.entries if len(gram) == n] for n in range(1, ngrams.order + 1)]
     lines = ["\\data\\", *(f"ngram {n}={len(grams)}" for n, grams in enumerate(by_order, 1))]
     for n, grams in enumerate(by_order, 1):
@@ -166,9 +169,12 @@ def write_arpa(path: str | os.PathLike, ngrams: NGrams) -> None:
             lines.append(
                 "\t".join([_to_log10(entry.log_prob), words, *[_to_log10(entry.backoff)] * (n < ngrams.order)])
             )
-    draft = Path(path).with_name(f".{Path(path).name}")
-    draft.write_text("\n".join([*lines, "", "\\end\\", ""]), encoding="utf-8")
-    os.replace(draft, path)
+    draft = Path(path).with_name(f".{Path(path).name}.{os.getpid()}")
+    try:
+        draft.write_text("\n".join([*lines, "", "\\end\\", ""]), encoding="utf-8")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def read_arpa(path: str | os.PathLike) -> NGrams:
