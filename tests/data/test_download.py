@@ -115,7 +115,7 @@ def test_a_connection_that_is_cut_is_unreachable(monkeypatch):
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cut) as running:
-        threading.Thread(target=running.serve_forever).start()
+        threading.Thread(target=running.serve_forever, daemon=True).start()
         with pytest.raises(Unreachable, match="cannot be read"):
             fetch(Remote(f"http://127.0.0.1:{running.server_port}/a", "a"))
         running.shutdown()
