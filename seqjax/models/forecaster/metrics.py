@@ -102,7 +102,7 @@ def crps(y: ArrayLike, samples: ArrayLike) -> float:
 
 
 def coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
-    """The share of values within `[low, high]`."""
+    """The share of values within `[low, high]`; within a bound that is NaN lies none."""
     y = np.asarray(y, np.float64)
     inside = (y >= np.asarray(low)) & (y <= np.asarray(high))
     return float(inside[_seen(y)].mean())

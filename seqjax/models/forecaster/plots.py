@@ -64,7 +64,7 @@ def plot_backtest(panel: Panel, forecast: Forecast, series: int = 0, title: str 
     times = _plottable(panel.times(series, int(own.cuts[-1]) + horizon))
     figure = _figure((11, 5.6))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    values = panel.values[series][first : first + len(times)]
+    values = panel.values[series][first : len(times)]
     above.plot(times[first : first + len(values)], values, color="0.25", linewidth=1.0, label="what came")
     drawn = first
     for row, cut in enumerate(own.cuts):
@@ -120,10 +120,12 @@ def _figure(size):
 
 
 def _finished(figure, title, legend=None):
+    from matplotlib.dates import DateLocator
+
     for axis in figure.axes:
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
-        if any(hasattr(axis.xaxis.get_converter(), name) for name in ("axisinfo",)):
+        if isinstance(axis.xaxis.get_major_locator(), DateLocator):
             axis.tick_params(axis="x", rotation=20)
     # Beside the axes: within them it would lie over one curve or another.
     handles, labels = (legend or figure.axes[0]).get_legend_handles_labels()

@@ -30,6 +30,13 @@ def test_a_backtest_draws_cuts_a_horizon_apart(calibrated):
     assert below.get_lines()[0].get_xdata().tolist() == [74, 76, 77]
 
 
+def test_a_backtest_may_end_before_the_series(calibrated):
+    above, _ = plots.plot_backtest(waves(), calibrated.rows(calibrated.cuts == 74), series=1).axes
+    came = above.get_lines()[0]
+    np.testing.assert_allclose(came.get_ydata(), waves().values[1][74:77])
+    assert came.get_xdata().tolist() == [74, 75, 76]
+
+
 def test_calibration_and_error_by_step(calibrated):
     lines = plots.plot_calibration(waves(), {"x": calibrated}).axes[0].get_lines()
     np.testing.assert_allclose(lines[1].get_ydata(), fc.calibration(waves(), calibrated))
@@ -57,3 +64,13 @@ def test_times_are_dates_where_there_are_any(tmp_path):
     figure = plots.plot_forecasts(panel, fc.SeasonalNaive(horizon=3, season=1).fit(panel).predict(panel, 4), [0, 1], 9)
     figure.savefig(tmp_path / "a.png")
     assert "2024-01-02 11" in figure.axes[0].get_title()
+
+
+def test_dates_are_turned_and_numbers_are_not(calibrated, monkeypatch):
+    monkeypatch.delattr("matplotlib.axis.Axis.get_converter", raising=False)  # matplotlib has it from 3.10 on
+    dated = rich()
+    forecast = fc.SeasonalNaive(horizon=3, season=1).fit(dated).predict(dated, 4)
+    turned = lambda axis: {label.get_rotation() for label in axis.get_xticklabels()}  # noqa: E731
+    assert turned(plots.plot_forecasts(dated, forecast, [0], 9).axes[0]) == {20}
+    assert turned(plots.plot_forecasts(waves(), calibrated, [0], 9).axes[0]) == {0}
+    assert turned(plots.plot_backtest(dated, forecast).axes[1]) == {20}
