@@ -88,7 +88,7 @@ def as_key(rng: Any) -> KeyArray:
         return jnp.array(rng)
     if rank == 1 and dtype == jnp.uint32:
         return jax.random.wrap_key_data(jnp.array(rng))
-    if rank == 0 and jnp.issubdtype(jnp.asarray(rng).dtype, jnp.integer):
+    if type(rng) is int or (rank == 0 and dtype is not None and jnp.issubdtype(dtype, jnp.integer)):
         return jax.random.key(rng)
     raise TypeError(f"rng is {_kind(rng)}; give one key from jax.random.key(seed), or a seed")
 
@@ -141,7 +141,7 @@ def unaliased(state: TrainState) -> TrainState:
     leaves, structure = jax.tree.flatten(state)
     seen: set[int] = set()
     for place, leaf in enumerate(leaves):
-        if _is_deleted(leaf):
+        if is_deleted(leaf):
             raise ValueError("the state was given to a training step before, which took it over; go on with the one returned")
         if id(leaf) in seen:
             leaves[place] = jnp.array(leaf)
@@ -149,7 +149,8 @@ def unaliased(state: TrainState) -> TrainState:
     return jax.tree.unflatten(structure, leaves)
 
 
-def _is_deleted(leaf):
+def is_deleted(leaf: Any) -> bool:
+    """Whether an array's memory was given away, as that of a donated state is."""
     return isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer) and leaf.is_deleted()
 
 
