@@ -182,6 +182,17 @@ def spoilt(new: Any, old: Any) -> jax.Array:
     return _any(new, old, turned_nan_or_infinite)
 
 
+def is_finite(tree: Any) -> bool:
+    """Whether every element of a pytree is finite."""
+    return bool(_is_finite([leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]))
+
+
+@jax.jit
+def _is_finite(leaves):
+    flags = [jnp.isfinite(leaf).all() for leaf in leaves]
+    return jnp.stack(flags).all() if flags else jnp.array(True)
+
+
 def turned_nan(new: Any, old: Any) -> jax.Array:
     """Whether any element of a pytree became NaN, as `spoilt` has it."""
     return _any(new, old, lambda a, b: jnp.isnan(a) & ~jnp.isnan(b))

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -11,9 +11,10 @@ import numpy as np
 
 from seqjax.training.checkpoints import CheckpointError, Checkpoints
 from seqjax.training.evaluation import rank
-from seqjax.training.health import summarise
+from seqjax.training.health import is_finite, summarise
 from seqjax.training.interrupts import interruptible
 from seqjax.training.processes import Together
+from seqjax.training.sources import END, counted, skip, taken_at
 from seqjax.training.state import TrainState
 from seqjax.training.step import StepFn
 
@@ -88,7 +89,7 @@ class Outcome:
     Attributes:
       state: the last state, or the best one where training stopped early.
       progress: where the run stood.
-      reason: `"finished"`, `"stopped early"` or `"interrupted"`.
+      reason: `"finished"`, `"stopped early"`, `"out of batches"` or `"interrupted"`.
       signal: the number of the signal that interrupted it, else 0.
     """
 
@@ -103,7 +104,7 @@ SUMMARISED = ("gradient_norm", "clipped", "finite")
 
 
 class NonFiniteError(ArithmeticError):
-    """Training met too many gradients in a row that were not finite."""
+    """Training met too many gradients or updates in a row that were not finite."""
 
 
 Callback = Callable[[Event], Any]
@@ -113,7 +114,7 @@ Callback = Callable[[Event], Any]
 def fit(
     state: TrainState,
     train_step: StepFn,
-    batches: Batches,
+    batches: Batches | Iterable[Any],
     *,
     steps: int,
     progress: Progress | None = None,
@@ -134,7 +135,8 @@ def fit(
     Args:
       state: from `create_state`, or restored.
       train_step: from `make_train_step`.
-      batches: an endless, resumable iterator.
+      batches: a resumable iterator, best an endless one; or a list or any other iterator. Where it ends before `steps`,
+        so does the run: it is evaluated and saved as at its last step.
       steps: the step to stop at, counted from the run's very beginning.
       progress: where the run stands; None for a new run.
       evaluate: scores a state; called every `every` steps and after the last one.
@@ -152,16 +154,18 @@ def fit(
 
     Raises:
       NonFiniteError: `max_skipped` gradients in a row were not finite; the last good state is saved.
-      ValueError: an argument is out of range or `monitor` is not among the scores.
+      ValueError: an argument is out of range, `monitor` is not among the scores, or there is no batch.
     """
     _check(steps, every, patience, monitor, checkpoints, evaluate)
     if progress is None and checkpoints is not None and _begun(checkpoints):
         raise ValueError(f"{checkpoints.folder} holds a run already; resume() it, or name another folder")
     progress = Progress() if progress is None else progress
+    source = batches if isinstance(batches, Batches) else counted(batches, progress.data)
     together = Together.of(state)
     run = _Run(
-        progress, evaluate, monitor, checkpoints, batches, tuple(callbacks), max_skipped, on_nonfinite, together
+        progress, evaluate, monitor, checkpoints, source, tuple(callbacks), max_skipped, on_nonfinite, together
     )  # fmt: skip
+    run.began_finite = is_finite((state.params, state.ema))
     every = every or steps
     if checkpoints is not None:
         run.save(state)
@@ -170,7 +174,9 @@ def fit(
         return run.end(run.best(state), "stopped early")
     with interruptible() as interrupt:
         while progress.step < steps:
-            batch = next(batches)
+            batch = next(source, END)
+            if batch is END:
+                return run.out_of_batches(state)
             state, metrics = train_step(state, batch)
             # Asked of all processes now and read with the metrics: it costs no wait of its own.
             asked = together.largest(interrupt.number)
@@ -190,12 +196,13 @@ def fit(
     return run.end(state, "finished")
 
 
-def resume(state: TrainState, batches: Batches, checkpoints: Checkpoints) -> tuple[TrainState, Progress]:
+def resume(state: TrainState, batches: Batches | Iterable[Any], checkpoints: Checkpoints) -> tuple[TrainState, Progress]:
     """The newest sound checkpoint, and the data at its position.
 
     Args:
       state: a fresh state of the same shapes.
-      batches: moved to the position of the checkpoint.
+      batches: moved to the position of the checkpoint; of a plain iterator as many as were taken are passed over, and a
+        list is left to `fit`.
       checkpoints: where to look; in a folder that never had any the run begins at the beginning.
 
     Returns:
@@ -208,7 +215,10 @@ def resume(state: TrainState, batches: Batches, checkpoints: Checkpoints) -> tup
         return state, Progress()
     _, state, saved = checkpoints.restore(state)
     progress = Progress(**saved)
-    batches.restore(progress.data)
+    if isinstance(batches, Batches):
+        batches.restore(progress.data)
+    elif isinstance(batches, Iterator):
+        skip(batches, taken_at(progress.data))
     return state, progress
 
 
@@ -247,6 +257,7 @@ class _Run:
     max_skipped: int
     on_nonfinite: Callable | None
     together: Together
+    began_finite: bool = True
 
     def tell(self, kind, metrics):
         answers = [callback(Event(kind, self.progress.step, metrics)) for callback in self.callbacks]
@@ -265,8 +276,10 @@ class _Run:
         if metrics["skipped_in_a_row"] >= self.max_skipped:
             if self.checkpoints is not None:
                 self.save(state)
+            healthy = math.isfinite(metrics["loss"]) and math.isfinite(metrics["gradient_norm"])
+            what = "updates" if healthy else "gradients"
             raise NonFiniteError(
-                f"{int(metrics['skipped_in_a_row'])} gradients in a row were not finite, the last at step "
+                f"{int(metrics['skipped_in_a_row'])} {what} in a row were not finite, the last at step "
                 f"{self.progress.step}; lower the learning rate or the clipping threshold, or look at the dumped batch"
             )
 
@@ -277,7 +290,8 @@ class _Run:
         progress = self.progress
         if self.monitor is not None:
             found = rank(scores, self.monitor)
-            if found < self._best_rank(len(found)):
+            # A score may look good on a network that is lost: the largest of NaN is a class as well.
+            if found < self._best_rank(len(found)) and self.is_sound(state):
                 progress.best, progress.ties = found[0], list(found[1:])
                 progress.best_step, progress.stale = progress.step, 0
             else:
@@ -285,6 +299,10 @@ class _Run:
         stopped = self.tell("evaluation", scores | summarise(progress.since))
         progress.stopped = bool(jax.device_get(self.together.largest(int(stopped))))
         progress.since = []
+
+    def is_sound(self, state):
+        """Whether what is learnt is finite; parameters that were not so from the beginning say nothing."""
+        return not self.began_finite or is_finite((state.params, state.ema))
 
     def _best_rank(self, size):
         """The best scores so far, infinite where there was none, as before the first evaluation."""
@@ -302,6 +320,16 @@ class _Run:
 
     def best(self, state):
         return state if self.checkpoints is None else restore_best(state, self.checkpoints)
+
+    def out_of_batches(self, state):
+        """Ends a run whose batches came to their end: evaluated and saved, unless that was done just before."""
+        if self.progress.step == 0:
+            raise ValueError("batches gave none; give at least one batch")
+        if self.progress.since:
+            self.assess(state)
+            if self.checkpoints is not None:
+                self.save(state)
+        return self.end(state, "out of batches")
 
     def end(self, state, reason, number=0):
         self.tell("end", {})
