@@ -1,5 +1,6 @@
 """Checkpoints that survive being killed, cut short or damaged."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,9 +11,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from seqjax.training.state import is_deleted
 
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
+NOT_FINITE = "not_finite.txt"
+"""Lies beside the arrays of a state that is not finite, and says where: such a one displaces no other."""
 
 
 class CheckpointError(ValueError):
@@ -24,10 +30,12 @@ class Checkpoints:
 
     A checkpoint counts only when it is complete: it is written under another name, its files are listed with their
     digests in `manifest.json`, and then it is renamed. Of several processes all take part and the first one commits.
+    Arrays keep their dtypes, those of 64 bits too where JAX works with 32.
 
     Args:
       folder: where they are; made at the first save.
-      keep: how many of the newest to keep, besides the best.
+      keep: how many of the newest to keep, besides the best; where some of them hold NaN or infinity, also as many of
+        the newest that do not.
 
     Raises:
       ValueError: `keep` is below 1.
@@ -52,7 +60,7 @@ class Checkpoints:
         """Writes the checkpoint of a step, then drops those no longer wanted.
 
         Args:
-          step: its name; one that is already there stays as it is.
+          step: its name; one that is already there stays as it is, unless it is not finite.
           tree: a pytree of arrays and keys.
           progress: a JSON-able dict.
           best: the step to keep whatever its age.
@@ -60,8 +68,9 @@ class Checkpoints:
         import orbax.checkpoint as ocp
 
         target = self.folder / f"{step:08d}"
-        if self._damage(step) is None:
+        if self._damage(step) is None and not self._is_marked(step):
             return
+        fault = _fault(tree)
         draft = self.folder / f".draft-{step:08d}"
         first = jax.process_index() == 0
         if first:
@@ -75,6 +84,8 @@ class Checkpoints:
             checkpointer.wait_until_finished()
         if first:
             (draft / PROGRESS).write_text(json.dumps(progress))
+            if fault is not None:
+                (draft / NOT_FINITE).write_text(fault)
             (draft / MANIFEST).write_text(json.dumps(_digests(draft)))
             _flush(draft)
             os.rename(draft, target)
@@ -84,8 +95,10 @@ class Checkpoints:
     def restore(self, like: Any, step: int | None = None) -> tuple[int, Any, dict[str, Any]]:
         """Reads a checkpoint; without a step the newest sound one, with a warning for each damaged one passed over.
 
+        One that holds NaN or infinity where `like` does not counts as damaged.
+
         Args:
-          like: a pytree of the same structure and shapes, which also says where arrays shall live.
+          like: a pytree of the same structure, shapes and dtypes, which also says where arrays shall live.
           step: which one; None for the newest.
 
         Returns:
@@ -100,7 +113,10 @@ class Checkpoints:
         for candidate in reversed(steps):
             damage = self._damage(candidate)
             if damage is None:
-                return candidate, *self._read(candidate, like)
+                tree, progress = self._read(candidate, like)
+                damage = _fault(tree, like)
+                if damage is None:
+                    return candidate, tree, progress
             if step is None:
                 warnings.warn(
                     f"checkpoint {self.folder / f'{candidate:08d}'} is damaged ({damage}); passed over", stacklevel=2
@@ -114,12 +130,9 @@ class Checkpoints:
         wanted = _keys_to_data(like)
         try:
             with ocp.StandardCheckpointer() as checkpointer:
-                shapes = {
-                    jax.tree_util.keystr(p): tuple(m.shape)
-                    for p, m in jax.tree.leaves_with_path(_metadata(checkpointer, path))
-                }
-                _check_shapes(path, shapes, wanted)
-                data = checkpointer.restore(path / "state", jax.tree.map(_abstract, wanted))
+                _check_arrays(path, _metadata(checkpointer, path), wanted)
+                with _unabridged(wanted):
+                    data = checkpointer.restore(path / "state", jax.tree.map(_abstract, wanted))
         except CheckpointError:
             raise
         except Exception as error:
@@ -138,9 +151,14 @@ class Checkpoints:
         except (OSError, ValueError) as error:
             return f"{type(error).__name__}: {error}"
 
+    def _is_marked(self, step):
+        return (self.folder / f"{step:08d}" / NOT_FINITE).is_file()
+
     def _drop(self, newest, best):
         """Drops what is old, what was left half dropped, and the later ones of a run that went back to an earlier."""
-        wanted = {*[step for step in self.steps() if step <= newest][-self.keep :], best}
+        steps = [step for step in self.steps() if step <= newest]
+        finite = [step for step in steps if not self._is_marked(step)]
+        wanted = {*steps[-self.keep :], *finite[-self.keep :], best}
         for path in self.folder.iterdir():
             if path.name.isdigit() and int(path.name) not in wanted:
                 shutil.rmtree(path, ignore_errors=True)
@@ -151,7 +169,9 @@ def _is_key(leaf):
 
 
 def _keys_to_data(tree):
-    return _plain(jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree))
+    """The arrays to be written, by their paths; those without an element are left out, for orbax refuses them."""
+    named = _plain(jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree))
+    return {name: leaf for name, leaf in named.items() if np.size(leaf)}
 
 
 def _plain(tree):
@@ -160,29 +180,82 @@ def _plain(tree):
 
 
 def _data_to_keys(data, like):
-    leaves, structure = jax.tree.flatten(like)
-    names = list(_plain(like))
-    restored = [
-        jax.random.wrap_key_data(data[name], impl=jax.random.key_impl(leaf)) if _is_key(leaf) else data[name]
-        for name, leaf in zip(names, leaves, strict=True)
-    ]
-    return jax.tree.unflatten(structure, restored)
+    restored = [_as_kind_of(leaf, data.get(name)) for name, leaf in _plain(like).items()]
+    return jax.tree.unflatten(jax.tree.structure(like), restored)
+
+
+def _as_kind_of(leaf, data):
+    """What was read for a leaf of the template, as a key or a number of Python where that is one."""
+    if data is None:
+        return np.zeros(np.shape(leaf), _dtype(leaf))
+    if _is_key(leaf):
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+    return type(leaf)(data) if isinstance(leaf, bool | int | float | complex) else data
 
 
 def _abstract(leaf):
-    return jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.result_type(leaf), sharding=getattr(leaf, "sharding", None))
+    return jax.ShapeDtypeStruct(np.shape(leaf), _dtype(leaf), sharding=getattr(leaf, "sharding", None))
+
+
+def _dtype(leaf):
+    """The dtype as it is, whatever JAX is set to; of a number of Python that of NumPy."""
+    return np.dtype(leaf.dtype) if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
+
+
+def _unabridged(tree):
+    """A context in which JAX does not cut the tree's arrays of 64 bits to 32."""
+    wide = any(_dtype(leaf).name in ("int64", "uint64", "float64", "complex128") for leaf in jax.tree.leaves(tree))
+    return jax.enable_x64(True) if wide else contextlib.nullcontext()
 
 
 def _metadata(checkpointer, path):
     return checkpointer.metadata(path / "state").item_metadata.tree
 
 
-def _check_shapes(path, found, wanted):
-    want = {jax.tree_util.keystr(p): tuple(jnp.shape(leaf)) for p, leaf in jax.tree.leaves_with_path(wanted)}
-    for name in want | found:
-        if want.get(name) != found.get(name):
-            there, here = found.get(name, "missing"), want.get(name, "missing")
-            raise CheckpointError(f"{path} is of another model: {name} is {there} there, {here} here")
+def _check_arrays(path, found, wanted):
+    """Refuses arrays of other names, shapes or dtypes."""
+    there = {name: (tuple(array.shape), array.dtype) for name, array in found.items()}
+    here = {name: (np.shape(leaf), _dtype(leaf)) for name, leaf in wanted.items()}
+    missing = ("missing", "missing")
+    for name in here | there:
+        (shape, dtype), (wanted_shape, wanted_dtype) = there.get(name, missing), here.get(name, missing)
+        if shape != wanted_shape:
+            raise CheckpointError(f"{path} is of another model: {name} is {shape} there, {wanted_shape} here")
+        if dtype != wanted_dtype:
+            raise CheckpointError(
+                f"{path} has other dtypes: {name} is {dtype} there, {wanted_dtype} here; give a state of its dtypes, "
+                "and cast what is restored"
+            )
+
+
+def _fault(tree, like=None):
+    """Names the first array with an element that is NaN or infinite, unless it is so in `like`; None for none."""
+    before = {} if like is None else _plain(like)
+    for name, leaf in _plain(tree).items():
+        if _is_key(leaf) or not jnp.issubdtype(_dtype(leaf), jnp.inexact):
+            continue
+        old = before.get(name)
+        old = old if isinstance(old, jax.Array | np.ndarray) and not is_deleted(old) else None
+        flags = _flags if isinstance(leaf, np.ndarray) else _compiled_flags
+        with _unabridged(leaf):
+            nan, infinite = flags(leaf, old)
+        # A model may carry infinities from batch to batch, and a template without values says nothing of them.
+        tolerant = like is not None and (old is None or name.startswith(".extra"))
+        if nan or (infinite and not tolerant):
+            return f"{name} holds {'NaN' if nan else 'infinity'}"
+    return None
+
+
+def _flags(new, old):
+    """Whether elements are NaN, and whether elements are infinite, that were neither before."""
+    numpy = np if isinstance(new, np.ndarray) else jnp
+    nan, infinite = numpy.isnan(new), numpy.isinf(new)
+    if old is not None:
+        nan, infinite = nan & ~numpy.isnan(old), infinite & numpy.isfinite(old)
+    return nan.any(), infinite.any()
+
+
+_compiled_flags = jax.jit(_flags)
 
 
 def _digests(folder: Path) -> dict[str, str]:

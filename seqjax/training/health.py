@@ -1,7 +1,8 @@
 """Gradient health: clipping, and what a gradient looked like before and after it."""
 
+import functools
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +12,33 @@ import optax
 from seqjax.typing import Params
 
 
+class _Squares(NamedTuple):
+    """The sum of the squares of `values / scale`: neither overflows nor vanishes where the values do not."""
+
+    scale: Any
+    total: Any
+
+
 def clip_by_norm(threshold: float) -> optax.GradientTransformation:
     """Scales a gradient whose global norm exceeds `threshold` down to it (Pascanu et al., 2013).
 
-    Unlike a division by the norm alone it is exact below the threshold: the gradient is untouched, bit for bit.
+    Unlike a division by the norm alone it is exact below the threshold: the gradient is untouched, bit for bit. The norm
+    may exceed what its dtype can hold: any gradient of finite elements is brought to the threshold.
     """
-    return optax.clip_by_global_norm(_positive("threshold", threshold))
+    _positive("threshold", threshold)
+
+    def update(grads, state, params=None):
+        del params
+        scale, norm = _norm([_squares(leaf) for leaf in jax.tree.leaves(grads)])
+
+        def shortened(leaf):
+            # Divided twice, for the product of the two may overflow.
+            cut = _wide(leaf) / scale / norm * threshold
+            return jnp.where(scale * norm < threshold, leaf, cut.astype(leaf.dtype))
+
+        return jax.tree.map(shortened, grads), state
+
+    return optax.GradientTransformation(optax.init_empty_state, update)
 
 
 def clip_by_value(limit: float) -> optax.GradientTransformation:
@@ -26,7 +48,22 @@ def clip_by_value(limit: float) -> optax.GradientTransformation:
 
 def clip_adaptively(ratio: float = 0.01) -> optax.GradientTransformation:
     """Adaptive gradient clipping: each unit's gradient norm to `ratio` of its weight norm (Brock et al., 2021)."""
-    return optax.adaptive_grad_clip(_positive("ratio", ratio))
+    _positive("ratio", ratio)
+
+    def update(grads, state, params):
+        if params is None:
+            raise ValueError("clip_adaptively compares with the parameters; give update(grads, state, params)")
+
+        def shortened(grad, param):
+            scale, norm = _norm([_squares(grad, _unit_axes(grad))])
+            # A unit of zero weights may move as if its norm were 1e-3.
+            most = ratio * jnp.maximum(_product(*_norm([_squares(param, _unit_axes(param))])), 1e-3)
+            cut = _wide(grad) / scale * (most / jnp.maximum(norm, 1e-6 / scale))
+            return jnp.where(scale * norm < most, grad, cut.astype(grad.dtype))
+
+        return jax.tree.map(shortened, grads, params), state
+
+    return optax.GradientTransformation(optax.init_empty_state, update)
 
 
 def clip_with_health(
@@ -42,29 +79,134 @@ def clip_with_health(
     Returns:
       The clipped gradient, and scalars: `gradient_norm` and `clipped_norm` (global, before and after), `clipped` (1.0
       where clipping changed the norm), `finite` (1.0 where every element is) and `gradient_norm/PATH` for each
-      layer of the parameters, such as `gradient_norm/recurrent/layer_0`.
+      layer of the parameters, such as `gradient_norm/recurrent/layer_0`. The norm of finite elements is finite: at most
+      the largest number of its dtype, float32 or wider.
     """
-    before = optax.tree.norm(grads)
-    if clip is None:
-        clipped, after = grads, before
-    else:
+    squares = _leaf_squares(grads)
+    scale, norm = _norm([part for _, part in squares])
+    before = after = _product(scale, norm)
+    clipped = grads
+    if clip is not None:
         clipped, _ = clip.update(grads, clip.init(params), params)
-        after = optax.tree.norm(clipped)
+        after = global_norm(clipped)
     health = {
         "gradient_norm": before,
         "clipped_norm": after,
         "clipped": (after < before).astype(jnp.float32),
-        "finite": jnp.isfinite(before).astype(jnp.float32),
+        # Of finite elements the scaled norm is finite even where the norm is not.
+        "finite": jnp.isfinite(norm).astype(jnp.float32),
     }
-    return clipped, health | {f"gradient_norm/{name}": norm for name, norm in layer_norms(grads).items()}
+    return clipped, health | {f"gradient_norm/{name}": norm for name, norm in _by_layer(squares).items()}
+
+
+def global_norm(tree: Params) -> jax.Array:
+    """Returns the norm of all elements of a tree together, at most the largest number of its dtype, float32 or wider.
+
+    The squares of finite elements may overflow or vanish; the norm does not.
+    """
+    return _product(*_norm([_squares(leaf) for leaf in jax.tree.leaves(tree)]))
 
 
 def layer_norms(tree: Params) -> dict[str, jax.Array]:
     """The norm of each layer: of every dict of arrays in the tree, by its path, such as `recurrent/layer_0`."""
+    return _by_layer(_leaf_squares(tree))
+
+
+def _leaf_squares(tree):
+    return [(path, _squares(leaf)) for path, leaf in jax.tree.leaves_with_path(tree)]
+
+
+def _by_layer(squares):
     groups: dict[str, list] = {}
-    for path, leaf in jax.tree.leaves_with_path(tree):
-        groups.setdefault("/".join(str(getattr(k, "key", k)) for k in path[:-1]) or "params", []).append(leaf)
-    return {name: optax.tree.norm(leaves) for name, leaves in groups.items()}
+    for path, part in squares:
+        groups.setdefault(_layer(path), []).append(part)
+    return {name: _product(*_norm(parts)) for name, parts in groups.items()}
+
+
+def _layer(path):
+    """The path of the dict that a leaf lies in, without the `value` that a Flax NNX variable adds to the leaf's own."""
+    if path and path[-1] == jax.tree_util.GetAttrKey("value"):
+        path = path[:-1]
+    return "/".join(str(getattr(key, "key", getattr(key, "name", key))) for key in path[:-1]) or "params"
+
+
+def _wide(leaf):
+    """An array in float32 at least, in which sums and quotients are taken."""
+    return jnp.asarray(leaf, jnp.promote_types(jnp.result_type(leaf), jnp.float32))
+
+
+def _squares(leaf, axis=None):
+    """The squares of an array, or with axes of each unit of it, then with these axes kept."""
+    size = jnp.abs(_wide(leaf))
+    largest = size.max(axis, initial=0, keepdims=axis is not None)
+    # The usual range is left as it is, bit for bit; infinity and NaN too, so that they reach the sum.
+    unusual = (largest > 2.0**40) | (largest < 2.0**-20)
+    scale = jnp.where(unusual & jnp.isfinite(largest), largest, 1)
+    # A scale of 0 says that there is nothing to add.
+    total = jnp.square(size / jnp.where(scale == 0, 1, scale)).sum(axis, keepdims=axis is not None)
+    return _Squares(scale, total)
+
+
+def _norm(squares):
+    """A scale and the norm divided by it; their product is the norm, and alone may overflow."""
+    if not squares:
+        return jnp.ones(()), jnp.zeros(())
+    largest = functools.reduce(jnp.maximum, [part.scale for part in squares])
+    scale = jnp.where(largest == 0, 1, largest)
+    return scale, jnp.sqrt(sum(part.total * jnp.square(part.scale / scale) for part in squares))
+
+
+def _product(scale, norm):
+    """The norm itself, at most the largest number; infinite or NaN only where an element is."""
+    return jnp.where(jnp.isfinite(norm), jnp.minimum(scale * norm, jnp.finfo(norm.dtype).max), norm)
+
+
+def _unit_axes(leaf):
+    """The axes that the weights of one unit lie along: of matrices and kernels all but the last, else all."""
+    if sum(size != 1 for size in leaf.shape) <= 1:
+        return tuple(range(leaf.ndim))
+    # Of rank 3 the last two are heads and their width.
+    return (0,) if leaf.ndim < 4 else tuple(range(leaf.ndim - 1))
+
+
+def spoilt(new: Any, old: Any) -> jax.Array:
+    """Whether any element of a pytree became NaN or infinite; one that was infinite before, such as a bound, may stay.
+
+    Args:
+      new: arrays; those of whole numbers, booleans and keys are passed over.
+      old: the same before.
+
+    Returns:
+      A boolean.
+    """
+    return _any(new, old, turned_nan_or_infinite)
+
+
+def is_finite(tree: Any) -> bool:
+    """Whether every element of a pytree is finite."""
+    return bool(_is_finite([leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]))
+
+
+@jax.jit
+def _is_finite(leaves):
+    flags = [jnp.isfinite(leaf).all() for leaf in leaves]
+    return jnp.stack(flags).all() if flags else jnp.array(True)
+
+
+def turned_nan(new: Any, old: Any) -> jax.Array:
+    """Whether any element of a pytree became NaN, as `spoilt` has it."""
+    return _any(new, old, lambda a, b: jnp.isnan(a) & ~jnp.isnan(b))
+
+
+def turned_nan_or_infinite(new: jax.Array, old: jax.Array) -> jax.Array:
+    """Which elements of an array became NaN or infinite."""
+    return (jnp.isnan(new) & ~jnp.isnan(old)) | (jnp.isinf(new) & jnp.isfinite(old))
+
+
+def _any(new, old, found):
+    pairs = zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True)
+    flags = [found(a, b).any() for a, b in pairs if jnp.issubdtype(jnp.result_type(a), jnp.inexact)]
+    return jnp.stack(flags).any() if flags else jnp.array(False)
 
 
 def keep_if(finite: jax.Array, new: Any, old: Any) -> Any:

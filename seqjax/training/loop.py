@@ -1,19 +1,20 @@
 """The training loop: the only part with effects."""
 
-import contextlib
 import dataclasses
 import math
-import signal
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
 from seqjax.training.checkpoints import CheckpointError, Checkpoints
-from seqjax.training.health import summarise
+from seqjax.training.evaluation import rank
+from seqjax.training.health import is_finite, summarise
+from seqjax.training.interrupts import interruptible
+from seqjax.training.processes import Together
+from seqjax.training.sources import END, counted, skip, taken_at
 from seqjax.training.state import TrainState
 from seqjax.training.step import StepFn
 
@@ -61,17 +62,23 @@ class Progress:
     Attributes:
       step: steps taken.
       best: the best score so far, lower is better; None before the first evaluation.
+      ties: the further monitored scores that came with it, which decide between equal ones.
       best_step: the step it was reached at.
       stale: evaluations since then.
       stopped: whether a callback ended the run.
+      skipped: steps skipped over a gradient that was not finite.
+      since: the health of each gradient since the last evaluation, which the next one summarises.
       data: the position in the data.
     """
 
     step: int = 0
     best: float | None = None
+    ties: list[float] = dataclasses.field(default_factory=list)
     best_step: int | None = None
     stale: int = 0
     stopped: bool = False
+    skipped: int = 0
+    since: list[dict[str, float]] = dataclasses.field(default_factory=list)
     data: Any = None
 
 
@@ -82,16 +89,22 @@ class Outcome:
     Attributes:
       state: the last state, or the best one where training stopped early.
       progress: where the run stood.
-      reason: `"finished"`, `"stopped early"` or `"interrupted"`.
+      reason: `"finished"`, `"stopped early"`, `"out of batches"` or `"interrupted"`.
+      signal: the number of the signal that interrupted it, else 0.
     """
 
     state: TrainState
     progress: Progress
     reason: str
+    signal: int = 0
+
+
+SUMMARISED = ("gradient_norm", "clipped", "finite")
+"""What `summarise` reads of a step's metrics."""
 
 
 class NonFiniteError(ArithmeticError):
-    """Training met too many gradients in a row that were not finite."""
+    """Training met too many gradients or updates in a row that were not finite."""
 
 
 Callback = Callable[[Event], Any]
@@ -101,13 +114,13 @@ Callback = Callable[[Event], Any]
 def fit(
     state: TrainState,
     train_step: StepFn,
-    batches: Batches,
+    batches: Batches | Iterable[Any],
     *,
     steps: int,
     progress: Progress | None = None,
     evaluate: Callable[[TrainState], dict[str, float]] | None = None,
     every: int | None = None,
-    monitor: str | None = None,
+    monitor: str | Sequence[str] | None = None,
     patience: int | None = None,
     checkpoints: Checkpoints | None = None,
     callbacks: Sequence[Callback] = (),
@@ -116,17 +129,20 @@ def fit(
 ) -> Outcome:
     """Trains for a number of steps.
 
-    SIGTERM and SIGINT end the step at hand, save and return (in the main thread).
+    SIGTERM, SIGINT and SIGHUP end the step at hand, save and return (in the main thread). Where the state is spread over
+    several processes, a signal to one of them ends all at the same step, and the scores of the first one count for all.
 
     Args:
       state: from `create_state`, or restored.
       train_step: from `make_train_step`.
-      batches: an endless, resumable iterator.
+      batches: a resumable iterator, best an endless one; or a list or any other iterator. Where it ends before `steps`,
+        so does the run: it is evaluated and saved as at its last step.
       steps: the step to stop at, counted from the run's very beginning.
       progress: where the run stands; None for a new run.
       evaluate: scores a state; called every `every` steps and after the last one.
       every: steps between evaluations, and between checkpoints; None for the end only.
-      monitor: which of evaluate's scores to minimise; needed for the best checkpoint and for `patience`.
+      monitor: which of evaluate's scores to minimise; needed for the best checkpoint and for `patience`. Of several
+        names each decides where those before it are equal: `("error", "nats")`. A score that is NaN never wins.
       patience: stop after this many evaluations without a better score, and return the best state.
       checkpoints: where to save; None saves nothing.
       callbacks: plain functions of an `Event`; one that answers True to an evaluation stops the training.
@@ -138,44 +154,56 @@ def fit(
 
     Raises:
       NonFiniteError: `max_skipped` gradients in a row were not finite; the last good state is saved.
-      ValueError: an argument is out of range or `monitor` is not among the scores.
+      ValueError: an argument is out of range, `monitor` is not among the scores, or there is no batch.
     """
     _check(steps, every, patience, monitor, checkpoints, evaluate)
-    if progress is None and checkpoints is not None and checkpoints.steps():
+    if progress is None and checkpoints is not None and _begun(checkpoints):
         raise ValueError(f"{checkpoints.folder} holds a run already; resume() it, or name another folder")
     progress = Progress() if progress is None else progress
-    run = _Run(progress, evaluate, monitor, checkpoints, batches, tuple(callbacks), max_skipped, on_nonfinite)
+    source = batches if isinstance(batches, Batches) else counted(batches, progress.data)
+    together = Together.of(state)
+    run = _Run(
+        progress, evaluate, monitor, checkpoints, source, tuple(callbacks), max_skipped, on_nonfinite, together
+    )  # fmt: skip
+    run.began_finite = is_finite((state.params, state.ema))
     every = every or steps
     if checkpoints is not None:
         run.save(state)
     run.tell("start", {})
     if run.is_over(patience):
         return run.end(run.best(state), "stopped early")
-    with _interruptible() as interrupted:
+    with interruptible() as interrupt:
         while progress.step < steps:
-            batch = next(batches)
+            batch = next(source, END)
+            if batch is END:
+                return run.out_of_batches(state)
             state, metrics = train_step(state, batch)
+            # Asked of all processes now and read with the metrics: it costs no wait of its own.
+            asked = together.largest(interrupt.number)
             progress.step += 1
-            run.after_step(state, batch, jax.device_get(metrics))
+            metrics, asked = jax.device_get((metrics, asked))
+            run.after_step(state, batch, metrics)
             due = progress.step % every == 0 or progress.step == steps
             if due:
                 run.assess(state)
-            if (due or interrupted.is_set()) and checkpoints is not None:
+            number = int(asked) if together.several else interrupt.number
+            if (due or number) and checkpoints is not None:
                 run.save(state)
-            if interrupted.is_set() and progress.step < steps:
-                return run.end(state, "interrupted")
+            if number and progress.step < steps:
+                return run.end(state, "interrupted", number)
             if due and run.is_over(patience):
                 return run.end(run.best(state), "stopped early")
     return run.end(state, "finished")
 
 
-def resume(state: TrainState, batches: Batches, checkpoints: Checkpoints) -> tuple[TrainState, Progress]:
+def resume(state: TrainState, batches: Batches | Iterable[Any], checkpoints: Checkpoints) -> tuple[TrainState, Progress]:
     """The newest sound checkpoint, and the data at its position.
 
     Args:
       state: a fresh state of the same shapes.
-      batches: moved to the position of the checkpoint.
-      checkpoints: where to look; with none there the run begins at the beginning.
+      batches: moved to the position of the checkpoint; of a plain iterator as many as were taken are passed over, and a
+        list is left to `fit`.
+      checkpoints: where to look; in a folder that never had any the run begins at the beginning.
 
     Returns:
       The state and progress to give to `fit`.
@@ -183,11 +211,14 @@ def resume(state: TrainState, batches: Batches, checkpoints: Checkpoints) -> tup
     Raises:
       CheckpointError: there are checkpoints, but none is sound, or they are of another model.
     """
-    if not checkpoints.steps():
+    if not _begun(checkpoints):
         return state, Progress()
     _, state, saved = checkpoints.restore(state)
     progress = Progress(**saved)
-    batches.restore(progress.data)
+    if isinstance(batches, Batches):
+        batches.restore(progress.data)
+    elif isinstance(batches, Iterator):
+        skip(batches, taken_at(progress.data))
     return state, progress
 
 
@@ -219,48 +250,64 @@ def restore_best(state: TrainState, checkpoints: Checkpoints) -> TrainState:
 class _Run:
     progress: Progress
     evaluate: Callable | None
-    monitor: str | None
+    monitor: str | Sequence[str] | None
     checkpoints: Checkpoints | None
     batches: Batches
     callbacks: tuple[Callback, ...]
     max_skipped: int
     on_nonfinite: Callable | None
-    since: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    dumped: bool = False
+    together: Together
+    began_finite: bool = True
 
     def tell(self, kind, metrics):
         answers = [callback(Event(kind, self.progress.step, metrics)) for callback in self.callbacks]
         return any(answer is True for answer in answers)
 
     def after_step(self, state, batch, metrics):
-        self.since.append(metrics)
-        self.tell("step", {name: float(np.asarray(value)) for name, value in metrics.items()})
+        progress = self.progress
+        values = {name: float(np.asarray(value)) for name, value in metrics.items()}
+        progress.since.append({name: values[name] for name in SUMMARISED})
+        progress.skipped += not metrics["finite"]
+        self.tell("step", values | {"skipped": progress.skipped})
         if metrics["finite"]:
             return
-        if not self.dumped and self.on_nonfinite is not None:
-            self.dumped = True
-            self.on_nonfinite(self.progress.step, batch)
+        if progress.skipped == 1 and self.on_nonfinite is not None:
+            self.on_nonfinite(progress.step, batch)
         if metrics["skipped_in_a_row"] >= self.max_skipped:
             if self.checkpoints is not None:
                 self.save(state)
+            healthy = math.isfinite(metrics["loss"]) and math.isfinite(metrics["gradient_norm"])
+            what = "updates" if healthy else "gradients"
             raise NonFiniteError(
-                f"{int(metrics['skipped_in_a_row'])} gradients in a row were not finite, the last at step "
+                f"{int(metrics['skipped_in_a_row'])} {what} in a row were not finite, the last at step "
                 f"{self.progress.step}; lower the learning rate or the clipping threshold, or look at the dumped batch"
             )
 
     def assess(self, state):
         scores = {} if self.evaluate is None else {k: float(v) for k, v in self.evaluate(state).items()}
+        # Processes on unlike machines differ in the last digit; a tie must not fall both ways.
+        scores = self.together.first(scores)
         progress = self.progress
         if self.monitor is not None:
-            if self.monitor not in scores:
-                raise ValueError(f"monitor={self.monitor!r} is not among the scores {sorted(scores)}")
-            score = scores[self.monitor]
-            if score < (math.inf if progress.best is None else progress.best):
-                progress.best, progress.best_step, progress.stale = score, progress.step, 0
+            found = rank(scores, self.monitor)
+            # A score may look good on a network that is lost: the largest of NaN is a class as well.
+            if found < self._best_rank(len(found)) and self.is_sound(state):
+                progress.best, progress.ties = found[0], list(found[1:])
+                progress.best_step, progress.stale = progress.step, 0
             else:
                 progress.stale += 1
-        progress.stopped = self.tell("evaluation", scores | summarise(self.since))
-        self.since = []
+        stopped = self.tell("evaluation", scores | summarise(progress.since))
+        progress.stopped = bool(jax.device_get(self.together.largest(int(stopped))))
+        progress.since = []
+
+    def is_sound(self, state):
+        """Whether what is learnt is finite; parameters that were not so from the beginning say nothing."""
+        return not self.began_finite or is_finite((state.params, state.ema))
+
+    def _best_rank(self, size):
+        """The best scores so far, infinite where there was none, as before the first evaluation."""
+        known = [] if self.progress.best is None else [self.progress.best, *self.progress.ties]
+        return tuple((known + [math.inf] * size)[:size])
 
     def save(self, state):
         assert self.checkpoints is not None
@@ -274,30 +321,25 @@ class _Run:
     def best(self, state):
         return state if self.checkpoints is None else restore_best(state, self.checkpoints)
 
-    def end(self, state, reason):
+    def out_of_batches(self, state):
+        """Ends a run whose batches came to their end: evaluated and saved, unless that was done just before."""
+        if self.progress.step == 0:
+            raise ValueError("batches gave none; give at least one batch")
+        if self.progress.since:
+            self.assess(state)
+            if self.checkpoints is not None:
+                self.save(state)
+        return self.end(state, "out of batches")
+
+    def end(self, state, reason, number=0):
         self.tell("end", {})
-        return Outcome(state, self.progress, reason)
+        return Outcome(state, self.progress, reason, number)
 
 
-@contextlib.contextmanager
-def _interruptible():
-    """An event that SIGTERM and SIGINT set; a second SIGINT raises KeyboardInterrupt as usual."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    def handle(number, frame):
-        if event.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        event.set()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _begun(checkpoints: Checkpoints) -> bool:
+    """Whether the folder holds checkpoints, sound or not: a kill leaves none without its manifest."""
+    folder = checkpoints.folder
+    return folder.is_dir() and any(path.name.isdigit() for path in folder.iterdir())
 
 
 def _check(steps, every, patience, monitor, checkpoints, evaluate):

@@ -1,6 +1,7 @@
 """One training step, compiled."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,8 +11,8 @@ import optax
 from jax import lax
 
 from seqjax.training.evaluation import Mean
-from seqjax.training.health import clip_with_health, keep_if
-from seqjax.training.state import TrainState
+from seqjax.training.health import clip_with_health, keep_if, spoilt, turned_nan
+from seqjax.training.state import TrainState, as_train_state, in_containers_of, unaliased
 from seqjax.typing import KeyArray, Params
 
 
@@ -29,8 +30,8 @@ class Aux(NamedTuple):
     extra: Any = None
 
 
-LossFn = Callable[[Params, Any, KeyArray, Any], tuple[jax.Array, Aux]]
-"""`loss_fn(params, batch, rng, extra) -> (mean loss, Aux)`."""
+LossFn = Callable[[Params, Any, KeyArray, Any], Any]
+"""`loss_fn(params, batch, rng, extra) -> (mean loss, Aux)`, or the mean loss alone, which carries `extra` on unchanged."""
 
 StepFn = Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]
 """`train_step(state, batch) -> (state, metrics)`."""
@@ -47,12 +48,16 @@ def make_train_step(
 ) -> StepFn:
     """A function that takes a batch and improves the parameters by it.
 
-    A gradient or loss that is not finite leaves parameters, optimiser, average and `extra` as they were and is counted
-    in the state. The state given is donated: use the one returned.
+    Parameters, optimiser, average and `extra` stay as they were, and the step is counted in the state, where the loss or
+    an element of the gradient is not finite, or one of what would be stored became so. The state given is donated: use
+    the one returned.
 
     Args:
-      loss_fn: `loss_fn(params, batch, rng, extra) -> (loss, Aux)`, the loss a mean over `Aux.weight` elements.
-      optimiser: an optax transformation; put clipping into `clip`, where it is measured.
+      loss_fn: `loss_fn(params, batch, rng, extra) -> (loss, Aux)`, the loss a mean over `Aux.weight` elements; or the
+        loss alone.
+      optimiser: an optax transformation; put clipping into `clip`, where it is measured. One that takes more than the
+        gradient, such as `reduce_on_plateau`, `polyak_sgd` or `lbfgs`, is given the loss as `value`, and as functions of
+        the parameters `value_fn` and `grad_fn`.
       clip: a stateless transformation of the gradient, such as `clip_by_norm(5.0)`.
       accumulate: cut each batch along its first axis into this many parts and sum their gradients, each by its weight:
         the same gradient in less memory. Each part is given the `extra` of the batch: its own rows of what has as many
@@ -71,28 +76,30 @@ def make_train_step(
         raise ValueError(f"accumulate is {accumulate}; give at least 1")
     if ema_decay is not None and not 0 <= ema_decay < 1:
         raise ValueError(f"ema_decay is {ema_decay}; give a number from 0 up to, but not, 1")
-    gradient = jax.value_and_grad(loss_fn, has_aux=True)
+    gradient = jax.value_and_grad(functools.partial(_with_aux, loss_fn), has_aux=True)
     if accumulate > 1:
         gradient = functools.partial(_accumulated, gradient, accumulate)
+    optimiser = optax.with_extra_args_support(optimiser)
 
     def train_step(state: TrainState, batch):
+        state = _fitting(as_train_state(state), optimiser)
         rng = jax.random.fold_in(state.rng, state.step)
         if ema_decay is None and state.ema is not None:
             raise ValueError("the state keeps an average of the parameters; give make_train_step its ema_decay")
-        (loss, aux), grads = gradient(state.params, batch, rng, state.extra)
-        if jax.tree.structure(aux.extra) != jax.tree.structure(state.extra):
-            raise ValueError(
-                "the loss returned another Aux.extra than it was given; return what the next batch shall see"
-            )
+        gradient_at = lambda params: gradient(params, batch, rng, state.extra)  # noqa: E731
+        (loss, aux), grads = gradient_at(state.params)
+        extra = _carried(aux.extra, state.extra)
         clipped, health = clip_with_health(clip, grads, state.params)
-        finite = (health["finite"] > 0) & jnp.isfinite(loss)
-        updates, opt_state = optimiser.update(clipped, state.opt_state, state.params)
+        further = _further_arguments(optimiser, loss, clipped, gradient_at)
+        updates, opt_state = optimiser.update(clipped, state.opt_state, state.params, **further)
         params = optax.apply_updates(state.params, updates)
         ema = None if ema_decay is None else optax.incremental_update(params, _average(state), 1 - ema_decay)
-        learnt = (params, opt_state, aux.extra, ema)
-        params, opt_state, extra, ema = keep_if(
-            finite, learnt, (state.params, state.opt_state, state.extra, None if ema is None else state.ema)
-        )
+        # What is about to be stored, and what it replaces.
+        learnt = (params, opt_state, ema)
+        before = (state.params, state.opt_state, state.ema)
+        finite = (health["finite"] > 0) & jnp.isfinite(loss)
+        finite &= ~spoilt(learnt, before) & ~turned_nan(extra, state.extra)
+        params, opt_state, ema, extra = keep_if(finite, (*learnt, extra), (*before, state.extra))
         in_a_row = jnp.where(finite, 0, state.skipped_in_a_row + 1)
         metrics = {"loss": loss, **health, "finite": finite.astype(jnp.float32), "skipped_in_a_row": in_a_row}
         metrics |= {name: mean.value() for name, mean in aux.metrics.items()}
@@ -115,6 +122,7 @@ def _compiled(train_step: StepFn) -> StepFn:
 
     @functools.wraps(train_step)
     def step(state, batch):
+        state = unaliased(as_train_state(state))
         leaves, structure = jax.tree.flatten(state)
         shardings = tuple(getattr(leaf, "sharding", None) for leaf in leaves)
         spread = any(len(getattr(sharding, "device_set", ())) > 1 for sharding in shardings)
@@ -122,6 +130,54 @@ def _compiled(train_step: StepFn) -> StepFn:
 
     step.lower = plain.lower  # pyright: ignore[reportAttributeAccessIssue]
     return step
+
+
+def _with_aux(loss_fn, params, batch, rng, extra):
+    """The loss and its `Aux`, also of a function that returns the loss alone."""
+    found = loss_fn(params, batch, rng, extra)
+    if isinstance(found, tuple | list):
+        if len(found) != 2 or not isinstance(found[1], Aux):
+            kinds = ", ".join(type(part).__name__ for part in found)
+            raise TypeError(f"the loss returned ({kinds}); return the loss alone, or (loss, training.Aux(...))")
+        return tuple(found)
+    return found, Aux(extra=extra)
+
+
+def _fitting(state, optimiser):
+    """The state with the optimiser's state in the containers that it was made in, such as named tuples."""
+    wanted = jax.eval_shape(optimiser.init, state.params)
+    words = "opt_state is of another optimiser; give create_state the optimiser of make_train_step"
+    return state.replace(opt_state=in_containers_of(wanted, state.opt_state, words))
+
+
+def _further_arguments(optimiser, loss, grads, gradient_at):
+    """What optax's transformations may ask for beside the gradient, by the names that it has for them."""
+
+    def value_fn(params, obj_fn=None):
+        # A line search refuses what it is given for others unless this function takes it.
+        return gradient_at(params)[0][0]
+
+    offered = {"value": loss, "grad": grads, "value_fn": value_fn, "obj_fn": value_fn}
+    asked = inspect.signature(optimiser.update).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in asked.values()):
+        offered = {name: value for name, value in offered.items() if name in asked}
+    if "grad_fn" in asked:
+        offered["grad_fn"] = lambda params, step: gradient_at(params)[1]
+    return offered
+
+
+def _carried(new, old):
+    """What the model carries on: in the containers and dtypes that it was given in, so that nothing compiles anew."""
+    words = "the loss returned another Aux.extra than it was given; return what the next batch shall see"
+    extra = in_containers_of(old, new, words)
+    for (path, given), leaf in zip(jax.tree.leaves_with_path(old), jax.tree.leaves(extra), strict=True):
+        given, leaf = jax.typeof(given), jax.typeof(leaf)
+        if leaf.shape != given.shape or jnp.promote_types(leaf.dtype, given.dtype) != given.dtype:
+            name = f"Aux.extra{jax.tree_util.keystr(path)}"
+            raise ValueError(
+                f"{name} is {leaf.str_short()}, and was {given.str_short()}; give create_state an extra of the same kind"
+            )
+    return jax.tree.map(lambda leaf, given: jnp.asarray(leaf, given.dtype), extra, old)
 
 
 def _average(state):
@@ -142,18 +198,19 @@ def _accumulated(gradient, parts, params, batch, rng, extra):
     own = jax.tree.map(lambda leaf: leaf.ndim > 0 and leaf.shape[0] == rows, extra)
 
     def add(carry, inputs):
-        sums, weight = carry
+        means, weight = carry
         index, part, extra = inputs
         (loss, aux), grads = gradient(params, part, jax.random.fold_in(rng, index), extra)
-        share = jnp.asarray(aux.weight, loss.dtype)
-        sums = jax.tree.map(lambda s, g: s + share * g, sums, (loss, grads))
-        return (sums, weight + share), (aux.metrics, aux.extra)
+        total = weight + jnp.asarray(aux.weight, weight.dtype)
+        # A mean of means, not a quotient of sums: no gradient is multiplied by a weight that it could overflow with.
+        share = jnp.asarray(aux.weight, weight.dtype) / jnp.where(total == 0, 1, total)
+        means = jax.tree.map(lambda m, g: ((1 - share) * m + share * g).astype(m.dtype), means, (loss, grads))
+        return (means, total), (aux.metrics, aux.extra)
 
     given = jax.tree.map(lambda leaf, cuts: cut(leaf) if cuts else jnp.stack([leaf] * parts), extra, own)
     inputs = (jnp.arange(parts), jax.tree.map(cut, batch), given)
     zeros = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params))
-    (sums, weight), (metrics, extras) = lax.scan(add, (zeros, jnp.zeros(())), inputs)
-    loss, grads = jax.tree.map(lambda s: s / jnp.where(weight == 0, 1, weight), sums)
+    ((loss, grads), weight), (metrics, extras) = lax.scan(add, (zeros, jnp.zeros(())), inputs)
     metrics = jax.tree.map(lambda m: m.sum(0), metrics)
     if jax.tree.structure(extras) == jax.tree.structure(own):
         extras = jax.tree.map(lambda leaf, cuts: leaf.reshape(-1, *leaf.shape[2:]) if cuts else leaf[-1], extras, own)

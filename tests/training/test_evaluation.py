@@ -86,3 +86,40 @@ def test_a_mean_is_a_pytree_that_adds_up_leaf_by_leaf():
 def test_nothing_counted(means):
     with pytest.raises(ValueError, match="counted nothing"):
         training.average(means)
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("rows", "monitor", "best"),
+    [
+        # BLEU of 0 throughout: the error cannot move, the nats do
+        ([(1.0, 2.3), (1.0, 0.4), (1.0, 0.17), (1.0, 0.2)], ("error", "nats"), 2),
+        ([(1.0, 2.3), (1.0, 0.4), (1.0, 0.17)], "error", 0),
+        ([(0.5, 9.0), (1.0, 0.1)], ["error", "nats"], 0),
+        ([(0.5, 0.1), (0.4, 9.0), (0.4, NAN)], ("error", "nats"), 1),
+        ([(NAN, 0.1), (0.4, 9.0)], ("error", "nats"), 1),
+        ([(None, 0.1), (0.4, None), (0.4, 3.0)], ("error", "nats"), 2),
+        ([(0.4, 3.0), (0.4, 3.0)], ("error", "nats"), 0),
+    ],
+)
+def test_the_best_evaluation_is_the_lowest_score_and_of_equal_ones_the_lowest_next_score(rows, monitor, best):
+    lines = [{"kind": "evaluation", "step": n, "error": a, "nats": b} for n, (a, b) in enumerate(rows)]
+    lines.insert(1, {"kind": "step", "step": 1, "loss": -1.0})
+    assert training.best_evaluation(lines, monitor)["step"] == best
+
+
+@pytest.mark.parametrize(
+    ("lines", "monitor", "words"),
+    [
+        ([], "error", "no evaluation has a finite score 'error'"),
+        ([{"kind": "evaluation", "error": None, "nats": 1.0}], ("error", "nats"), "the training diverged"),
+        ([{"kind": "evaluation", "error": 1.0}], "bleu", r"monitor='bleu' is not among the scores"),
+        ([{"kind": "evaluation", "error": 1.0}], ("error", "nats"), r"monitor='nats' is not among the scores"),
+        ([{"kind": "evaluation", "error": 1.0}], (), "monitor names no score"),
+    ],
+)
+def test_no_best_evaluation(lines, monitor, words):
+    with pytest.raises(ValueError, match=words):
+        training.best_evaluation(lines, monitor)

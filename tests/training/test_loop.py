@@ -162,6 +162,76 @@ def test_a_run_killed_after_its_last_patience_was_saved_still_stops_there(tmp_pa
     assert_same_bits(outcome.state, fit(steps=2).state)
 
 
+def test_a_tie_goes_to_the_better_second_score_also_across_a_resume(tmp_path):
+    rows = {2: (1.0, 2.3), 4: (1.0, 0.5), 6: (1.0, 0.17), 8: (1.0, 0.2), 10: (1.0, float("nan"))}
+    options = {
+        "evaluate": lambda state: dict(zip(("error", "nats"), rows[int(state.step)], strict=True)),
+        "monitor": ("error", "nats"),
+        "every": 2,
+    }
+    whole = fit(steps=10, checkpoints=Checkpoints(tmp_path / "whole"), **options).progress
+    assert (whole.best, whole.ties, whole.best_step, whole.stale) == (1.0, [0.17], 6, 2)
+    assert training.restore_best(fresh_state(), Checkpoints(tmp_path / "whole")).step == 6
+
+    checkpoints, source = Checkpoints(tmp_path / "halves"), Source()
+    fit(steps=6, source=source, checkpoints=checkpoints, **options)
+    state, progress = training.resume(fresh_state(), source, checkpoints)
+    assert fit(state, source, steps=10, progress=progress, checkpoints=checkpoints, **options).progress == whole
+
+
+def test_a_run_of_one_score_resumed_with_two_lets_the_second_decide(tmp_path):
+    evaluate = lambda state: {"error": 1.0, "nats": 1 / float(state.step)}  # noqa: E731
+    checkpoints, source = Checkpoints(tmp_path), Source()
+    fit(steps=2, source=source, evaluate=evaluate, monitor="error", checkpoints=checkpoints)
+    state, progress = training.resume(fresh_state(), source, checkpoints)
+    outcome = fit(
+        state, source, steps=4, progress=progress, evaluate=evaluate, monitor=("error", "nats"), checkpoints=checkpoints
+    )
+    assert (outcome.progress.best_step, outcome.progress.ties) == (4, [0.25])
+
+
+def unguarded(train_step, at, value=np.nan):
+    """A step of a user's own, that lets NaN through after a number of steps."""
+
+    def step(state, batch):
+        state, metrics = train_step(state, batch)
+        if int(state.step) >= at:
+            state = state.replace(params=jax.tree.map(lambda a: jax.numpy.full_like(a, value), state.params))
+        return state, metrics
+
+    return step
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_states_that_are_not_finite_displace_neither_the_best_nor_the_newest_sound_one(tmp_path, value):
+    def careless(state, batch):
+        state, metrics = TRAIN_STEP(state, batch)
+        return state, metrics | {"finite": np.float32(1), "skipped_in_a_row": np.int32(0)}
+
+    checkpoints = Checkpoints(tmp_path)
+    # The largest of NaN is a class as well: the error of a lost network is a number, and here the lowest.
+    evaluate = lambda state: {"error": 1.0 if int(state.step) < 6 else 0.5}  # noqa: E731
+    options = {"steps": 14, "evaluate": evaluate, "monitor": "error", "every": 2, "checkpoints": checkpoints}
+    outcome = training.fit(fresh_state(), unguarded(careless, 6, value), Source(), **options)
+    assert outcome.progress.best_step == 2 and checkpoints.steps() == [2, 4, 12, 14]
+    with pytest.warns(UserWarning, match=r"is damaged \(.params.* holds (NaN|infinity)\); passed over"):
+        step, restored, progress = checkpoints.restore(fresh_state())
+    assert step == progress["step"] == 4 and progress["best_step"] == 2
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(restored.params))
+    with pytest.warns(UserWarning, match="passed over"):
+        assert int(training.restore_best(fresh_state(), checkpoints).step) == 2
+
+
+def test_with_no_finite_checkpoint_left_a_loader_refuses_in_one_line(tmp_path):
+    lost = fresh_state()
+    lost = lost.replace(ema=jax.tree.map(lambda a: a * np.nan, lost.ema))
+    Checkpoints(tmp_path).save(4, lost, {"best_step": 4})
+    with pytest.warns(UserWarning, match="passed over"), pytest.raises(training.CheckpointError) as error:
+        training.restore_best(fresh_state(), Checkpoints(tmp_path))
+    assert "no sound checkpoint" in str(error.value) and ".ema['layer']['b'] holds NaN" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def test_a_score_that_is_nan_is_never_the_best(tmp_path):
     scores = {1: float("nan"), 2: 3.0, 3: float("nan"), 4: 2.0}
     outcome = fit(steps=4, evaluate=scripted(scores), every=1, monitor="score", checkpoints=Checkpoints(tmp_path))
@@ -339,3 +409,77 @@ def test_killed_at_random_moments_and_resumed_it_ends_with_the_same_bytes():
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].startswith("OK: 3 kills")
+
+
+def updates_that_overflow(loss, optimiser):
+    state = training.create_state({"w": jax.numpy.ones(3)}, optimiser, 0)
+    return state, training.make_train_step(loss, optimiser)
+
+
+def test_updates_that_are_not_finite_stop_the_run_and_say_that_the_gradient_was(tmp_path):
+    schedule = lambda step: jax.numpy.where(step < 4, 0.1, jax.numpy.nan)  # noqa: E731
+    state, train_step = updates_that_overflow(lambda params, *_: (params["w"] ** 2).sum(), optax.sgd(schedule))
+    with pytest.raises(training.NonFiniteError, match=r"3 updates in a row were not finite, the last at step 7"):
+        training.fit(state, train_step, Source(), steps=20, every=1, max_skipped=3, checkpoints=Checkpoints(tmp_path))
+    with warnings.catch_warnings(action="error"):
+        like = training.create_state({"w": jax.numpy.zeros(3)}, optax.sgd(schedule), 0)
+        _, restored, _ = Checkpoints(tmp_path).restore(like)
+    np.testing.assert_allclose(restored.params["w"], 0.8**4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["list", "generator"])
+def test_batches_that_end_end_the_run_with_its_last_state_evaluated_and_saved(tmp_path, kind):
+    batches = [make_batch(n) for n in range(5)]
+    given = batches if kind == "list" else (batch for batch in batches)
+    events, checkpoints = [], Recorded(tmp_path)
+    outcome = training.fit(
+        fresh_state(), TRAIN_STEP, given, steps=9, evaluate=score, every=2, monitor="score", checkpoints=checkpoints,
+        callbacks=[events.append],
+    )  # fmt: skip
+    assert (outcome.reason, outcome.progress.step) == ("out of batches", 5)
+    assert [event.step for event in events if event.kind == "evaluation"] == [2, 4, 5]
+    assert events[-1].kind == "end" and max(checkpoints.steps()) == 5
+    assert_same_bits(outcome.state, fit(steps=5).state)
+
+
+def test_batches_that_end_at_an_evaluation_are_not_evaluated_twice(tmp_path):
+    events = []
+    batches = (make_batch(n) for n in range(4))
+    outcome = training.fit(fresh_state(), TRAIN_STEP, batches, steps=9, evaluate=score, every=2, callbacks=[events.append])
+    assert outcome.reason == "out of batches"
+    assert [event.step for event in events if event.kind == "evaluation"] == [2, 4]
+
+
+@pytest.mark.parametrize("kind", ["list", "generator"])
+def test_a_run_over_a_list_or_a_generator_is_resumed_after_the_last_batch_it_took(tmp_path, kind):
+    batches = [make_batch(n) for n in range(8)]
+    fresh = lambda: batches if kind == "list" else (batch for batch in batches)  # noqa: E731
+    checkpoints = Checkpoints(tmp_path)
+    training.fit(fresh_state(), TRAIN_STEP, fresh(), steps=3, checkpoints=checkpoints)
+    again = fresh()
+    state, progress = training.resume(fresh_state(), again, checkpoints)
+    outcome = training.fit(state, TRAIN_STEP, again, steps=6, progress=progress, checkpoints=checkpoints)
+    assert_same_bits(outcome.state, fit(steps=6).state)
+    short = iter(batches[:2])
+    with pytest.raises(ValueError, match="took 6 batches and only 2 are there"):
+        training.resume(fresh_state(), short, checkpoints)
+
+
+@pytest.mark.parametrize(
+    ("batches", "error", "words"),
+    [
+        ([], ValueError, "batches gave none; give at least one batch"),
+        (make_batch(0), TypeError, "batches is one dict; give a list or an iterator of batches"),
+        (7, TypeError, "batches is one int"),
+    ],
+)
+def test_no_batches(unchecked, batches, error, words):
+    with pytest.raises(error, match=words):
+        training.fit(fresh_state(), TRAIN_STEP, batches, steps=2)
+
+
+def test_a_list_is_no_source_for_a_run_that_was_begun_with_one_that_knows_its_position(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    fit(steps=2, checkpoints=checkpoints)
+    with pytest.raises(ValueError, match="batches that know their position"):
+        training.resume(fresh_state(), iter([make_batch(0)]), checkpoints)
