@@ -4,6 +4,7 @@ from seqjax.training.checkpoints import CheckpointError as CheckpointError
 from seqjax.training.checkpoints import Checkpoints as Checkpoints
 from seqjax.training.evaluation import Mean as Mean
 from seqjax.training.evaluation import average as average
+from seqjax.training.evaluation import best_evaluation as best_evaluation
 from seqjax.training.evaluation import evaluate as evaluate
 from seqjax.training.health import clip_adaptively as clip_adaptively
 from seqjax.training.health import clip_by_norm as clip_by_norm

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from seqjax.training.checkpoints import CheckpointError, Checkpoints
+from seqjax.training.evaluation import rank
 from seqjax.training.health import summarise
 from seqjax.training.state import TrainState
 from seqjax.training.step import StepFn
@@ -61,6 +62,7 @@ class Progress:
     Attributes:
       step: steps taken.
       best: the best score so far, lower is better; None before the first evaluation.
+      ties: the further monitored scores that came with it, which decide between equal ones.
       best_step: the step it was reached at.
       stale: evaluations since then.
       stopped: whether a callback ended the run.
@@ -69,6 +71,7 @@ class Progress:
 
     step: int = 0
     best: float | None = None
+    ties: list[float] = dataclasses.field(default_factory=list)
     best_step: int | None = None
     stale: int = 0
     stopped: bool = False
@@ -107,7 +110,7 @@ def fit(
     progress: Progress | None = None,
     evaluate: Callable[[TrainState], dict[str, float]] | None = None,
     every: int | None = None,
-    monitor: str | None = None,
+    monitor: str | Sequence[str] | None = None,
     patience: int | None = None,
     checkpoints: Checkpoints | None = None,
     callbacks: Sequence[Callback] = (),
@@ -126,7 +129,8 @@ def fit(
       progress: where the run stands; None for a new run.
       evaluate: scores a state; called every `every` steps and after the last one.
       every: steps between evaluations, and between checkpoints; None for the end only.
-      monitor: which of evaluate's scores to minimise; needed for the best checkpoint and for `patience`.
+      monitor: which of evaluate's scores to minimise; needed for the best checkpoint and for `patience`. Of several
+        names each decides where those before it are equal: `("error", "nats")`. A score that is NaN never wins.
       patience: stop after this many evaluations without a better score, and return the best state.
       checkpoints: where to save; None saves nothing.
       callbacks: plain functions of an `Event`; one that answers True to an evaluation stops the training.
@@ -219,7 +223,7 @@ def restore_best(state: TrainState, checkpoints: Checkpoints) -> TrainState:
 class _Run:
     progress: Progress
     evaluate: Callable | None
-    monitor: str | None
+    monitor: str | Sequence[str] | None
     checkpoints: Checkpoints | None
     batches: Batches
     callbacks: tuple[Callback, ...]
@@ -252,15 +256,19 @@ class _Run:
         scores = {} if self.evaluate is None else {k: float(v) for k, v in self.evaluate(state).items()}
         progress = self.progress
         if self.monitor is not None:
-            if self.monitor not in scores:
-                raise ValueError(f"monitor={self.monitor!r} is not among the scores {sorted(scores)}")
-            score = scores[self.monitor]
-            if score < (math.inf if progress.best is None else progress.best):
-                progress.best, progress.best_step, progress.stale = score, progress.step, 0
+            found = rank(scores, self.monitor)
+            if found < self._best_rank(len(found)):
+                progress.best, progress.ties = found[0], list(found[1:])
+                progress.best_step, progress.stale = progress.step, 0
             else:
                 progress.stale += 1
         progress.stopped = self.tell("evaluation", scores | summarise(self.since))
         self.since = []
+
+    def _best_rank(self, size):
+        """The best scores so far, infinite where there was none, as before the first evaluation."""
+        known = [] if self.progress.best is None else [self.progress.best, *self.progress.ties]
+        return tuple((known + [math.inf] * size)[:size])
 
     def save(self, state):
         assert self.checkpoints is not None
