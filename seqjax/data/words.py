@@ -23,8 +23,8 @@ _ALPHANUMERIC = r"\p{L}\p{M}\p{N}\p{Alphabetic}"
 RUN = rf"[[{_ALPHANUMERIC}]--[{UNSPACED}]][[{_ALPHANUMERIC}\p{{Cf}}]--[{UNSPACED}\u200B]]*"
 """Pattern: letters, marks and digits in a row, of a script that has blanks."""
 
-# An underscore belongs to a word, as in the names of programs.
-_PART = RUN.replace(r"\p{N}", r"\p{N}_")
+PART = RUN.replace(r"\p{N}", r"\p{N}_")
+"""Pattern: the same with underscores, as in the names of programs."""
 
 # "U.S.", "z.B.": single letters with points between.
 _ABBREVIATION = rf"(?<![\p{{L}}\p{{N}}_]){_LETTER}(?:\.{_LETTER})+(?![\p{{L}}\p{{N}}_])\.?"
@@ -34,7 +34,7 @@ _WITHIN_WORD = r"""['\u2019\-\u2010\u2011\u00B7\u05F3\u05F4]|(?<=\p{Hebrew})"(?=
 _WITHIN_NUMBER = r"(?<=\p{Nd})[.,:\u066B\u066C](?=\p{Nd})"
 
 _WORD = regex.compile(
-    rf"{_ABBREVIATION}|{CHARACTER}|{_PART}(?:(?:{_WITHIN_WORD}|{_WITHIN_NUMBER}){_PART})*|\X",
+    rf"{_ABBREVIATION}|{CHARACTER}|{PART}(?:(?:{_WITHIN_WORD}|{_WITHIN_NUMBER}){PART})*|\X",
     regex.V1 | regex.DOTALL,
 )
 _CHARACTER = regex.compile(CHARACTER, regex.V1)
