@@ -98,8 +98,8 @@ def bleu_by_length(
     parts = [part for part in np.array_split(np.argsort(lengths, kind="stable"), groups) if len(part)]
     tokenisation, scores = tokenisation_of(references), []
     for part in parts:
-        sides = ([texts[int(i)] for i in part] for texts in (written, references))
-        scores.append(bleu(*sides, tokenisation)[0])
+        ours, theirs = ([texts[int(i)] for i in part] for texts in (written, references))
+        scores.append(bleu(ours, theirs, tokenisation)[0])
     return [float(lengths[part].mean()) for part in parts], scores
 
 

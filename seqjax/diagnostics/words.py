@@ -25,7 +25,7 @@ def word_errors(said: Sequence[str], heard: Sequence[str]) -> dict[str, float]:
     import jiwer
 
     wrong = [text != guess for text, guess in zip(said, heard, strict=True)]
-    return {"wer": jiwer.wer(*_spaced(said, heard)), "ser": sum(wrong) / len(wrong)}
+    return {"wer": jiwer.wer(_spaced(said), _spaced(heard)), "ser": sum(wrong) / len(wrong)}
 
 
 def word_pairs(said: Sequence[str], heard: Sequence[str], nothing: str) -> list[tuple[str, str]]:
@@ -37,7 +37,7 @@ def word_pairs(said: Sequence[str], heard: Sequence[str], nothing: str) -> list[
     """
     import jiwer
 
-    found, pairs = jiwer.process_words(*_spaced(said, heard)), []
+    found, pairs = jiwer.process_words(_spaced(said), _spaced(heard)), []
     for left, right, chunks in zip(found.references, found.hypotheses, found.alignments, strict=True):
         for chunk in chunks:
             sides = left[chunk.ref_start_idx : chunk.ref_end_idx], right[chunk.hyp_start_idx : chunk.hyp_end_idx]
@@ -45,6 +45,6 @@ def word_pairs(said: Sequence[str], heard: Sequence[str], nothing: str) -> list[
     return pairs
 
 
-def _spaced(*sides: Sequence[str]) -> list[list[str]]:
+def _spaced(texts: Sequence[str]) -> list[str]:
     """The texts with blanks between their words."""
-    return [list(map(spaced, texts)) for texts in sides]
+    return list(map(spaced, texts))
