@@ -54,8 +54,7 @@ def test_letters_are_learnt_scored_and_said(tmp_path, monkeypatch, capsys, table
     assert "the letter 'z' occurs in no training word" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("model", ["attention", "ctc"])
-def test_rare_letters_and_sounds_of_held_out_words_are_counted(tmp_path, monkeypatch, capsys, table, model):
+def test_rare_letters_and_sounds_of_held_out_words_are_counted(tmp_path, monkeypatch, capsys, table):
     rare = [f"{word}é" for word in WORDS]
     splits = dict(zip(rare, pronounce.hash_splits(rare, pronounce.SHARES), strict=True))
     chosen = [next(word for word in rare if splits[word] == split) for split in ("validation", "test")]
@@ -63,9 +62,9 @@ def test_rare_letters_and_sounds_of_held_out_words_are_counted(tmp_path, monkeyp
         file.writelines(f"{word}\tA1 E2\n" for word in chosen)
     loud = [option for option in TINY if option != "--quiet"]
     steps = ("--steps", "2", "--every", "1")
-    assert call(monkeypatch, *loud, *steps, "--model", model, "--table", table, "--out", tmp_path / "run") == 0
+    assert call(monkeypatch, *loud, *steps, "--table", table, "--out", tmp_path / "run") == 0
     out = capsys.readouterr().out
-    assert f"test: 1 of 9 words have a letter that no training word has: 'é' ({chosen[1]})" in out
+    assert f"test: 1 of 8 words have a letter that no training word has: 'é' ({chosen[1]})" in out
     assert f"have a sound that no training word has: 'E2' ({chosen[0]})" in out
     counts = json.loads((tmp_path / "run" / "result.json").read_text())["counts"]
     assert counts["test_words_of_unknown_letters"] == counts["validation_words_of_unknown_sounds"] == 1
