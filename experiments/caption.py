@@ -38,13 +38,14 @@ from seqjax.data import scenes, sentences
 from seqjax.data.pictures import Pictures, read_pictures
 from seqjax.diagnostics.pictures import plot_captions, plot_looks
 from seqjax.diagnostics.texts import text_scores
-from seqjax.models import Captioner, ConvGrid, Decoder, ImageEncoder, Writer, teacher_forced_loss
+from seqjax.models import Captioner, ConvGrid, Decoder, ImageEncoder, Writer, judge, teacher_forced_loss
 
 COLLECTIONS = ("emoji", "stamps")
 GRID = 8  # rows and columns of cells, about
 LONGEST = 24  # words of a caption that are learnt and written
 ROWS = 50  # pictures described side by side
 SCENES = {"train": 10**9, "validation": 400, "test": 2000, "novel": 1000}
+MONITOR = ("error", "nats")  # of equally many sentences right, the likelier ones
 SHOWN = 12  # pictures drawn with their captions
 
 
@@ -131,8 +132,8 @@ def main(config: Config) -> dict:
         batches,
         steps=config.steps,
         every=config.every,
-        evaluate=lambda state: score(task, "validation", write(state.params, task.validation.images)),
-        monitor="error",
+        evaluate=make_judge(model, task, vocabulary, write),
+        monitor=MONITOR,
         per_step=config.batch,
         unit="pictures",
         clip=training.clip_by_norm(config.clip),
@@ -196,20 +197,38 @@ def varied(key: jax.Array, images: jax.Array) -> jax.Array:
 
 def make_batches(task: Task, vocabulary: data.Vocabulary, config: Config, shard: tuple[int, int]):
     """Endless batches: images as `source`, words with the end of the sentence as `targets`, and `target_lengths`."""
-    time = 1 + min(LONGEST, max(len(words_of(caption)) for caption in task.captions))
-
-    def numbered(batch):
-        # A longer sentence is learnt as far as it goes: it does not end there.
-        ids = [
-            np.append(vocabulary.encode(words_of(text)), vocabulary.eos)[:time] for text in batch["caption"].tolist()
-        ]
-        targets, lengths, _ = data.pad_batch(ids, time, len(ids))
-        return {"source": batch["image"], "targets": targets, "target_lengths": lengths}
-
     stream = data.batches(
         task.train, config.batch, seed=config.seed, shuffle=not task.objects, shard=shard, drop_remainder=True
     )
-    return data.mapped(numbered, stream)
+    return data.mapped(functools.partial(numbered, vocabulary, longest(task)), stream)
+
+
+def longest(task: Task) -> int:
+    """Words of a caption that are learnt, its end counted."""
+    return 1 + min(LONGEST, max(len(words_of(caption)) for caption in task.captions))
+
+
+def numbered(vocabulary: data.Vocabulary, time: int, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A batch of images and captions, with up to `time` words as numbers."""
+    # A longer sentence is learnt as far as it goes: it does not end there.
+    ids = [np.append(vocabulary.encode(words_of(text)), vocabulary.eos)[:time] for text in batch["caption"].tolist()]
+    targets, lengths, _ = data.pad_batch(ids, time, len(ids))
+    # The last batch of an epoch is filled up with rows that do not count.
+    counted = np.where(batch["weight"] > 0, lengths, 0) if "weight" in batch else lengths
+    return {"source": batch["image"], "targets": targets, "target_lengths": counted}
+
+
+def make_judge(model: Captioner, task: Task, vocabulary: data.Vocabulary, write):
+    """A function of a state: scores of what it says of the validation pictures, and nats a word of their captions."""
+    nats_of, time = jax.jit(functools.partial(judge, model, first=vocabulary.bos)), longest(task)
+
+    def evaluate(state) -> dict[str, float]:
+        stream = data.batches(task.validation.pairs(), ROWS, shuffle=False, epochs=1)
+        batches = data.mapped(functools.partial(numbered, vocabulary, time), stream)
+        written = write(state.params, task.validation.images)
+        return training.evaluate(nats_of, state.params, batches) | score(task, "validation", written)
+
+    return evaluate
 
 
 def make_writer(model: Captioner, vocabulary: data.Vocabulary, config: Config):
@@ -329,7 +348,7 @@ def report(run: Run, task: Task, write: Callable[[np.ndarray], list[Said]]) -> d
         scores = {name: value for name, value in scores.items() if "attention" not in name}
     draw(run.folder, test, written, config, [captions[:1] for captions in test.captions])
     training.plot_history(run.folder / "loss.png", history, {"error": "error of validation"}, config.clip)
-    best = min((line for line in history if line["kind"] == "evaluation"), key=lambda line: line["error"])
+    best = training.best_evaluation(history, MONITOR)
     counts = {"test_pictures": len(test), "steps": history[-1]["step"], "best_step": best["step"]}
     result = run.finish(scores, counts)
     for name, value in scores.items():

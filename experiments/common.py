@@ -12,7 +12,7 @@ import sys
 import time
 import typing
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any
@@ -215,7 +215,7 @@ class Run:
         steps: int,
         every: int,
         evaluate: Callable[[training.TrainState], dict[str, float]],
-        monitor: str | None,
+        monitor: str | Sequence[str] | None,
         per_step: int,
         unit: str,
         clip: optax.GradientTransformation | None = None,
@@ -233,7 +233,8 @@ class Run:
           steps: the step to end at.
           every: steps between evaluations and checkpoints.
           evaluate: scores a state.
-          monitor: the score to minimise; None where the last state is wanted.
+          monitor: the score to minimise, or several of which each decides where those before are equal; None where
+            the last state is wanted.
           per_step: units read in a step, for the progress bar.
           unit: their name.
           clip: as `training.make_train_step` takes it.
@@ -320,10 +321,12 @@ class Run:
         """Writes a text file, whole or not at all."""
         write_atomically(self.folder / name, text.encode())
 
-    def finish(self, scores: dict[str, float], counts: dict[str, int], minutes: float | None = None) -> dict[str, Any]:
+    def finish(
+        self, scores: dict[str, float], counts: dict[str, int], minutes: float | None = None, **notes: str
+    ) -> dict[str, Any]:
         """Writes `result.json`, what `experiments.table` reads: the scores, and what they were counted over.
 
-        The minutes are those of the log where none are given.
+        The minutes are those of the log where none are given; notes say how a score was taken.
         """
         minutes = self.history()[-1]["seconds"] / 60 if minutes is None else minutes
         defaults = {f.name: f.default for f in dataclasses.fields(self.config)}
@@ -338,6 +341,7 @@ class Run:
             "minutes": round(minutes, 1),
             "scores": scores,
             "counts": counts,
+            **notes,
         }
         self.write_json("result.json", result)
         return result

@@ -97,6 +97,11 @@ class Task(NamedTuple):
     solved: float
     source: dict
 
+    @property
+    def monitor(self) -> tuple[str, ...]:
+        """The score that chooses, and for a share of errors the one that decides between equal ones."""
+        return ("error", "nats") if self.score == "error" else (self.score,)
+
 
 def main(config: Config) -> dict:
     """Trains one cell, or with `suite` all of them; returns what `result.json` holds."""
@@ -120,7 +125,7 @@ def main(config: Config) -> dict:
         steps=config.steps,
         every=config.every,
         evaluate=lambda state: training.evaluate(score, state.params, task.validation),
-        monitor=task.score,
+        monitor=task.monitor,
         per_step=config.batch,
         unit="sequences",
         clip=training.clip_by_norm(config.clip),
@@ -346,7 +351,7 @@ def report(run: Run, task: Task, length: int, scores: dict[str, float]) -> dict:
     """Draws the curve of the validation scores and writes the result with those of the test; returns the result."""
     config, lines = run.config, run.history()
     assessments = [line for line in lines if line["kind"] == "evaluation"]
-    best = min(assessments, key=lambda line: line[task.score])
+    best = training.best_evaluation(assessments, task.monitor)
     counts = {"steps": lines[-1]["step"], "best_step": best["step"], "test_sequences": test_rows(task)}
     solved = [line["step"] for line in assessments if line[task.score] < task.solved]
     counts |= {"solved_at": solved[0]} if solved else {}

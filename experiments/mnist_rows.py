@@ -80,7 +80,7 @@ def main(config: Config) -> dict:
         steps=config.epochs * every,
         every=every,
         evaluate=lambda state: training.evaluate(score, state.params, judged),
-        monitor="error" if held_out else None,
+        monitor=("error", "nats") if held_out else None,
         patience=config.patience if held_out else None,
         per_step=config.batch,
         unit="digits",

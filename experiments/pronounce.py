@@ -8,8 +8,9 @@
 
 A two-layer bidirectional LSTM reads the letters, an LSTM with general attention writes the sounds (Luong's form, which
 trains on whole words at once), a beam search finds the best. With CTC a bidirectional LSTM reads each letter three
-times, and says a sound or none at each of these frames. Words are split 90/5/5 by a hash of the headword, stress marks
-removed; a word counts right if it matches any pronunciation listed, and the phoneme error is taken against the nearest.
+times, and says a sound or none at each of these frames. Words are split 90/5/5 by a hash of the headword; stress marks
+of ARPAbet are removed, sounds of other notations stay as they are. A word counts right if it matches any pronunciation
+listed, and the phoneme error is taken against the nearest.
 Expect 25.9% of the words wrong after 10,000 steps, 72 minutes of a free core; by CTC 25.3% after 9,000, 83 minutes
 (`--model ctc --hidden-size 128 --layers 3 --dropout 0.1 --learning-rate 0.003 --beam 16 --steps 9000`).
 Papers: Yao and Zweig, 2015; Luong et al., 2015; Rao et al., 2015; Graves et al., 2006.
@@ -19,6 +20,7 @@ import dataclasses
 import functools
 import operator
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,12 +44,18 @@ from seqjax.models import (
     Writer,
     Written,
     framewise_loss,
+    framewise_nats,
+    judge,
     teacher_forced_loss,
 )
 
 SHARES = {"train": 90, "validation": 5, "test": 5}
 BUCKETS = 4
 SHOWN = 6  # words whose attention is drawn
+MONITOR = ("wer", "per", "nats")  # before the first word is right, sounds decide, and likelihood before the first sound
+VOWELS = "AA AE AH AO AW AX AXR AY EH ER EY IH IX IY OW OY UH UW UX"
+STRESSED = re.compile(rf"({VOWELS.replace(' ', '|')})[012]", re.IGNORECASE)
+"""A vowel of ARPAbet with its stress: none, primary or secondary."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,7 +64,7 @@ class Config(BaseConfig):
         "attention", "attention, or ctc: no decoder, a sound or none at each frame", choices=("attention", "ctc")
     )
     table: str | None = option(None, "TSV of words and their sounds to learn in place of the dictionary")
-    stress: bool = option(False, "keep the digits that mark stress")
+    stress: bool = option(False, "keep the digits that mark stress in ARPAbet")
     embedding_size: int = option(64, "features of a letter and of a sound", least=1)
     hidden_size: int = option(192, "units of each direction; a decoder has twice as many", least=1)
     layers: int = option(2, "bidirectional layers", least=1)
@@ -119,10 +127,10 @@ def main(config: Config) -> dict:
     with mistakes():
         parts, source = read_dictionary(config)
         symbols = Symbols.of(parts["train"])
-        check_symbols(parts, symbols)
+        strange = {split: strangers(part, symbols) for split, part in parts.items()}
         model = MODELS[config.model](config, symbols)
-        pairs = [(word, model.target(word, way)) for word, way in parts["train"].pairs()]
-        learnt = [(symbols.letters.encode(word), target) for word, target in pairs if target is not None]
+        pairs = parts["train"].pairs()
+        learnt = numbered(model, pairs)
         if not learnt:
             raise ValueError(f"{source['origin']}: every word has more sounds than frames; give --model attention")
         batches = data.pair_batches(
@@ -136,9 +144,12 @@ def main(config: Config) -> dict:
     run.say(f"{counts} words, {len(learnt):,} pairs to learn: {source['origin']}")
     if len(learnt) < len(pairs):
         run.say(f"left out: {len(pairs) - len(learnt):,} pairs with more sounds than frames")
+    for split in ("validation", "test"):
+        for kind, words in strange[split].items():
+            run.say(told(split, kind, words, len(parts[split].words)))
     run.say(batches.iterator.report())
 
-    optimiser, greedy = make_optimiser(config), make_writer(model, beam=1)
+    optimiser = make_optimiser(config)
     best = run.train(
         fresh_state(model, optimiser),
         model.loss,
@@ -146,14 +157,14 @@ def main(config: Config) -> dict:
         data.mapped(run.share, batches),
         steps=config.steps,
         every=config.every,
-        evaluate=lambda state: score(parts["validation"], greedy(state.ema, parts["validation"].words), symbols),
-        monitor="wer",
+        evaluate=make_judge(model, parts["validation"]),
+        monitor=MONITOR,
         per_step=len(learnt) // batches.iterator.batches_per_epoch,
         unit="words",
         clip=training.clip_by_norm(config.clip),
         ema_decay=config.average,
     )
-    return report(run, model, best.ema, parts)
+    return report(run, model, best.ema, parts, strange)
 
 
 class Attention:
@@ -175,6 +186,7 @@ class Attention:
         self.loss = functools.partial(
             teacher_forced_loss, self.network, first=symbols.sounds.bos, label_smoothing=config.label_smoothing
         )
+        self.nats = functools.partial(judge, self.network, first=symbols.sounds.bos)
 
     def init(self, key: jax.Array) -> Any:
         """Fresh parameters."""
@@ -203,6 +215,7 @@ class CTC:
         self.config, self.symbols = config, symbols
         self.network = Framewise(len(symbols.letters), config.embedding_size, reader, self.frames, config.dropout)
         self.loss = functools.partial(framewise_loss, self.network, label_smoothing=config.label_smoothing)
+        self.nats = functools.partial(framewise_nats, self.network)
 
     def init(self, key: jax.Array) -> Any:
         """Fresh parameters."""
@@ -234,6 +247,30 @@ def fresh_state(model: Model, optimiser: optax.GradientTransformation) -> traini
     return training.create_state(model.init(init_key), optimiser, run_key, extra=extra, ema=True)
 
 
+def numbered(model: Model, pairs: list[tuple[str, list[str]]]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The letters and sounds of pairs as numbers, without those that the model cannot write."""
+    targets = [(word, model.target(word, way)) for word, way in pairs]
+    return [(model.symbols.letters.encode(word), target) for word, target in targets if target is not None]
+
+
+def make_judge(model: Model, part: Entries):
+    """A function of a state: errors of what it writes greedily, and nats a sound of what it should write."""
+    write, nats_of = make_writer(model, beam=1), jax.jit(model.nats)
+    # A sound that training lacks has no likelihood.
+    known = [pair for pair in part.pairs() if all(sound in model.symbols.sounds for sound in pair[1])]
+    pairs = numbered(model, known)
+
+    def evaluate(state) -> dict[str, float]:
+        scores = score(part, write(state.ema, part.words), model.symbols)
+        if not pairs:
+            return scores | {"nats": 0.0}
+        tokens = 2 * model.config.batch
+        batches = data.pair_batches(*zip(*pairs, strict=True), tokens=tokens, buckets=BUCKETS, once=True)
+        return scores | training.evaluate(nats_of, state.ema, batches)
+
+    return evaluate
+
+
 def make_writer(model: Model, beam: int, n_best: int = 1):
     """A function of params and words that writes the best pronunciations of each."""
     writer = model.writer(max(beam, n_best), n_best)
@@ -258,7 +295,9 @@ def read_dictionary(config: Config) -> tuple[dict[str, Entries], dict]:
         places = hash_splits([word for word, _ in table], SHARES)
         rows = {split: [row for row, place in zip(table, places, strict=True) if place == split] for split in SHARES}
         origin = config.table
-    parts = {split: entries_of(pairs, config.stress) for split, pairs in rows.items()}
+    sounds = {sound for pairs in rows.values() for _, way in pairs for sound in way}
+    stress = config.stress or not is_arpabet(sounds)
+    parts = {split: entries_of(pairs, stress) for split, pairs in rows.items()}
     if empty := [split for split, part in parts.items() if not part.words]:
         raise ValueError(f"{origin} leaves no word for {empty[0]}; give more words (some hundreds at least)")
     return parts, {
@@ -284,28 +323,49 @@ def read_table(path: str) -> list[tuple[str, list[str]]]:
     return rows
 
 
+def is_arpabet(sounds: Iterable[str]) -> bool:
+    """Whether digits in these sounds are ARPAbet's stress marks: all that have one are vowels with 0, 1 or 2.
+
+    In other notations a digit is part of a sound (X-SAMPA's 9, 6 and 2:) or its tone (ma1, ma2, ma3).
+    """
+    marked = [sound for sound in sounds if any(map(str.isdigit, sound))]
+    return bool(marked) and all(map(STRESSED.fullmatch, marked))
+
+
 def entries_of(pairs: list[tuple[str, list[str]]], stress: bool) -> Entries:
-    """Headwords in their order, each with its different pronunciations."""
+    """Headwords in their order, each with its different pronunciations; without `stress` those of ARPAbet lose it."""
     ways: dict[str, dict[tuple[str, ...], None]] = {}
     for word, sounds in pairs:
-        way = tuple(sounds if stress else (re.sub(r"\d+$", "", sound) for sound in sounds))
+        way = tuple(sounds if stress else map(unstressed, sounds))
         ways.setdefault(word, {})[way] = None
     return Entries(list(ways), [[list(way) for way in each] for each in ways.values()])
 
 
-def check_symbols(parts: dict[str, Entries], symbols: Symbols) -> None:
-    """Refuses a letter or a sound that training never sees.
+def unstressed(sound: str) -> str:
+    """A sound of ARPAbet without its stress mark."""
+    return sound[:-1] if STRESSED.fullmatch(sound) else sound
 
-    Raises:
-      ValueError: names it, and a word that has it.
+
+def strangers(part: Entries, symbols: Symbols) -> dict[str, dict[str, list[str]]]:
+    """Words with a letter or a sound that training never sees: kind -> symbol -> words.
+
+    Such a letter is read as unknown; such a sound is never written.
     """
-    for split, part in parts.items():
-        for word, way in part.pairs():
-            for kind, found, known in zip(("letter", "sound"), (word, way), symbols, strict=True):
-                if new := [symbol for symbol in found if symbol not in known]:
-                    raise ValueError(
-                        f"{split}: the {kind} {new[0]!r} of {word!r} occurs in no training word; take it out"
-                    )
+    found: dict[str, dict[str, list[str]]] = {"letter": {}, "sound": {}}
+    for word, ways in zip(*part, strict=True):
+        sides = {"letter": set(word), "sound": {sound for way in ways for sound in way}}
+        for kind, known in zip(found, symbols, strict=True):
+            for symbol in sorted(sides[kind] - known.ids.keys()):
+                found[kind].setdefault(symbol, []).append(word)
+    return {kind: words for kind, words in found.items() if words}
+
+
+def told(split: str, kind: str, words: dict[str, list[str]], total: int) -> str:
+    """A line about words with symbols that training never sees."""
+    having = {word for each in words.values() for word in each}
+    symbols = ", ".join(f"{symbol!r} ({each[0]})" for symbol, each in list(words.items())[:5])
+    more = f" and {len(words) - 5} more" if len(words) > 5 else ""
+    return f"{split}: {len(having):,} of {total:,} words have a {kind} that no training word has: {symbols}{more}"
 
 
 def score(part: Entries, written: list[list[Written]], symbols: Symbols) -> dict[str, float]:
@@ -320,7 +380,7 @@ def score(part: Entries, written: list[list[Written]], symbols: Symbols) -> dict
     return {"wer": wrong / len(part.words), "per": edits / total}
 
 
-def report(run: Run, model: Model, params: Any, parts: dict[str, Entries]) -> dict:
+def report(run: Run, model: Model, params: Any, parts: dict[str, Entries], strange: dict[str, dict]) -> dict:
     """Writes predictions, pictures and the result; returns the result."""
     test, config, history, symbols = parts["test"], run.config, run.history(), model.symbols
     written, greedy = (make_writer(model, beam)(params, test.words) for beam in (config.beam, 1))
@@ -335,8 +395,11 @@ def report(run: Run, model: Model, params: Any, parts: dict[str, Entries]) -> di
     training.plot_history(run.folder / "loss.png", history, {"wer": "word error rate (validation)"}, config.clip)
     scores = score(test, written, symbols)
     scores |= {f"greedy_{name}": value for name, value in score(test, greedy, symbols).items()}
-    best = min((line for line in history if line["kind"] == "evaluation"), key=lambda line: line["wer"])
+    best = training.best_evaluation(history, MONITOR)
     counts = {f"{split}_words": len(part.words) for split, part in parts.items()}
+    for split, kinds in strange.items():
+        for kind, words in kinds.items():
+            counts[f"{split}_words_of_unknown_{kind}s"] = len({word for each in words.values() for word in each})
     counts |= {"parameters": sum(leaf.size for leaf in jax.tree.leaves(params))}
     result = run.finish(scores, counts | {"steps": history[-1]["step"], "best_step": best["step"]})
     for name, value in scores.items():

@@ -15,25 +15,27 @@ Papers: Socher et al., 2013, for the data; Yang et al., 2016, for attention pool
 import dataclasses
 import functools
 import html
-import re
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import regex
 
 import seqjax
 from experiments.common import BaseConfig, Options, Run, Verb, launch, load_config, mistakes, option, read_json
 from seqjax import data, training
 from seqjax.data.files import write_atomically
+from seqjax.data.words import CHARACTER, PART
 from seqjax.models import SequenceClassifier
 
-WORD = re.compile(r"n't|'\w+|\w+(?=n't)|\w+(?:-\w+)*|\.\.\.|--|[^\w\s]")
-"""Words as the treebank writes them: `didn't` is `did n't`, `it's` is `it 's`."""
+WORD = regex.compile(rf"n't|{CHARACTER}|'{PART}|{PART}(?=n't)|{PART}(?:-{PART})*|\.\.\.|--|(?!\s)\X", regex.V1)
+"""Words as the treebank writes them: `didn't` is `did n't`, `it's` is `it 's`; of scripts without blanks characters."""
 
 CELLS = {"lstm": seqjax.LSTM, "gru": seqjax.GRU}
 SST2 = ("negative", "positive")
+MONITOR = ("error", "nats")
 BUCKETS = 4
 
 
@@ -71,7 +73,7 @@ class Predict(Options):
 
 @dataclasses.dataclass(frozen=True)
 class Texts:
-    """Labelled texts: numbers of labels, texts, and the labels' names."""
+    """Labelled texts: numbers of labels, texts, and the labels' names; those that training lacks come last."""
 
     labels: np.ndarray
     texts: list[str]
@@ -95,6 +97,10 @@ def main(config: Config) -> dict:
         run.write_json("labels.json", train.names)
     long = sum(len(pieces(tokeniser, text)) > config.max_length for text in train.texts + dev.texts)
     run.say(f"{len(train.texts):,} + {len(dev.texts):,} texts, {len(tokeniser):,} tokens: {source['origin']}")
+    if strange := dev.names[len(train.names) :]:
+        count = int((dev.labels >= len(train.names)).sum())
+        shown = ", ".join(map(repr, strange[:5]))
+        run.say(f"{count:,} dev texts have labels that training lacks, and count as wrong: {shown}")
     if long:
         run.say(f"{long:,} texts are read up to their first {config.max_length} tokens")
 
@@ -109,7 +115,7 @@ def main(config: Config) -> dict:
         steps=config.epochs * every,
         every=every,
         evaluate=lambda state: training.evaluate(score, state.ema, judged),
-        monitor="error",
+        monitor=MONITOR,
         patience=config.patience,
         per_step=config.batch,
         unit="texts",
@@ -156,10 +162,14 @@ def loss(model, params, batch, rng, extra):
 def metrics(model, params, batch):
     """Means over a batch."""
     logits = model.apply({"params": params}, batch["tokens"], lengths=batch["lengths"])
-    nll = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
+    # A label that training lacks is never right, and has no likelihood.
+    known = batch["label"] < logits.shape[-1]
+    nll = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.where(known, batch["label"], 0))
     wrong = logits.argmax(-1) != batch["label"]
-    means = {"nats": nll, "error": wrong, "accuracy": ~wrong}
-    return {name: training.Mean.of(values, batch["weight"]) for name, values in means.items()}
+    means = {
+        name: training.Mean.of(values, batch["weight"]) for name, values in (("error", wrong), ("accuracy", ~wrong))
+    }
+    return {"nats": training.Mean.of(nll, batch["weight"] * known), **means}
 
 
 def make_tokeniser(config: Config, texts: list[str]) -> data.Vocabulary | data.BPE:
@@ -225,14 +235,18 @@ def read_texts(config: Config) -> tuple[Texts, Texts, dict]:
     names = tuple(sorted(set(train["label"])))
     if len(names) < 2:
         raise ValueError(f"{config.train or origin}: every text has the label {names[0]!r}; give at least two labels")
-    if unseen := [line for line, label in enumerate(dev["label"], start=1) if label not in names]:
-        label, shown = dev["label"][unseen[0] - 1], ", ".join(names[:10])
-        raise ValueError(f"{config.dev or origin}, line {unseen[0]}: the label {label!r} is not in training ({shown})")
-    train, dev = (
-        Texts(np.array([names.index(label) for label in table["label"]]), list(table["text"]), names)
-        for table in (train, dev)
-    )
+    strange = tuple(sorted(set(dev["label"]) - set(names)))
+    if len(strange) == len(set(dev["label"])):
+        shown = ", ".join(names[:10])
+        raise ValueError(f"{config.dev or origin}: no label is in training ({shown}), such as {strange[0]!r}")
+    train, dev = numbered(train, names), numbered(dev, names + strange)
     return train, dev, {"origin": origin, "fingerprint": fingerprint}
+
+
+def numbered(table: dict, names: tuple[str, ...]) -> Texts:
+    """The texts of a table, with their labels as places among the names."""
+    places = {name: place for place, name in enumerate(names)}
+    return Texts(np.array([places[label] for label in table["label"]]), list(table["text"]), names)
 
 
 def read_file(path: str) -> dict[str, list[str]]:
@@ -287,9 +301,11 @@ def report(run, model, params, tokeniser, train, dev):
     )
     history = run.history()
     training.plot_history(run.folder / "loss.png", history, {"nats": "dev"}, run.config.clip)
-    best = min((line for line in history if line["kind"] == "evaluation"), key=lambda line: line["error"])
+    best = training.best_evaluation(history, MONITOR)
     scores = {"dev_accuracy": float((guesses == dev.labels).mean()), "dev_nats": best["nats"]}
     counts = {"train_texts": len(train.texts), "dev_texts": len(dev.texts), "right": int((guesses == dev.labels).sum())}
+    if len(dev.names) > len(train.names):
+        counts["texts_of_unknown_labels"] = int((dev.labels >= len(train.names)).sum())
     result = run.finish(scores, counts | {"steps": history[-1]["step"], "best_step": best["step"]})
     run.say(f"dev accuracy {scores['dev_accuracy']:.2%}: {counts['right']:,} of {counts['dev_texts']:,}")
     run.say(f"run folder: {run.folder}")

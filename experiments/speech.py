@@ -134,7 +134,7 @@ def main(config: Config) -> dict:
         parts, origin = read_speech(config)
         parts = {name: part.followed_by(tail(config)) for name, part in parts.items()}
         ear = audio.Ear.of(parts["train"], config.bands, moments_of_training=config.streaming)
-        audio.check_letters(parts, ear.letters.tokens)
+        strange = {name: audio.unknown_letters(part, ear.letters) for name, part in parts.items()}
         for part in parts.values():
             audio.check_room(part, ear.mel, config.stride)
         batches = make_batches(parts["train"], ear, config)
@@ -145,6 +145,10 @@ def main(config: Config) -> dict:
         ear.save(run.folder / "ear.json")
     sizes = " + ".join(f"{len(part.clips):,} {name.replace('_', ' ')}" for name, part in parts.items())
     run.say(f"{sizes} recordings, {len(ear.letters)} symbols: {origin}")
+    for name, letters in strange.items():
+        if letters:
+            shown = ", ".join(f"{letter!r} ({count:,})" for letter, count in letters.most_common(5))
+            run.say(f"{name}: recordings with letters that no training transcript has, never written: {shown}")
     run.say(batches.iterator.report())
 
     state = run.train(
@@ -155,7 +159,7 @@ def main(config: Config) -> dict:
         steps=config.steps,
         every=config.every,
         evaluate=lambda state: judge(listener, config, state.ema, parts["validation"]),
-        monitor="wer",
+        monitor=("wer", "nats"),
         per_step=round(config.batch),
         unit="seconds of sound",
         clip=training.clip_by_norm(config.clip),
@@ -228,9 +232,15 @@ def transcripts(ear: audio.Ear, heard: list[tuple], decode) -> list[str]:
 def judge(listener, config, params, part: audio.Part) -> dict[str, float]:
     """Errors of the greedy decoder on a part, and nats a letter."""
     texts, heard = part.texts(), listen(listener, config, params, part)
-    nats = [seqjax.losses.ctc(scores, b["labels"], lengths, b["label_lengths"]).sum() for b, scores, lengths in heard]
+    # A text with a letter that no training transcript has cannot be written: it has no likelihood.
+    known = np.array([all(letter in listener.ear.letters for letter in text) for text in texts])
+    nats = 0.0
+    for batch, scores, lengths in heard:
+        counted = (batch["indices"] >= 0) & known[batch["indices"]]
+        nats += float(seqjax.losses.ctc(scores, batch["labels"], lengths, batch["label_lengths"])[counted].sum())
+    letters = sum(len(text) for text, counts in zip(texts, known, strict=True) if counts)
     guesses = transcripts(listener.ear, heard, spell_greedily)
-    return {"nats": float(sum(nats)) / sum(map(len, texts)), **word_errors(texts, guesses)}
+    return {"nats": nats / max(letters, 1), **word_errors(texts, guesses)}
 
 
 def report(run, listener, params, parts):
@@ -305,6 +315,7 @@ def draw_alignment(run, listener, params, part: audio.Part) -> None:
     """Where the letters of one utterance of about four recordings were heard."""
     utterance = min(part.utterances, key=lambda u: abs(len(u.clips) - 4))
     samples, text = utterance.render(part.clips), utterance.text(part.clips)
+    text = "".join(letter for letter in text if letter in listener.ear.letters)
     scores = listener.scores(params, samples)
     frames = np.asarray(listener.ear.mel(samples))[: len(scores) * run.config.stride]
     figure = plot_alignment(

@@ -13,6 +13,7 @@ treebank that the package turkish-treebanks ships. Expect 96.4% of the tags of G
 Papers: Lample et al., 2016; Ma and Hovy, 2016.
 """
 
+import collections
 import dataclasses
 import functools
 import sys
@@ -34,6 +35,7 @@ from seqjax.models import Tagger
 
 SPELLING = 20  # characters of a word; of longer ones the first and the last half of them
 BUCKETS = 5
+MONITOR = ("error", "nats")  # before the first span is right, the likelihood decides
 SCHEMES = {"BIO": crf.bio_constraints, "BIOES": crf.bioes_constraints}
 
 
@@ -111,12 +113,16 @@ def main(config: Config) -> dict:
         scheme = scheme_of(encoder.tags)
         for part in (train, dev):
             check_tags(part, encoder.tags, scheme if config.crf else None)
+        strange = strangers(dev, encoder.tags)
         batches = make_batches(encoder, train, config)
     run.begin(source)
     if run.leads:
         encoder.save(run.folder)
     kinds = f"{len(encoder.tags)} tags" + (f" in {scheme}" if scheme else "")
     run.say(f"{len(train.tokens):,} + {len(dev.tokens):,} sentences, {kinds}: {source['origin']}")
+    if strange:
+        shown = ", ".join(f"{tag} ({count:,})" for tag, count in strange.most_common(5))
+        run.say(f"{strange.total():,} dev words have tags that training lacks, and count as wrong: {shown}")
     run.say(batches.iterator.report())
 
     model, every = build(config, encoder), batches.iterator.batches_per_epoch
@@ -130,7 +136,7 @@ def main(config: Config) -> dict:
         steps=config.epochs * every,
         every=every,
         evaluate=lambda state: score(dev, *tagger(state.ema, judged, len(dev.tokens)), scheme),
-        monitor="error",
+        monitor=MONITOR,
         patience=config.patience,
         per_step=sum(map(len, train.tokens)) // every,
         unit="words",
@@ -187,7 +193,10 @@ def loss(model, constraints, params, batch, rng, extra):
 
 
 def make_tagger(model, encoder: Encoder, config: Config):
-    """A function of `(params, batches, sentences)`: the best tags of every sentence, and the true ones' nats a word."""
+    """A function of `(params, batches, sentences)`: the best tags of every sentence, and the true ones' nats a word.
+
+    Sentences with a tag that training lacks have no likelihood, and are left out of the nats.
+    """
     constraints = constraints_of(encoder, config)
 
     @jax.jit
@@ -200,20 +209,25 @@ def make_tagger(model, encoder: Encoder, config: Config):
         found, total, words = [[]] * sentences, 0.0, 0
         for batch in batches:
             best, likelihood = jax.device_get(judge(params, batch))
-            total, words = total - float(likelihood.sum()), words + int(batch["lengths"].sum())
+            known = batch["tagged"]
+            total, words = total - float(likelihood[known].sum()), words + int(batch["lengths"][known].sum())
             for row, index, length in zip(best, batch["indices"], batch["lengths"], strict=True):
                 if index >= 0:
                     found[index] = encoder.tags.decode(row[:length])
-        return found, total / words
+        return found, total / max(words, 1)
 
     return tag
 
 
 def make_batches(encoder: Encoder, part: TaggedSentences, config: Config, once: bool = False):
-    """Batches by length: endless and shuffled, or once in order; `indices` are those of sentences, -1 for none."""
+    """Batches by length: endless and shuffled, or once in order; `indices` are those of sentences, -1 for none.
+
+    `tagged` says of which sentences training has every tag; any other tag is numbered 0.
+    """
     sentences = [encoder.encode(tokens) for tokens in part.tokens]
+    tagged = np.array([all(tag in encoder.tags for tag in tags) for tags in part.tags], bool)
     for sentence, tags in zip(sentences, part.tags, strict=True):
-        sentence["tags"] = encoder.tags.encode(tags)
+        sentence["tags"] = np.array([encoder.tags.ids.get(tag, 0) for tag in tags], np.int32)
     lengths = [len(tokens) for tokens in part.tokens]
 
     def collate(chosen):
@@ -226,6 +240,7 @@ def make_batches(encoder: Encoder, part: TaggedSentences, config: Config, once: 
         return {name: parts[0] for name, parts in columns.items()} | {
             "lengths": columns["words"][1],
             "indices": indices,
+            "tagged": (indices >= 0) & tagged[indices],
         }
 
     order = data.BucketBatches(
@@ -252,22 +267,36 @@ def constraints_of(encoder: Encoder, config: Config) -> crf.Constraints | None:
     return SCHEMES[scheme](encoder.tags.tokens) if scheme and config.crf else None
 
 
+def strangers(part: TaggedSentences, known: data.Vocabulary) -> collections.Counter[str]:
+    """Counts the tags that training lacks.
+
+    Raises:
+      ValueError: it lacks all of them: the files have different tag sets.
+    """
+    counts = collections.Counter(tag for sentence in part.tags for tag in sentence)
+    found = collections.Counter({tag: count for tag, count in counts.items() if tag not in known})
+    if found.total() == counts.total():
+        tag = next(iter(found))
+        raise ValueError(f"{part.place(0)}: the tag {tag!r}, and all others of the file, do not occur in training")
+    return found
+
+
 def check_tags(part: TaggedSentences, known: data.Vocabulary, scheme: str | None) -> None:
-    """Refuses tags that training does not have, and those that break their scheme.
+    """Refuses words without a tag, and tags that break their scheme in sentences that can be learnt.
 
     Raises:
       ValueError: says where the first one is.
     """
     flat = [tag for sentence in part.tags for tag in sentence]
-    for count, tag in enumerate(flat):
-        if tag not in known:
-            raise ValueError(f"{part.place(count)}: the tag {tag!r} does not occur in training; correct or add it")
-        if tag == "_":
-            raise ValueError(f"{part.place(count)}: the word has no tag (_); add it")
+    if "_" in flat:
+        raise ValueError(f"{part.place(flat.index('_'))}: the word has no tag (_); add it")
     if scheme is None:
         return
     allowed, count = SCHEMES[scheme](known.tokens), 0
     for sentence in part.tags:
+        if not all(tag in known for tag in sentence):
+            count += len(sentence)
+            continue
         ids = known.encode(sentence)
         steps = [allowed.start[ids[0]], *allowed.transitions[ids[:-1], ids[1:]]] if len(ids) else []
         if not all(steps):
@@ -330,7 +359,8 @@ def report(run, predictions, nats, encoder, train, dev, scheme):
     )
     run.write_text("predictions.conll", "\n".join(rows))
     truth, guesses = ([tag for sentence in part for tag in sentence] for part in (dev.tags, predictions))
-    training.plot_confusion(run.folder / "confusion.png", truth, guesses, encoder.tags.tokens)
+    strange = strangers(dev, encoder.tags)
+    training.plot_confusion(run.folder / "confusion.png", truth, guesses, (*encoder.tags.tokens, *sorted(strange)))
     history = run.history()
     training.plot_history(run.folder / "loss.png", history, {"nats": "dev"}, run.config.clip)
     if scheme is not None:
@@ -342,9 +372,11 @@ def report(run, predictions, nats, encoder, train, dev, scheme):
     scores = {name: value for name, value in score(dev, predictions, nats, scheme).items() if name != "error"}
     if unknown:
         scores["accuracy_unknown_words"] = sum(unknown) / len(unknown)
-    best = min((line for line in history if line["kind"] == "evaluation"), key=lambda line: line["error"])
+    best = training.best_evaluation(history, MONITOR)
     counts = {"train_sentences": len(train.tokens), "dev_sentences": len(dev.tokens), "dev_words": len(truth)}
     counts |= {"unknown_words": len(unknown), "steps": history[-1]["step"], "best_step": best["step"]}
+    if strange:
+        counts["words_of_unknown_tags"] = strange.total()
     result = run.finish(scores, counts)
     for name, value in scores.items():
         run.say(f"{name.replace('_', ' '):>22}  {value:.4f}")

@@ -26,7 +26,7 @@ from seqjax import data, training
 from seqjax.data.sets.raw import hash_splits
 from seqjax.data.toys import TASKS, toy_pairs
 from seqjax.diagnostics.pictures import plot_attention
-from seqjax.models import Decoder, Encoder, Seq2Seq, Writer, Written, teacher_forced_loss
+from seqjax.models import Decoder, Encoder, Seq2Seq, Writer, Written, judge, teacher_forced_loss
 
 SHARES = {"train": 90, "validation": 5, "test": 5}
 SYMBOLS = data.Vocabulary.characters("abcdefghijklmnopqrstuvwxyz0123456789+", data.SPECIALS)
@@ -70,8 +70,8 @@ def main(config: Config) -> dict:
         data.mapped(run.share, batches),
         steps=config.steps,
         every=config.every,
-        evaluate=lambda state: {"error": 1 - exact(parts["validation"], write(state.params, parts["validation"]))},
-        monitor="error",
+        evaluate=make_judge(model, parts["validation"], config),
+        monitor=("error", "nats"),
         per_step=len(parts["train"]) // batches.iterator.batches_per_epoch,
         unit="questions",
         clip=training.clip_by_norm(config.clip),
@@ -109,6 +109,17 @@ def make_batches(pairs: list[tuple[str, str]], config: Config, once: bool = Fals
         [np.append(SYMBOLS.encode(answer), SYMBOLS.eos) for answer in answers],
         tokens=config.batch, buckets=BUCKETS, seed=config.seed, once=once, multiple_of=config.devices,
     )  # fmt: skip
+
+
+def make_judge(model: Seq2Seq, pairs: list[tuple[str, str]], config: Config):
+    """A function of a state: share of the answers that are wrong, and nats a letter of the right ones."""
+    write, nats_of = make_writer(model, config), jax.jit(functools.partial(judge, model, first=SYMBOLS.bos))
+
+    def evaluate(state) -> dict[str, float]:
+        nats = training.evaluate(nats_of, state.params, make_batches(pairs, config, once=True))
+        return {"error": 1 - exact(pairs, write(state.params, pairs))} | nats
+
+    return evaluate
 
 
 def make_writer(model: Seq2Seq, config: Config):

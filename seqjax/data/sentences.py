@@ -2,15 +2,14 @@
 
 import dataclasses
 import os
-import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from seqjax.data.bpe import BPE
 from seqjax.data.vocabulary import SPECIALS, Vocabulary
-
-WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
+from seqjax.data.words import sentence_of as sentence_of
+from seqjax.data.words import words_of as words_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Subwords:
 
 @dataclasses.dataclass(frozen=True)
 class Words:
-    """Sentences as words and punctuation marks; an unknown word may have an id of its own within its sentence.
+    """Sentences as `words_of` cuts them; an unknown word may have an id of its own within its sentence.
 
     The words of `new`, those of a source that the vocabulary lacks, have the ids after the vocabulary's (See et al.,
     2017), so that a decoder can copy them; other unknown words are "<unk>".
@@ -69,7 +68,8 @@ class Words:
           ([5, 4, 6], 'we see Ulm')
         """
         beyond = {word: len(self.tokens) + place for place, word in enumerate(new)}
-        words = words_of(sentence)
+        # A vocabulary that never saw an unusual blank does without.
+        words = [word for word in words_of(sentence) if word.strip() or word in self.tokens]
         ids = self.tokens.encode(words)
         return np.array([beyond.get(word, index) for word, index in zip(words, ids, strict=True)], np.int32)
 
@@ -79,8 +79,8 @@ class Words:
 
     def new(self, sentence: str) -> list[str]:
         """The first `copied` words of a sentence that the vocabulary lacks, each once."""
-        unknown = dict.fromkeys(word for word in words_of(sentence) if word not in self.tokens)
-        return list(unknown)[: self.copied]
+        words = dict.fromkeys(word for word in words_of(sentence) if word.strip())
+        return [word for word in words if word not in self.tokens][: self.copied]
 
     def pieces(self, ids: np.ndarray, new: Sequence[str] = ()) -> list[str]:
         """The word of each id."""
@@ -110,23 +110,3 @@ def load_subwords(path: str | os.PathLike) -> Subwords:
 def load_words(path: str | os.PathLike, copied: int = 0) -> Words:
     """What `Words.save` wrote."""
     return Words(Vocabulary.load(path), copied)
-
-
-def words_of(sentence: str) -> list[str]:
-    """The words and punctuation marks of a sentence.
-
-    Example:
-      >>> words_of("It's 3 o'clock, Ann.")
-      ["It's", '3', "o'clock", ',', 'Ann', '.']
-    """
-    return WORD.findall(sentence)
-
-
-def sentence_of(words: Sequence[str]) -> str:
-    """Words as one writes them: no blank before a mark that closes.
-
-    Example:
-      >>> sentence_of(["Yes", ",", "Ann", "."])
-      'Yes, Ann.'
-    """
-    return re.sub(r" ([.,:;!?)])", r"\1", " ".join(words))

@@ -3,9 +3,13 @@
 import itertools
 from collections.abc import Sequence
 
+from seqjax.data.words import spaced
+
 
 def word_errors(said: Sequence[str], heard: Sequence[str]) -> dict[str, float]:
     """The word error rate and the sentence error rate of a whole set.
+
+    Of scripts that are written without blanks, as Chinese and Thai, every character is a word.
 
     Args:
       said: texts.
@@ -21,7 +25,7 @@ def word_errors(said: Sequence[str], heard: Sequence[str]) -> dict[str, float]:
     import jiwer
 
     wrong = [text != guess for text, guess in zip(said, heard, strict=True)]
-    return {"wer": jiwer.wer(list(said), list(heard)), "ser": sum(wrong) / len(wrong)}
+    return {"wer": jiwer.wer(_spaced(said), _spaced(heard)), "ser": sum(wrong) / len(wrong)}
 
 
 def word_pairs(said: Sequence[str], heard: Sequence[str], nothing: str) -> list[tuple[str, str]]:
@@ -33,9 +37,14 @@ def word_pairs(said: Sequence[str], heard: Sequence[str], nothing: str) -> list[
     """
     import jiwer
 
-    found, pairs = jiwer.process_words(list(said), list(heard)), []
+    found, pairs = jiwer.process_words(_spaced(said), _spaced(heard)), []
     for left, right, chunks in zip(found.references, found.hypotheses, found.alignments, strict=True):
         for chunk in chunks:
             sides = left[chunk.ref_start_idx : chunk.ref_end_idx], right[chunk.hyp_start_idx : chunk.hyp_end_idx]
             pairs += itertools.zip_longest(*sides, fillvalue=nothing)
     return pairs
+
+
+def _spaced(texts: Sequence[str]) -> list[str]:
+    """The texts with blanks between their words."""
+    return list(map(spaced, texts))

@@ -19,6 +19,7 @@ from seqjax.models.embedding import TokenEmbedding as TokenEmbedding
 from seqjax.models.framewise import Framewise as Framewise
 from seqjax.models.framewise import FramewiseWriter as FramewiseWriter
 from seqjax.models.framewise import framewise_loss as framewise_loss
+from seqjax.models.framewise import framewise_nats as framewise_nats
 from seqjax.models.language_model import LanguageModel as LanguageModel
 from seqjax.models.listener import Listener as Listener
 from seqjax.models.listener import Listening as Listening

@@ -90,6 +90,14 @@ def framewise_loss(
     return smooth.sum() / jnp.maximum(count, 1), Aux(count, {"nats": Mean(nats.sum(), count)}, step + 1)
 
 
+def framewise_nats(model: Framewise, params: Params, batch: Mapping[str, Any]) -> dict[str, Mean]:
+    """CTC of the targets' symbols without dropout, for `training.evaluate`: `{"nats": Mean}`."""
+    emitted: Any = model.apply({"params": params}, batch["source"], batch["source_lengths"])
+    logits, frames = emitted
+    nats = losses.ctc(logits, batch["targets"], frames, batch["target_lengths"])
+    return {"nats": Mean(nats.sum(), jnp.asarray(batch["target_lengths"].sum(), float))}
+
+
 @dataclasses.dataclass(frozen=True)
 class FramewiseWriter:
     """Writes the best targets of sources, as `Writer` does for a `Seq2Seq`.

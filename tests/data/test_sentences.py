@@ -33,3 +33,15 @@ def test_unknown_words_of_a_source_have_ids_of_their_own(tmp_path):
 def test_without_copying_nothing_is_new():
     codec = sentences.Words(data.Vocabulary.words([["a"]]))
     assert codec.new("b c") == [] and codec.encode("a b").tolist() == [4, 1]
+
+
+def test_sentences_come_back_with_the_blanks_they_had():
+    texts = ["हिन्दी में 3.14", "x=1", "a dog ."]
+    codec = sentences.learn_words(texts, size=50)
+    assert [codec.decode(codec.encode(text)) for text in texts] == texts
+
+
+def test_a_vocabulary_without_unusual_blanks_reads_none():
+    codec = sentences.learn_words(["a b ="], size=50, copied=3)
+    assert codec.new("a=b x") == ["x"]
+    assert codec.pieces(codec.encode("a=b")) == ["a", "=", "b"]

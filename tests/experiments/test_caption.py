@@ -55,6 +55,8 @@ def test_pictures_are_learnt_scored_beside_their_neighbours_and_described(tmp_pa
     learn = ("--steps", "60", "--every", "30", "--learning-rate", "0.02", "--dropout", "0", "--label-smoothing", "0")
     assert call(monkeypatch, *TINY, *learn, "--pictures", folder, "--spread", "0.1", "--out", run) == 0
     result = json.loads((run / "result.json").read_text())
+    evaluation = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    assert 0 < evaluation["nats"] < 0.5 and evaluation["error"] == pytest.approx(0)
     names = ("bleu", "chrf", "rouge_l")
     assert set(result["scores"]) == {*names, *(f"nearest_{name}" for name in names)}
     assert result["scores"]["rouge_l"] == pytest.approx(100) and result["counts"]["steps"] == 60

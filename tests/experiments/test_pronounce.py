@@ -43,13 +43,53 @@ def test_letters_are_learnt_scored_and_said(tmp_path, monkeypatch, capsys, table
     assert result["scores"]["per"] < 0.25 and result["counts"]["steps"] == 150
     assert sum(result["counts"][f"{split}_words"] for split in pronounce.SHARES) == len(WORDS)
     assert all((run / f"{name}.png").exists() for name in ("loss", "attention"))
+    evaluations = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert all(set(pronounce.MONITOR) <= set(line) for line in evaluations if line["kind"] == "evaluation")
     capsys.readouterr()
     assert call(monkeypatch, "--pronounce", run, "ABC", "ca") == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["ABC", "ca"]
-    assert all(set(line.split("\t")[1].split()) <= set("ABC") for line in lines)
+    assert all(set(line.split("\t")[1].split()) <= {"A1", "B1", "C1"} for line in lines)
     assert call(monkeypatch, "--pronounce", run, "abz") == 2
     assert "the letter 'z' occurs in no training word" in capsys.readouterr().err
+
+
+def test_rare_letters_and_sounds_of_held_out_words_are_counted(tmp_path, monkeypatch, capsys, table):
+    rare = [f"{word}é" for word in WORDS]
+    splits = dict(zip(rare, pronounce.hash_splits(rare, pronounce.SHARES), strict=True))
+    chosen = [next(word for word in rare if splits[word] == split) for split in ("validation", "test")]
+    with table.open("a") as file:
+        file.writelines(f"{word}\tA1 E2\n" for word in chosen)
+    loud = [option for option in TINY if option != "--quiet"]
+    steps = ("--steps", "2", "--every", "1")
+    assert call(monkeypatch, *loud, *steps, "--table", table, "--out", tmp_path / "run") == 0
+    out = capsys.readouterr().out
+    assert f"test: 1 of 8 words have a letter that no training word has: 'é' ({chosen[1]})" in out
+    assert f"have a sound that no training word has: 'E2' ({chosen[0]})" in out
+    counts = json.loads((tmp_path / "run" / "result.json").read_text())["counts"]
+    assert counts["test_words_of_unknown_letters"] == counts["validation_words_of_unknown_sounds"] == 1
+
+
+@pytest.mark.parametrize(
+    ("sounds", "stressed"),
+    [
+        (["HH", "AH0", "L", "OW1"], True),
+        (["hh", "ah0", "l", "ow1"], True),
+        (["9", "6", "2:", "a"], False),
+        (["ma1", "ma2", "ma3"], False),
+        (["ER2", "AO4", "MA1"], False),
+        (["AA1", "S3"], False),
+        (["AA", "S"], False),
+    ],
+)
+def test_digits_are_stress_in_arpabet_alone(tmp_path, sounds, stressed):
+    assert pronounce.is_arpabet(sounds) == stressed
+    (tmp_path / "words.tsv").write_text("".join(f"{word}\t{' '.join(sounds)}\n" for word in WORDS))
+    parts, _ = pronounce.read_dictionary(pronounce.Config(table=str(tmp_path / "words.tsv")))
+    wanted = [sound.strip("012") for sound in sounds] if stressed else sounds
+    assert parts["train"].sounds[0] == [wanted]
+    kept, _ = pronounce.read_dictionary(pronounce.Config(table=str(tmp_path / "words.tsv"), stress=True))
+    assert kept["train"].sounds[0] == [sounds]
 
 
 def test_a_word_with_more_sounds_than_frames_is_left_out_of_what_ctc_learns():

@@ -58,6 +58,26 @@ def test_a_run_scores_draws_resumes_and_predicts(tmp_path, monkeypatch, capsys, 
     assert "text is empty" in capsys.readouterr().err
 
 
+def test_labels_that_training_lacks_are_counted_and_wrong(tmp_path, monkeypatch, capsys, files):
+    run, loud = tmp_path / "run", [option for option in TINY if option != "--quiet"]
+    with files[3].open("a") as file:
+        file.write("mad\ta good film\n" * 2)
+    options = ("--learning-rate", "0.1", "--average", "0.5", "--dropout", "0", "--word-dropout", "0")
+    assert call(monkeypatch, *loud, *options, *files, "--out", run) == 0
+    assert "2 dev texts have labels that training lacks, and count as wrong: 'mad'" in capsys.readouterr().out
+    result = json.loads((run / "result.json").read_text())
+    assert result["scores"]["dev_accuracy"] == 0.8 and result["counts"]["texts_of_unknown_labels"] == 2
+    assert result["scores"]["dev_nats"] < 0.7
+    assert (run / "predictions.tsv").read_text().splitlines()[-1].startswith("mad\tglad\t")
+    assert json.loads((run / "labels.json").read_text()) == ["glad", "sad<"]
+
+
+def test_words_of_every_script_are_whole():
+    words = "हिन्दी में cafe\u0301 می‌خواهم".split()
+    assert sentiment.WORD.findall(" ".join(words)) == words
+    assert sentiment.WORD.findall("我们👍🏽") == ["我", "们", "👍🏽"]
+
+
 def test_words_are_cut_as_the_treebank_cuts_them():
     words = "it's a film i didn't like , well-made ... or re-imagining the '80s !"
     treebank = "it 's a film i did n't like , well-made ... or re-imagining the '80s !"
@@ -84,7 +104,7 @@ def test_every_text_comes_back_in_its_place(files):
     [
         (b"glad\ta\nsad\tb\nsad b\n", b"sad\tb\n", "train.tsv, line 3"),
         (b"glad\ta\nsad\t\n", b"sad\tb\n", "train.tsv, line 2"),
-        (b"glad\ta\nsad\tb\n", b"sad\tb\nmad\tc\n", "dev.tsv, line 2: the label 'mad'"),
+        (b"glad\ta\nsad\tb\n", b"mad\tb\nmad\tc\n", "dev.tsv: no label is in training (glad, sad), such as 'mad'"),
         (b"glad\ta\nglad\tb\n", b"glad\tb\n", "every text has the label 'glad'"),
         (b"", b"glad\tb\n", "train.tsv: empty"),
         (b"glad\ta\nsad\tb\n", b"", "dev.tsv: empty"),

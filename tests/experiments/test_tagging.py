@@ -72,6 +72,19 @@ def test_entities_are_learnt_scored_by_spans_resumed_and_predicted(tmp_path, mon
     assert "words.conll: empty" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("options", [(), ("--no-crf",)])
+def test_tags_that_training_lacks_are_counted_and_wrong(tmp_path, monkeypatch, capsys, files, options):
+    run, loud = tmp_path / "run", [option for option in TINY if option != "--quiet"]
+    # The second sentence breaks the scheme, too, but nothing is learnt from it.
+    files[3].write_text(conll([*SENTENCES, [("Bonn", "O"), ("Ulm", "I-org"), ("rain", "O")]]))
+    assert call(monkeypatch, *loud, *LEARN, *files, *options, "--out", run) == 0
+    assert "1 dev words have tags that training lacks, and count as wrong: I-org (1)" in capsys.readouterr().out
+    result = json.loads((run / "result.json").read_text())
+    assert result["counts"]["words_of_unknown_tags"] == 1 and result["scores"]["accuracy"] <= 7 / 8
+    assert 0 < result["scores"]["nats"] < 1.5
+    assert "I-org" in (run / "predictions.conll").read_text() and (run / "confusion.png").exists()
+
+
 def test_parts_of_speech_without_crf_and_characters(tmp_path, monkeypatch, capsys):
     path, run = tmp_path / "bank.conllu", tmp_path / "run"
     path.write_text((CONLLU + "\n") * 8)
@@ -115,7 +128,7 @@ def test_spans_decide_where_there_are_spans():
     [
         (b"Ann\tB-per\nsaw\n", b"Ann\tB-per\n", "train.conll, line 2: 1 columns"),
         (b"Ann\nsaw\n", b"Ann\tO\n", "train.conll, line 1: one column"),
-        (b"Ann\tB-per\nsaw\tO\n", b"Ann\tO\n\nin\tO\nRome\tB-loc\n", "dev.conll, line 4: the tag 'B-loc'"),
+        (b"Ann\tB-per\nsaw\tO\n", b"Rome\tB-loc\nroars\tV\n", "dev.conll, line 1: the tag 'B-loc', and all others"),
         (b"Ann\tB-per\nLee\tI-per\nsaw\tO\n\nLee\tI-per\n", b"Ann\tO\n", "train.conll, line 5: I-per at the start"),
         (b"Ann\tB-per\nLee\tI-per\nsaw\tO\nLee\tI-per\n", b"Ann\tO\n", "train.conll, line 4: I-per after O"),
         (b"", b"Ann\tO\n", "train.conll: empty"),

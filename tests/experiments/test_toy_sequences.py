@@ -30,6 +30,8 @@ def test_copying_is_learnt_and_answers_are_given(tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
     assert call(monkeypatch, *TINY, "--out", run) == 0
     result = json.loads((run / "result.json").read_text())
+    evaluation = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    assert 0 < evaluation["nats"] < 0.5 and evaluation["error"] < 0.1
     assert result["scores"]["exact"] > 0.9 and (run / "attention.png").exists()
     assert call(monkeypatch, "--answer", run, "cab") == 0
     assert capsys.readouterr().out == "cab\tcab\n"

@@ -55,7 +55,7 @@ def test_pairs_are_learnt_scored_translated_and_compared(tmp_path, monkeypatch, 
     rows = [line.split("\t") for line in (run / "predictions.tsv").read_text().splitlines()]
     assert [(source, target) for source, _, target in rows] == PAIRS
     assert all((run / f"{name}.png").exists() for name in ("loss", "attention", "beams"))
-    assert "tok:13a" in (run / "signature.txt").read_text()
+    assert "tok:13a" in (run / "signature.txt").read_text() and "tok:13a" in result["bleu_signature"]
 
     capsys.readouterr()
     monkeypatch.setattr(sys, "stdin", io.StringIO("ein Hund\n\nzwei Männe\n"))
@@ -73,6 +73,20 @@ def test_pairs_are_learnt_scored_translated_and_compared(tmp_path, monkeypatch, 
     assert call(monkeypatch, "--compare", run, "--output", tmp_path / "seen") == 0
     assert capsys.readouterr().out.startswith("copy, coverage 1.0, embedding_size 8: ")
     assert all((tmp_path / "seen" / f"{name}.png").exists() for name in ("lengths", "curves"))
+
+
+def test_of_equal_bleu_the_likelier_step_is_kept(tmp_path, monkeypatch):
+    scored = translate.bleu
+    monkeypatch.setattr(translate, "bleu", lambda *sides: (0.0, scored(*sides)[1]))
+    table, run = tmp_path / "x.tsv", tmp_path / "run"
+    table.write_text("".join(f"{digit}\t{sign}\n" for digit, sign in zip("1234", "一二三四", strict=True)))
+    files = ("--train", table, "--dev", table, "--test", table, "--learning-rate", "0.05")
+    assert call(monkeypatch, *TINY, *files, "--out", run) == 0
+    result = json.loads((run / "result.json").read_text())
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    first, second = (line for line in lines if line["kind"] == "evaluation")
+    assert first["error"] == second["error"] and first["nats"] > second["nats"]
+    assert result["counts"]["best_step"] == second["step"] and "tok:zh" in result["bleu_signature"]
 
 
 @pytest.mark.parametrize(

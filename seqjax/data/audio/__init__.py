@@ -24,9 +24,9 @@ from seqjax.data.audio.normalisation import moments as moments
 from seqjax.data.audio.normalisation import normalise as normalise
 from seqjax.data.audio.normalisation import normalise_running as normalise_running
 from seqjax.data.audio.parts import Part as Part
-from seqjax.data.audio.parts import check_letters as check_letters
 from seqjax.data.audio.parts import check_room as check_room
 from seqjax.data.audio.parts import split_recordings as split_recordings
+from seqjax.data.audio.parts import unknown_letters as unknown_letters
 from seqjax.data.audio.synthetic import synthetic_words as synthetic_words
 from seqjax.data.audio.utterances import DIGITS as DIGITS
 from seqjax.data.audio.utterances import SPEEDS as SPEEDS

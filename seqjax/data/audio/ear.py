@@ -92,6 +92,10 @@ class Ear:
             raise ValueError("the ear normalises each utterance as a whole; make it with moments_of_training=True")
         return self.scale
 
+    def encode(self, text: str) -> np.ndarray:
+        """The symbols of a text, int32 `[letters]`; letters that the ear cannot write are left out."""
+        return self.letters.encode([letter for letter in text if letter in self.letters])
+
     def spell(self, symbols: np.ndarray) -> str:
         """The words of a row of symbols."""
         return " ".join("".join(self.letters.decode(symbols)).split())
@@ -155,7 +159,7 @@ def utterance_batches(
     """
     hop, texts = ear.mel.hop_size, part.texts()
     lengths = [ear.mel.frames(utterance.length(part.clips)) for utterance in part.utterances]
-    symbols, longest = [ear.letters.encode(text) for text in texts], max(map(len, texts))
+    symbols, longest = [ear.encode(text) for text in texts], max(map(len, texts))
 
     def collate(chosen: Any) -> dict[str, np.ndarray]:
         sounds = [part.utterances[i].render(part.clips)[: lengths[i] * hop] for i in chosen.indices]

@@ -1,7 +1,8 @@
 """Which recordings train, validate and test, and whether they can be learnt at all."""
 
+import collections
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable
 
 import numpy as np
 
@@ -59,18 +60,12 @@ def split_recordings(clips: Clips, indices: Iterable, held_out: str | None = Non
     return {name: clips.where(where) for name, where in chosen.items()}
 
 
-def check_letters(parts: Mapping[str, Part], letters: Sequence) -> None:
-    """Refuses what is spelt with letters that no model of `letters` can write.
-
-    Raises:
-      ValueError: names the recording and the letter.
-    """
-    for part in parts.values():
-        for name, text in zip(part.clips.names, part.clips.texts, strict=True):
-            if unknown := sorted(set(text) - set(letters)):
-                raise ValueError(
-                    f"{name}: the letter {unknown[0]!r} of {text!r} is in no training transcript; correct it"
-                )
+def unknown_letters(part: Part, letters: Container[str]) -> collections.Counter[str]:
+    """Counts the recordings whose text has a letter that no model of `letters` can write, letter by letter."""
+    counts: collections.Counter[str] = collections.Counter()
+    for text in part.clips.texts:
+        counts.update({letter for letter in text if letter not in letters})
+    return counts
 
 
 def check_room(part: Part, mel: LogMel, stride: int) -> None:
