@@ -30,7 +30,7 @@ class Records(Sequence):
       {'word': 'bee', 'letters': 3}
     """
 
-    def __init__(self, columns: Mapping[str, Column]):
+    def __init__(self, columns: Mapping[str, Any]):
         columns = {name: _column(name, column) for name, column in columns.items()}
         lengths = {name: len(column) for name, column in columns.items()}
         if len(set(lengths.values())) != 1:
