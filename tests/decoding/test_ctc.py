@@ -151,28 +151,29 @@ def test_a_frame_costs_the_same_however_many_there_are():
 
 
 def test_names_of_prefixes_that_differ_in_one_token_differ():
-    names = jnp.zeros((6, 2), jnp.uint32)
-    for tokens in np.array([[1, 1, 1, 1, 1, 2], [1, 2, 1, 1, 1, 1], [1, 1, 0, 1, 1, 1], [3, 3, 3, 2, 3, 3]]):
+    # prefixes [5, 4]: ones, and at one place each another token.
+    prefixes = 1 + np.concatenate([np.zeros((1, 4), int), np.eye(4, dtype=int)])
+    names = jnp.zeros((5, 2), jnp.uint32)
+    for tokens in prefixes.T:
         names = beam._named(names, jnp.asarray(tokens))
-    assert len(set(map(tuple, names[:5].tolist()))) == 5 and names[0].tolist() != names[5].tolist()
+    assert [len(np.unique(half)) for half in np.asarray(names).T] == [5, 5]
     # Each half of a name is one to one: of 2^16 tokens no two share one.
     many = np.asarray(beam._named(jnp.zeros((1 << 16, 2), jnp.uint32), jnp.arange(1 << 16)))
     assert [len(np.unique(half)) for half in many.T] == [1 << 16] * 2
 
 
 def test_lengths_out_of_range_under_jit_are_clamped(frames):
-    logits, _, _ = frames
-    wrong, right = jnp.array([99, -3, 4]), np.array([5, 0, 4])
-    labels, counts = np.array([[1, 1], [2, 0], [2, 1]]), np.array([2, 0, 1])
-    functions = (
-        lambda n: ctc.greedy(logits, n),
-        lambda n: ctc.beam(logits, n, beam=4, n_best=2),
-        lambda n: ctc.align(logits, labels, n, counts),
-    )
-    for function in functions:
-        jax.tree.map(np.testing.assert_array_equal, jax.jit(function)(wrong), function(right))
-    found = jax.jit(lambda n: ctc.align(logits, labels, right, n))(jnp.array([7, -2, 1]))
-    jax.tree.map(np.testing.assert_array_equal, found, ctc.align(logits, labels, right, counts))
+    logits, labels = frames[0], np.array([[1, 1], [2, 0], [2, 1]])
+
+    @jax.jit
+    def decoded(lengths, counts):
+        aligned = ctc.align(logits, labels, lengths, counts)
+        return ctc.greedy(logits, lengths), ctc.beam(logits, lengths, beam=4, n_best=2), aligned
+
+    wrong = decoded(jnp.array([99, -3, 4]), jnp.array([7, -2, 1]))
+    jax.tree.map(np.testing.assert_array_equal, wrong, decoded(jnp.array([5, 0, 4]), jnp.array([2, 0, 1])))
+    with pytest.raises(ValueError, match="lengths reach from -3 to 99"):
+        ctc.beam(logits, np.array([99, -3, 4]))
 
 
 def test_a_symbol_that_is_not_in_the_alphabet_has_no_alignment_under_jit(frames):

@@ -208,7 +208,7 @@ def _parents(found, total):
 
 
 def _read(moves, place, blank):
-    """The tokens `[n, time]` of the prefixes that end at `place [n]`: their moves, followed back from the last frame."""
+    """The tokens `[n, time]` of the prefixes at `place [n]`: their moves, followed back from the last frame."""
     time, count = len(moves.token), len(place)
 
     def back(place, move):
