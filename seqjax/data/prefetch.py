@@ -1,5 +1,6 @@
 """`prefetch`: the next batches are read and sent to the device while the current one is worked on."""
 
+import copy
 import queue
 import threading
 import weakref
@@ -7,10 +8,23 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
 from seqjax.data.stream import Resumable
 
 _END = object()
+
+
+def owned(tree: Any) -> Any:
+    """Returns the pytree with every NumPy array copied, so that no later change to the given arrays reaches it.
+
+    `jax.device_put` on a CPU may use the memory of a NumPy array as it is, and on an accelerator it returns before the
+    array has been read. Whoever fills one buffer again and again would change what was handed out before.
+
+    Args:
+      tree: any pytree; leaves that are no NumPy arrays stay as they are.
+    """
+    return jax.tree.map(lambda leaf: np.array(leaf) if isinstance(leaf, np.ndarray) else leaf, tree)
 
 
 class Prefetch:
@@ -20,7 +34,7 @@ class Prefetch:
         if size < 1:
             raise ValueError(f"size is {size}; give at least 1")
         self.iterator, self.size, self.device_put = iterator, size, device_put
-        self._state = iterator.state()
+        self._state = copy.deepcopy(iterator.state())
         self._worker: _Worker | None = None
         self._closed = False
 
@@ -49,7 +63,7 @@ class Prefetch:
         """Goes on exactly where `state` was taken; what has been read ahead is thrown away."""
         self._stop()
         self.iterator.restore(state)
-        self._state = self.iterator.state()
+        self._state = copy.deepcopy(self.iterator.state())
         self._closed = False
 
     def close(self) -> None:
@@ -86,8 +100,9 @@ class _Worker:
         error = None
         try:
             while not self.stopped.is_set():
-                item = next(iterator)
-                self.give((device_put(item), iterator.state(), None))
+                # The source may fill the same arrays again, and change its state, while this item waits its turn.
+                item = owned(next(iterator))
+                self.give((device_put(item), copy.deepcopy(iterator.state()), None))
         except StopIteration:
             pass
         except BaseException as raised:  # Raised again where the item is asked for.
@@ -112,6 +127,8 @@ class _Worker:
 
 def prefetch(iterator: Resumable, size: int = 2, device_put: Callable[[Any], Any] = jax.device_put) -> Prefetch:
     """Reads ahead in a background thread and puts the items on the device.
+
+    Each item's NumPy arrays are copied as soon as they are read: the source may fill the same buffers again.
 
     Args:
       iterator: such as `batches(...)` or `mapped(...)`; leave it alone until `close`.

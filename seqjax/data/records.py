@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
+import jax
 import numpy as np
 
 Column = np.ndarray | list
@@ -17,9 +18,10 @@ class Records(Sequence):
     (`__getitems__`), gives `seqjax.data.batches` its rows in one gather, and everything at once with `columns()`.
 
     Args:
-      columns: name to column; all have the same length.
+      columns: name to column, an array `[records, ...]` or a list; all have the same length.
 
     Raises:
+      TypeError: a column is neither.
       ValueError: no column, or columns that differ in length.
 
     Example:
@@ -28,11 +30,12 @@ class Records(Sequence):
       {'word': 'bee', 'letters': 3}
     """
 
-    def __init__(self, columns: Mapping[str, Column]):
+    def __init__(self, columns: Mapping[str, Any]):
+        columns = {name: _column(name, column) for name, column in columns.items()}
         lengths = {name: len(column) for name, column in columns.items()}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"columns have lengths {lengths}; give at least one, all of the same length")
-        self._columns = dict(columns)
+        self._columns = columns
         self._length = next(iter(lengths.values()))
 
     def __repr__(self) -> str:
@@ -68,17 +71,40 @@ class Records(Sequence):
         digest = hashlib.sha256()
         for name in sorted(self._columns):
             digest.update(b"column %b\n" % name.encode())
-            for chunk in _chunks(self._columns[name]):
+            for chunk in chunks(self._columns[name]):
                 digest.update(chunk)
         return digest.hexdigest()
+
+
+def _column(name: str, column: Any) -> Any:
+    """Returns a column that is indexed by place: an array, a list, or whatever else has a length and places."""
+    if hasattr(column, "to_numpy"):  # A column of a table may be indexed by labels.
+        column = column.to_numpy()
+    if isinstance(column, jax.Array):
+        column = np.asarray(column)
+    if not _has_places(column):
+        raise TypeError(
+            f"the column {name!r} is a {type(column).__name__}; give an array [records, ...] or a list, "
+            "one entry for each record"
+        )
+    return column
+
+
+def _has_places(column: Any) -> bool:
+    is_one_thing = isinstance(column, str | bytes | Mapping) or getattr(column, "ndim", 1) == 0
+    return hasattr(column, "__len__") and hasattr(column, "__getitem__") and not is_one_thing
 
 
 def _take(column: Column, indices: np.ndarray) -> Column:
     return column[indices] if isinstance(column, np.ndarray) else [column[int(index)] for index in indices]
 
 
-def _chunks(value: Any) -> Iterator[bytes]:
-    """Bytes that tell two values apart: kind and size go before the contents, so that nothing runs together."""
+def chunks(value: Any) -> Iterator[bytes]:
+    """Yields bytes that tell two values apart: kind and size go before the contents, so that nothing runs together.
+
+    Args:
+      value: text, an array, a number, or lists and dicts of these. Of any other object only its type counts.
+    """
     if isinstance(value, str):
         text = value.encode("utf-8", "surrogatepass")
         yield b"s%d:" % len(text) + text
@@ -89,9 +115,24 @@ def _chunks(value: Any) -> Iterator[bytes]:
             yield np.array([len(item) for item in value], "<i8").tobytes()
         else:
             for item in value:
-                yield from _chunks(item)
+                yield from chunks(item)
+    elif isinstance(value, Mapping):
+        yield b"d%d:" % len(value)
+        for name in sorted(value, key=str):
+            yield from chunks(str(name))
+            yield from chunks(value[name])
     else:
-        array = np.asarray(value)
+        yield from _chunks_of_array(value, np.asarray(value))
+
+
+def _chunks_of_array(value: Any, array: np.ndarray) -> Iterator[bytes]:
+    if array.dtype != object:
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         yield f"a{array.dtype.str}{array.shape}:".encode()
         yield np.ascontiguousarray(array).tobytes()
+    elif isinstance(value, np.ndarray) and array.ndim:
+        # The array itself holds addresses, which differ from process to process.
+        yield f"o{array.shape}:".encode()
+        yield from chunks(array.ravel().tolist())
+    else:
+        yield f"t{type(value).__module__}.{type(value).__qualname__}:".encode()

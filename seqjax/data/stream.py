@@ -1,10 +1,19 @@
 """`batches`: an iterator over a random-access source whose position can be saved and resumed exactly."""
 
 import functools
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+
+from seqjax.data.records import Records, chunks
+
+SAMPLE = 32
+"""Records, evenly spaced, by which a position knows its source again."""
+
+SAMPLE_BYTES = 1 << 22
+"""Bytes of them that are read at most, whole records."""
 
 
 @runtime_checkable
@@ -36,6 +45,7 @@ class BatchIterator:
         shard: tuple[int, int] = (0, 1),
         drop_remainder: bool = False,
     ):
+        source = _as_source(source)
         self.source, self.batch_size, self.seed = source, batch_size, seed
         self.epochs, self.shuffle, self.shard, self.drop_remainder = epochs, shuffle, shard, drop_remainder
         self._epoch, self._batch = 0, 0
@@ -80,7 +90,7 @@ class BatchIterator:
     def _own_batch(self) -> dict[str, Any]:
         """A batch that the source made: this shard's rows of it."""
         index, count = self.shard
-        batch = self.source[self._batch]
+        batch = _fields(self.source[self._batch], self._batch)
         if any(len(array) % count for array in batch.values()):
             raise ValueError(
                 f"the source's batches do not divide into {count} shards; give it a multiple of that many rows"
@@ -110,10 +120,13 @@ class BatchIterator:
 
     def state(self) -> dict[str, Any]:
         """The position, of plain numbers: what `restore` wants. It does not depend on the shard."""
-        return {"epoch": self._epoch, "batch": self._batch, **self._settings()}
+        return {"epoch": self._epoch, "batch": self._batch, **self._settings(), "content": self._content}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on exactly where `state` was taken, on this shard or another.
+
+        Other records of the same number are known by a sample of them (`SAMPLE`). A source whose records differ from
+        one reading to the next, such as one that draws crops, is not compared.
 
         Raises:
           ValueError: it was taken over another source, batch size, seed or order (which of them).
@@ -123,6 +136,9 @@ class BatchIterator:
                 raise ValueError(
                     f"the state was taken with {name}={state.get(name)}, this iterator has {value}; give the same"
                 )
+        content = state.get("content")
+        if content and self._content and content != self._content:
+            raise ValueError("the state was taken over other records than this iterator's; give the same to resume")
         self._epoch, self._batch = int(state["epoch"]), int(state["batch"])
 
     def _settings(self) -> dict[str, Any]:
@@ -134,6 +150,14 @@ class BatchIterator:
             "shuffle": bool(self.shuffle),
             "drop_remainder": bool(self.drop_remainder),
         }
+
+    @functools.cached_property
+    def _content(self) -> str | None:
+        """A fingerprint of a sample of the records; None where the same record reads differently a second time."""
+        places = np.unique(np.linspace(0, len(self.source) - 1, SAMPLE).astype(int)).tolist()
+        if _fingerprint(self.source, places[:1]) != _fingerprint(self.source, places[:1]):
+            return None
+        return _fingerprint(self.source, places)
 
 
 def batches(
@@ -153,7 +177,8 @@ def batches(
 
     Args:
       source: has `len` and records that are dicts: `Records`, `Windows`, a list, a grain or TFDS source. One with
-        `gather(indices)` gives its rows stacked, one with `__getitems__` many at a time.
+        `gather(indices)` gives its rows stacked, one with `__getitems__` many at a time. A dict of columns, arrays
+        `[records, ...]` or lists, and a table of pandas serve as `Records` of them.
       batch_size: rows of a batch over all shards. None: the source's items are batches already, as with `contiguous`.
       seed: of the order, at least 0.
       epochs: how often to go through the source; None never ends.
@@ -167,6 +192,7 @@ def batches(
       An iterator over dicts of arrays `[rows, ...]`, with `state()`, `restore(state)`, `epoch`, `batches_per_epoch`.
 
     Raises:
+      TypeError: the source has no places, as a generator, or its records are no dicts.
       ValueError: the batch does not divide among the shards, or the source cannot fill one.
 
     Example:
@@ -189,23 +215,97 @@ def _shuffled(records: int, rows: int, seed: int, epoch: int) -> Any:
     return grain.MapDataset.range(records).shuffle(seed=mixed).batch(rows)
 
 
-def stack(source: Any, indices: np.ndarray) -> dict[str, Any]:
-    """The records of a source at `indices` `[rows]`, field by field in arrays `[rows, ...]`.
+def _as_source(source: Any) -> Any:
+    """Returns the source itself, or the Records of a dict of columns; refuses what has no places."""
+    if hasattr(source, "iloc"):  # A table is indexed by the names of its columns.
+        source = {str(name): source[name] for name in source.columns}
+    if isinstance(source, Mapping):
+        return Records(source)
+    readable = any(hasattr(source, name) for name in ("gather", "__getitems__", "__getitem__"))
+    if isinstance(source, str | bytes) or not (readable and hasattr(source, "__len__")):
+        raise TypeError(
+            f"the source is a {type(source).__name__}, which has no records at numbered places; "
+            "give a list of dicts, such as list(generator), or a dict of columns"
+        )
+    if hasattr(source, "__array__"):
+        raise TypeError(
+            f"the source is one array {source.dtype}{list(source.shape)}; name its columns, such as {{'x': array}}"
+        )
+    if isinstance(source, list | tuple) and source:
+        _fields(source[0], 0)
+    return source
+
+
+def _fields(record: Any, place: int) -> Mapping[str, Any]:
+    """Returns the record, a dict of fields; refuses anything else."""
+    if not isinstance(record, Mapping):
+        raise TypeError(
+            f"record {place} of the source is a {type(record).__name__}; give dicts of named fields, "
+            "or one dict of columns, such as {'x': xs, 'y': ys}"
+        )
+    return record
+
+
+def _fingerprint(source: Any, places: list[int]) -> str:
+    """The first digits of the sha256 of the records at `places`, or of as many as fill `SAMPLE_BYTES`."""
+    digest, read = hashlib.sha256(), 0
+    for place in places:
+        for chunk in chunks(_one(source, place)):
+            digest.update(chunk)
+            read += len(chunk)
+        if read > SAMPLE_BYTES:
+            break
+    return digest.hexdigest()[:16]
+
+
+def _one(source: Any, place: int) -> Any:
+    """One record, by the first way of reading that the source has."""
+    if hasattr(source, "gather"):
+        return source.gather(np.array([place]))
+    if hasattr(source, "__getitems__"):
+        return source.__getitems__([place])[0]
+    return source[place]
+
+
+def stack(source: Any, indices: np.ndarray) -> dict[str, np.ndarray]:
+    """The records of a source at `indices` `[rows]`, field by field in arrays `[rows, ...]` that are the caller's.
 
     Raises:
-      ValueError: the records of a field differ in shape (which field).
+      TypeError: a record is no dict.
+      ValueError: the records differ in their fields, or those of a field in shape (which).
     """
     if hasattr(source, "gather"):
         return {name: _array(name, column) for name, column in source.gather(indices).items()}
-    places = [int(index) for index in indices]
-    many = getattr(source, "__getitems__", None)
-    records = many(places) if many else [source[place] for place in places]
-    return {name: _array(name, [record[name] for record in records]) for name in records[0]}
+    records = _records(source, [int(index) for index in indices])
+    names = records[0].keys()
+    for record in records:
+        if record.keys() != names:
+            raise ValueError(
+                f"one record has the fields {', '.join(map(str, names))}, another one "
+                f"{', '.join(map(str, record))}; give all of them the same"
+            )
+    return {name: _array(name, [record[name] for record in records]) for name in names}
+
+
+def _records(source: Any, places: list[int]) -> list[Mapping[str, Any]]:
+    """The records at `places`."""
+    if hasattr(source, "__getitems__"):
+        found = source.__getitems__(places)
+        return [_fields(record, place) for record, place in zip(found, places, strict=True)]
+    if isinstance(source, list | tuple):
+        return [_fields(source[place], place) for place in places]
+    # A source may fill the same arrays again for its next record.
+    return [_copied(_fields(source[place], place)) for place in places]
+
+
+def _copied(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in record.items()}
 
 
 def _array(name: str, column: Any) -> np.ndarray:
+    """A column as an array of its own, for the source may fill the same one again."""
     if isinstance(column, np.ndarray):
-        return column
+        return np.array(column)
     try:
         return np.stack([np.asarray(value) for value in column])
     except ValueError:
@@ -217,8 +317,9 @@ def _array(name: str, column: Any) -> np.ndarray:
 
 
 def _part(array: np.ndarray, index: int, count: int) -> np.ndarray:
+    """The `index`-th of `count` equal parts of the rows: a copy, for the source may fill the same array again."""
     rows = len(array) // count
-    return array[index * rows : (index + 1) * rows]
+    return np.array(array[index * rows : (index + 1) * rows])
 
 
 class Mapped:

@@ -11,7 +11,8 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from seqjax.decoding.penalties import Penalty, bound, penalise
+from seqjax.decoding.penalties import bound, penalise
+from seqjax.decoding.rules import as_arguments
 from seqjax.recurrence import select
 from seqjax.typing import KeyArray, State
 
@@ -59,7 +60,7 @@ def beam_search(
     length: int,
     stop_token: ArrayLike,
     n_best: int = 1,
-    penalties: Sequence[Penalty] = (),
+    penalties: Sequence[Callable] = (),
     constraints: Sequence[Callable] = (),
     observe: Callable[[State], Any] | None = None,
     groups: int = 1,
@@ -83,9 +84,10 @@ def beam_search(
       length: tokens to write at most.
       stop_token: ends a hypothesis.
       n_best: hypotheses to return, at most `beam`.
-      penalties: turn log-probabilities into scores, in order; see `LengthPenalty`, `CoveragePenalty`.
+      penalties: turn log-probabilities into scores, in order; see `LengthPenalty`, `CoveragePenalty`, and `Penalty` for
+        those of one's own.
       constraints: forbid continuations, see `seqjax.decoding.constraints`: `MinLength`, `MaxLength`, `BanTokens`,
-        `ForcePrefix`, `BlockNgrams`, or functions like them.
+        `ForcePrefix`, `BlockNgrams`, or functions and objects like them.
       observe: a function of the state after a step, for example its attention. It is compiled in: name one function
         rather than write a new lambda for each call.
       groups: diverse beam search (Vijayakumar et al., 2018): so many groups share the beam, and each finds a token less
@@ -100,6 +102,7 @@ def beam_search(
       `Beams`.
 
     Raises:
+      TypeError: a penalty or a constraint cannot be called, or holds what cannot be compiled in.
       ValueError: a size is out of its range, or `first` or `state` does not fit.
 
     Example, of a model that mostly counts up:
@@ -116,7 +119,7 @@ def beam_search(
     """
     first = jnp.asarray(first, jnp.int32)
     _check(first, state, beam, length, n_best, groups, key)
-    penalties, constraints = tuple(penalties), tuple(map(_as_pytree, constraints))
+    penalties, constraints = as_arguments("penalties", penalties), as_arguments("constraints", constraints)
     return _search(
         step, params, state, first, beam, length, stop_token, n_best, penalties, constraints, observe, groups,
         diversity, key,
@@ -290,12 +293,6 @@ class Ensemble:
         state, logits = jax.vmap(self.step, in_axes=(0, 1, None), out_axes=(1, 0))(params, state, tokens)
         log_probs = jax.nn.log_softmax(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)))
         return state, jax.nn.logsumexp(log_probs, axis=0) - jnp.log(logits.shape[0])
-
-
-def _as_pytree(constraint):
-    """A plain function as a pytree without leaves, so that it may be an argument under jit."""
-    leaf = jax.tree_util.treedef_is_leaf(jax.tree.structure(constraint))
-    return jax.tree_util.Partial(constraint) if leaf else constraint
 
 
 def _check(first, state, beam, length, n_best, groups, key):

@@ -2,7 +2,7 @@
 
 A constraint is `constraint(scores [batch, beam, vocab], written [batch, beam, length], t) -> scores`, where the first
 `t` tokens of `written` count: it puts what is forbidden to minus infinity. Those below are pytrees, so that another
-value of theirs (not another `size`) needs no new compilation. Any function of that form serves as well.
+value of theirs (not another `size`) needs no new compilation. Any function or object of that form serves as well.
 """
 
 import dataclasses
@@ -81,7 +81,7 @@ class ForcePrefix:
 
     Attributes:
       tokens: `[batch, time]`.
-      lengths: how many of them each row has, `[batch]`; 0 leaves a row free.
+      lengths: how many of them each row has, `[batch]`; 0 leaves a row free. More than `time` counts as `time`.
     """
 
     tokens: Any
@@ -92,7 +92,7 @@ class ForcePrefix:
         tokens = jnp.asarray(self.tokens)
         due = jnp.take(tokens, jnp.minimum(t, tokens.shape[1] - 1), axis=1)
         others = jnp.arange(scores.shape[-1]) != due[:, None]
-        forced = t < jnp.asarray(self.lengths)
+        forced = t < jnp.minimum(jnp.asarray(self.lengths), tokens.shape[1])
         return jnp.where((forced[:, None] & others)[:, None], -jnp.inf, scores)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,7 +15,22 @@ Scores = Float[Array, "batch beam"]
 
 
 class Penalty:
-    """Turns a score, at first the log-probability, into another one; higher is better and none is above 0."""
+    """Turns a score, at first the log-probability, into another one; higher is better and none is above 0.
+
+    A penalty of one's own is an object of any class with these two methods, or a function like `__call__` alone, whose
+    bound is not known. Its attributes that hold arrays are arguments of the compiled search; another value of any other
+    attribute compiles anew.
+
+    Example, of a function:
+      >>> import jax, seqjax
+      >>> step = lambda params, state, tokens: (state, params * jax.nn.one_hot(tokens + 1, 5))
+      >>> longer = lambda scores, lengths, observed: scores / lengths
+      >>> found = seqjax.decoding.beam_search(
+      ...     step, 3.0, jax.numpy.zeros(1), jax.numpy.zeros(1, int), beam=4, length=6, stop_token=4,
+      ...     penalties=[longer])
+      >>> found.tokens.tolist()
+      [[[1, 2, 3, 4, 4, 4]]]
+    """
 
     def __call__(self, scores: Scores, lengths: Int[Array, "batch beam"], observed: Any) -> Scores:
         """The new scores.
@@ -97,11 +113,14 @@ class CoveragePenalty(Penalty):
         return scores
 
 
-def penalise(penalties: tuple[Penalty, ...], scores: Scores, lengths: Array, observed: Any) -> Scores:
+def penalise(penalties: tuple[Callable, ...], scores: Scores, lengths: Array, observed: Any) -> Scores:
     """The scores after all penalties, in order."""
     return functools.reduce(lambda found, penalty: penalty(found, lengths, observed), penalties, scores)
 
 
-def bound(penalties: tuple[Penalty, ...], scores: Scores, shortest: ArrayLike, longest: ArrayLike) -> Scores:
-    """The best scores that can come of hypotheses still growing."""
-    return functools.reduce(lambda found, penalty: penalty.bound(found, shortest, longest), penalties, scores)
+def bound(penalties: tuple[Callable, ...], scores: Scores, shortest: ArrayLike, longest: ArrayLike) -> Scores:
+    """The best scores that can come of hypotheses still growing; infinite after a penalty that knows no bound."""
+    for penalty in penalties:
+        known = getattr(penalty, "bound", None)
+        scores = jnp.full_like(scores, jnp.inf) if known is None else known(scores, shortest, longest)
+    return scores

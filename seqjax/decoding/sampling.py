@@ -47,7 +47,8 @@ def sample(
       prompt: `[batch, time]` tokens, at least one.
       key: what the draws come from; a row's draws do not depend on the rest of its batch.
       length: tokens to write.
-      prompt_lengths: valid tokens of each prompt, `[batch]`, at least 1; None when all are.
+      prompt_lengths: valid tokens of each prompt, `[batch]`, at least 1; None when all are. Under jit, where values
+        cannot be looked at, they are clamped to between 1 and the tokens of a prompt.
       temperature: divides the logits; 0 takes the best token always (greedy).
       top_k: draw from the k best tokens only.
       top_p: draw from the smallest set of best tokens that holds this much probability (Holtzman et al., 2020).
@@ -89,6 +90,7 @@ def sample(
 @functools.partial(jax.jit, static_argnames=("step", "length"))
 def _sample(step, params, state, prompt, prompt_lengths, key, length, temperature, top_k, top_p, stop_token):
     rows = prompt.shape[0]
+    prompt_lengths = jnp.clip(prompt_lengths, 1, prompt.shape[1])
     draw = functools.partial(sample_logits, temperature=temperature, top_k=top_k, top_p=top_p)
     row_keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(rows))
 

@@ -12,7 +12,7 @@ from jax.nn import logsumexp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from seqjax.losses.masked import length_mask
+from seqjax.losses.masked import at_least_float32, checked_lengths, length_mask, nan_unless
 
 
 def ctc(
@@ -35,9 +35,11 @@ def ctc(
 
     Args:
       logits: `[batch, time, alphabet]` scores; the softmax is taken inside.
-      labels: `[batch, positions]` integers other than `blank`; past a row's end any.
+      labels: `[batch, positions]` integers other than `blank`; past a row's end any. Under jit, where they cannot be
+        looked at, a row with the blank or with a symbol that is not in the alphabet is NaN, as is its derivative.
       lengths: valid frames of each row, `[batch]`; None when all are. Padding is ignored, NaN included.
-      label_lengths: valid labels of each row, `[batch]`; None when all are. 0 asks for blanks alone.
+      label_lengths: valid labels of each row, `[batch]`; None when all are. 0 asks for blanks alone. Under jit both
+        kinds of lengths are clamped to their array, as `seqjax.unroll` does.
       blank: the symbol that writes nothing.
       zero_infinity: a label that has no alignment costs 0 in place of infinity. Its gradient is 0 either way.
 
@@ -55,8 +57,10 @@ def ctc(
       >>> jax.numpy.round(jax.numpy.exp(-losses) * 4**3).tolist()  # alignments of "1 2" and of "3" in three frames
       [5.0, 6.0]
     """
-    losses: Any = _ctc(blank, *checked(logits, labels, lengths, label_lengths, blank))
-    return jnp.where(jnp.isinf(losses), 0, losses) if zero_infinity else losses
+    *arrays, known = checked(logits, labels, lengths, label_lengths, blank)
+    losses: Any = _ctc(blank, *arrays)
+    losses = jnp.where(jnp.isinf(losses), 0, losses) if zero_infinity else losses
+    return nan_unless(known, losses)
 
 
 def ctc_frames(labels: ArrayLike, label_lengths: ArrayLike | None = None) -> Int[Array, " batch"]:
@@ -64,11 +68,11 @@ def ctc_frames(labels: ArrayLike, label_lengths: ArrayLike | None = None) -> Int
 
     Args:
       labels: `[batch, positions]` integers.
-      label_lengths: valid labels of each row, `[batch]`; None when all are.
+      label_lengths: valid labels of each row, `[batch]`; None when all are. Under jit clamped to the array.
     """
     labels = jnp.asarray(labels)
     positions = labels.shape[1]
-    label_lengths = jnp.full(len(labels), positions) if label_lengths is None else jnp.asarray(label_lengths)
+    label_lengths = checked_lengths("label_lengths", label_lengths, (len(labels),), positions)
     repeated = (labels[:, 1:] == labels[:, :-1]) & length_mask(label_lengths - 1, max(positions - 1, 0))
     return label_lengths + repeated.sum(-1, dtype=label_lengths.dtype)
 
@@ -77,10 +81,15 @@ def focal(losses: ArrayLike, gamma: float) -> Float[Array, "..."]:
     """Weighs negative log-likelihoods by `(1 - p)^gamma`, so that rows already learnt count less (Lin et al., 2017).
 
     Args:
-      losses: nats, `-log p`, of any shape.
-      gamma: 0 changes nothing.
+      losses: nats, `-log p`, of any shape; NaN stays NaN.
+      gamma: at least 0, which changes nothing.
+
+    Raises:
+      ValueError: gamma is below 0.
     """
-    losses = jnp.asarray(losses)
+    if not isinstance(gamma, Tracer) and gamma < 0:
+        raise ValueError(f"gamma is {gamma}; give at least 0, the power that rows already learnt are weighed down by")
+    losses = at_least_float32(losses)
     # 1 - exp(-0) is 0, where a power below 1 has no derivative.
     missing = -jnp.expm1(-jnp.maximum(losses, jnp.finfo(losses.dtype).tiny))
     return missing**gamma * losses
@@ -93,11 +102,14 @@ def uniform_cross_entropy(logits: ArrayLike, lengths: ArrayLike | None = None) -
 
     Args:
       logits: `[batch, time, alphabet]`.
-      lengths: valid frames of each row, `[batch]`; None when all are.
+      lengths: valid frames of each row, `[batch]`; None when all are. Under jit clamped to the frames.
+
+    Raises:
+      TypeError: the logits are no floating-point numbers.
+      ValueError: a shape does not fit, or a length is beyond its array.
     """
-    logits = jnp.asarray(logits)
-    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-    lengths = jnp.full(logits.shape[0], logits.shape[1]) if lengths is None else jnp.asarray(lengths)
+    logits = checked_logits(logits, blank=0)
+    lengths = checked_lengths("lengths", lengths, logits.shape[:1], logits.shape[1])
     mask = length_mask(lengths, logits.shape[1])
     logits = jnp.where(mask[..., None], logits, 0)
     nats = jnp.where(mask, logsumexp(logits, axis=-1) - logits.mean(-1), 0)
@@ -252,10 +264,28 @@ def _keep(valid, after, before):
     return jax.tree.map(lambda a, b: jnp.where(valid[:, None], a, b), after, before)
 
 
+class Checked(NamedTuple):
+    """What `ctc` and `align` compute with.
+
+    Attributes:
+      logits: float32 or wider, 0 in the padding, `[batch, time, alphabet]`.
+      labels: int32, `blank` in the padding and where a symbol is not in the alphabet, `[batch, positions]`.
+      lengths: int32 within the frames, `[batch]`.
+      label_lengths: int32 within the positions, `[batch]`.
+      known: False for rows with a label that is not in the alphabet or is the blank, `[batch]`.
+    """
+
+    logits: Array
+    labels: Array
+    lengths: Array
+    label_lengths: Array
+    known: Array
+
+
 def checked(
     logits: ArrayLike, labels: ArrayLike, lengths: ArrayLike | None, label_lengths: ArrayLike | None, blank: int
-) -> tuple[Array, Array, Array, Array]:
-    """The four arrays: logits float32 or wider and 0 in the padding, labels `blank` in theirs, lengths int32."""
+) -> Checked:
+    """The arrays of a loss or an alignment, refused where they do not fit; values under jit cannot be refused."""
     logits = checked_logits(logits, blank)
     labels = labels if isinstance(labels, Tracer) else np.asarray(labels)
     batch, time, alphabet = logits.shape
@@ -264,14 +294,17 @@ def checked(
     if labels.ndim != 2 or len(labels) != batch:
         raise ValueError(f"labels have shape {labels.shape}; logits {logits.shape} want [{batch}, positions]")
     positions = labels.shape[1]
-    lengths = checked_lengths("lengths", lengths, batch, time)
-    label_lengths = checked_lengths("label_lengths", label_lengths, batch, positions)
+    lengths = checked_lengths("lengths", lengths, (batch,), time)
+    label_lengths = checked_lengths("label_lengths", label_lengths, (batch,), positions)
+    wrong = (labels < 0) | (labels >= alphabet) | (labels == blank)
     if not isinstance(labels, Tracer) and not isinstance(label_lengths, Tracer):
-        given = labels[np.arange(positions) < np.asarray(label_lengths)[:, None]]
-        if wrong := given[(given < 0) | (given >= alphabet) | (given == blank)].tolist():
-            raise ValueError(f"a label is {wrong[0]}; give symbols from 0 to {alphabet - 1} other than blank={blank}")
-    labels = jnp.where(length_mask(label_lengths, positions), jnp.asarray(labels, jnp.int32), blank)
-    return jnp.where(length_mask(lengths, time)[..., None], logits, 0), labels, lengths, label_lengths
+        given = labels[wrong & (np.arange(positions) < np.asarray(label_lengths)[:, None])]
+        if given.size:
+            raise ValueError(f"a label is {given[0]}; give symbols from 0 to {alphabet - 1} other than blank={blank}")
+    valid = length_mask(label_lengths, positions)
+    labels = jnp.where(valid & ~wrong, jnp.asarray(labels, jnp.int32), blank)
+    logits = jnp.where(length_mask(lengths, time)[..., None], logits, 0)
+    return Checked(logits, labels, lengths, label_lengths, ~(valid & wrong).any(-1))
 
 
 def checked_logits(logits: ArrayLike, blank: int) -> Float[Array, "batch time alphabet"]:
@@ -283,16 +316,4 @@ def checked_logits(logits: ArrayLike, blank: int) -> Float[Array, "batch time al
         raise ValueError(f"logits have shape {logits.shape}; give [batch, time, alphabet]")
     if not 0 <= blank < logits.shape[-1]:
         raise ValueError(f"blank is {blank}; give a symbol of the alphabet, from 0 to {logits.shape[-1] - 1}")
-    return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-
-
-def checked_lengths(name: str, lengths: ArrayLike | None, batch: int, most: int) -> Int[Array, " batch"]:
-    """Lengths int32 `[batch]`, all of them `most` where none are given."""
-    if lengths is None:
-        return jnp.full(batch, most, jnp.int32)
-    lengths = lengths if isinstance(lengths, Tracer) else np.asarray(lengths)
-    if lengths.shape != (batch,):
-        raise ValueError(f"{name} have shape {lengths.shape}; the batch is {batch}")
-    if not isinstance(lengths, Tracer) and lengths.size and not 0 <= lengths.min() <= lengths.max() <= most:
-        raise ValueError(f"{name} reach from {lengths.min()} to {lengths.max()}; give lengths from 0 to {most}")
-    return jnp.asarray(lengths, jnp.int32)
+    return at_least_float32(logits)

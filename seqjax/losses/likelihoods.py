@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 from jax.nn import softplus
-from jax.scipy.special import betaln, gammaln
+from jax.scipy.special import betaln
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from seqjax.losses.gamma import deviance, stirling
 from seqjax.typing import KeyArray
 
 LEAST = 1e-6
@@ -159,9 +160,13 @@ class Poisson(Likelihood):
         return (_positive(raw[..., 0]) * scale,)
 
     def log_prob(self, parameters, y):
-        """`y log(rate) - rate - log(y!)`."""
+        """`y log(rate) - rate - log(y!)`, each term of which is far larger than the sum where counts are large.
+
+        Hence the form of Loader (2000): both `log(y!)` and `y log(y) - y` are left out, and their difference is known.
+        """
         (rate,) = parameters
-        return y * jnp.log(rate) - rate - gammaln(jnp.asarray(y) + 1)
+        y = jnp.asarray(y, jnp.result_type(rate, jnp.float32))
+        return -stirling(y) - deviance(y, rate, y - rate)
 
     def sample(self, key, parameters):
         """One count for each value."""
@@ -186,11 +191,17 @@ class NegativeBinomial(Likelihood):
         return _positive(raw[..., 0]) * scale, _positive(raw[..., 1]) / jnp.sqrt(scale)
 
     def log_prob(self, parameters, y):
-        """`log C(y + n - 1, y) - n log(1 + shape mean) + y log(shape mean / (1 + shape mean))`, `n = 1 / shape`."""
+        """`log C(y + n - 1, y) - n log(1 + shape mean) + y log(shape mean / (1 + shape mean))`, `n = 1 / shape`.
+
+        In the form of Loader (2000), as Poisson's: of n failures and y successes, both of which stray from what is
+        expected by `n (y - mean) / (n + mean)`.
+        """
         mean, shape = parameters
-        y, n = jnp.asarray(y, mean.dtype), 1 / shape
-        ways = -betaln(n, y + 1) - jnp.log(n + y)
-        return ways - n * jnp.log1p(shape * mean) - y * jnp.log1p(1 / (shape * mean))
+        y, n = jnp.asarray(y, jnp.result_type(mean, jnp.float32)), 1 / shape
+        share = 1 / (1 + shape * mean)
+        astray = share * (y - mean)
+        ways = stirling(n + y) - stirling(n) - stirling(y) - jnp.log1p(shape * y)
+        return ways - deviance(n, (n + y) * share, -astray) - deviance(y, (n + y) * share * shape * mean, astray)
 
     def sample(self, key, parameters):
         """One count for each value: Poisson's with a gamma-distributed rate."""

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from seqjax.data.prefetch import owned
+
 Rules = Sequence[tuple[str, PartitionSpec]]
 """Pairs of a regular expression, searched in a parameter's path such as `recurrent/w_h`, and how to cut it."""
 
@@ -76,7 +78,7 @@ def _gathered(leaf):
             leaf = multihost_utils.process_allgather(leaf, tiled=True)
         else:
             leaf = np.asarray(leaf.addressable_data(0))
-    return jax.device_put(leaf, jax.local_devices()[0])
+    return jax.device_put(owned(leaf), jax.local_devices()[0])
 
 
 def _is_key(leaf):
@@ -100,7 +102,8 @@ def shard_batch(mesh: Mesh, batch: Any) -> Any:
     share = mesh.shape["data"] // jax.process_count() or 1
 
     def put(leaf):
-        leaf = np.asarray(leaf)
+        # A copy: the device may take over this memory, which its owner may fill again.
+        leaf = np.array(leaf)
         if leaf.shape[0] % share:
             raise ValueError(f"a batch of {leaf.shape[0]} rows cannot be cut evenly over {share} devices")
         return jax.make_array_from_process_local_data(sharding, leaf)
@@ -144,9 +147,9 @@ def shard_params(mesh: Mesh, tree: Any, rules: Rules = ()) -> Any:
 
 def _put(leaf, sharding):
     if jax.process_count() == 1:
-        return jax.device_put(leaf, sharding)
+        return jax.device_put(owned(leaf), sharding)
     if _is_key(leaf):
         data = _put(jax.random.key_data(leaf), NamedSharding(sharding.mesh, PartitionSpec()))
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
-    host = np.asarray(leaf)
+    host = np.array(leaf)
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])

@@ -128,6 +128,52 @@ def test_a_forgotten_one_stops_its_thread():
     assert not running()
 
 
+def aligned(shape):
+    """An array that the CPU's device would take over as it is."""
+    size = int(np.prod(shape)) * 4
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(np.float32).reshape(shape)
+
+
+class Reusing(Failing):
+    """Fills one array, and changes one state, again and again."""
+
+    def __init__(self, good):
+        super().__init__(good)
+        self.array, self.position = aligned(1024), {"count": 0}
+
+    def __next__(self):
+        self.position["count"] = super().__next__()
+        self.array[:] = self.count
+        return {"x": self.array}
+
+    def state(self):
+        return self.position
+
+
+@pytest.mark.parametrize("device_put", [jax.device_put, lambda item: item])
+def test_a_source_may_fill_the_same_array_again(device_put):
+    with prefetch(Reusing(9), size=4, device_put=device_put) as items:
+        got = [next(items)["x"]]
+        time.sleep(0.2)  # Four more have been read.
+        assert items.state() == {"count": 1}
+        got += [next(items)["x"] for _ in range(4)]
+        assert [float(array[0]) for array in got] == [1, 2, 3, 4, 5]
+
+
+def test_what_is_no_array_is_handed_on_as_it_is():
+    class Named(Failing):
+        def __next__(self):
+            super().__next__()
+            return {"words": ["a"], "batch": marker}
+
+    marker = object()
+    with prefetch(Named(2), device_put=lambda item: item) as items:
+        item = next(items)
+    assert item["batch"] is marker and item["words"] == ["a"]
+
+
 def test_size_is_checked():
     with pytest.raises(ValueError, match="size is 0; give at least 1"):
         prefetch(stream(), size=0)

@@ -2,10 +2,11 @@ import json
 
 import hypothesis
 import hypothesis.strategies as st
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seqjax.data import Records, Windows, batches, mapped
+from seqjax.data import Records, Windows, batches, contiguous, mapped
 
 
 def ids(stream):
@@ -162,3 +163,146 @@ def test_errors():
         batches([], 4)
     with pytest.raises(ValueError, match="seed is -1"):
         batches(source(3), 1, seed=-1)
+
+
+def test_columns_are_a_source():
+    columns = {"id": np.arange(9), "word": [f"w{index}" for index in range(9)], "x": jnp.arange(18.0).reshape(9, 2)}
+    records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    for one, two in zip(batches(columns, 4, epochs=1), batches(records, 4, epochs=1), strict=True):
+        assert one.keys() == two.keys()
+        for name in one:
+            np.testing.assert_array_equal(one[name], two[name])
+
+
+def test_a_table_is_a_source_whatever_its_labels():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"id": range(6), "word": list("abcdef")})[::2]
+    assert next(batches(table, 3, shuffle=False))["id"].tolist() == [0, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (({"x": index} for index in range(3)), "the source is a generator, which has no records at numbered places"),
+        (iter([{"x": 1}]), "a list_iterator, which has no records"),
+        ({1, 2}, "the source is a set"),
+        ("text", "the source is a str"),
+        (None, "the source is a NoneType"),
+        (np.zeros((5, 2), np.float32), r"one array float32\[5, 2\]; name its columns, such as {'x': array}"),
+        ((np.zeros(5), np.ones(5)), "record 0 of the source is a ndarray; give dicts of named fields"),
+        ([(1, 2), (3, 4)], "record 0 of the source is a tuple; give dicts"),
+        ({"x": 3}, r"the column 'x' is a int; give an array \[records, ...\] or a list"),
+        ({"x": np.array(3)}, "the column 'x' is a ndarray; give"),
+        ({"x": {"y": np.zeros(3)}}, "the column 'x' is a dict; give"),
+    ],
+)
+def test_what_is_no_source_is_named(given, words):
+    with pytest.raises(TypeError, match=words):
+        batches(given, 1)
+
+
+def test_records_of_other_fields_are_named():
+    with pytest.raises(ValueError, match="one record has the fields x, another one x, y"):
+        next(batches([{"x": 1}, {"x": 1, "y": 2}], 2, shuffle=False))
+    with pytest.raises(TypeError, match="record 1 of the source is a int"):
+        next(batches([{"x": 1}, 2], 2, shuffle=False))
+
+
+class Reusing:
+    """Fills the same array for each record, or for each batch of a source of batches."""
+
+    def __init__(self, count, shape):
+        self.count, self.array = count, np.zeros(shape)
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        self.array[:] = index
+        return {"x": self.array}
+
+
+class ReusingGather(Reusing):
+    def gather(self, indices):
+        self.array[: len(indices)] = indices
+        return {"x": self.array[: len(indices)]}
+
+
+def test_a_source_may_fill_the_same_array_again():
+    one = next(batches(Reusing(3, ()), 3, shuffle=False))
+    assert one["x"].tolist() == [0, 1, 2]
+    gathered = list(batches(ReusingGather(6, 2), 2, shuffle=False, epochs=1))
+    assert [batch["x"].tolist() for batch in gathered] == [[0, 1], [2, 3], [4, 5]]
+    own = list(batches(Reusing(3, 2), None, shuffle=False, epochs=1))
+    assert [batch["x"].tolist() for batch in own] == [[0, 0], [1, 1], [2, 2]]
+
+
+OTHERS = {
+    "numbers": (Records({"id": np.arange(9)}), Records({"id": np.arange(9) + 1})),
+    "one text": (Records({"word": list("abcdef")}), Records({"word": list("abcdeg")})),
+    "a list": ([{"x": [1, 2]}, {"x": [3, 4]}], [{"x": [1, 2]}, {"x": [3, 5]}]),
+    "objects": (
+        Records({"word": np.array(["a", "bc"], object)}), Records({"word": np.array(["a", "bd"], object)})
+    ),
+    "types": (Records({"id": np.arange(9)}), Records({"id": np.arange(9.0)})),
+    "a text": (Windows(np.arange(90), 7), Windows(np.arange(1, 91), 7)),
+    "windows of another stride": (Windows(np.arange(17), 4, 4), Windows(np.arange(17), 5, 3)),
+    "nested": ([{"x": {"a": 1, "b": 2}}] * 3, [{"x": {"a": 1, "c": 2}}] * 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_state_of_other_records_is_refused(name):
+    one, other = OTHERS[name]
+    state = json.loads(json.dumps(batches(one, 1).state()))
+    batches(one, 1).restore(state)
+    with pytest.raises(ValueError, match="over other records than this iterator's; give the same to resume"):
+        batches(other, 1).restore(state)
+
+
+def test_a_state_of_another_shape_of_contiguous_batches_is_refused():
+    tokens = np.arange(41)
+    state = batches(contiguous(tokens, 4, 5), None, shuffle=False).state()
+    batches(contiguous(tokens.copy(), 4, 5), None, shuffle=False).restore(state)
+    for other in (contiguous(tokens, 5, 4), contiguous(tokens, 2, 10), contiguous(tokens + 1, 4, 5)):
+        assert len(other) == 2
+        with pytest.raises(ValueError, match="over other records"):
+            batches(other, None, shuffle=False).restore(state)
+
+
+def test_a_source_that_draws_its_records_resumes():
+    class Drawing:
+        draw = np.random.default_rng(0).normal
+
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return {"x": self.draw()}
+
+    state = batches(Drawing(), 1, seed=3).state()
+    assert state["content"] is None
+    batches(Drawing(), 1, seed=3).restore(state)
+
+
+def test_a_state_from_before_contents_were_known_is_taken():
+    state = batches(source(5), 2).state()
+    del state["content"]
+    batches(source(5), 2).restore(state)
+
+
+def test_a_position_reads_few_records():
+    class Counting:
+        read = 0
+
+        def __len__(self):
+            return 10**9
+
+        def __getitem__(self, index):
+            self.read += 1
+            return {"x": index}
+
+    records = Counting()
+    stream = batches(records, 4)
+    stream.state(), stream.state()
+    assert records.read <= 40

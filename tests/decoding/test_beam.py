@@ -1,5 +1,6 @@
 """Beam search: held to the enumeration of all sequences, to a beam of Python lists, and to greedy sampling."""
 
+import dataclasses
 import functools
 import itertools
 from typing import Any, NamedTuple
@@ -357,3 +358,141 @@ def test_mistakes_of_rules():
         decoding.BlockNgrams(0)
     with pytest.raises(ValueError, match="beta is -0.1"):
         decoding.CoveragePenalty(np.array([3]), -0.1)
+
+
+class Shorter(decoding.Penalty):
+    """A plain class, whose attribute may change."""
+
+    def __init__(self, strength):
+        self.strength = strength
+
+    def __call__(self, scores, lengths, observed):
+        return scores - self.strength * lengths if self.strength else scores
+
+    def bound(self, scores, shortest, longest):
+        return scores - self.strength * shortest
+
+
+@dataclasses.dataclass
+class Listed:
+    """No subclass, no hash, no bound; arrays among its attributes."""
+
+    strength: Any
+    name: str = "listed"
+    parts: dict = dataclasses.field(default_factory=lambda: {"scale": jnp.array([1.0]), "kind": "by length"})
+
+    def __call__(self, scores, lengths, observed):
+        return scores - self.strength * self.parts["scale"] * lengths
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen(decoding.Penalty):
+    strength: float
+
+    def __call__(self, scores, lengths, observed):
+        return scores - self.strength * lengths
+
+
+class Pair(NamedTuple):
+    """A pytree with text in it."""
+
+    strength: float
+    name: str = "pair"
+
+    def __call__(self, scores, lengths, observed):
+        return scores - self.strength * lengths
+
+
+class Scaled(decoding.LengthPenalty):
+    """A subclass of a pytree, which is none."""
+
+
+def by_function(scores, lengths, observed):
+    return scores - 0.4 * lengths
+
+
+OWN = {
+    "a plain class": Shorter,
+    "a dataclass without a hash": Listed,
+    "a frozen dataclass": Frozen,
+    "a named tuple": Pair,
+    "a function": lambda strength: by_function,
+    "part of a function": lambda strength: functools.partial(by_function),
+    "a method": lambda strength: Frozen(strength).__call__,
+    "an array": lambda strength: Listed(jnp.asarray(strength)),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_penalties_of_ones_own(name):
+    params, strength = tables(2, seed=11), 0.4
+    found = search(params, n_best=20, penalties=[OWN[name](strength)])
+    for row in range(2):
+        expected = [(ended, score - strength * len(t), t) for ended, score, t in enumerated(params, row)]
+        expected = sorted(expected, reverse=True)[:20]
+        assert written(found, row) == [t for *_, t in expected]
+        np.testing.assert_allclose(found.scores[row], [score for _, score, _ in expected], atol=1e-4)
+
+
+def test_a_penalty_of_ones_own_in_a_chain_and_under_jit():
+    params = tables(2, seed=12)
+    plain = search(params, beam=8, penalties=[decoding.LengthPenalty(0.7)])
+    chain = search(params, beam=8, penalties=[Scaled(0.7), Shorter(0.0), Listed(0.0)])
+    np.testing.assert_allclose(plain.scores, chain.scores, rtol=1e-6)
+    inside = jax.jit(lambda strength: search(params, beam=8, penalties=[Listed(strength)]).scores)
+    np.testing.assert_allclose(inside(0.4), search(params, beam=8, penalties=[Shorter(0.4)]).scores, rtol=1e-6)
+
+
+def test_an_object_that_changed_is_not_mistaken_for_what_it_was():
+    params, penalty = tables(1, seed=13), Shorter(0.0)
+    before = search(params, beam=8, n_best=1, penalties=[penalty])
+    penalty.strength = 3.0
+    after = search(params, beam=8, n_best=1, penalties=[penalty])
+    np.testing.assert_allclose(after.scores, after.log_probs - 3.0 * after.lengths, rtol=1e-5)
+    assert before.scores[0, 0] == before.log_probs[0, 0]
+
+    class Ban:
+        token = 1
+
+        def __call__(self, scores, written, t):
+            return scores.at[..., self.token].set(-jnp.inf)
+
+    ban = Ban()
+    for ban.token in (1, 2):
+        assert ban.token not in search(params, beam=8, constraints=[ban]).tokens[0, 0]
+
+
+def test_one_compilation_serves_all_arrays_of_a_users_penalty():
+    traces = []
+
+    def step(params, state, tokens):
+        traces.append(1)
+        return table_step(params, state, tokens)
+
+    def run(strength):
+        given = {"beam": 3, "length": 5, "stop_token": STOP, "penalties": [Listed(np.float32(strength))]}
+        beam_search(step, tables(2), start(2), jnp.zeros(2, int), **given)
+        return len(traces)
+
+    assert run(0.1) == run(0.2) > 0
+
+
+@pytest.mark.parametrize(
+    ("penalties", "words"),
+    [
+        ([0.6], r"penalties\[0\] is a float; give a function"),
+        ([by_function, decoding.LengthPenalty], r"penalties\[1\] is the class LengthPenalty; give an object of it"),
+        (decoding.LengthPenalty(0.6), "penalties is a LengthPenalty; give a sequence"),
+        ([Shorter({1, 2})], r"penalties\[0\], a Shorter, holds a set, which has no hash"),
+    ],
+)
+def test_what_is_no_penalty_is_named(unchecked, penalties, words):
+    with pytest.raises(TypeError, match=words):
+        search(tables(1), beam=2, penalties=penalties)
+
+
+def test_more_of_a_prefix_than_there_is():
+    params = tables(1, seed=14)
+    forced = [decoding.ForcePrefix(jnp.array([[2, 1]]), jnp.array([n])) for n in (2, 99)]
+    one, other = (search(params, constraints=[rule]) for rule in forced)
+    np.testing.assert_array_equal(one.tokens, other.tokens)

@@ -1,14 +1,18 @@
 """Decoding of connectionist temporal classification: against enumeration of all alignments."""
 
 import collections
+import importlib
 import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend import core
 
 from seqjax.decoding import ctc
+
+beam = importlib.import_module("seqjax.decoding.ctc.beam")  # of that name the package has a function
 
 
 def spelt(path, blank=0):
@@ -98,3 +102,82 @@ def test_mistakes_are_named(unchecked):
         ctc.greedy(logits, blank=3)
     with pytest.raises(ValueError, match="reads 2 symbols and the logits have 3"):
         ctc.beam(logits, language_model=ctc.Automaton(jnp.zeros((1, 2), int), jnp.zeros((1, 2)), jnp.zeros(1)))
+
+
+def plain_beam(log_probs, width, blank=0):
+    """Prefix beam search with a dict of tuples: the prefixes themselves are compared."""
+    beams = {(): (0.0, -np.inf)}
+    for frame in log_probs.astype(np.float64):
+        grown = collections.defaultdict(lambda: (-np.inf, -np.inf))
+        for prefix, (in_blank, in_last) in beams.items():
+            total = np.logaddexp(in_blank, in_last)
+            blank_after, last_after = grown[prefix]
+            if prefix:
+                last_after = np.logaddexp(last_after, in_last + frame[prefix[-1]])
+            grown[prefix] = np.logaddexp(blank_after, total + frame[blank]), last_after
+            for token in set(range(len(frame))) - {blank}:
+                after = (*prefix, token)
+                weight = (in_blank if prefix[-1:] == (token,) else total) + frame[token]
+                grown[after] = grown[after][0], np.logaddexp(grown[after][1], weight)
+        ranked = sorted(grown.items(), key=lambda item: -np.logaddexp(*item[1]))
+        beams = dict(ranked[:width])
+    return [(prefix, np.logaddexp(*weights)) for prefix, weights in beams.items()]
+
+
+@pytest.mark.parametrize(("blank", "scale"), [(0, 0.3), (2, 1.0), (0, 3.0)])
+def test_a_narrow_beam_is_that_of_prefixes_compared_token_by_token(blank, scale):
+    # Prefixes fall out of the beam and come back while longer ones that grew from them are still there.
+    logits = scale * np.random.default_rng(5).normal(size=(2, 30, 4)).astype(np.float32)
+    found = ctc.beam(logits, blank=blank, beam=8, n_best=8)
+    for row in range(2):
+        wanted = plain_beam(np.asarray(jax.nn.log_softmax(logits[row])), 8, blank)
+        np.testing.assert_allclose(found.scores[row], [total for _, total in wanted], rtol=1e-4)
+        for n, (prefix, _) in enumerate(wanted):
+            tokens = found.tokens[row, n].tolist()
+            assert tokens == [*prefix, *[blank] * (30 - len(prefix))] and found.lengths[row, n] == len(prefix)
+
+
+def test_a_frame_costs_the_same_however_many_there_are():
+    def shapes(jaxpr):
+        for equation in jaxpr.eqns:
+            if equation.primitive.name == "scan":
+                body = equation.params["jaxpr"].jaxpr
+                yield from (variable.aval.shape for inner in body.eqns for variable in inner.outvars)
+            for inner in core.jaxprs_in_params(equation.params):
+                yield from shapes(inner)
+
+    found = list(shapes(jax.make_jaxpr(lambda x: ctc.beam(x, beam=4))(jnp.zeros((2, 97, 5))).jaxpr))
+    assert found and not [shape for shape in found if 97 in shape]
+
+
+def test_names_of_prefixes_that_differ_in_one_token_differ():
+    # prefixes [5, 4]: ones, and at one place each another token.
+    prefixes = 1 + np.concatenate([np.zeros((1, 4), int), np.eye(4, dtype=int)])
+    names = jnp.zeros((5, 2), jnp.uint32)
+    for tokens in prefixes.T:
+        names = beam._named(names, jnp.asarray(tokens))
+    assert [len(np.unique(half)) for half in np.asarray(names).T] == [5, 5]
+    # Each half of a name is one to one: of 2^16 tokens no two share one.
+    many = np.asarray(beam._named(jnp.zeros((1 << 16, 2), jnp.uint32), jnp.arange(1 << 16)))
+    assert [len(np.unique(half)) for half in many.T] == [1 << 16] * 2
+
+
+def test_lengths_out_of_range_under_jit_are_clamped(frames):
+    logits, labels = frames[0], np.array([[1, 1], [2, 0], [2, 1]])
+
+    @jax.jit
+    def decoded(lengths, counts):
+        aligned = ctc.align(logits, labels, lengths, counts)
+        return ctc.greedy(logits, lengths), ctc.beam(logits, lengths, beam=4, n_best=2), aligned
+
+    wrong = decoded(jnp.array([99, -3, 4]), jnp.array([7, -2, 1]))
+    jax.tree.map(np.testing.assert_array_equal, wrong, decoded(jnp.array([5, 0, 4]), jnp.array([2, 0, 1])))
+    with pytest.raises(ValueError, match="lengths reach from -3 to 99"):
+        ctc.beam(logits, np.array([99, -3, 4]))
+
+
+def test_a_symbol_that_is_not_in_the_alphabet_has_no_alignment_under_jit(frames):
+    logits, _, _ = frames
+    labels = np.array([[1, 2], [1, 99], [0, 1]])
+    found = jax.jit(ctc.align)(logits, labels)
+    assert np.isneginf(found.log_probs).tolist() == [False, True, True] and not found.ends[1:].any()

@@ -161,6 +161,19 @@ def test_ragged_prompts_are_separate_prompts(getkey, params):
     assert (out.tokens != write(params, prompt, key, 8).tokens)[1:].any()
 
 
+def test_prompt_lengths_out_of_range_under_jit_are_clamped():
+    last = lambda params, state, tokens: (tokens, 9 * jax.nn.one_hot(tokens, 4))  # noqa: E731
+    prompt = jnp.array([[1, 2, 3], [1, 2, 3]])
+
+    @jax.jit
+    def write(lengths):
+        return sample(last, {}, jnp.zeros(2, int), prompt, jax.random.key(0), 2, prompt_lengths=lengths,
+                      temperature=0).tokens  # fmt: skip
+
+    np.testing.assert_array_equal(write(jnp.array([99, -3])), [[3, 3], [1, 1]])
+    np.testing.assert_array_equal(write(jnp.array([3, 1])), [[3, 3], [1, 1]])
+
+
 def test_prompt_lengths_that_are_known_while_tracing():
     lengths = jnp.array([1, 2])
 

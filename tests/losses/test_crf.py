@@ -137,12 +137,85 @@ def test_the_forbidden_is_impossible_and_its_gradients_are_finite(getkey, associ
     tags = jnp.array([[0, 0, 0, 0], [0, 1, 0, 0], [2, 0, 0, 0], [2, 0, 1, 0]])  # all but one forbidden
     loss = lambda *chain: crf.log_likelihood(tags, *chain, lengths=LENGTHS, associative=associative).sum()  # noqa: E731
     assert all(np.isfinite(g).all() for g in jax.grad(loss, argnums=(0, 1, 2, 3))(*scores))
-    assert (crf.log_likelihood(tags, *scores, lengths=LENGTHS) < -1e8).tolist() == [True, False, True, True]
+    assert crf.forbidden(tags, *scores, lengths=LENGTHS).tolist() == [True, False, True, True]
+    assert np.isneginf(crf.path_score(tags, *scores, lengths=LENGTHS)).tolist() == [True, False, True, True]
     marginals = crf.marginals(*scores, lengths=LENGTHS, associative=associative)
     assert marginals[0, 1, 0] == 0 and (marginals[:, 0, 2] == 0).all()
     paths = crf.kbest(*scores, lengths=LENGTHS, k=3)
-    allowed = paths.scores > crf.FORBIDDEN / 2
-    assert allowed[0, 0] and (paths.tags[:, :, 0][allowed & (LENGTHS > 0)[:, None]] != 2).all()
+    assert paths.scores[0, 0] > -jnp.inf and (paths.tags[:, :, 0][(LENGTHS > 0)] != 2).all()
+
+
+@pytest.mark.parametrize("associative", [False, True])
+@pytest.mark.parametrize("forbidden", [crf.FORBIDDEN, -np.inf])
+def test_a_rows_own_tags_are_allowed_and_counted(getkey, associative, forbidden):
+    scores = random_scores(getkey())
+    chain = scores._replace(
+        transitions=scores.transitions.at[0, 1].set(forbidden),
+        end=scores.end.at[1].set(forbidden),
+        emissions=scores.emissions.at[3, 1, 2].set(forbidden),
+    )
+    tags = jnp.array([[0, 1, 0, 1], [0, 0, 0, 0], [2, 0, 0, 0], [2, 2, 0, 0]])
+    nats = lambda *chain: crf.log_likelihood(tags, *chain, lengths=LENGTHS, associative=associative)  # noqa: E731
+    found = nats(*chain)
+    assert crf.forbidden(tags, *chain, lengths=LENGTHS).tolist() == [True, False, False, True]
+    for row in (0, 3):
+        own = tuple(tags[row, : LENGTHS[row]].tolist())
+        # What forbids the row's own tags counts as 0; all other sequences are as they were.
+        lifted = jax.tree.map(lambda mine, all: jnp.where(mine <= crf.FORBIDDEN / 2, 0, all), chain, scores)
+        score = dict(enumerate_paths(lifted, row, LENGTHS[row]))[own]
+        others = [(path, value) for path, value in enumerate_paths(chain, row, LENGTHS[row]) if path != own]
+        np.testing.assert_allclose(found[row], score - log_sum([*others, (own, score)]), atol=1e-5)
+    grads = jax.grad(lambda *chain: nats(*chain).sum(), argnums=(0, 1, 2, 3))(*chain)
+    assert all(np.isfinite(g).all() and np.abs(g).max() < 9 for g in grads)
+    np.testing.assert_allclose(jax.jit(nats)(*chain), found, rtol=1e-5)
+
+
+def test_one_broken_row_leaves_the_mean_as_it_was():
+    tags = jnp.tile(jnp.array([[0, 1, 2, 0]]), (8, 1)).at[0].set(jnp.array([0, 2, 2, 0]))
+    scores = crf.constrain(random_scores(jax.random.key(0), batch=8), crf.bio_constraints(BIO[:3]))
+    assert crf.forbidden(tags, *scores).sum() == 1
+    assert 0 > crf.log_likelihood(tags, *scores).min() > -20
+
+
+@pytest.mark.parametrize("k", [3, 60])
+def test_no_search_returns_what_is_forbidden(getkey, k):
+    scores = crf.constrain(random_scores(getkey(), tags=5), crf.bio_constraints(BIO))
+    found = crf.kbest(*scores, lengths=LENGTHS, k=k)
+    for row, length in enumerate(LENGTHS):
+        paths = [(p, s) for p, s in enumerate_paths(scores, row, length) if s > crf.FORBIDDEN / 2][:k]
+        np.testing.assert_allclose(found.scores[row, : len(paths)], [score for _, score in paths], atol=1e-5)
+        assert (found.scores[row, len(paths) :] == -jnp.inf).all() and not found.tags[row, len(paths) :].any()
+        for rank, (path, _) in enumerate(paths):
+            assert found.tags[row, rank].tolist() == [*path, *[0] * (4 - length)]
+    none = crf.viterbi(*scores._replace(start=jnp.full(5, -jnp.inf)), lengths=LENGTHS)
+    assert none.scores.tolist() == [-np.inf, 0, -np.inf, -np.inf] and not none.tags.any()
+
+
+def test_numbers_that_are_no_tags(getkey):
+    scores = random_scores(getkey())
+    tags = jnp.zeros((4, 4), int).at[0, 3].set(3).at[2, 0].set(-1).at[3, 3].set(-100)  # the last one is padding
+    for function in (crf.log_likelihood, crf.path_score):
+        with pytest.raises(ValueError, match="a tag is 3; give tags from 0 to 2, any past the end of a row"):
+            function(tags, *scores, lengths=LENGTHS)
+        with pytest.raises(TypeError, match="tags are float32; give integers"):
+            function(jnp.zeros((4, 4)), *scores, lengths=LENGTHS)
+        loss = lambda tags, emissions: function(tags, emissions, *scores[1:], lengths=LENGTHS)  # noqa: B023, E731
+        assert np.isnan(jax.jit(loss)(tags, scores.emissions)).tolist() == [True, False, True, False]
+        slope = jax.jit(jax.grad(lambda tags, e: loss(tags, e).sum(), argnums=1))(tags, scores.emissions)  # noqa: B023
+        assert np.isnan(slope[0]).any() and np.isfinite(slope[3]).all()
+
+
+def test_lengths_out_of_range_under_jit_are_clamped(getkey):
+    scores, tags = random_scores(getkey()), jnp.ones((4, 4), int)
+
+    @jax.jit
+    def everything(lengths):
+        sums = [crf.log_partition(*scores, lengths=lengths, associative=form) for form in (False, True)]
+        likelihood = crf.log_likelihood(tags, *scores, lengths=lengths)
+        return sums, likelihood, crf.marginals(*scores, lengths=lengths), crf.kbest(*scores, lengths=lengths, k=2)
+
+    wrong, right = everything(jnp.array([99, -3, 1, 3])), everything(jnp.array([4, 0, 1, 3]))
+    jax.tree.map(np.testing.assert_array_equal, wrong, right)
 
 
 def test_a_chain_in_which_everything_is_forbidden_stays_finite(getkey):

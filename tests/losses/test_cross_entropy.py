@@ -112,3 +112,32 @@ def test_bfloat16_logits_are_summed_in_float32():
 def test_labels_of_another_shape():
     with pytest.raises(ValueError, match=r"labels have shape \(3, 5\); logits \(3, 4, 5\) want \(3, 4\)"):
         cross_entropy(np.zeros((3, 4, 5)), np.zeros((3, 5), int))
+
+
+@pytest.mark.parametrize("label", [-1, -100, 5, 99])
+def test_a_label_that_is_no_class_is_named(label):
+    logits, labels, _ = sample((3,))
+    labels[1] = label
+    with pytest.raises(ValueError, match=f"a label is {label}; give classes from 0 to 4, .* mask=labels != {label}"):
+        cross_entropy(logits, labels)
+    with pytest.raises(ValueError, match=f"a label is {label}"):
+        jax.grad(cross_entropy)(jnp.asarray(logits), labels, np.ones(3))
+
+
+@pytest.mark.parametrize("label", [-1, -100, 5, 99])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_under_jit_a_label_that_is_no_class_is_nan_in_value_and_gradient(label, smoothing):
+    logits, labels, _ = sample((3,))
+    labels[1] = label
+    loss = jax.jit(jax.value_and_grad(functools.partial(cross_entropy, label_smoothing=smoothing)))
+    value, gradient = loss(jnp.asarray(logits), jnp.asarray(labels))
+    assert np.isnan(value) and np.isnan(gradient[1]).all()
+    mask = jnp.asarray(labels != label)
+    value, gradient = loss(jnp.asarray(logits), jnp.asarray(labels), mask)
+    np.testing.assert_allclose(value, cross_entropy(logits[::2], labels[::2], label_smoothing=smoothing), rtol=1e-6)
+    np.testing.assert_array_equal(gradient[1], 0)
+
+
+def test_labels_that_are_no_integers():
+    with pytest.raises(TypeError, match="labels are float64; give integers, the class of each step"):
+        cross_entropy(np.zeros((3, 5)), np.zeros(3))

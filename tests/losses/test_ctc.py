@@ -182,7 +182,7 @@ def test_uniform_cross_entropy_is_a_mean_over_frames_and_symbols(getkey):
         ({"labels": np.array([[1, 2], [1, 0]])}, ValueError, "other than blank=0"),
         ({"lengths": np.array([3, 4])}, ValueError, "from 0 to 3"),
         ({"label_lengths": np.array([3, -1])}, ValueError, "label_lengths reach from -1 to 3"),
-        ({"lengths": np.array([3])}, ValueError, "the batch is 2"),
+        ({"lengths": np.array([3])}, ValueError, r"the batch is \(2,\)"),
         ({"blank": 4}, ValueError, "blank is 4"),
     ],
 )
@@ -190,3 +190,43 @@ def test_mistakes_are_named(unchecked, change, error, words):
     arguments = {"logits": np.zeros((2, 3, 4), np.float32), "labels": np.ones((2, 2), int)} | change
     with pytest.raises(error, match=words):
         losses.ctc(**arguments)
+
+
+OUT_OF_RANGE, CLAMPED = np.array([99, -3, 4, 5]), np.array([5, 0, 4, 5])
+
+
+def test_lengths_out_of_range_under_jit_are_clamped(getkey):
+    logits, labels = jax.random.normal(getkey(), (4, 5, 4)), np.array([[1, 2], [1, 1], [3, 3], [2, 1]])
+    counts = np.array([9, -1, 1, 2]), np.array([2, 0, 1, 2])
+
+    @jax.jit
+    def everything(lengths, counts):
+        nats = losses.ctc(logits, labels, lengths, counts), losses.uniform_cross_entropy(logits, lengths)
+        return nats, losses.ctc_frames(labels, counts), losses.length_mask(lengths, 5)
+
+    wrong, right = everything(OUT_OF_RANGE, counts[0]), everything(CLAMPED, counts[1])
+    jax.tree.map(np.testing.assert_array_equal, wrong, right)
+    with pytest.raises(ValueError, match="lengths reach from -3 to 99; give lengths from 0 to 5"):
+        losses.uniform_cross_entropy(logits, OUT_OF_RANGE)
+    with pytest.raises(ValueError, match="label_lengths reach from -1 to 9"):
+        losses.ctc_frames(labels, counts[0])
+
+
+@pytest.mark.parametrize("wrong", [-1, -100, 4, 99, 0])
+@pytest.mark.parametrize("zero_infinity", [False, True])
+def test_under_jit_a_label_that_is_no_symbol_is_nan_in_value_and_gradient(getkey, wrong, zero_infinity):
+    logits = jax.random.normal(getkey(), (3, 5, 4))
+    labels = np.array([[1, 2], [1, wrong], [3, wrong]])
+    arguments = logits, labels, np.array([5, 5, 5]), np.array([2, 2, 1]), np.ones(3, np.float32)
+    found, gradient = value_and_gradient(*arguments, zero_infinity=zero_infinity)
+    assert np.isnan(found).tolist() == [False, True, False]
+    assert np.isnan(gradient[1]).any() and np.isfinite(gradient[0]).all() and np.isfinite(gradient[2]).all()
+    with pytest.raises(ValueError, match=f"a label is {wrong}; give symbols from 0 to 3 other than blank=0"):
+        losses.ctc(logits, labels)
+
+
+def test_focal_keeps_nan_and_refuses_a_negative_power():
+    assert np.isnan(losses.focal(jnp.array([1.0, jnp.nan]), 2.0)).tolist() == [False, True]
+    np.testing.assert_allclose(losses.focal(np.array([1, 2]), 2.0), losses.focal(np.array([1.0, 2.0]), 2.0))
+    with pytest.raises(ValueError, match="gamma is -1.0; give at least 0"):
+        losses.focal(jnp.ones(2), -1.0)

@@ -92,11 +92,44 @@ def test_draws_have_scipys_moments(family):
         assert abs((draws <= edge).mean() - reference.cdf(edge)) < 0.02
 
 
+SIZES = np.float32([0.3, 1, 3, 9, 30, 1e3, 1e5, 1e6, 1e7])
+
+
+def counts_around(means):
+    """Counts from 0 to thrice the mean, most of them near it, `[means, counts]`."""
+    near = means[:, None] + np.sqrt(means)[:, None] * np.linspace(-4, 4, 17)
+    far = means[:, None] * np.array([0, 1e-3, 0.5, 0.8, 1.2, 3])
+    return np.rint(np.maximum(np.concatenate([near, far], axis=1), 0)).astype(np.float32)
+
+
 def test_large_counts_keep_their_precision_in_float32():
-    mean, shape, y = np.float32(80_000.0), np.float32(1e-3), 81_234.0
-    n = 1 / np.float64(shape)
-    wanted = stats.nbinom(n, n / (n + np.float64(mean))).logpmf(y)
-    np.testing.assert_allclose(NegativeBinomial().log_prob((mean, shape), y), wanted, atol=0.02)
+    y = counts_around(SIZES)
+    found = Poisson().log_prob((jnp.asarray(SIZES[:, None]),), jnp.asarray(y))
+    wanted = stats.poisson(SIZES[:, None].astype(float)).logpmf(y)
+    np.testing.assert_allclose(found, wanted, rtol=4e-6, atol=4e-6)
+    slope = jax.grad(lambda rate: Poisson().log_prob((rate,), jnp.asarray(y)).sum())(
+        jnp.broadcast_to(SIZES[:, None], y.shape)
+    )
+    np.testing.assert_allclose(slope, y.astype(float) / SIZES[:, None] - 1, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", np.float32([1e-6, 1e-3, 0.1, 4.0]))
+def test_large_spread_out_counts_keep_their_precision_in_float32(shape):
+    n, y = 1 / np.float64(shape), counts_around(SIZES)
+    means = SIZES[:, None].astype(float)
+    found = NegativeBinomial().log_prob((jnp.asarray(SIZES[:, None]), shape), jnp.asarray(y))
+    np.testing.assert_allclose(found, stats.nbinom(n, n / (n + means)).logpmf(y), rtol=4e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("degrees", np.float32([2.1, 30, 1e4, 1e7]))
+def test_many_degrees_of_freedom_keep_their_precision_in_float32(degrees):
+    z = np.linspace(-9, 9, 13, dtype=np.float32)
+    found = StudentT().log_prob((0.0, 1.0, degrees), z)
+    np.testing.assert_allclose(found, stats.t(float(degrees)).logpdf(z.astype(float)), rtol=1e-6, atol=4e-6)
+
+
+def test_counts_that_cannot_be_have_no_probability():
+    assert Poisson().log_prob((jnp.array(2.0),), jnp.array(-1.0)) == -jnp.inf
 
 
 def test_a_mixture_is_the_weighted_sum_of_its_parts(x64):

@@ -40,7 +40,8 @@ def align(
       logits: `[batch, time, alphabet]` scores, or log-probabilities.
       labels: `[batch, positions]` integers other than `blank`; past a row's end any.
       lengths: valid frames of each row, `[batch]`; None when all are.
-      label_lengths: valid labels of each row, `[batch]`; None when all are.
+      label_lengths: valid labels of each row, `[batch]`; None when all are. Under jit, where values cannot be looked
+        at, lengths are clamped to their arrays, and a row with a symbol that is not in the alphabet has no alignment.
       blank: the symbol that writes nothing.
 
     Returns:
@@ -57,7 +58,7 @@ def align(
       >>> found.starts.tolist(), found.ends.tolist()
       ([[0, 3, 4]], [[2, 4, 5]])
     """
-    logits, labels, lengths, label_lengths = checked(logits, labels, lengths, label_lengths, blank)
+    logits, labels, lengths, label_lengths, known = checked(logits, labels, lengths, label_lengths, blank)
     (batch, time, _), positions = logits.shape, labels.shape[1]
     # States in turn: blank, label, blank, ..., label, blank.
     symbols = jnp.full((batch, 2 * positions + 1), blank).at[:, 1::2].set(labels)
@@ -81,7 +82,7 @@ def align(
         return state - jnp.take_along_axis(way, state[:, None], axis=1)[:, 0], state
 
     _, path = lax.scan(back, last, ways, reverse=True)
-    log_probs = weights.max(1)
+    log_probs = jnp.where(known, weights.max(1), -jnp.inf)
     here = (path[..., None] == 2 * jnp.arange(positions) + 1) & (valid & (log_probs > -jnp.inf))[..., None]
     frames = jnp.arange(time, dtype=jnp.int32)[:, None, None]
     # The frames of a label lie side by side.

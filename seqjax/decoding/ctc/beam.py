@@ -10,8 +10,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from seqjax.decoding.ctc.automata import Automaton
-from seqjax.losses.ctc import checked_lengths, checked_logits
-from seqjax.losses.masked import length_mask
+from seqjax.losses.ctc import checked_logits
+from seqjax.losses.masked import checked_lengths, length_mask
 from seqjax.recurrence import select
 
 
@@ -32,9 +32,15 @@ class Prefixes(NamedTuple):
 
 
 class _Beam(NamedTuple):
-    """The prefixes of one row: leaves `[beam, ...]`. A place that is not taken has weights of minus infinity."""
+    """The prefixes of one row: leaves `[beam, ...]`. A place that is not taken has weights of minus infinity.
 
-    tokens: Array
+    A prefix is known by its length and its name, 64 bits that `_named` makes token by token, so that a frame costs the
+    same however long the prefixes are. Prefixes that differ in one token never share a name; others of one length share
+    it once in 2^64 pairs, which are 10^12 rows of 2,000 frames and a beam of 64.
+    """
+
+    name: Array  # uint32 [beam, 2]
+    before: Array  # the name of the prefix without its last token, uint32 [beam, 2]
     lengths: Array
     last: Array  # its last token, `blank` of the empty prefix
     in_blank: Array  # log-weight of its alignments that end in a blank
@@ -45,6 +51,13 @@ class _Beam(NamedTuple):
     def total(self):
         """Log-weight of all alignments."""
         return jnp.logaddexp(self.in_blank, self.in_last)
+
+
+class _Move(NamedTuple):
+    """How the prefixes of a frame came about, `[beam]` each: what a text is read from in the end."""
+
+    parent: Array  # the place of the prefix at the frame before
+    token: Array  # what it grew by, `blank` where it stayed
 
 
 def beam(
@@ -68,7 +81,7 @@ def beam(
 
     Args:
       logits: `[batch, time, alphabet]` scores, or log-probabilities.
-      lengths: valid frames of each row, `[batch]`; None when all are.
+      lengths: valid frames of each row, `[batch]`; None when all are. Under jit clamped to the frames.
       blank: the symbol that writes nothing.
       beam: prefixes kept.
       n_best: texts to return, at most `beam`.
@@ -99,7 +112,7 @@ def beam(
             f"the language model reads {language_model.moves.shape[1]} symbols and the logits have {alphabet}; "
             "make it from the model's alphabet, blank included"
         )
-    lengths = checked_lengths("lengths", lengths, batch, time)
+    lengths = checked_lengths("lengths", lengths, (batch,), time)
     return _search(logits, lengths, language_model, weight, bonus, blank, beam, n_best)
 
 
@@ -109,31 +122,32 @@ def _search(logits, lengths, language_model, weight, bonus, blank, beam, n_best)
     log_probs = jax.nn.log_softmax(jnp.where(valid[..., None], logits, 0))
 
     def row(log_probs, valid):
+        stay = _Move(jnp.arange(beam, dtype=jnp.int32), jnp.full(beam, blank, jnp.int32))
+
         def advance(found, inputs):
             log_probs, valid = inputs
-            return select(valid, _advance(found, log_probs, language_model, weight, bonus, blank), found), None
+            return select(valid, _advance(found, log_probs, language_model, weight, bonus, blank), (found, stay))
 
-        found, _ = lax.scan(advance, _begin(beam, len(log_probs), blank, log_probs.dtype), (log_probs, valid))
+        found, moves = lax.scan(advance, _begin(beam, blank, log_probs.dtype), (log_probs, valid))
         ends = 0 if language_model is None else _weigh(weight, language_model.ends[found.state])
         scores, place = lax.top_k(found.total() + found.extra + ends, n_best)
-        written = jnp.arange(log_probs.shape[0]) < found.lengths[:, None]
-        tokens = jnp.where(written, found.tokens, blank)
-        return Prefixes(tokens[place], found.lengths[place], scores, found.total()[place])
+        return Prefixes(_read(moves, place, blank), found.lengths[place], scores, found.total()[place])
 
     return jax.vmap(row)(log_probs, valid)
 
 
-def _begin(beam, time, blank, dtype):
+def _begin(beam, blank, dtype):
     """The empty prefix alone."""
     nothing, zeros = jnp.full(beam, -jnp.inf, dtype), jnp.zeros(beam, jnp.int32)
+    no_name = jnp.zeros((beam, 2), jnp.uint32)
     return _Beam(
-        tokens=jnp.full((beam, time), blank, jnp.int32), lengths=zeros, last=zeros + blank,
+        name=no_name, before=no_name, lengths=zeros, last=zeros + blank,
         in_blank=nothing.at[0].set(0), in_last=nothing, state=zeros, extra=jnp.zeros(beam, dtype),
     )  # fmt: skip
 
 
 def _advance(found, log_probs, language_model, weight, bonus, blank):
-    """The best prefixes after one more frame, `log_probs [alphabet]`."""
+    """The best prefixes after one more frame, `log_probs [alphabet]`, and how they came about."""
     beam, alphabet = len(found.last), len(log_probs)
     total, symbols = found.total(), jnp.arange(alphabet)
     # A token that repeats the last one is a new one only behind a blank.
@@ -153,11 +167,11 @@ def _advance(found, log_probs, language_model, weight, bonus, blank):
     grows = chosen >= beam
     parent, token = jnp.where(grows, (chosen - beam) // alphabet, chosen), (chosen - beam) % alphabet
     stayed = jax.tree.map(lambda leaf: leaf[parent], stayed)
-    written = jnp.arange(stayed.tokens.shape[1]) == stayed.lengths[:, None]
-    return select(
+    kept = select(
         grows,
         _Beam(
-            tokens=jnp.where(written, token[:, None], stayed.tokens),
+            name=_named(stayed.name, token),
+            before=stayed.name,
             lengths=stayed.lengths + 1,
             last=token,
             in_blank=jnp.full_like(total, -jnp.inf),
@@ -167,15 +181,45 @@ def _advance(found, log_probs, language_model, weight, bonus, blank):
         ),
         stayed,
     )
+    return kept, _Move(parent, jnp.where(grows, token, blank))
+
+
+def _named(name, token):
+    """The names `[beam, 2]` of prefixes with one more token, `[beam]`.
+
+    Each half is a one-to-one function of the half before for a given token, and of the token for a given half: what
+    differs keeps differing under the same tokens. Multiplications by odd numbers and shifts mix it (Appleby, 2008, the
+    finaliser of MurmurHash3).
+    """
+    spread = jnp.array([0x9E3779B1, 0x85EBCA77], jnp.uint32)
+    first, second = jnp.array([0x85EBCA6B, 0x7FEB352D], jnp.uint32), jnp.array([0xC2B2AE35, 0x846CA68B], jnp.uint32)
+    mixed = name ^ ((token[:, None].astype(jnp.uint32) + 1) * spread)
+    mixed = (mixed ^ (mixed >> 16)) * first
+    mixed = (mixed ^ (mixed >> 13)) * second
+    return mixed ^ (mixed >> 16)
 
 
 def _parents(found, total):
     """`[beam, beam]`, True where the prefix of the row is that of the column without its last token."""
-    places = jnp.arange(found.tokens.shape[1])
     shorter = found.lengths[:, None] + 1 == found.lengths
-    same = (found.tokens[:, None] == found.tokens) | (places >= found.lengths[:, None, None])
-    # A place that is not taken may hold the tokens of one that is.
-    return shorter & same.all(-1) & (total > -jnp.inf)
+    same = (found.name[:, None] == found.before).all(-1)
+    # A place that is not taken may have the name of one that is.
+    return shorter & same & (total > -jnp.inf)
+
+
+def _read(moves, place, blank):
+    """The tokens `[n, time]` of the prefixes at `place [n]`: their moves, followed back from the last frame."""
+    time, count = len(moves.token), len(place)
+
+    def back(place, move):
+        return move.parent[place], move.token[place]
+
+    # tokens [time, n], each in the frame in which its prefix grew by it.
+    _, tokens = lax.scan(back, place, moves, reverse=True)
+    grew = tokens != blank
+    places = jnp.where(grew, grew.cumsum(0) - 1, time)
+    texts = jnp.full((time, count), blank, jnp.int32)
+    return texts.at[places, jnp.arange(count)].set(tokens, mode="drop").T
 
 
 def _weigh(weight, scores):

@@ -14,7 +14,8 @@ arrays in this order, so that `Scores`, what `seqjax.models.Tagger` returns, unp
     (2,)
 
 A row of length 0 has one sequence, the empty one, with score 0. Scores of minus infinity forbid; they are raised to
-`FORBIDDEN`, so that every gradient stays finite.
+`FORBIDDEN`, so that every gradient stays finite. Sequences with such an entry are in no sum and are found by no search;
+`log_likelihood` of given tags that are forbidden is finite all the same, see there, and `forbidden` counts them.
 """
 
 from seqjax.losses.crf.chain import FORBIDDEN as FORBIDDEN
@@ -26,6 +27,7 @@ from seqjax.losses.crf.constraints import constrain as constrain
 from seqjax.losses.crf.decoding import Paths as Paths
 from seqjax.losses.crf.decoding import kbest as kbest
 from seqjax.losses.crf.decoding import viterbi as viterbi
+from seqjax.losses.crf.inference import forbidden as forbidden
 from seqjax.losses.crf.inference import log_likelihood as log_likelihood
 from seqjax.losses.crf.inference import log_partition as log_partition
 from seqjax.losses.crf.inference import marginals as marginals

@@ -3,11 +3,10 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
-from seqjax.losses.masked import length_mask
+from seqjax.losses.masked import at_least_float32, checked_lengths, length_mask
 
 FORBIDDEN = -1e9
 """The score of what may not be: its probability is 0, and differences of it are numbers."""
@@ -42,17 +41,12 @@ def checked(
     ):  # fmt: skip
         if array.shape != wanted:
             raise ValueError(f"{name} has shape {array.shape}; emissions of {tags} tags want {wanted}")
-    lengths = jnp.full(batch, time) if lengths is None else jnp.asarray(lengths)
-    if lengths.shape != tuple(batch):
-        raise ValueError(f"lengths have shape {lengths.shape}; the batch of the emissions is {tuple(batch)}")
-    if not isinstance(lengths, Tracer) and lengths.size and not 0 <= lengths.min() <= lengths.max() <= time:
-        raise ValueError(f"lengths reach from {lengths.min()} to {lengths.max()}; give lengths from 0 to {time}")
+    lengths = checked_lengths("lengths", lengths, tuple(batch), time)
     valid = jnp.moveaxis(length_mask(lengths, time), -1, 0)
     emissions = jnp.where(valid[..., None], jnp.moveaxis(emissions, -2, 0), 0)
     return Scores(*(jnp.maximum(array, FORBIDDEN) for array in (emissions, transitions, start, end))), valid
 
 
-def at_least_float32(array: ArrayLike) -> Float[Array, "..."]:
-    """The array in its own dtype or in float32, whichever is wider."""
-    array = jnp.asarray(array)
-    return array.astype(jnp.promote_types(array.dtype, jnp.float32))
+def is_forbidden(scores: ArrayLike) -> Bool[Array, "..."]:
+    """Returns True where an entry, or a sum with such an entry, is that of what may not be."""
+    return jnp.asarray(scores) <= FORBIDDEN / 2

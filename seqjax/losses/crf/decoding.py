@@ -7,7 +7,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from seqjax.losses.crf.chain import checked
+from seqjax.losses.crf.chain import checked, is_forbidden
 
 
 class Paths(NamedTuple):
@@ -15,7 +15,8 @@ class Paths(NamedTuple):
 
     Attributes:
       tags: int32 `[*batch, time]`, or `[*batch, k, time]` with the best first; 0 past a row's end.
-      scores: `[*batch]` or `[*batch, k]`; minus infinity where a row has fewer than k sequences.
+      scores: `[*batch]` or `[*batch, k]`; minus infinity where a row has fewer than k sequences that are allowed. Their
+        tags are 0.
     """
 
     tags: Int[Array, "..."]
@@ -32,10 +33,11 @@ def viterbi(
       transitions: `[tags, tags]`.
       start: `[tags]`.
       end: `[tags]`.
-      lengths: valid steps of each row, `[*batch]`; None when all are.
+      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the steps.
 
     Returns:
-      `Paths(tags [*batch, time], scores [*batch])`.
+      `Paths(tags [*batch, time], scores [*batch])`. A row in which every sequence is forbidden has the score minus
+      infinity and tags of 0.
 
     Raises:
       ValueError: a shape does not fit.
@@ -55,17 +57,19 @@ def kbest(
 ) -> Paths:
     """The k different tag sequences with the highest scores, exactly: Viterbi with k entries for each tag.
 
+    Sequences that the chain forbids are none of them.
+
     Args:
       emissions: `[*batch, time, tags]`.
       transitions: `[tags, tags]`.
       start: `[tags]`.
       end: `[tags]`.
-      lengths: valid steps of each row, `[*batch]`; None when all are.
+      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the steps.
       k: how many.
 
     Returns:
-      `Paths(tags [*batch, k, time], scores [*batch, k])`, the best first. A row with fewer than k sequences has scores
-      of minus infinity after them, whose tags mean nothing.
+      `Paths(tags [*batch, k, time], scores [*batch, k])`, the best first. A row with fewer than k sequences that are
+      allowed has scores of minus infinity after them, and tags of 0.
 
     Raises:
       ValueError: a shape does not fit, or k is below 1.
@@ -95,6 +99,9 @@ def kbest(
         return jnp.take_along_axis(came.reshape(*batch, tags * k), entry, axis=-1), entry
 
     first, rest = lax.scan(back, entry, came, reverse=True)
-    found = jnp.where(valid[..., None], jnp.concatenate([first[None], rest]) // k, 0)
+    scores = jnp.where(is_forbidden(scores), -jnp.inf, scores)
     scores = jnp.where(valid[0][..., None], scores, first_alone)
+    # found [time, *batch, k]
+    is_path = valid[..., None] & (scores > -jnp.inf)
+    found = jnp.where(is_path, jnp.concatenate([first[None], rest]) // k, 0)
     return Paths(jnp.moveaxis(found.astype(jnp.int32), 0, -1), scores)

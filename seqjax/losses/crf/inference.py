@@ -1,13 +1,18 @@
 """Sums over all tag sequences of a chain."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jax.nn import logsumexp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from seqjax.losses.crf.chain import FORBIDDEN, at_least_float32, checked
+from seqjax.losses.crf.chain import FORBIDDEN, Scores, checked, is_forbidden
+from seqjax.losses.masked import at_least_float32, nan_unless
 
 
 def log_partition(
@@ -26,7 +31,7 @@ def log_partition(
       transitions: `[tags, tags]`.
       start: `[tags]`.
       end: `[tags]`.
-      lengths: valid steps of each row, `[*batch]`; None when all are.
+      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the steps.
       associative: multiply the steps' matrices pairwise in a tree: log(time) rounds that run in parallel, for long
         sequences of few tags (`tags` times the work and memory of the step-by-step form).
 
@@ -78,23 +83,32 @@ def log_likelihood(
 ) -> Float[Array, "*batch"]:
     """`s(y) - log Z`, the log-probability of given tags, in nats.
 
+    Tags that the chain forbids have the probability 0, and one such row would make every mean infinite. So a row's own
+    tags are always allowed: what forbids them counts as 0 in `s(y)`, and `exp(s(y))` is added to Z. The result is
+    finite and at most 0; `forbidden` tells and counts these rows.
+
     Args:
-      tags: `[*batch, time]` integers; past a row's end any.
+      tags: `[*batch, time]` integers from 0 to tags - 1; past a row's end any. Under jit, where they cannot be looked
+        at, a row with another one is NaN, as is its derivative.
       emissions: `[*batch, time, tags]`.
       transitions: `[tags, tags]`.
       start: `[tags]`.
       end: `[tags]`.
-      lengths: valid steps of each row, `[*batch]`; None when all are.
+      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the steps.
       associative: as in `log_partition`.
 
     Returns:
       One number a row, `[*batch]`; 0 for a row of length 0.
 
     Raises:
-      ValueError: a shape does not fit.
+      TypeError: the tags are no integers.
+      ValueError: a shape does not fit, or there is no such tag.
     """
+    chain, valid = checked(emissions, transitions, start, end, lengths)
+    path = _along(tags, chain, valid)
     partition = log_partition(emissions, transitions, start, end, lengths, associative=associative)
-    return path_score(tags, emissions, transitions, start, end, lengths) - partition
+    partition = jnp.where(path.is_forbidden, jnp.logaddexp(partition, path.score), partition)
+    return nan_unless(path.is_known, path.score - partition)
 
 
 def path_score(
@@ -105,19 +119,85 @@ def path_score(
     end: ArrayLike,
     lengths: ArrayLike | None = None,
 ) -> Float[Array, "*batch"]:
-    """`s(y)` of given tags, `[*batch]`; the arguments are those of `log_likelihood`."""
+    """`s(y)` of given tags, `[*batch]`: minus infinity where the chain forbids them.
+
+    The arguments are those of `log_likelihood`.
+    """
     chain, valid = checked(emissions, transitions, start, end, lengths)
-    tags = jnp.asarray(tags)
-    if tags.shape != jnp.shape(emissions)[:-1]:
-        raise ValueError(f"tags have shape {tags.shape}; these emissions want {jnp.shape(emissions)[:-1]}")
+    path = _along(tags, chain, valid)
+    return nan_unless(path.is_known, jnp.where(path.is_forbidden, -jnp.inf, path.score))
+
+
+def forbidden(
+    tags: ArrayLike,
+    emissions: ArrayLike,
+    transitions: ArrayLike,
+    start: ArrayLike,
+    end: ArrayLike,
+    lengths: ArrayLike | None = None,
+) -> Bool[Array, "*batch"]:
+    """Whether the chain forbids given tags, `[*batch]`; the arguments are those of `log_likelihood`.
+
+    Example:
+      >>> import jax, seqjax
+      >>> from seqjax.losses import crf
+      >>> chain = crf.Scores(jax.numpy.ones((2, 3, 3)), jax.numpy.zeros((3, 3)), jax.numpy.zeros(3), jax.numpy.zeros(3))
+      >>> chain = crf.constrain(chain, crf.bio_constraints(["O", "B-x", "I-x"]))
+      >>> crf.forbidden(jax.numpy.array([[1, 2, 0], [0, 2, 0]]), *chain).tolist()
+      [False, True]
+    """
+    chain, valid = checked(emissions, transitions, start, end, lengths)
+    return _along(tags, chain, valid).is_forbidden
+
+
+class _Path(NamedTuple):
+    """Given tags in a chain, each `[*batch]`.
+
+    Attributes:
+      score: the sum of the entries that are not forbidden.
+      is_forbidden: whether an entry is.
+      is_known: whether there are such tags.
+    """
+
+    score: Array
+    is_forbidden: Array
+    is_known: Array
+
+
+def _along(tags: ArrayLike, chain: Scores, valid: Bool[Array, "time *batch"]) -> _Path:
+    """Collects the entries of a checked chain, time-major, along `tags [*batch, time]`."""
+    tags = tags if isinstance(tags, Tracer) else np.asarray(tags)
+    wanted = (*valid.shape[1:], len(valid))
+    if not jnp.issubdtype(tags.dtype, jnp.integer):
+        raise TypeError(f"tags are {tags.dtype}; give integers, the tag of each step")
+    if tags.shape != wanted:
+        raise ValueError(f"tags have shape {tags.shape}; these emissions want {wanted}")
     if not len(valid):
-        return jnp.zeros(valid.shape[1:], chain.emissions.dtype)
-    tags = jnp.where(valid, jnp.moveaxis(tags, -1, 0), 0)
+        nothing = jnp.zeros(wanted[:-1], chain.emissions.dtype)
+        return _Path(nothing, nothing > 0, nothing == 0)
+    _check_tags(tags, valid, len(chain.start))
+    # tags [time, *batch], 0 where they do not count.
+    tags = jnp.moveaxis(jnp.asarray(tags), -1, 0)
+    is_tag = (tags >= 0) & (tags < len(chain.start))
+    tags = jnp.where(valid & is_tag, tags, 0)
     emitted = jnp.take_along_axis(chain.emissions, tags[..., None], axis=-1)[..., 0]
+    last = jnp.take_along_axis(tags, jnp.maximum(valid.sum(0) - 1, 0)[None], axis=0)
+    # entries [2 time + 1, *batch]: emissions, transitions, start, end; those past a row's end are 0.
     moved = jnp.where(valid[1:], chain.transitions[tags[:-1], tags[1:]], 0)
-    last = jnp.take_along_axis(tags, jnp.maximum(valid.sum(0) - 1, 0)[None], axis=0)[0]
-    inner = jnp.where(valid, emitted, 0).sum(0) + moved.sum(0)
-    return jnp.where(valid[0], chain.start[tags[0]] + inner + chain.end[last], 0)
+    edges = jnp.where(valid[:1], jnp.concatenate([chain.start[tags[:1]], chain.end[last]]), 0)
+    entries = jnp.concatenate([jnp.where(valid, emitted, 0), moved, edges])
+    score = jnp.where(is_forbidden(entries), 0, entries).sum(0)
+    return _Path(score, is_forbidden(entries).any(0), (is_tag | ~valid).all(0))
+
+
+def _check_tags(tags: Int[Array, "*batch time"] | np.ndarray, valid: Bool[Array, "time *batch"], count: int) -> None:
+    """Refuses a number that is no tag, where the values are known."""
+    if isinstance(tags, Tracer) or isinstance(valid, Tracer):
+        return
+    given = tags[np.moveaxis(np.asarray(valid), 0, -1)]
+    wrong = given[(given < 0) | (given >= count)]
+    if wrong.size:
+        raise ValueError(f"a tag is {wrong[0]}; give tags from 0 to {count - 1}, any past the end of a row")
 
 
 def marginals(
@@ -136,7 +216,7 @@ def marginals(
       transitions: `[tags, tags]`.
       start: `[tags]`.
       end: `[tags]`.
-      lengths: valid steps of each row, `[*batch]`; None when all are.
+      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the steps.
       associative: as in `log_partition`.
 
     Returns:
