@@ -211,7 +211,7 @@ def read_texts(config: Config) -> tuple[Texts, Texts, dict]:
     if (config.train is None) != (config.dev is None):
         raise ValueError("--train and --dev go together; give both files")
     if config.train is not None:
-        train, dev = (read_file(path) for path in (config.train, config.dev))
+        train, dev = read_files(config.train, config.dev)
         origin = f"{config.train}, {config.dev}"
     elif config.corpus == "imdb":
         train, dev = read_imdb(config.data_dir)
@@ -225,9 +225,10 @@ def read_texts(config: Config) -> tuple[Texts, Texts, dict]:
     names = tuple(sorted(set(train["label"])))
     if len(names) < 2:
         raise ValueError(f"{config.train or origin}: every text has the label {names[0]!r}; give at least two labels")
-    if unseen := [line for line, label in enumerate(dev["label"], start=1) if label not in names]:
-        label, shown = dev["label"][unseen[0] - 1], ", ".join(names[:10])
-        raise ValueError(f"{config.dev or origin}, line {unseen[0]}: the label {label!r} is not in training ({shown})")
+    if unseen := [place for place, label in enumerate(dev["label"]) if label not in names]:
+        label, shown = dev["label"][unseen[0]], ", ".join(names[:10])
+        line = unseen[0] + 1 + (config.dev is not None and data.formats.read_classified([config.dev])[0].header)
+        raise ValueError(f"{config.dev or origin}, line {line}: the label {label!r} is not in training ({shown})")
     train, dev = (
         Texts(np.array([names.index(label) for label in table["label"]]), list(table["text"]), names)
         for table in (train, dev)
@@ -235,12 +236,13 @@ def read_texts(config: Config) -> tuple[Texts, Texts, dict]:
     return train, dev, {"origin": origin, "fingerprint": fingerprint}
 
 
-def read_file(path: str) -> dict[str, list[str]]:
-    """Labels and texts of a user's file."""
-    table = data.formats.read_tsv(path, ("label", "text"))
-    if not table["text"]:
-        raise ValueError(f"{path}: empty; give lines of a label, a tab and a text")
-    return table
+def read_files(*paths: str) -> list[dict[str, list[str]]]:
+    """Labels and texts of a user's files, in either order."""
+    tables = data.formats.read_classified(paths)
+    for path, table in zip(paths, tables, strict=True):
+        if not table.lines:
+            raise ValueError(f"{path}: empty; give lines of a label, a tab and a text")
+    return [table.columns for table in tables]
 
 
 def read_imdb(data_dir: str | None):
