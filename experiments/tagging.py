@@ -247,7 +247,7 @@ def stray_tag(tags: data.Vocabulary) -> str | None:
     """A tag that keeps the others from being spans of a scheme; None where they look like none."""
     spans = [tag for tag in tags.tokens if re.fullmatch(r"[BIELSUMW]-.+", tag)]
     stray = [tag for tag in tags.tokens if tag not in spans and tag != "O"]
-    return (stray or spans)[0] if 2 * len(spans) > len(tags.tokens) else None
+    return (stray or spans)[0] if spans and 2 * len(spans) >= len(tags.tokens) else None
 
 
 def constraints_of(encoder: Encoder, config: Config) -> crf.Constraints | None:

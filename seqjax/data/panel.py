@@ -153,8 +153,8 @@ class Panel:
         """The panel with a day as step on these days of the week, where its days are among them; else itself."""
         if not self.has_calendar or self.weekdays is not None or self.step != np.timedelta64(1, "D"):
             return self
-        every = np.concatenate([self.times(place, n).astype("datetime64[D]") for place, n in enumerate(self.lengths)])
-        if not np.is_busday(every, weekmask=weekdays).all():
+        days = [self.times(place, len(values)).astype("datetime64[D]") for place, values in enumerate(self.values)]
+        if not np.is_busday(np.concatenate(days), weekmask=weekdays).all():
             return self
         starts = np.asarray(self.starts).astype("datetime64[D]")
         return dataclasses.replace(self, step=np.timedelta64(1, "D"), starts=starts, weekdays=weekdays)
