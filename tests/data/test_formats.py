@@ -222,6 +222,11 @@ class TestTables:
         series = formats.read_wide_series(write(tmp_path / "a", '"V1","V2","V3"\n"H1","1","2"\n"H2","3",""\n'))
         assert {name: values.tolist() for name, values in series.items()} == {"H1": [1.0, 2.0], "H2": [3.0]}
 
+    @pytest.mark.parametrize("head", ["V1,V2,V3\n", "id,1,2\n", ""])
+    def test_a_wide_table_may_lack_a_header(self, tmp_path, head):
+        series = formats.read_wide_series(write(tmp_path / "a", f"{head}H1,5,2\nH2,3,NA\n\n"))
+        assert {name: values.tolist() for name, values in series.items()} == {"H1": [5.0, 2.0], "H2": [3.0]}
+
     @pytest.mark.parametrize(
         ("row", "message"),
         [

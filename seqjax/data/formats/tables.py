@@ -167,7 +167,7 @@ def read_wide_series(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """One time series a row: an identifier, then its values; shorter series end in empty fields (the M4 form).
 
     Args:
-      path: the file with a header line, UTF-8, plain or gzipped.
+      path: the file, with or without a line that names or counts the columns; UTF-8, plain or gzipped.
 
     Returns:
       Identifier to float64 `[time]`, in the order of the file.
@@ -176,8 +176,8 @@ def read_wide_series(path: str | os.PathLike) -> dict[str, np.ndarray]:
       ValueError: an identifier comes twice, a series has a gap or no value, or a field is no number (with the line).
     """
     series = {}
-    _, (_, *rows) = _csv_rows(path)
-    for line, (name, *fields) in rows:
+    _, rows = _csv_rows(path)
+    for line, (name, *fields) in rows[_counts_columns(rows[0][1]) :]:
         while fields and is_missing(fields[-1]):
             fields.pop()
         if name in series or not fields or not all(fields):
@@ -185,6 +185,12 @@ def read_wide_series(path: str | os.PathLike) -> dict[str, np.ndarray]:
             raise ValueError(f"{path}, line {line}: the series {name!r} {what}; wanted an identifier, then its values")
         series[name] = numbers(path, name, fields, [line] * len(fields))
     return series
+
+
+def _counts_columns(fields: list[str]) -> bool:
+    """Whether a first line is no series: it has names, or numbers that count on."""
+    values = [float(field) for field in fields[1:] if field and _is_number(field)]
+    return len(values) < sum(map(bool, fields[1:])) or bool((np.diff(values) == 1).all())
 
 
 def is_missing(field: str) -> bool:

@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 UNKNOWN_SIZE = 0x7FFFF000
 """Sizes from here on stand in the header of a file that was written to a pipe: nobody knew how long it would be."""
 
-HEADS = {b"RIFF": "little", b"RIFX": "big", b"RF64": "little", b"BW64": "little"}
+Order = Literal["little", "big"]
+
+HEADS: dict[bytes, Order] = {b"RIFF": "little", b"RIFX": "big", b"RF64": "little", b"BW64": "little"}
 PCM, EXTENSIBLE = 1, 0xFFFE
 
 
@@ -32,7 +34,7 @@ class Wav(NamedTuple):
     start: int
     promised: int | None
     held: int
-    order: str
+    order: Order
 
     @property
     def size(self) -> int:
@@ -69,7 +71,7 @@ def read_wav_header(path: str | os.PathLike) -> Wav | None:
     return None
 
 
-def _chunk(file: BinaryIO, place: int, order: str) -> tuple[bytes, int, int]:
+def _chunk(file: BinaryIO, place: int, order: Order) -> tuple[bytes, int, int]:
     """The name and size of the next chunk, and where its contents begin; the file stands there."""
     file.seek(place)
     head = file.read(9)
@@ -80,7 +82,7 @@ def _chunk(file: BinaryIO, place: int, order: str) -> tuple[bytes, int, int]:
     return head[:4], int.from_bytes(head[4:8], order), place + 8
 
 
-def _wav(form: bytes, start: int, size: int, length: int, order: str) -> Wav | None:
+def _wav(form: bytes, start: int, size: int, length: int, order: Order) -> Wav | None:
     if len(form) < 16:
         return None
     number = lambda place, width: int.from_bytes(form[place : place + width], order)  # noqa: E731

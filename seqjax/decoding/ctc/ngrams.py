@@ -223,7 +223,7 @@ def read_arpa(path: str | os.PathLike) -> NGrams:
 
 def _with_small_marks(entries: dict[Gram, Entry]) -> dict[Gram, Entry]:
     """The entries with `<S>`, `</S>` and `<UNK>` in small letters, where these are not there as well."""
-    small = {mark.upper(): mark for mark in (START, END, UNKNOWN)}
+    small: dict[Hashable, Hashable] = {mark.upper(): mark for mark in (START, END, UNKNOWN)}
     capitals = {mark: own for mark, own in small.items() if (mark,) in entries and (own,) not in entries}
     if not capitals:
         return entries
