@@ -313,8 +313,10 @@ def read_table(path: str) -> list[tuple[str, list[str]]]:
       ValueError: a line is not a word, a tab and sounds (which).
     """
     rows = []
-    for number, line in enumerate(data.formats.read_lines(path), start=1):
+    for number, line in enumerate(data.formats.read_filled_lines(path), start=1):
         word, _, sounds = line.partition("\t")
+        if number == 1 and data.formats.header_order([word, sounds], ("word", "sounds")):
+            continue
         if not word.strip() or not sounds.split():
             raise ValueError(
                 f"{path}, line {number}: {line[:40]!r}; wanted a word, a tab, its sounds with blanks between"

@@ -221,7 +221,7 @@ def read_texts(config: Config) -> tuple[Texts, Texts, dict]:
     if (config.train is None) != (config.dev is None):
         raise ValueError("--train and --dev go together; give both files")
     if config.train is not None:
-        train, dev = (read_file(path) for path in (config.train, config.dev))
+        train, dev = read_files(config.train, config.dev)
         origin = f"{config.train}, {config.dev}"
     elif config.corpus == "imdb":
         train, dev = read_imdb(config.data_dir)
@@ -249,12 +249,13 @@ def numbered(table: dict, names: tuple[str, ...]) -> Texts:
     return Texts(np.array([places[label] for label in table["label"]]), list(table["text"]), names)
 
 
-def read_file(path: str) -> dict[str, list[str]]:
-    """Labels and texts of a user's file."""
-    table = data.formats.read_tsv(path, ("label", "text"))
-    if not table["text"]:
-        raise ValueError(f"{path}: empty; give lines of a label, a tab and a text")
-    return table
+def read_files(*paths: str) -> list[dict[str, list[str]]]:
+    """Labels and texts of a user's files, in either order."""
+    tables = data.formats.read_classified(paths)
+    for path, table in zip(paths, tables, strict=True):
+        if not table.lines:
+            raise ValueError(f"{path}: empty; give lines of a label, a tab and a text")
+    return [table.columns for table in tables]
 
 
 def read_imdb(data_dir: str | None):

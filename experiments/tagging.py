@@ -8,14 +8,16 @@
 
 Words in lower case, a convolution over the characters, one bidirectional LSTM, a linear-chain CRF; an average of the
 weights, early stopping by the dev set. A CoNLL file has its words first and its tags last, with tabs or blanks
-between; tags in BIO or BIOES are scored by spans, and the CRF keeps to the scheme. Without a network the Turkish
-treebank that the package turkish-treebanks ships. Expect 96.4% of the tags of GUM right, 11 minutes on a shared core.
+between; tags in BIO, BIOES, BILOU or BMES are scored by spans, and the CRF keeps to the scheme. Without a network the
+Turkish treebank that the package turkish-treebanks ships. Expect 96.4% of the tags of GUM right, 11 minutes on a shared
+core.
 Papers: Lample et al., 2016; Ma and Hovy, 2016.
 """
 
 import collections
 import dataclasses
 import functools
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +38,6 @@ from seqjax.models import Tagger
 SPELLING = 20  # characters of a word; of longer ones the first and the last half of them
 BUCKETS = 5
 MONITOR = ("error", "nats")  # before the first span is right, the likelihood decides
-SCHEMES = {"BIO": crf.bio_constraints, "BIOES": crf.bioes_constraints}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,6 +125,8 @@ def main(config: Config) -> dict:
         shown = ", ".join(f"{tag} ({count:,})" for tag, count in strange.most_common(5))
         run.say(f"{strange.total():,} dev words have tags that training lacks, and count as wrong: {shown}")
     run.say(batches.iterator.report())
+    if scheme is None and (stray := stray_tag(encoder.tags)):
+        run.say(f"spans are not scored: with {stray!r} the tags are in none of {', '.join(crf.SCHEMES)}; correct it")
 
     model, every = build(config, encoder), batches.iterator.batches_per_epoch
     tagger = make_tagger(model, encoder, config)
@@ -251,20 +254,21 @@ def make_batches(encoder: Encoder, part: TaggedSentences, config: Config, once: 
 
 
 def scheme_of(tags: data.Vocabulary) -> str | None:
-    """BIO, BIOES, or None for tags that are no spans."""
-    for scheme, constraints in SCHEMES.items():
-        try:
-            constraints(tags.tokens)
-        except ValueError:
-            continue
-        return scheme if any("-" in tag for tag in tags.tokens) else None
-    return None
+    """The scheme of spans that the tags are in; None for tags that are no spans."""
+    return crf.scheme_of(tags.tokens)
+
+
+def stray_tag(tags: data.Vocabulary) -> str | None:
+    """A tag that keeps the others from being spans of a scheme; None where they look like none."""
+    spans = [tag for tag in tags.tokens if re.fullmatch(r"[BIELSUMW]-.+", tag)]
+    stray = [tag for tag in tags.tokens if tag not in spans and tag != "O"]
+    return (stray or spans)[0] if spans and 2 * len(spans) >= len(tags.tokens) else None
 
 
 def constraints_of(encoder: Encoder, config: Config) -> crf.Constraints | None:
     """What the tags' scheme allows; None without a CRF or a scheme."""
     scheme = scheme_of(encoder.tags)
-    return SCHEMES[scheme](encoder.tags.tokens) if scheme and config.crf else None
+    return crf.SCHEMES[scheme](encoder.tags.tokens) if scheme and config.crf else None
 
 
 def strangers(part: TaggedSentences, known: data.Vocabulary) -> collections.Counter[str]:
@@ -292,7 +296,7 @@ def check_tags(part: TaggedSentences, known: data.Vocabulary, scheme: str | None
         raise ValueError(f"{part.place(flat.index('_'))}: the word has no tag (_); add it")
     if scheme is None:
         return
-    allowed, count = SCHEMES[scheme](known.tokens), 0
+    allowed, count = crf.SCHEMES[scheme](known.tokens), 0
     for sentence in part.tags:
         if not all(tag in known for tag in sentence):
             count += len(sentence)
@@ -347,7 +351,8 @@ def score(part: TaggedSentences, predictions, nats: float, scheme: str | None) -
     if scheme is not None:
         from seqeval.metrics import f1_score
 
-        scores["span_f1"] = float(f1_score(part.tags, predictions, zero_division=0))
+        truth, found = ([crf.in_bioes(tags, scheme) for tags in rows] for rows in (part.tags, predictions))
+        scores["span_f1"] = float(f1_score(truth, found, zero_division=0))
     return scores | {"error": 1 - scores.get("span_f1", scores["accuracy"])}
 
 
@@ -366,7 +371,8 @@ def report(run, predictions, nats, encoder, train, dev, scheme):
     if scheme is not None:
         from seqeval.metrics import classification_report
 
-        run.write_text("spans.txt", classification_report(dev.tags, predictions, digits=4, zero_division=0))
+        spans = ([crf.in_bioes(tags, scheme) for tags in rows] for rows in (dev.tags, predictions))
+        run.write_text("spans.txt", classification_report(*spans, digits=4, zero_division=0))
     known = [word.lower() in encoder.words for sentence in dev.tokens for word in sentence]
     unknown = [tag == guess for tag, guess, seen in zip(truth, guesses, known, strict=True) if not seen]
     scores = {name: value for name, value in score(dev, predictions, nats, scheme).items() if name != "error"}

@@ -18,11 +18,11 @@ from seqjax.data.padding import padding_report as padding_report
 from seqjax.data.pairs import pair_batches as pair_batches
 from seqjax.data.pairs import read_pairs as read_pairs
 from seqjax.data.panel import Panel as Panel
-from seqjax.data.panel_files import parse_time as parse_time
 from seqjax.data.panel_files import read_panel as read_panel
 from seqjax.data.panel_sets import PANELS as PANELS
 from seqjax.data.panel_sets import LoadedPanel as LoadedPanel
 from seqjax.data.panel_sets import load_panel as load_panel
+from seqjax.data.panel_times import parse_time as parse_time
 from seqjax.data.panel_windows import PanelWindows as PanelWindows
 from seqjax.data.panel_windows import scales as scales
 from seqjax.data.prefetch import Prefetch as Prefetch

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqjax.data.batching import BucketBatches, IndexBatch
-from seqjax.data.formats import read_aligned, read_lines
+from seqjax.data.formats import header_order, read_aligned, read_filled_lines
 from seqjax.data.padding import pad_batch
 from seqjax.data.sets.raw import hash_splits
 from seqjax.data.stream import Mapped, mapped
@@ -85,6 +85,8 @@ def pair_batches(
 def read_pairs(paths: str) -> Pairs:
     """Sources and targets of a TSV, or of two files aligned by line, with a comma between their names.
 
+    A first line that names the columns of a TSV is no pair; it says in which order they stand.
+
     Raises:
       ValueError: the files differ in their number of lines (both), a side is empty, a line is no pair (which).
     """
@@ -95,14 +97,16 @@ def read_pairs(paths: str) -> Pairs:
         sides = read_aligned(dict(zip(("source", "target"), names, strict=True)))
         sources, targets = sides["source"], sides["target"]
     else:
-        rows = [line.split("\t") for line in read_lines(paths)]
-        for number, row in enumerate(rows, start=1):
+        rows = [line.split("\t") for line in read_filled_lines(paths)]
+        order = header_order(rows[0], ("source", "target")) if rows else None
+        rows = rows[order is not None :]
+        for number, row in enumerate(rows, start=1 + (order is not None)):
             if len(row) != 2 or not all(side.strip() for side in row):
                 what = (
                     f"{len(row)} columns" if len(row) != 2 else f"an empty {'target' if row[0].strip() else 'source'}"
                 )
                 raise ValueError(f"{paths}, line {number}: {what}; wanted a source, a tab, a target")
-        sources, targets = ([row[side].strip() for row in rows] for side in (0, 1))
+        sources, targets = ([row[side].strip() for row in rows] for side in order or (0, 1))
     if not sources:
         raise ValueError(f"{paths}: empty; give at least one pair of sentences")
     return Pairs(sources, targets)

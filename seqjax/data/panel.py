@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seqjax.data.calendar import calendar_features
+from seqjax.data.calendar import calendar_features, lags, seasons
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -17,12 +17,15 @@ class Panel:
     Attributes:
       values: of each series, float64 `[time]`.
       names: of the series; empty for their numbers.
-      step: between two values; None where it is not known, and then there is no calendar.
-      starts: when each series begins, datetime64; with `step`.
+      step: between two values; None where it is not known, and then there is no calendar; nor is there one where it has
+        no unit, as that of whole numbers.
+      starts: when each series begins, datetime64 or whole numbers; with `step`.
       known: covariates known beforehand, such as holidays, float32 `[time + future, known]` for each series.
       past: covariates known only afterwards, such as a measured temperature, float32 `[time, past]` for each series.
       categories: what each series is, such as its shop and its article, int `[series, kinds]`, from 0.
       kinds: by the name of each kind the labels that the categories number, where they have any, see `labelled`.
+      weekdays: the days of the week that the series have, from Monday on, such as "1111100"; None for all. Their step
+        is a day.
 
     Raises:
       ValueError: there is no series, one has no value or is not `[time]`, or a covariate is too short (which series).
@@ -36,6 +39,7 @@ class Panel:
     past: Sequence[np.ndarray] = ()
     categories: Any = None
     kinds: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    weekdays: str | None = None
 
     def __post_init__(self):
         if not len(self.values):
@@ -137,8 +141,37 @@ class Panel:
         """The first `steps` times of a series, which may reach beyond its end; numbers where no time is known."""
         if self.step is None or not len(self.starts):
             return np.arange(steps)
-        start = np.asarray(self.starts[series]).astype(f"datetime64[{np.datetime_data(self.step.dtype)[0]}]")
+        unit = np.datetime_data(self.step.dtype)[0]
+        if unit == "generic":
+            return int(self.starts[series]) + int(self.step.astype(int)) * np.arange(steps)
+        start = np.asarray(self.starts[series]).astype(f"datetime64[{unit}]")
+        if self.weekdays is not None:
+            return np.busday_offset(start.astype("datetime64[D]"), np.arange(steps), weekmask=self.weekdays)
         return start + self.step * np.arange(steps)
+
+    def on_weekdays(self, weekdays: str) -> "Panel":
+        """The panel with a day as step on these days of the week, where its days are among them; else itself."""
+        if not self.has_calendar or self.weekdays is not None or self.step != np.timedelta64(1, "D"):
+            return self
+        days = [self.times(place, len(values)).astype("datetime64[D]") for place, values in enumerate(self.values)]
+        if not np.is_busday(np.concatenate(days), weekmask=weekdays).all():
+            return self
+        starts = np.asarray(self.starts).astype("datetime64[D]")
+        return dataclasses.replace(self, step=np.timedelta64(1, "D"), starts=starts, weekdays=weekdays)
+
+    @property
+    def has_calendar(self) -> bool:
+        """Whether it is known when each value was."""
+        return self.step is not None and len(self.starts) > 0 and np.datetime_data(self.step.dtype)[0] != "generic"
+
+    @property
+    def season(self) -> int:
+        """Steps of the shortest season that the step has; 1 without one."""
+        return 1 if self.step is None else seasons(self.step, self.weekdays)[0]
+
+    def lags(self, most: int | None = None) -> tuple[int, ...]:
+        """The lags at which the series are likely to repeat themselves, see `seqjax.data.lags`."""
+        return (1,) if self.step is None else lags(self.step, most, self.weekdays)
 
     def features(self, future: int | np.ndarray) -> list[np.ndarray]:
         """What is known beforehand of every step and `future` more: the calendar, then the known covariates.
@@ -156,7 +189,7 @@ class Panel:
         for place, (values, more) in enumerate(zip(self.values, np.broadcast_to(future, len(self)), strict=True)):
             steps = len(values) + int(more)
             parts = [np.zeros((steps, 0), np.float32)]
-            if self.step is not None and len(self.starts):
+            if self.has_calendar:
                 parts.append(calendar_features(self.times(place, steps)))
             if len(self.known):
                 if len(self.known[place]) < steps:
@@ -169,7 +202,8 @@ class Panel:
     def fingerprint(self) -> str:
         """The sha256 of everything: equal for equal contents."""
         kinds = {kind: list(labels) for kind, labels in self.kinds.items()}
-        digest = hashlib.sha256(repr((self.names, self.step, [str(start) for start in self.starts], kinds)).encode())
+        said = (self.names, self.step, [str(start) for start in self.starts], kinds)
+        digest = hashlib.sha256(repr(said if self.weekdays is None else (*said, self.weekdays)).encode())
         for arrays in (self.values, self.known, self.past, [self.categories]):
             digest.update(f"{len(arrays)}:".encode())
             for array in arrays:

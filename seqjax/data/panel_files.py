@@ -1,14 +1,13 @@
 """Panels from a user's table: regular times, named columns, and a complaint that says where."""
 
-import datetime
 import os
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
-from seqjax.data.formats.tables import Table, numbers, read_table
+from seqjax.data.formats.tables import Table, is_missing, numbers, read_table
 from seqjax.data.panel import Panel
+from seqjax.data.panel_times import Calendar, calendar_of, read_clocks
 
 
 def read_panel(
@@ -20,20 +19,26 @@ def read_panel(
     known: Sequence[str] = (),
     past: Sequence[str] = (),
     static: Sequence[str] = (),
+    time_format: str | None = None,
 ) -> Panel:
-    """The series of a comma-separated table, one row for each time of each series.
+    """The series of a table, one row for each time of each series.
 
-    An empty cell of the target is a missing value. Rows at the end whose target is empty are still to come: they hold
-    the covariates known beforehand.
+    An empty cell of the target, or one that says NA or NaN, is a missing value. Rows at the end whose target is missing
+    are still to come: they hold the covariates known beforehand.
+
+    Steps may be equal lengths of time, months on one day or on their last one, or days of the week such as Monday to
+    Friday. Times with an offset or a Z are taken to UTC, days and months to those of the place; whole numbers that are
+    no years count the rows.
 
     Args:
-      path: the file, UTF-8, plain or gzipped, with a header.
+      path: the file, UTF-8, plain or gzipped, with a header; columns between commas, semicolons, tabs or bars.
       target: the column to forecast.
-      time: the column of times, ISO 8601; those with an offset or a Z are taken to UTC.
+      time: the column of times, ISO 8601 unless `time_format` says otherwise.
       series: the column that names the series; None where all rows are one.
       known: columns known beforehand, such as holidays.
       past: columns known only afterwards, such as a measured temperature.
       static: columns that say what a series is, such as its region; each becomes a kind of category.
+      time_format: how times are written, as of `datetime.strptime`, for example "%m/%d/%Y".
 
     Returns:
       A panel; series keep the order in which they first appear.
@@ -50,79 +55,46 @@ def read_panel(
         raise ValueError(f"{path}: no row below the header; give at least two")
     names = table.columns[series] if series else [target] * len(table.lines)
     rows = {name: np.flatnonzero(np.asarray(names) == name) for name in dict.fromkeys(names)}
-    times = _times(path, time, table)
-    step = _step([times[chosen] for chosen in rows.values()])
+    clocks = read_clocks(path, time, table.columns[time], table.lines, time_format)
+    calendar = calendar_of(clocks, list(rows.values()))
     found = {"values": [], "starts": [], "known": [], "past": []}
     for chosen in rows.values():
         part = _rows(table, chosen)
-        _check_times(path, time, part, times[chosen], step)
+        _check_times(path, time, part, calendar, chosen)
         values = _values(path, target, part)
         found["values"].append(values)
-        found["starts"].append(_counted(times[chosen][:1], step)[0])
+        found["starts"].append(calendar.times[chosen[0]])
         for kind, columns in (("known", known), ("past", past)):
             end = len(part.lines) if kind == "known" else len(values)
-            cells = [numbers(path, name, part.columns[name][:end], part.lines) for name in columns]
+            cells = [numbers(path, name, part.columns[name][:end], part.lines, table.decimal) for name in columns]
             found[kind].append(np.stack(cells, axis=1) if cells else np.zeros((end, 0)))
     known_columns, past_columns = found["known"] if known else (), found["past"] if past else ()
-    panel = Panel(found["values"], list(rows), step, np.array(found["starts"]), known_columns, past_columns)
+    panel = Panel(
+        found["values"],
+        list(rows),
+        calendar.step,
+        np.array(found["starts"]),
+        known_columns,
+        past_columns,
+        weekdays=calendar.weekdays,
+    )
     for name in static:
         panel = panel.labelled(name, [_label(path, name, _rows(table, chosen)) for chosen in rows.values()])
     return panel
 
 
-def parse_time(text: str) -> np.datetime64:
-    """An ISO 8601 time, in UTC where it has an offset; also a year, or a year and a month.
-
-    Raises:
-      ValueError: it is none.
-    """
-    if re.fullmatch(r"\d{4}(-\d\d)?", text):
-        return np.datetime64(text, "s")
-    moment = datetime.datetime.fromisoformat(text)
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(datetime.UTC).replace(tzinfo=None)
-    return np.datetime64(moment, "s")
-
-
-def _times(path, name: str, table: Table) -> np.ndarray:
-    found = []
-    for line, text in zip(table.lines, table.columns[name], strict=True):
-        try:
-            found.append(parse_time(text.strip()))
-        except ValueError:
-            wanted = "write it as 2024-01-31 or 2024-01-31T23:00:00"
-            raise ValueError(f"{path}, line {line}: {text!r} in {name!r} is no time; {wanted}") from None
-    return np.array(found, "datetime64[s]")
-
-
-def _step(times: Sequence[np.ndarray]) -> np.timedelta64:
-    """The step that most neighbours keep: whole months where all times fall on one day of the month, else seconds."""
-    together = np.concatenate(times)
-    days = (together.astype("datetime64[D]") - together.astype("datetime64[M]")).astype(int)
-    whole = (together == together.astype("datetime64[D]")).all() and (days == days[0]).all()
-    for unit in ("M", "s") if whole and days[0] < 28 else ("s",):
-        steps = np.concatenate([np.diff(part.astype(f"datetime64[{unit}]").astype(np.int64)) for part in times])
-        kinds, counts = np.unique(steps[steps > 0], return_counts=True)
-        if len(kinds):
-            # Hours of the same day of one month are no months apart.
-            return np.timedelta64(int(kinds[counts.argmax()]), unit)
-    return np.timedelta64(1, "s")
-
-
-def _counted(times: np.ndarray, step: np.timedelta64) -> np.ndarray:
-    """Times in the unit of the step."""
-    return times.astype(f"datetime64[{np.datetime_data(step.dtype)[0]}]")
-
-
-def _check_times(path, name: str, part: Table, times: np.ndarray, step: np.timedelta64) -> None:
-    apart, each = np.diff(_counted(times, step)).astype(int), int(step.astype(int))
+def _check_times(path, name: str, part: Table, calendar: Calendar, rows: np.ndarray) -> None:
+    """Refuses times of one series that are not one step apart."""
+    apart, each = np.diff(calendar.positions[rows]), int(calendar.step.astype(np.int64))
     if not (wrong := np.flatnonzero(apart != each)).size:
         return
     place = int(wrong[0])
     here, before = part.columns[name][place + 1], part.columns[name][place]
     gap, where = int(apart[place]), f"{path}, line {part.lines[place + 1]}: {here!r} in {name!r}"
     if gap == 0:
-        raise ValueError(f"{where} comes a second time; take one of the rows out")
+        mend = "take one of the rows out; name the column that tells several series apart (series= or --series)"
+        clocks = "; write times with their offset where clocks were set back"
+        raise ValueError(f"{where} comes a second time; {mend}{clocks if 'T' in here or ':' in here else ''}")
     if gap < 0:
         raise ValueError(f"{where} is before {before!r}, the row above; sort the rows by time")
     if gap % each == 0:
@@ -130,14 +102,16 @@ def _check_times(path, name: str, part: Table, times: np.ndarray, step: np.timed
         raise ValueError(
             f"{where}: {missing} missing after {before!r}; put {them} in, with an empty value where none is known"
         )
+    unit = np.datetime_data(calendar.step.dtype)[0]
     raise ValueError(
-        f"{where} is {gap * step // each} after the row above, elsewhere it is {step}; make the steps equal"
+        f"{where} is {np.timedelta64(gap, unit)} after the row above, elsewhere it is {calendar.step}; "
+        "make the steps equal, for example by means of whole hours, days or months"
     )
 
 
 def _values(path, name: str, part: Table) -> np.ndarray:
-    """The target, NaN where a cell is empty, without the rows that are still to come."""
-    cells = [cell.strip() for cell in part.columns[name]]
+    """The target, NaN where it is missing, without the rows that are still to come."""
+    cells = ["" if is_missing(cell) else cell.strip() for cell in part.columns[name]]
     while cells and not cells[-1]:
         cells.pop()
     if not cells:
@@ -147,7 +121,7 @@ def _values(path, name: str, part: Table) -> np.ndarray:
     filled = [(line, cell) for line, cell in zip(part.lines, cells, strict=False) if cell]
     values = np.full(len(cells), np.nan)
     lines, texts = zip(*filled, strict=True)
-    values[[bool(cell) for cell in cells]] = numbers(path, name, texts, lines)
+    values[[bool(cell) for cell in cells]] = numbers(path, name, texts, lines, part.decimal)
     return values
 
 
@@ -162,4 +136,4 @@ def _label(path, name: str, part: Table) -> str:
 
 def _rows(table: Table, chosen: np.ndarray) -> Table:
     columns = {name: [column[row] for row in chosen] for name, column in table.columns.items()}
-    return Table(columns, [table.lines[row] for row in chosen])
+    return table._replace(columns=columns, lines=[table.lines[row] for row in chosen])

@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from seqjax.data.panel import Panel
-from seqjax.data.panel_files import parse_time
+from seqjax.data.panel_times import parse_time
 from seqjax.data.sources import load
 
 HOUR, YEAR = np.timedelta64(1, "h"), np.timedelta64(12, "M")

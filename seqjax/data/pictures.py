@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,14 @@ from seqjax.data.records import Records
 from seqjax.data.sets.raw import hash_splits
 
 SHARES = {"train": 80, "validation": 10, "test": 10}
-IMAGE_FOLDERS = ("", "images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset")
+IMAGE_FOLDERS = (
+    "", "images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k_images", "flickr30k-images",
+    "flickr30k_images/flickr30k_images",
+)  # fmt: skip
+MISSED = 0.01
+"""Share of the captioned images that may be missing: one is, in Flickr8k as published."""
+
+COPY = re.compile(r"\.\d+$")
 PUBLISHED_SPLITS = {
     "train": "Flickr_8k.trainImages.txt",
     "validation": "Flickr_8k.devImages.txt",
@@ -78,16 +87,19 @@ class Pairs(Sequence):
 def read_pictures(path: str | os.PathLike, side: int) -> dict[str, Pictures]:
     """The pictures of a folder, of any size and mode, with their captions: "train", "validation" and "test".
 
-    Captions are in `captions.tsv`, `captions.txt` or `Flickr8k.token.txt` (see `formats.read_captions`), images beside
-    them or in `images`, `Images` or `Flicker8k_Dataset`. Flickr8k's own lists say which images are in which split, if
-    they are there; else eight tenths train, by a hash of how a picture looks, so that duplicates fall together.
+    Captions are in one of `CAPTION_FILES` (see `formats.read_captions`), images beside them or in `images`, `Images`,
+    `Flicker8k_Dataset` or `flickr30k_images`. Flickr8k's own lists say which images are in which split, if they are
+    there; else eight tenths train, by a hash of how a picture looks, so that duplicates fall together.
+
+    A name such as `dog.jpg.1`, which Flickr8k has, may mean `dog.jpg`. Captions of an image that is not there are left
+    out with a warning, where they are of one image in a hundred at most.
 
     Args:
       path: the folder, or the file of captions in it.
       side: pixels of the squares that the pictures are brought to.
 
     Raises:
-      ValueError: there is no file of captions, it names an image that is missing, an image is broken or of an unknown
+      ValueError: there is no file of captions, it names images that are missing, an image is broken or of an unknown
         format, or a split is left empty (which, and where).
     """
     source = _caption_file(Path(path))
@@ -95,7 +107,8 @@ def read_pictures(path: str | os.PathLike, side: int) -> dict[str, Pictures]:
     files = _located(source, captions)
     said: dict[str, list[str]] = {name: [] for name in files}
     for caption in captions:
-        said[caption.file].append(caption.text)
+        if caption.file in files:
+            said[caption.file].append(caption.text)
     images = np.stack([read_picture(file, side) for file in files.values()])
     pictures = Pictures(images, list(said.values()), list(files))
     splits = _published(source.parent, pictures) or by_likeness(images)
@@ -122,20 +135,25 @@ def _caption_file(path: Path) -> Path:
 
 
 def _located(source: Path, captions: list[Caption]) -> dict[str, Path]:
-    """The file of each image that the captions name."""
+    """The file of each image that the captions name, but for the few that are missing."""
     roots = [source.parent, source.parent.parent] if source.parent.name == "Flickr8k_text" else [source.parent]
     folders = [root / name for root in roots for name in IMAGE_FOLDERS if (root / name).is_dir()]
-    files = {}
-    for caption in captions:
-        if caption.file not in files:
-            found = (folder / caption.file for folder in folders)
-            files[caption.file] = next((file for file in found if file.is_file()), None)
-        if files[caption.file] is None:
-            where = " or ".join(map(str, folders))
-            raise ValueError(
-                f"{source}, line {caption.line}: no image {caption.file} in {where}; add it or take the line out"
-            )
+    first = {caption.file: caption.line for caption in reversed(captions)}
+    names = dict.fromkeys(caption.file for caption in captions)
+    found = {name: _find_image(folders, name) for name in names}
+    files = {name: file for name, file in found.items() if file is not None}
+    if missing := [name for name in names if name not in files]:
+        where = f"{source}, line {first[missing[0]]}: no image {missing[0]} in {' or '.join(map(str, folders))}"
+        if len(missing) > MISSED * len(names):
+            count = "" if len(missing) == 1 else f", and {len(missing) - 1:,} more are missing"
+            raise ValueError(f"{where}{count}; add it or take the line out")
+        warnings.warn(f"{where}; captions of {len(missing):,} of {len(names):,} images are left out", stacklevel=3)
     return files
+
+
+def _find_image(folders: list[Path], name: str) -> Path | None:
+    candidates = (folder / own for own in dict.fromkeys((name, COPY.sub("", name))) for folder in folders)
+    return next((file for file in candidates if file.is_file()), None)
 
 
 def _published(folder: Path, pictures: Pictures) -> list[str] | None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from seqjax.data.download import Unreachable, fetch_all
+from seqjax.data.download import Unreachable
 from seqjax.data.packaged import PACKAGED
 from seqjax.data.prepared import find_prepared, read_prepared
 from seqjax.data.records import Records
@@ -152,7 +152,7 @@ def _from_network(wish: _Wish) -> tuple[Records, str]:
         raise _Absent("it has no public address")
     downloads = wish.shelf / "downloads" / "seqjax" / SETS[wish.name].folder
     try:
-        fetch_all(remotes, downloads)
+        SETS[wish.name].fetch(downloads)
     except Unreachable as error:
         raise _Absent(str(error)) from None
     folder = _prepare(wish, downloads)

@@ -25,6 +25,17 @@ class TestText:
         path = write(tmp_path / "a", "one\u2028still one\x85and\x0bmore\n\ntwo")
         assert formats.read_lines(path) == ["one\u2028still one\x85and\x0bmore", "", "two"]
 
+    def test_carriage_returns_end_lines_where_nothing_else_does(self, tmp_path):
+        assert formats.read_lines(write(tmp_path / "a", "one\rtwo\r\rfour\r")) == ["one", "two", "", "four"]
+        assert formats.read_lines(write(tmp_path / "a", "one\rstill\ntwo\n")) == ["one\rstill", "two"]
+
+    def test_blank_lines_at_the_end_are_none(self, tmp_path):
+        path = write(tmp_path / "a", "1 good\n0 bad\n \n\n")
+        assert formats.read_filled_lines(path) == ["1 good", "0 bad"]
+        assert formats.read_labelled(path, ("0", "1")) == ([1, 0], ["good", "bad"])
+        other = write(tmp_path / "b", "one\ntwo\n")
+        assert formats.read_aligned({"a": path, "b": other}) == {"a": ["1 good", "0 bad"], "b": ["one", "two"]}
+
     def test_errors_name_the_file_and_line(self, tmp_path):
         path = tmp_path / "a"
         path.write_bytes(b"ok\nok\nna\xefve\n")
@@ -62,6 +73,19 @@ class TestConll:
         path = write(tmp_path / "a", "\nNew\tB-loc\nYork\tI-loc\n\t\n\n\xa0\tO\n")
         expected = {"tokens": [["New", "York"], ["\xa0"]], "tags": [["B-loc", "I-loc"], ["O"]]}
         assert formats.read_conll(path) == expected
+
+    def test_what_is_no_word_is_left_out(self, tmp_path):
+        words = "U.N. NNP I-NP B-ORG\nsays VBZ I-VP O\n\n# # I-NP O\n5 CD I-NP O\n"
+        wanted = [["U.N.", "says"], ["#", "5"]]
+        columns = ("word", "pos", "chunk", "tag")
+        marked = f"-DOCSTART- -X- -X- O\n\n{words}\n-DOCSTART- -X- O O\n\n#begin document (a); part 0\n#end document\n"
+        commented = "# id 1 x=en\n" + words.replace("\n\n", "\n\n# text = 5 pounds\n# id 2 x=en\n")
+        headed = "Token POS Chunk Tag\n" + words
+        for text in (words, marked, commented, headed, headed.replace("Tag\n", "Tag\n\n")):
+            table = formats.read_conll(write(tmp_path / "a", text), columns, None)
+            assert table["word"] == wanted and {*table["tag"][0], *table["tag"][1]} == {"B-ORG", "O"}
+        table = formats.read_conll(write(tmp_path / "a", "-DOCSTART-\tO\n\n#\tO\n#tag\tB-x\nlabel\tO\n"))
+        assert table["tokens"] == [["#", "#tag", "label"]]
 
     def test_wrong_columns(self, tmp_path):
         with refused(r"a, line 3: 1 columns; wanted 2 separated by tabs \(tokens, tags\)"):
@@ -120,6 +144,59 @@ class TestTables:
         with refused(r"line 2: 1 of 2 columns filled; wanted 2 filled columns separated by tabs \(file, caption\)"):
             formats.read_tsv(write(path, "a\tb\nc\t \n"), ("file", "caption"))
 
+    @pytest.mark.parametrize(
+        ("columns", "rows"),
+        [
+            (("label", "text"), ["Sentence\tLabel", "a film\t1", "no\t0"]),
+            (("label", "text"), ["label\tsentence", "1\ta film", "0\tno"]),
+            (("path", "transcript"), ["file\ttext", "1\ta film", "0\tno", " "]),
+            (("file", "caption"), ["caption\timage", "a film\t1", "no\t0", ""]),
+            (("source", "target"), ["de\ten", "1\ta film", "0\tno"]),
+            (("source", "target"), ["tgt\tsrc", "a film\t1", "no\t0"]),
+            (("one", "two"), ["two\tone", "a film\t1", "no\t0"]),
+            (("label", "text"), ["1\ta film", "0\tno"]),
+        ],
+    )
+    def test_a_line_of_names_is_no_row_and_gives_the_order(self, tmp_path, columns, rows):
+        table = formats.read_tsv(write(tmp_path / "a.tsv", "\n".join(rows) + "\n"), columns)
+        assert table == {columns[0]: ["1", "0"], columns[1]: ["a film", "no"]}
+
+    def test_which_column_holds_labels_is_told_by_all_files(self, tmp_path):
+        texts = [f"film number {n}" for n in range(8)]
+        right = write(tmp_path / "right.tsv", "".join(f"{n % 2}\t{text}\n" for n, text in enumerate(texts)))
+        wrong = write(tmp_path / "wrong.tsv", "".join(f"{text}\t{n % 2}\n" for n, text in enumerate(texts)))
+        few = write(tmp_path / "few.tsv", "film\t1\n")
+        named = write(tmp_path / "named.tsv", "label\ttext\n1\tfilm\n")
+        wanted = {"label": [str(n % 2) for n in range(8)], "text": texts}
+        for path in (right, wrong):
+            (table,) = formats.read_classified([path])
+            assert table.columns == wanted and table.lines == [*range(1, 9)]
+        _, second, third = formats.read_classified([wrong, few, named])
+        assert second.columns == third.columns == {"label": ["1"], "text": ["film"]}
+        assert not second.header and third.header and third.lines == [2]
+        # A text that comes again under several labels is still a text.
+        again = write(tmp_path / "again.tsv", "a\tgood\nb\tgood\n")
+        assert formats.read_classified([right, again])[1].columns["label"] == ["a", "b"]
+
+    @pytest.mark.parametrize(
+        ("text", "date"),
+        [
+            ("date;x;y\n1,5;1,5;-1.234,5\nb;2000;,5\n;;\n", ["1,5", "b"]),
+            ("date\tx\ty\na\t1,50\t-1234,5\nb\t2000\t0,5\n\n  \n", ["a", "b"]),
+            ("date|x|y\na|1.5|-1234.5\nb|2e3|.5\n", ["a", "b"]),
+            ('date,x,"y"\n"a;b",1.5,-1234.5\nb,2000,0.5\n,,\n', ["a;b", "b"]),
+        ],
+    )
+    def test_other_separators_and_decimal_commas(self, tmp_path, text, date):
+        table = formats.read_csv(write(tmp_path / "a.csv", text), text=("date",))
+        assert table["date"] == date
+        np.testing.assert_array_equal(table["x"], [1.5, 2000])
+        np.testing.assert_array_equal(table["y"], [-1234.5, 0.5])
+
+    def test_a_comma_that_may_stand_between_thousands_is_asked_about(self, tmp_path):
+        with refused("line 2: '1,234' in 'x' is no finite number"):
+            formats.read_csv(write(tmp_path / "a.tsv", "date\tx\na\t1,234\n"), text=("date",))
+
     def test_csv(self, tmp_path):
         table = formats.read_csv(write(tmp_path / "a.csv", 'date,"x"\n"1, 2",1.5\nb,-2e3\n'), text=("date",))
         assert table["date"] == ["1, 2", "b"]
@@ -130,7 +207,7 @@ class TestTables:
         [
             ("", "a.csv: empty; wanted a line of column names"),
             ("date,x\na,1\nb,2,3\n", "a.csv, line 3: 3 fields; the header names 2"),
-            ("date,x\na,1\n\n", "a.csv, line 3: blank"),
+            ("date,x\n\na,1\n", "a.csv, line 2: blank"),
             ("date,x\na,1\nb,oops\n", "a.csv, line 3: 'oops' in 'x' is no finite number"),
             ("date,x\na,nan\n", "a.csv, line 2: 'nan' in 'x' is no finite number"),
             ("day,x\na,1\n", "a.csv, line 1: no column 'date'; the columns are day, x"),
@@ -144,6 +221,11 @@ class TestTables:
     def test_wide_series(self, tmp_path):
         series = formats.read_wide_series(write(tmp_path / "a", '"V1","V2","V3"\n"H1","1","2"\n"H2","3",""\n'))
         assert {name: values.tolist() for name, values in series.items()} == {"H1": [1.0, 2.0], "H2": [3.0]}
+
+    @pytest.mark.parametrize("head", ["V1,V2,V3\n", "id,1,2\n", ""])
+    def test_a_wide_table_may_lack_a_header(self, tmp_path, head):
+        series = formats.read_wide_series(write(tmp_path / "a", f"{head}H1,5,2\nH2,3,NA\n\n"))
+        assert {name: values.tolist() for name, values in series.items()} == {"H1": [5.0, 2.0], "H2": [3.0]}
 
     @pytest.mark.parametrize(
         ("row", "message"),

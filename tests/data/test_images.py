@@ -31,6 +31,15 @@ class TestPicture:
         image.save(path) if mode != "HSV" else Image.fromarray(halves).save(path)
         np.testing.assert_array_equal(formats.read_picture(path, 6), halves)
 
+    @pytest.mark.parametrize("bits", [8, 12, 16])
+    def test_greys_of_fewer_bits_in_16_are_not_black(self, tmp_path, bits):
+        ramp = np.linspace(0, 2**bits - 1, 36).round().reshape(6, 6)
+        Image.fromarray(ramp.astype(np.uint16)).save(tmp_path / "a.png")
+        wanted = (ramp / (2**bits - 1) * 255).round()
+        np.testing.assert_array_equal(formats.read_picture(tmp_path / "a.png", 6)[..., 1], wanted)
+        for channels in (1, 3):
+            np.testing.assert_array_equal(formats.read_image(tmp_path / "a.png", (6, 6, channels))[..., 0], wanted)
+
     @pytest.mark.parametrize(("size", "place"), [((40, 10), np.s_[6:10, :]), ((5, 20), np.s_[:, 6:10])])
     def test_a_picture_is_kept_whole_on_white(self, tmp_path, size, place):
         Image.new("RGB", size, RED).save(tmp_path / "a.png")
@@ -111,6 +120,17 @@ class TestCaptions:
         for text in (tabs, "image\tcaption\n" + tabs, numbered, commas):
             assert [caption[:2] for caption in self.captions(tmp_path, text)] == wanted
         assert [caption.line for caption in self.captions(tmp_path, commas)] == [2, 3, 4]
+
+    def test_the_table_of_flickr30k(self, tmp_path):
+        head = "image_name| comment_number| comment\n"
+        rows = 'a.jpg| 0| A "dog" | runs .\na.jpg| 4   A dog runs across the grass .\nb.jpg| 0| One, two.\n\n'
+        assert [caption[:2] for caption in self.captions(tmp_path, head + rows)] == [
+            ("a.jpg", 'A "dog" | runs .'), ("a.jpg", "A dog runs across the grass ."), ("b.jpg", "One, two."),
+        ]  # fmt: skip
+        with refused(
+            "captions.txt, line 2: 1 of 1 columns filled; wanted an image's file name, a bar, a number, a bar"
+        ):
+            self.captions(tmp_path, head + "a.jpg\tA dog.\n")
 
     @pytest.mark.parametrize(
         ("text", "message"),

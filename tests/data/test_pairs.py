@@ -57,6 +57,9 @@ def test_pairs_are_read_from_a_table_or_from_two_aligned_files(tmp_path):
     (tmp_path / "x.en").write_text("a house\ntwo\n")
     wanted = (["ein Haus", "zwei"], ["a house", "two"])
     assert data.read_pairs(str(tmp_path / "table.tsv")) == wanted
+    for head in ("source\ttarget\nein Haus\ta house\nzwei\ttwo\n\n", "Target\tSource\na house\tein Haus\ntwo\tzwei\n"):
+        (tmp_path / "named.tsv").write_text(head)
+        assert data.read_pairs(str(tmp_path / "named.tsv")) == wanted
     assert data.read_pairs(f"{tmp_path}/x.de,{tmp_path}/x.en") == wanted
 
 
@@ -68,6 +71,7 @@ def test_pairs_are_read_from_a_table_or_from_two_aligned_files(tmp_path):
         ({"a": "x\ty\nz\t\n"}, "a", r"a, line 2: an empty target"),
         ({"a": "\ty\n"}, "a", r"a, line 1: an empty source"),
         ({"a": "x\ty\nz\n"}, "a", r"a, line 2: 1 columns"),
+        ({"a": "en\tde\nz\n"}, "a", r"a, line 2: 1 columns"),
         ({"a": ""}, "a", r"a: empty"),
         ({"a": "x\ty\n"}, "a,a,a", r"names 3 files"),
     ],

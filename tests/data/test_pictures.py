@@ -23,7 +23,13 @@ def make_folder(root, count=60, images="images", captions="captions.tsv", line="
 
 @pytest.mark.parametrize(
     ("images", "captions"),
-    [("images", "captions.tsv"), ("", "captions.txt"), ("Flicker8k_Dataset", "Flickr8k_text/Flickr8k.token.txt")],
+    [
+        ("images", "captions.tsv"),
+        ("", "captions.txt"),
+        ("Flicker8k_Dataset", "Flickr8k_text/Flickr8k.token.txt"),
+        ("flickr30k-images", "results_20130124.token"),
+        ("flickr30k_images", "results.csv"),
+    ],
 )
 def test_pictures_are_found_and_split(tmp_path, images, captions):
     parts = read_pictures(make_folder(tmp_path, images=images, captions=captions), 8)
@@ -32,6 +38,22 @@ def test_pictures_are_found_and_split(tmp_path, images, captions):
         for image, said, name in zip(part.images, part.captions, part.names, strict=True):
             assert said == [f"Picture {name[1:-4]}."]
             np.testing.assert_array_equal(image, formats.read_picture(tmp_path / images / name, 8))
+
+
+def test_flickr8k_as_published_names_a_copy_and_an_image_that_is_not_there(tmp_path):
+    make_folder(tmp_path, count=120, captions="Flickr8k.token.txt", line="{name}#0\tPicture {i}.\n")
+    source = tmp_path / "Flickr8k.token.txt"
+    lines = source.read_text().replace("p5.png#", "p5.png.1#")
+    write(source, lines + "".join(f"lost.jpg.1#{i}\tNowhere.\n" for i in range(5)))
+    with pytest.warns(
+        UserWarning, match=r"token.txt, line 121: no image lost.jpg.1 in .*; captions of 1 of 121 images"
+    ):
+        parts = read_pictures(tmp_path, 8)
+    names = [name for part in parts.values() for name in part.names]
+    assert len(names) == 120 and "p5.png.1" in names and "lost.jpg.1" not in names
+    write(source, lines + "lost.jpg\tNowhere.\ngone.jpg\tNowhere.\n")
+    with refused("line 121: no image lost.jpg in .*, and 1 more are missing; add it or take the line out"):
+        read_pictures(tmp_path, 8)
 
 
 def test_several_captions_make_several_pairs_of_one_picture(tmp_path):

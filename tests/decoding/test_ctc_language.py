@@ -1,5 +1,6 @@
 """N-gram models, and the automata of models, lexica and hot words, against plain readings of a text."""
 
+import gzip
 import itertools
 import math
 import re
@@ -56,7 +57,7 @@ def test_an_arpa_file_gives_the_model_back(tmp_path):
         assert back.sentence_score(sentence) == pytest.approx(model.sentence_score(sentence), abs=1e-4)
 
 
-@pytest.mark.parametrize("word", ["a b", "\t", "", "a\u2028", "a\xa0b", "\n", "<space>"])
+@pytest.mark.parametrize("word", ["a b", "\t", "", "a\x0b", "a\rb", "\n", "<space>"])
 def test_a_word_that_an_arpa_file_cannot_hold_is_refused(tmp_path, word):
     with pytest.raises(ValueError, match="an ARPA file cannot hold"):
         ctc.write_arpa(tmp_path / "model.arpa", ctc.train_ngrams([["a", word], ["a"]], 2))
@@ -82,6 +83,40 @@ def test_an_arpa_file_of_others_is_read(tmp_path):
         (tmp_path / "b.arpa").write_text("\n".join(broken))
         with pytest.raises(ValueError, match=words):
             ctc.read_arpa(tmp_path / "b.arpa")
+
+
+def test_an_arpa_file_may_be_gzipped_and_begin_with_a_byte_order_mark(tmp_path):
+    model = ctc.train_ngrams(SENTENCES, 2)
+    ctc.write_arpa(tmp_path / "model.arpa", model)
+    ctc.write_arpa(tmp_path / "model.arpa.gz", model)
+    plain = (tmp_path / "model.arpa").read_bytes()
+    assert gzip.decompress((tmp_path / "model.arpa.gz").read_bytes()) == plain
+    (tmp_path / "marked.arpa").write_bytes(b"\xef\xbb\xbf" + plain.replace(b"\n", b"\r\n"))
+    for name in ("model.arpa.gz", "marked.arpa"):
+        assert ctc.read_arpa(tmp_path / name) == ctc.read_arpa(tmp_path / "model.arpa")
+
+
+def test_an_unknown_word_in_capitals_is_one(tmp_path):
+    model = ctc.train_ngrams(["ab", "b"], 2)
+    ctc.write_arpa(tmp_path / "model.arpa", model)
+    text = (tmp_path / "model.arpa").read_text()
+    (tmp_path / "model.arpa").write_text(text.replace("<unk>", "<UNK>").replace("s>", "S>"))
+    back = ctc.read_arpa(tmp_path / "model.arpa")
+    assert back.score(("a",), "z") == pytest.approx(model.score(("a",), "z"), abs=1e-5)
+    assert back.sentence_score("azb") == pytest.approx(model.sentence_score("azb"), abs=1e-4)
+    # With both, a word in capitals is a word of its own.
+    both = ctc.train_ngrams([["<UNK>", "b"]], 1)
+    ctc.write_arpa(tmp_path / "both.arpa", both)
+    assert ("<UNK>",) in ctc.read_arpa(tmp_path / "both.arpa").entries
+
+
+def test_white_space_of_other_scripts_belongs_to_a_word(tmp_path):
+    words = ["10\xa0000", "\u3000", "a\u2028b", "\x85"]
+    model = ctc.train_ngrams([words, words[:2]], 2)
+    ctc.write_arpa(tmp_path / "model.arpa", model)
+    back = ctc.read_arpa(tmp_path / "model.arpa")
+    assert back.entries.keys() == model.entries.keys()
+    assert back.sentence_score(words) == pytest.approx(model.sentence_score(words), abs=1e-4)
 
 
 def test_the_automaton_of_letters_scores_as_the_model_does():

@@ -152,10 +152,42 @@ def test_what_a_series_is_counts(tmp_path, monkeypatch, capsys):
 
     both, swapped = means(*rows), means(*rows[len(rows) // 2 :], *rows[: len(rows) // 2])
     assert both[:3] != both[3:] and swapped == [*both[3:], *both[:3]]
-    assert means(*rows[len(rows) // 2 :]) == both[3:]
+    assert means(*rows[len(rows) // 2 :]) == pytest.approx(both[3:], rel=1e-5)
     foreign = [line.replace("hills", "plain") for line in rows]
     assert call(monkeypatch, "--predict", run, "--csv", write(tmp_path / "new.csv", [head, *foreign])) == 2
     assert "is of region 'plain', which was not learnt; known are coast, hills" in capsys.readouterr().err
+
+
+def test_weekdays_in_another_hand_are_learnt_and_forecast(tmp_path, monkeypatch, capsys):
+    days = np.busday_offset("2024-01-01", np.arange(90)).astype(object)
+    rows = [f"{day:%d.%m.%Y};{10 + day.weekday()},5" for day in days]
+    run, table = tmp_path / "run", write(tmp_path / "a.csv", ["day;sold", *rows, ""])
+    options = (*TINY, "--csv", table, *COLUMNS, "--time-format", "%d.%m.%Y", "--steps", "2", "--every", "2")
+    assert call(monkeypatch, *options, "--out", run) == 0
+    capsys.readouterr()
+    # The last four days tell of no weekend, but the run knows of it.
+    new = write(tmp_path / "new.csv", ["day;sold", *rows[-4:]])
+    assert call(monkeypatch, "--predict", run, "--csv", new) == 0
+    printed = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    wanted = [str(day) for day in np.busday_offset(days[-1], np.arange(1, 4))]
+    assert [row["time"] for row in printed] == wanted
+    write(new, ["day;sold", *(f"{day:02}.06.2024;1" for day in range(1, 8))])
+    assert call(monkeypatch, "--predict", run, "--csv", new) == 2
+    assert "a step of 86400 seconds; the run learnt one of 1 days on 5 days of the week" in capsys.readouterr().err
+    assert call(monkeypatch, *options[:-6], "--out", tmp_path / "b") == 2
+    assert "give time_format= or --time-format: '%d.%m.%Y' fits all rows" in capsys.readouterr().err
+
+
+def test_counted_rows_are_no_years(tmp_path, monkeypatch, capsys):
+    rows = [f"{1000 + n},{10 + n % 7}" for n in range(90)]
+    run, table = tmp_path / "run", write(tmp_path / "a.csv", ["day,sold", *rows])
+    assert call(monkeypatch, *TINY, "--csv", table, *COLUMNS, "--steps", "2", "--every", "2", "--out", run) == 0
+    capsys.readouterr()
+    assert call(monkeypatch, "--predict", run, "--csv", table) == 0
+    assert [row["time"] for row in csv.DictReader(capsys.readouterr().out.splitlines())] == ["1090", "1091", "1092"]
+    write(table, ["day,sold", *(f"2024-01-01T00:00:{n:02},{n}" for n in range(60))])
+    assert call(monkeypatch, "--predict", run, "--csv", table) == 2
+    assert "a step of 1 seconds; the run learnt one of 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,11 @@ def test_a_word_with_more_sounds_than_frames_is_left_out_of_what_ctc_learns():
     assert learns == [[True, True], [True, False]]
 
 
+def test_names_of_columns_are_no_word(tmp_path):
+    (tmp_path / "words.tsv").write_text("word\tpronunciation\nab\tA B\n\n")
+    assert pronounce.read_table(str(tmp_path / "words.tsv")) == [("ab", ["A", "B"])]
+
+
 def test_a_word_counts_right_if_it_matches_any_pronunciation():
     part = pronounce.entries_of([("a", ["AH0"]), ("a", ["EY1"]), ("a", ["EY2"]), ("be", ["B", "IY1"])], stress=False)
     assert part.words == ["a", "be"] and part.sounds == [[["AH"], ["EY"]], [["B", "IY"]]]

@@ -78,6 +78,21 @@ def test_words_of_every_script_are_whole():
     assert sentiment.WORD.findall("我们👍🏽") == ["我", "们", "👍🏽"]
 
 
+def test_files_with_the_text_first_or_with_names_of_columns_say_the_same(tmp_path, files):
+    config = sentiment.Config(train=str(files[1]), dev=str(files[3]))
+    train, dev, _ = sentiment.read_texts(config)
+    for path in (files[1], files[3]):
+        rows = [line.split("\t") for line in path.read_text().splitlines()]
+        path.write_text("".join(f"{text}\t{label}\n" for label, text in rows))
+    turned = sentiment.read_texts(config)
+    files[3].write_text("sentence\tlabel\n" + files[3].read_text())
+    for found in (turned, sentiment.read_texts(config)):
+        assert [part.texts for part in found[:2]] == [train.texts, dev.texts] and found[0].names == ("glad", "sad<")
+    files[3].write_text("sentence\tlabel\nso so\tfair\n")
+    with pytest.raises(ValueError, match="dev.tsv: no label is in training .*, such as 'fair'"):
+        sentiment.read_texts(config)
+
+
 def test_words_are_cut_as_the_treebank_cuts_them():
     words = "it's a film i didn't like , well-made ... or re-imagining the '80s !"
     treebank = "it 's a film i did n't like , well-made ... or re-imagining the '80s !"

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from experiments import common, tagging
-from seqjax.data.tagged import annotate, read_tagged
+from seqjax.data.tagged import annotate, from_iob1, read_tagged
 
 TINY = ("--hidden-size", "4", "--embedding-size", "4", "--char-features", "4", "--batch", "60", "--quiet")
 LEARN = ("--epochs", "4", "--learning-rate", "0.1", "--average", "0.3", "--dropout", "0", "--word-dropout", "0")
@@ -107,6 +107,63 @@ def test_files_are_read_and_written_in_their_own_format(tmp_path):
     assert part.tokens == [["EU", "rejects"], ["Peter"]] and part.tags == [["B-ORG", "O"], ["B-PER"]]
     assert part.place(2) == f"{path}, line 4"
     assert annotate(str(path), [["O", "O"], ["B-LOC"]]).splitlines()[::3] == ["EU NNP I-NP O", "Peter NNP I-NP B-LOC"]
+
+
+def test_a_treebank_is_known_by_its_columns(tmp_path):
+    (tmp_path / "bank.conllu").write_text(CONLLU)
+    (tmp_path / "bank.txt").write_text(CONLLU)
+    part, other = (read_tagged(str(tmp_path / name), "xpos") for name in ("bank.conllu", "bank.txt"))
+    assert part.tokens == other.tokens == [["Dogs", "wo", "n't"], ["Run"]] and part.tags == other.tags
+    assert other.place(2) == f"{tmp_path / 'bank.txt'}, line 5"
+    assert annotate(str(tmp_path / "bank.txt"), part.tags, "xpos") == CONLLU
+    (tmp_path / "numbered.txt").write_text("1\tDogs\tNOUN\n2\trun\tVERB\n")
+    with pytest.raises(
+        ValueError, match="numbered.txt, line 1: the first column numbers the words; wanted words first"
+    ):
+        read_tagged(str(tmp_path / "numbered.txt"))
+
+
+def test_marks_between_documents_stay_where_they_are(tmp_path):
+    path = tmp_path / "old.conll"
+    path.write_text("-DOCSTART- -X- -X- O\n\nEU NNP I-NP I-ORG\n\n-DOCSTART- -X- -X- O\n\nPeter NNP I-NP I-PER\n")
+    part = read_tagged(str(path))
+    assert part.tokens == [["EU"], ["Peter"]] and part.place(1) == f"{path}, line 7"
+    assert annotate(str(path), part.tags) == path.read_text().replace("I-ORG", "B-ORG").replace("I-PER", "B-PER")
+    words = tmp_path / "words.conll"
+    words.write_text("-DOCSTART-\n\nEU\n\nPeter\n")
+    assert annotate(str(words), [["B-ORG"], ["O"]]) == "-DOCSTART-\n\nEU\tB-ORG\n\nPeter\tO\n"
+    assert read_tagged(str(words), tagged=False).tokens == [["EU"], ["Peter"]]
+
+
+def test_iob1_is_read_as_bio():
+    found = from_iob1([["I-a", "I-a", "B-a", "O", "I-b"], ["I-a", "I-b"], ["O"]])
+    assert found == [["B-a", "I-a", "B-a", "O", "B-b"], ["B-a", "B-b"], ["O"]]
+    for other in ([["B-a", "I-a"], ["I-a"]], [["B-a", "I-a"]], [["NOUN"]], [["I-a", "NOUN"]]):
+        assert from_iob1(other) == other
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tags", "guess"),
+    [
+        ("BILOU", ["B-x", "L-x", "U-y", "O"], ["B-x", "L-x", "O", "O"]),
+        ("BMES", ["B-x", "E-x", "S-y", "O"], ["B-x", "E-x", "O", "O"]),
+        ("BMES", ["B", "E", "S", "S"], ["B", "E", "B", "E"]),
+        ("BMEWO", ["B-x", "E-x", "W-y", "O"], ["B-x", "E-x", "O", "O"]),
+        ("BIOES", ["B", "E", "S", "O"], ["B", "E", "O", "O"]),
+    ],
+)
+def test_spans_of_every_scheme_are_scored(scheme, tags, guess):
+    part = tagging.TaggedSentences([["a", "b", "c", "d"]], [tags], "here")
+    assert tagging.score(part, [tags], 0.5, scheme)["span_f1"] == 1
+    # Each span has one tag that begins it; the first span alone is right.
+    begun = [sum(tag[0] in "BSUW" for tag in row) for row in (tags, guess)]
+    assert tagging.score(part, [guess], 0.5, scheme)["span_f1"] == pytest.approx(2 / sum(begun))
+
+
+def test_a_tag_that_spoils_the_scheme_is_said():
+    vocabulary = tagging.data.Vocabulary.characters
+    assert tagging.stray_tag(vocabulary({"O", "B-x", "I-x", "NOUN"})) == "NOUN"
+    assert tagging.stray_tag(vocabulary({"NOUN", "VERB", "O"})) is None
 
 
 def test_long_words_keep_both_ends(files):

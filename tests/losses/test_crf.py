@@ -280,6 +280,30 @@ def test_constraints_allow_just_the_well_formed(scheme, tags, make):
         assert possible == entities_are_closed([tags[i] for i in path], scheme)
 
 
+@pytest.mark.parametrize(
+    ("scheme", "tags", "make"),
+    [
+        ("BILOU", ("O", "B-x", "I-x", "L-x", "U-x"), crf.bilou_constraints),
+        ("BMES", ("O", "B-x", "M-x", "E-x", "S-x"), crf.bmes_constraints),
+        ("BMEWO", ("O", "B-x", "M-x", "E-x", "W-x"), crf.bmewo_constraints),
+    ],
+)
+def test_other_letters_of_bioes_mean_the_same(scheme, tags, make):
+    assert crf.in_bioes(tags, scheme) == [*BIOES] and crf.scheme_of(tags) == scheme
+    for found, wanted in zip(make(tags), crf.bioes_constraints(BIOES), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(ValueError, match=f"tag 'I-y' is none of {scheme}|tag 'Q-y' is none of {scheme}"):
+        make([*tags, "I-y" if "M" in scheme else "Q-y"])
+
+
+def test_the_scheme_is_told_by_the_letters():
+    assert crf.scheme_of(["O", "B-x", "I-x"]) == "BIO" and crf.in_bioes(["B-x", "I-x"], "BIO") == ["B-x", "I-x"]
+    assert crf.scheme_of(["B", "M", "E", "S"]) == "BMES" and crf.scheme_of(["B", "I", "O"]) == "BIO"
+    assert crf.scheme_of(["O", "U-x"]) == "BILOU" and crf.scheme_of(["O", "E-x", "B-x"]) == "BIOES"
+    for tags in (["NOUN", "VERB"], ["O", "B-x", "NOUN"], ["S", "V", "O"], ["B", "I"], ["O"], ["B-x", "L-x", "M-x"]):
+        assert crf.scheme_of(tags) is None
+
+
 def test_constrained_decoding_finds_the_best_well_formed_sequence(getkey):
     scores = random_scores(getkey(), tags=5)
     best = crf.viterbi(*crf.constrain(scores, crf.bio_constraints(BIO)))

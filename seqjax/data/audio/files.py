@@ -1,13 +1,15 @@
 """Audio files through `soundfile`, and their rate."""
 
+import io
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-UNKNOWN_SIZE = 0xFFFFFF00
-"""Sizes from here on, and 0, stand in the header of a WAV file that was written to a pipe."""
+from seqjax.data.formats.media import check_whole
+from seqjax.data.formats.wav import read_wav_header
 
 
 def read_audio(path: str | os.PathLike) -> tuple[int, np.ndarray]:
@@ -31,9 +33,9 @@ def read_audio(path: str | os.PathLike) -> tuple[int, np.ndarray]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    _check_size(path)
+    source = _opened(path)
     try:
-        with soundfile.SoundFile(os.fspath(path)) as file:
+        with soundfile.SoundFile(source) as file:
             rate, channels, promised = file.samplerate, file.channels, file.frames
             samples = file.read(dtype="float32")
     except soundfile.LibsndfileError as error:
@@ -89,12 +91,14 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     return resample_poly(np.asarray(samples, np.float64), new_rate // common, rate // common).astype(np.float32)
 
 
-def _check_size(path: Path) -> None:
-    """Refuses a WAV file that is shorter than its header says, which libsndfile would read as far as it goes."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return
-    promised, size = int.from_bytes(head[4:8], "little"), path.stat().st_size
-    if 0 < promised < UNKNOWN_SIZE and promised + 8 > size:
-        raise ValueError(f"{path}: holds {size:,} bytes, its header promises {promised + 8:,}; fetch it again")
+def _opened(path: Path) -> Any:
+    """What `soundfile` shall open: the path, or the bytes with a header that says how many samples there are."""
+    wav = read_wav_header(path)
+    if wav is None:
+        return os.fspath(path)
+    check_whole(path, wav)
+    if wav.promised is not None or wav.start + wav.held >= 2**32:
+        return os.fspath(path)
+    data = bytearray(path.read_bytes())
+    data[wav.start - 4 : wav.start] = wav.held.to_bytes(4, wav.order)
+    return io.BytesIO(data)

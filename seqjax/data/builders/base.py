@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from seqjax.data.download import fetch_all
 from seqjax.data.sets import SETS, RawSet
 
 
@@ -85,7 +84,7 @@ def raw_folder(raw: RawSet, dl_manager: Any) -> Path:
     if not raw.remotes:
         raise ValueError(f"{raw.name} has no public address; give its files in manual_dir (folder {raw.folder})")
     folder = Path(dl_manager.download_dir) / "seqjax" / raw.folder
-    fetch_all(raw.remotes, folder)
+    raw.fetch(folder)
     return folder
 
 

@@ -1,10 +1,18 @@
 """Column formats for tagged sentences: one token a line, a blank line between sentences."""
 
 import dataclasses
+import itertools
 import os
+import re
 from collections.abc import Iterator, Sequence
 
+from seqjax.data.formats.headers import NAMES
 from seqjax.data.formats.text import read_lines
+
+MARKERS = re.compile(r"-DOCSTART-(\s|$)|#(begin|end) document")
+"""How the lines begin that CoNLL 2003 and 2012 set between documents."""
+
+FIRST_ID = re.compile(r"1(-\d+)?|0\.1")
 
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
@@ -14,7 +22,8 @@ def read_conll(
 ) -> dict[str, list[list[str]]]:
     """Sentences of columns, such as tokens with BIO entity tags.
 
-    Lines of blanks and tabs alone separate sentences.
+    Lines of blanks and tabs alone separate sentences. What is no word is left out: a first line that names the columns,
+    `-DOCSTART-` and other marks between documents, comments of a `#` that stand above sentences.
 
     Args:
       path: the file, UTF-8, plain or gzipped.
@@ -28,11 +37,66 @@ def read_conll(
       ValueError: a line has more or fewer columns, or an empty one (with its number).
     """
     sentences = {name: [] for name in columns}
-    for block in _blocks(path):
+    for block in word_blocks(path, separator):
         rows = _rows(path, block, columns, separator)
         for name, column in zip(columns, zip(*rows, strict=True), strict=True):
             sentences[name].append(list(column))
     return sentences
+
+
+def word_blocks(path: str | os.PathLike, separator: str | None = "\t") -> list[list[tuple[int, str]]]:
+    """The lines of a CoNLL file that hold words, each with its number from 1, by sentence.
+
+    Args:
+      path: the file, UTF-8, plain or gzipped.
+      separator: what stands between two columns; None for any number of blanks.
+    """
+    blocks = [[(number, line) for number, line in block if not MARKERS.match(line)] for block in _blocks(path)]
+    blocks = _without_comments([block for block in blocks if block], separator)
+    if blocks and _names_columns(blocks[0][0][1].split(separator)):
+        blocks[0] = blocks[0][1:]
+    return [block for block in blocks if block]
+
+
+def separator_of(path: str | os.PathLike) -> str | None:
+    """What stands between the columns of a CoNLL file: a tab where its words have one; else None, for any blanks."""
+    lines = (line for block in _blocks(path) for _, line in block if not MARKERS.match(line))
+    said = list(itertools.islice(lines, 100))
+    words = [line for line in said if line.split()[0] != "#"] or said
+    return "\t" if words and "\t" in words[0] else None
+
+
+def is_conllu(path: str | os.PathLike) -> bool:
+    """Whether a file is CoNLL-U, by its name or by its first word: number 1, in the first of ten columns."""
+    if os.fspath(path).removesuffix(".gz").endswith(".conllu"):
+        return True
+    lines = (line for block in _blocks(path) for _, line in block if not line.startswith("#"))
+    fields = next(lines, "").split("\t")
+    return len(fields) == len(CONLLU_COLUMNS) and bool(FIRST_ID.fullmatch(fields[0]))
+
+
+def _names_columns(fields: list[str]) -> bool:
+    first, last = fields[0].strip().lower(), fields[-1].strip().lower()
+    return len(fields) > 1 and first in NAMES["token"] and last in NAMES["tag"]
+
+
+def _without_comments(blocks: list[list[tuple[int, str]]], separator: str | None) -> list[list[tuple[int, str]]]:
+    """The sentences without the comments above them.
+
+    A `#` may be a word as well. It is a comment where the line has not as many columns as words have; or, where most
+    sentences begin so, where its last column is the tag of no other word.
+    """
+    fields = [line.split(separator) for block in blocks for _, line in block if line.split()[0] != "#"]
+    widths, tags = {len(row) for row in fields}, {row[-1] for row in fields}
+    usual = 2 * sum(block[0][1].split()[0] == "#" for block in blocks) > len(blocks)
+
+    def is_comment(numbered: tuple[int, str]) -> bool:
+        row = numbered[1].split(separator)
+        if numbered[1].split()[0] != "#" or not fields:
+            return False
+        return len(row) not in widths or (usual and len(row) > 1 and row[-1] not in tags)
+
+    return [list(itertools.dropwhile(is_comment, block)) for block in blocks]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,9 @@ import numpy as np
 HASH = 16
 """Rows and columns of the signs that `likeness` compares."""
 
+GREYS = (255.0, 4095.0, 65535.0)
+"""White of 8, 12 and 16 bits."""
+
 
 def read_image(source, shape: tuple[int, int, int] | None = None) -> np.ndarray:
     """An image as uint8 `[height, width, channels]`: one channel if `shape` says so, else red, green, blue.
@@ -24,6 +27,8 @@ def read_image(source, shape: tuple[int, int, int] | None = None) -> np.ndarray:
     grey = shape is not None and shape[-1] == 1
     mode = "L" if grey else "RGB"
     image = _loaded(source)
+    if image.mode.startswith("I;16"):
+        image = _in_8_bits(image)
     pixels = np.array(image if image.mode == mode else _converted(source, image, mode))
     pixels = pixels[..., None] if grey else pixels
     if shape is not None and pixels.shape != shape:
@@ -117,18 +122,24 @@ def _in_colour(source, image) -> Any:
     from PIL import Image
 
     if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_in_8_bits(np.asarray(image, np.float64), image.mode)).convert("RGB")
+        return _in_8_bits(image).convert("RGB")
     if "A" not in image.getbands() and "transparency" not in image.info:
         return _converted(source, image, "RGB")
     seen = _converted(source, image, "RGBA")
     return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
 
 
-def _in_8_bits(values: np.ndarray, mode: str) -> np.ndarray:
-    """16-bit greys by their range, other numbers by the range that they take."""
-    low, high = (0.0, 65535.0) if mode.startswith("I;16") else (np.nanmin(values), np.nanmax(values))
+def _in_8_bits(image) -> Any:
+    """16-bit greys by the range of the bits that they use, other numbers by the range that they take."""
+    from PIL import Image
+
+    values = np.asarray(image, np.float64)
+    low, high = np.nanmin(values), np.nanmax(values)
+    if image.mode.startswith("I;16"):
+        # Cameras of 12 bits, and pictures of 8, are kept in 16 bits as they are: all of it would be black.
+        low, high = 0.0, next(top for top in GREYS if high <= top)
     scaled = (values - low) / (high - low if high > low else 1.0)
-    return (np.nan_to_num(scaled).clip(0, 1) * 255).round().astype(np.uint8)
+    return Image.fromarray((np.nan_to_num(scaled).clip(0, 1) * 255).round().astype(np.uint8))
 
 
 def _converted(source, image, mode: str) -> Any:

@@ -1,12 +1,13 @@
-"""Sound as files: 16-bit PCM WAV through the standard library."""
+"""Sound as files: recordings by their names, and 16-bit PCM WAV."""
 
 import dataclasses
 import os
 import re
-import wave
 from pathlib import Path
 
 import numpy as np
+
+from seqjax.data.formats.wav import PCM, Wav, read_wav_header
 
 RECORDING = re.compile(r"(?P<label>[^_]+)_(?P<speaker>.+)_(?P<index>\d+)\.wav")
 
@@ -53,14 +54,27 @@ def read_wav(path: str | os.PathLike) -> tuple[int, np.ndarray]:
     """
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file")
-    try:
-        with wave.open(os.fspath(path), "rb") as file:
-            channels, width, rate, frames, *_ = file.getparams()
-            data = file.readframes(frames)
-    except (wave.Error, EOFError) as error:
-        raise ValueError(f"{path}: no PCM WAV file ({error}); convert it to 16-bit mono WAV") from None
-    if channels != 1 or width != 2:
-        raise ValueError(f"{path}: {channels} channels of {8 * width} bits; wanted mono of 16 bits; convert it first")
-    if len(data) // 2 != frames:
-        raise ValueError(f"{path}: holds {len(data) // 2:,} samples, its header promises {frames:,}; fetch it again")
-    return rate, np.frombuffer(data, "<i2", frames).astype(np.int16)
+    wav = read_wav_header(path)
+    if wav is None or wav.encoding != PCM:
+        found = "no WAV file, or its header is cut off" if wav is None else f"format {wav.encoding}"
+        raise ValueError(f"{path}: no PCM WAV file ({found}); convert it to 16-bit mono WAV")
+    if wav.channels != 1 or wav.bits != 16:
+        raise ValueError(
+            f"{path}: {wav.channels} channels of {wav.bits} bits; wanted mono of 16 bits; convert it first"
+        )
+    check_whole(path, wav)
+    dtype = np.dtype("<i2" if wav.order == "little" else ">i2")
+    samples = np.fromfile(path, dtype, wav.size // 2, offset=wav.start)
+    return wav.rate, samples.astype(np.int16)
+
+
+def check_whole(path: str | os.PathLike, wav: Wav) -> None:
+    """Refuses a file that holds fewer samples than its header says.
+
+    Raises:
+      ValueError: it is cut off.
+    """
+    width = max(1, wav.channels * wav.bits // 8)
+    if wav.promised is not None and wav.held < wav.promised:
+        held, promised = wav.held // width, wav.promised // width
+        raise ValueError(f"{path}: holds {held:,} samples, its header promises {promised:,}; fetch it again")

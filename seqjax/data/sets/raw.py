@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from seqjax.data.download import Remote
+from seqjax.data.download import Remote, discard, fetch_all
 from seqjax.data.files import find
 from seqjax.data.records import Column, Records
 
@@ -45,6 +45,25 @@ class RawSet:
         if root.resolve().as_posix().endswith("/" + self.folder):
             candidates.append(root)
         return next((folder for folder in candidates if self.holds(folder)), None)
+
+    def fetch(self, folder: Path) -> None:
+        """Puts the published files into `folder`, those that are there already excepted.
+
+        What has no recorded sha256 is read as a test, and does not stay if it is not what it should be.
+
+        Raises:
+          Unreachable: a host does not answer, or has not a file.
+          ValueError: a file is not what it should be.
+        """
+        fetch_all(self.remotes, folder)
+        unknown = tuple(remote for remote in self.remotes if remote.sha256 is None)
+        try:
+            for split in self.splits if unknown else ():
+                if self.has(folder, split):
+                    self.read(folder, split)
+        except ValueError:
+            discard(unknown, folder)
+            raise
 
     def has(self, folder: Path, split: str) -> bool:
         """Whether `folder` holds every file of a split."""

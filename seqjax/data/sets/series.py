@@ -7,8 +7,8 @@ from seqjax.data.download import Remote
 from seqjax.data.formats import read_csv, read_wide_series
 from seqjax.data.sets.raw import RawSet, path_of
 
-ETT_URL = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/"
-M4_URL = "https://raw.githubusercontent.com/Mcompetitions/M4-methods/master/Dataset/"
+ETT_URL = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/1d16c8f4f943005d613b5bc962e9eeb06058cf07/ETT-small/"
+M4_URL = "https://raw.githubusercontent.com/Mcompetitions/M4-methods/"
 
 # Taken of the public files; that of ETTh2 from public projects, which agree on it.
 ETT_SHA256 = {
@@ -64,12 +64,12 @@ M4_HOURLY = RawSet(
     reader=_m4_hourly,
     remotes=(
         Remote(
-            M4_URL + "Train/Hourly-train.csv",
+            M4_URL + "d44ad827907d46b2050a47b529cb826be9561163/Dataset/Train/Hourly-train.csv",
             "Hourly-train.csv",
             "ea59b7783573c49077a835ab6465c7d66f1474783360f310988a9a737fbca62f",
         ),
         Remote(
-            M4_URL + "Test/Hourly-test.csv",
+            M4_URL + "fdeb3b173f0305901c073dcc9a36b0d9f9ab537c/Dataset/Test/Hourly-test.csv",
             "Hourly-test.csv",
             "71a57fccb15e534d973626ada4fb87febf789e9317715b7cc6dd3b5f90db6f42",
         ),

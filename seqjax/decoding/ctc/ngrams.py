@@ -2,16 +2,25 @@
 
 import collections
 import dataclasses
+import gzip
 import itertools
 import math
 import os
+import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
+
+from seqjax.data.files import write_atomically
+from seqjax.data.formats.text import read_text
 
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 NEVER = -99.0
 """What an ARPA file writes for the logarithm of 0."""
+
+BLANKS = " \t\r\n\v\f"
+"""What separates the words of an ARPA file: no other white space, such as the no-break space, does."""
+
+SEPARATORS = re.compile(f"[{BLANKS}]+")
 
 Gram = tuple[Hashable, ...]
 
@@ -147,16 +156,16 @@ def write_arpa(path: str | os.PathLike, ngrams: NGrams) -> None:
     """Writes a model as an ARPA file, base 10, its words separated by blanks; a word that is a blank as `<space>`.
 
     Args:
-      path: the file; it holds what it held before or the whole model.
+      path: the file, gzipped where its name ends in `.gz`; it holds what it held before or the whole model.
       ngrams: the model.
 
     Raises:
-      ValueError: a word is empty, has white space in it, which separates the words of such a file, or is `<space>`.
+      ValueError: a word is empty, has a blank, a tab or a line end in it, or is `<space>`.
     """
     for word in {word for gram in ngrams.entries for word in gram}:
-        if word == "<space>" or (word != " " and str(word).split() != [str(word)]):
+        if word in ("", "<space>") or (word != " " and set(str(word)) & set(BLANKS)):
             raise ValueError(
-                f"the word {word!r} is empty, has white space in it or stands for a blank, "
+                f"the word {word!r} is empty, has a blank or a line end in it or stands for a blank, "
                 "which an ARPA file cannot hold; leave it out"
             )
     by_order = [[gram for gram in ngrams.entries if len(gram) == n] for n in range(1, ngrams.order + 1)]
@@ -169,24 +178,25 @@ def write_arpa(path: str | os.PathLike, ngrams: NGrams) -> None:
             lines.append(
                 "\t".join([_to_log10(entry.log_prob), words, *[_to_log10(entry.backoff)] * (n < ngrams.order)])
             )
-    draft = Path(path).with_name(f".{Path(path).name}.{os.getpid()}")
-    try:
-        draft.write_text("\n".join([*lines, "", "\\end\\", ""]), encoding="utf-8")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    data = "\n".join([*lines, "", "\\end\\", ""]).encode()
+    write_atomically(path, gzip.compress(data, mtime=0) if os.fspath(path).endswith(".gz") else data)
 
 
 def read_arpa(path: str | os.PathLike) -> NGrams:
-    r"""Reads an ARPA file, as SRILM, KenLM and `write_arpa` make them; `<space>` is the word that is a blank.
+    r"""Reads an ARPA file, as SRILM, KenLM and `write_arpa` make them, plain or gzipped.
+
+    `<space>` is the word that is a blank; `<UNK>`, `<S>` and `</S>` are `<unk>`, `<s>` and `</s>`.
+
+    Args:
+      path: the file, UTF-8.
 
     Raises:
       ValueError: the file is none; says the line.
     """
     order, entries, declared = 0, {}, {}
     section = ended = False
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
-        line = line.strip()
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        line = line.strip(BLANKS)
         try:
             if line == "\\data\\":
                 section = True
@@ -208,11 +218,20 @@ def read_arpa(path: str | os.PathLike) -> NGrams:
     found = collections.Counter(map(len, entries))
     if not ended or not declared or any(found[n] != count for n, count in declared.items()):
         raise ValueError(f"{path}: no whole ARPA file: it declares {declared} n-grams and has {dict(found)}")
-    return NGrams(max(declared), entries)
+    return NGrams(max(declared), _with_small_marks(entries))
+
+
+def _with_small_marks(entries: dict[Gram, Entry]) -> dict[Gram, Entry]:
+    """The entries with `<S>`, `</S>` and `<UNK>` in small letters, where these are not there as well."""
+    small: dict[Hashable, Hashable] = {mark.upper(): mark for mark in (START, END, UNKNOWN)}
+    capitals = {mark: own for mark, own in small.items() if (mark,) in entries and (own,) not in entries}
+    if not capitals:
+        return entries
+    return {tuple(capitals.get(word, word) for word in gram): entry for gram, entry in entries.items()}
 
 
 def _read_entry(line: str, order: int) -> tuple[Gram, Entry]:
-    first, *words = line.split()
+    first, *words = SEPARATORS.split(line)
     rest = words[order:]
     if order < 1 or len(words) < order or len(rest) > 1:
         raise ValueError

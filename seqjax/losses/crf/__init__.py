@@ -20,10 +20,16 @@ A row of length 0 has one sequence, the empty one, with score 0. Scores of minus
 
 from seqjax.losses.crf.chain import FORBIDDEN as FORBIDDEN
 from seqjax.losses.crf.chain import Scores as Scores
+from seqjax.losses.crf.constraints import SCHEMES as SCHEMES
 from seqjax.losses.crf.constraints import Constraints as Constraints
+from seqjax.losses.crf.constraints import bilou_constraints as bilou_constraints
 from seqjax.losses.crf.constraints import bio_constraints as bio_constraints
 from seqjax.losses.crf.constraints import bioes_constraints as bioes_constraints
+from seqjax.losses.crf.constraints import bmes_constraints as bmes_constraints
+from seqjax.losses.crf.constraints import bmewo_constraints as bmewo_constraints
 from seqjax.losses.crf.constraints import constrain as constrain
+from seqjax.losses.crf.constraints import in_bioes as in_bioes
+from seqjax.losses.crf.constraints import scheme_of as scheme_of
 from seqjax.losses.crf.decoding import Paths as Paths
 from seqjax.losses.crf.decoding import kbest as kbest
 from seqjax.losses.crf.decoding import viterbi as viterbi

@@ -1,4 +1,4 @@
-"""What may follow what: the tagging schemes BIO and BIOES."""
+"""What may follow what: the tagging schemes BIO, BIOES, BILOU, BMES and BMEWO."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -29,7 +29,7 @@ def constrain(scores: Scores, constraints: Constraints) -> Scores:
 
     Args:
       scores: of a chain.
-      constraints: from `bio_constraints`, `bioes_constraints`, or masks of your own.
+      constraints: of a scheme, see `SCHEMES`, or masks of your own.
 
     Returns:
       `Scores`; forbidden entries pass no gradient.
@@ -71,6 +71,113 @@ def bioes_constraints(tags: Sequence[str]) -> Constraints:
       ValueError: a name is none of these.
     """
     return _constraints(tags, "BIOES", lambda prefix: prefix in "BI", lambda prefix: prefix in "IE", must_go_on=True)
+
+
+def bilou_constraints(tags: Sequence[str]) -> Constraints:
+    """What may follow what in BILOU: BIOES with `L-x` for the last word of a span and `U-x` for a span of one word.
+
+    Args:
+      tags: names in the order of their numbers: `O`, `B-x`, `I-x`, `L-x`, `U-x`.
+
+    Returns:
+      `Constraints`.
+
+    Raises:
+      ValueError: a name is none of these.
+    """
+    return _constraints(tags, "BILOU", lambda prefix: prefix in "BI", lambda prefix: prefix in "IL", must_go_on=True)
+
+
+def bmes_constraints(tags: Sequence[str]) -> Constraints:
+    """What may follow what in BMES: BIOES with `M-x` for the middle of a span.
+
+    Args:
+      tags: names in the order of their numbers: `B-x`, `M-x`, `E-x`, `S-x`, or without a kind as for the words of
+        Chinese, and `O`.
+
+    Returns:
+      `Constraints`.
+
+    Raises:
+      ValueError: a name is none of these.
+
+    Example:
+      >>> bmes_constraints(["B", "M", "E", "S"]).transitions.astype(int).tolist()
+      [[0, 1, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1], [1, 0, 0, 1]]
+    """
+    return _constraints(tags, "BMESO", lambda prefix: prefix in "BM", lambda prefix: prefix in "ME", must_go_on=True)
+
+
+def bmewo_constraints(tags: Sequence[str]) -> Constraints:
+    """What may follow what in BMEWO: BMES with `W-x` for a span of one word.
+
+    Args:
+      tags: names in the order of their numbers: `O`, `B-x`, `M-x`, `E-x`, `W-x`.
+
+    Returns:
+      `Constraints`.
+
+    Raises:
+      ValueError: a name is none of these.
+    """
+    return _constraints(tags, "BMEWO", lambda prefix: prefix in "BM", lambda prefix: prefix in "ME", must_go_on=True)
+
+
+SCHEMES: dict[str, Callable[[Sequence[str]], Constraints]] = {
+    "BIO": bio_constraints,
+    "BIOES": bioes_constraints,
+    "BILOU": bilou_constraints,
+    "BMES": bmes_constraints,
+    "BMEWO": bmewo_constraints,
+}
+"""Name of a scheme to what its tags allow."""
+
+BIOES_OF = {
+    "BIO": {},
+    "BIOES": {},
+    "BILOU": {"L": "E", "U": "S"},
+    "BMES": {"M": "I"},
+    "BMEWO": {"M": "I", "W": "S"},
+}
+"""Name of a scheme to its letters, where those of BIOES differ."""
+
+
+def scheme_of(tags: Sequence[str]) -> str | None:
+    """Returns the scheme whose letters all tags begin with; None for tags that are no spans, as parts of speech.
+
+    Args:
+      tags: the different ones. They have kinds, as `B-x`; or they are the bare letters of a scheme that tells where a
+        span begins and that it ends or goes on.
+
+    Example:
+      >>> scheme_of(["O", "B-x", "L-x", "U-x"]), scheme_of(["B", "M", "E", "S"]), scheme_of(["NOUN", "VERB"])
+      ('BILOU', 'BMES', None)
+    """
+    bare = not any("-" in tag for tag in tags)
+    if bare and not ({"B", "E", "S"} <= {*tags} or {"B", "L", "U"} <= {*tags} or {"B", "I", "O"} <= {*tags}):
+        return None
+    for scheme, constraints in SCHEMES.items():
+        try:
+            constraints(tags)
+        except ValueError:
+            continue
+        return scheme
+    return None
+
+
+def in_bioes(tags: Sequence[str], scheme: str) -> list[str]:
+    """Returns the tags of a scheme in the letters of BIOES, for scores that know no others.
+
+    Args:
+      tags: of one sentence.
+      scheme: one of `SCHEMES`; BIO stays as it is.
+
+    Example:
+      >>> in_bioes(["U-x", "B-x", "L-x", "O"], "BILOU")
+      ['S-x', 'B-x', 'E-x', 'O']
+    """
+    letters = BIOES_OF[scheme]
+    return [letters.get(tag[:1], tag[:1]) + tag[1:] for tag in tags]
 
 
 def _constraints(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from seqjax.data import Panel, PanelWindows, seasons
+from seqjax.data import Panel, PanelWindows
 from seqjax.data.panel_windows import Scaling
 from seqjax.models.forecaster.forecast import Forecast
 from seqjax.models.forecaster.interface import Fitted, Forecaster, Recipe
@@ -57,7 +57,7 @@ class SeasonalNaive(Forecaster):
         """Looks up the season: there is nothing to learn."""
         season = self.season
         if season is None:
-            season = 1 if panel.step is None else seasons(panel.step)[0]
+            season = panel.season
         return FittedNaive(dataclasses.replace(self, season=season))
 
 

@@ -73,7 +73,7 @@ class NetworkForecaster(Forecaster):
       context: steps that the network reads.
       recurrence: what reads them; any causal one.
       likelihood: what is said of each value to come.
-      lags: which earlier values each step sees; None for `seqjax.data.lags` of the panel's step.
+      lags: which earlier values each step sees; None for `panel.lags()`.
       scaling: how each window is centred and scaled, see `seqjax.data.scales`.
       power: of a series' size, by which its windows are learnt the more often, see `seqjax.data.PanelWindows`.
       embedding_size: features of a category.
@@ -108,7 +108,7 @@ class NetworkForecaster(Forecaster):
         self.check()
         lags = self.lags
         if lags is None:
-            lags = (1,) if panel.step is None else data.lags(panel.step)
+            lags = panel.lags()
         return dataclasses.replace(self, lags=lags, form=self.form or Form.of(panel))
 
     def check(self) -> None:

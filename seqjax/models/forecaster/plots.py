@@ -110,7 +110,7 @@ def _draw(axis, times, forecast: Forecast, labelled: bool = True) -> None:
 
 
 def _plottable(times: np.ndarray) -> np.ndarray:
-    return times.astype("datetime64[s]").astype(object) if times.dtype.kind == "M" else times
+    return times.astype("datetime64[us]").astype(object) if times.dtype.kind == "M" else times
 
 
 def _figure(size):
