@@ -240,7 +240,7 @@ MISTAKES = {
     "reset shape": (ValueError, {"reset": np.ones((5, 2), bool)}, r"reset has shape \(5, 2\); these xs want \(2, 5\)"),
     "remat": (ValueError, {"remat": "all"}, r"remat='all' is unknown; choose one of 'none', 'step', 'sqrt'"),
     "backend": (ValueError, {"backend": "cuda"}, r"backend='cuda' is unknown; choose one of 'auto', 'scan'"),
-    "rng": (TypeError, {"rng": 0}, r"rng is an array int32\[\]; give one key from jax.random.key\(seed\)"),
+    "rng": (TypeError, {"rng": 0}, r"rng is the number 0; give a key, rng=jax.random.key\(0\)"),
     "rngs": (TypeError, {"rng": jax.random.split(jax.random.key(0), 3)}, r"give one key from jax.random.key\(seed\)"),
 }
 
