@@ -1,4 +1,4 @@
-"""What the public doors make of their arguments: arrays of the right kind and shape, or one line that says what to give.
+"""What the public doors make of their arguments: arrays of the right kind, or one line that says what to give.
 
 Lengths that are known are checked. Under `jax.jit` their values are not known: then they are clamped to what the array
 holds, `[0, steps]`, in the same way wherever the library takes lengths.
@@ -54,7 +54,7 @@ def _count(number: int) -> str:
 
 def _one_array(values, name, order):
     """An array of an array or of lists."""
-    if getattr(values, "dtype", None) == object:
+    if isinstance(values, np.ndarray) and values.dtype.hasobject:
         values = list(values)
     if isinstance(values, list | tuple) and _is_ragged(values):
         raise ValueError(

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
+from jaxtyping import Array
 
 from seqjax.checks import (
     REMEMBERED,
@@ -126,6 +127,14 @@ def select(mask: Mask, on_true: State, on_false: State) -> State:
         return jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim)), a, b)
 
     return jax.tree.map(pick, on_true, on_false)
+
+
+def spread(values: Array, like: Array) -> Array:
+    """What all rows share, `[units]`, in the shape and the dtype of `like [*batch, units]`.
+
+    Said in words, so that it also holds where JAX is told not to promote ranks and dtypes.
+    """
+    return jnp.broadcast_to(values.astype(like.dtype), like.shape)
 
 
 def scan_steps(step: Callable, start: State, xs: Sequence, state: State, how: Pass) -> tuple[State, Outputs]:
@@ -271,7 +280,8 @@ def _unroll(recurrence, params, xs, state, lengths, reset, rng, *, reverse, rema
     if state is None:
         state = recurrence.initial_state(params, xs.shape[1:-1], xs.dtype)
     if lengths is not None:
-        valid = jnp.arange(time).reshape(time, *(1,) * lengths.ndim) < lengths
+        lengths = jnp.asarray(lengths)
+        valid = jnp.arange(time, dtype=jnp.int32).reshape(time, *(1,) * lengths.ndim) < lengths[None]
         xs = jnp.where(valid[..., None], xs, 0)
         reset = None if reset is None else reset & valid
     rngs = None if rng is None else jax.vmap(functools.partial(jax.random.fold_in, rng))(jnp.arange(time))
