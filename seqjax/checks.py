@@ -4,7 +4,8 @@ Lengths that are known are checked. Under `jax.jit` their values are not known: 
 holds, `[0, steps]`, in the same way wherever the library takes lengths.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -135,6 +136,20 @@ def _check_range(lengths, most, name):
             f"{name} reach from {low} to {high}: a length is {wrong}; the sequence has {most} steps, "
             f"give lengths from 0 to {most}"
         )
+
+
+def broadcasts(function: Callable) -> Callable:
+    """Lets a function broadcast over axes that one operand lacks, also where JAX is told to raise.
+
+    `jax_numpy_rank_promotion="raise"` is there for a user's own mistakes.
+    """
+
+    @functools.wraps(function)
+    def wrapped(*args, **options):
+        with jax.numpy_rank_promotion("allow"):
+            return function(*args, **options)
+
+    return wrapped
 
 
 def checked_key(key: Any, name: str = "rng") -> KeyArray:

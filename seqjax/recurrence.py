@@ -117,7 +117,8 @@ class Recurrence:
 
 def state_dtype(dtype: Any) -> Any:
     """The dtype that states and sums are kept in: at least float32, so that bfloat16 inputs lose nothing over time."""
-    return jnp.promote_types(dtype, jnp.float32)
+    # Not by jnp.promote_types, which refuses where JAX is told to promote no dtype.
+    return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits < 32 else dtype
 
 
 def select(mask: Mask, on_true: State, on_false: State) -> State:
@@ -257,16 +258,16 @@ def unroll(
     if not isinstance(recurrence, Recurrence):
         raise TypeError(f"recurrence is a {type(recurrence).__name__}; give a seqjax.Recurrence, for example LSTM(256)")
     order = "[time, *batch, features]" if time_major else "[*batch, time, features]"
-    xs = checked_features(xs, "xs", order, least_axes=2)
-    batch_shape, time = _batch_and_time(xs.shape, time_major)
+    inputs = checked_features(xs, "xs", order, least_axes=2)
+    batch_shape, time = _batch_and_time(inputs.shape, time_major)
     _check_option("remat", remat, get_args(Remat))
     _check_option("backend", backend, get_args(Backend))
-    params, state = _fitted(recurrence, params, state, xs.shape[-1], batch_shape, xs.dtype)
+    params, state = _fitted(recurrence, params, state, inputs.shape[-1], batch_shape, inputs.dtype)
     lengths = None if lengths is None else lengths_in_range(lengths, batch_shape, time, of=" of xs")
     reset = None if reset is None else _checked_reset(reset, batch_shape, time, time_major)
     rng = None if rng is None else checked_key(rng)
     return _unroll(
-        recurrence, params, xs, state, lengths, reset, rng,
+        recurrence, params, inputs, state, lengths, reset, rng,
         reverse=bool(reverse), remat=remat, backend=backend, time_major=bool(time_major),
     )  # fmt: skip
 

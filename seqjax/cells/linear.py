@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.nn import initializers, sigmoid
 
@@ -73,6 +74,8 @@ class LinearCell(Cell):
             return sweep_chunks(sweep, state, inputs, time, how.reverse)
         if how.remat == "step":
             return jax.checkpoint(sweep)(state, inputs)
+        if not all(isinstance(size, int) for size in inputs[1].shape):
+            return sweep(state, inputs)  # Symbolic sizes, of `jax.export`, cannot be cut into chunks.
         size = max(LEAST_STEPS, CHUNK // max(1, state.size))
         if size >= time:
             return sweep(state, inputs)
@@ -145,7 +148,7 @@ class LRU(LinearCell):
 
     def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> State:
         """Zeros `[*batch, H]`, complex64 or wider."""
-        return jnp.zeros((*batch_shape, self.hidden_size), jnp.promote_types(dtype, jnp.complex64))
+        return jnp.zeros((*batch_shape, self.hidden_size), np.result_type(state_dtype(dtype), np.complex64))
 
     def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
         """Lambda, and the scaled input."""

@@ -30,7 +30,7 @@ def cross_entropy(
         raise ValueError(f"labels have shape {labels.shape}; logits {logits.shape} want {logits.shape[:-1]}")
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     if mask is not None:
-        logits = jnp.where(jnp.asarray(mask)[..., None] != 0, logits, 0)
+        logits = jnp.where(jnp.asarray(mask, bool)[..., None], logits, 0)
     picked = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
     normaliser = jax.nn.logsumexp(logits, axis=-1)
     nll = normaliser - picked

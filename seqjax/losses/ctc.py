@@ -12,6 +12,7 @@ from jax.nn import logsumexp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from seqjax.checks import broadcasts
 from seqjax.losses.masked import length_mask
 
 
@@ -101,7 +102,7 @@ def uniform_cross_entropy(logits: ArrayLike, lengths: ArrayLike | None = None) -
     mask = length_mask(lengths, logits.shape[1])
     logits = jnp.where(mask[..., None], logits, 0)
     nats = jnp.where(mask, logsumexp(logits, axis=-1) - logits.mean(-1), 0)
-    return nats.sum(-1) / jnp.maximum(lengths, 1)
+    return nats.sum(-1) / jnp.maximum(lengths, 1).astype(nats.dtype)
 
 
 class Lattice(NamedTuple):
@@ -121,12 +122,14 @@ def _ctc(blank, logits, labels, lengths, label_lengths):
     return _value(blank, logits, labels, lengths, label_lengths)
 
 
+@broadcasts
 def _value(blank, logits, labels, lengths, label_lengths):
     log_probs, emitted, valid = _seen(blank, logits, labels, lengths)
     end, _ = _run(_start(labels, 0, logits.dtype), emitted, valid, _skips(labels, blank))
     return jnp.maximum(-logsumexp(_ends(end, label_lengths), axis=0), 0)
 
 
+@broadcasts
 def _forward(blank, logits, labels, lengths, label_lengths):
     """Forwards and backwards in one loop: read from its end, a row is one more row of the same recursion."""
     log_probs, emitted, valid = _seen(blank, logits, labels, lengths)
@@ -139,12 +142,13 @@ def _forward(blank, logits, labels, lengths, label_lengths):
     return jnp.maximum(-total, 0), (log_probs, labels, valid, occupied, total)
 
 
+@broadcasts
 def _backward(blank, kept, d_losses):
     log_probs, labels, valid, occupied, total = kept
     between, at = _shares(occupied)
     shares = jnp.concatenate([between.sum(-1, keepdims=True), at], axis=-1)
     symbols = _behind_blank(labels, blank)
-    scale = jnp.where(jnp.isfinite(total), d_losses, 0)[:, None, None] * valid.T[..., None]
+    scale = jnp.where(jnp.isfinite(total), d_losses, 0)[:, None, None] * valid.T[..., None].astype(total.dtype)
     softmax = scale * jnp.exp(log_probs)
     spread = jax.vmap(lambda gradient, share, symbols: gradient.at[:, symbols].add(-share))
     return spread(softmax, scale * jnp.moveaxis(shares, 0, 1), symbols), None, None, None

@@ -7,7 +7,9 @@ from jaxtyping import Array, Bool, Float
 
 def length_mask(lengths: ArrayLike, time: int) -> Bool[Array, "*batch time"]:
     """True at the first `lengths [*batch]` of `time` steps: `[*batch, time]`."""
-    return jnp.arange(time) < jnp.asarray(lengths)[..., None]
+    lengths = jnp.asarray(lengths)
+    steps = jnp.arange(time, dtype=lengths.dtype).reshape(*(1,) * lengths.ndim, time)
+    return steps < lengths[..., None]
 
 
 def masked_mean(values: ArrayLike, mask: ArrayLike | None = None) -> Float[Array, ""]:

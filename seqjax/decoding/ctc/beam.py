@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from seqjax.decoding.ctc.automata import Automaton
+from seqjax.checks import broadcasts
 from seqjax.losses.ctc import checked_lengths, checked_logits
 from seqjax.losses.masked import length_mask
 from seqjax.recurrence import select
@@ -104,6 +105,7 @@ def beam(
 
 
 @functools.partial(jax.jit, static_argnames=("blank", "beam", "n_best"))
+@broadcasts
 def _search(logits, lengths, language_model, weight, bonus, blank, beam, n_best):
     valid = length_mask(lengths, logits.shape[1])
     log_probs = jax.nn.log_softmax(jnp.where(valid[..., None], logits, 0))

@@ -7,9 +7,11 @@ from jax.nn import logsumexp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from seqjax.checks import broadcasts
 from seqjax.losses.crf.chain import FORBIDDEN, at_least_float32, checked
 
 
+@broadcasts
 def log_partition(
     emissions: ArrayLike,
     transitions: ArrayLike,
@@ -97,6 +99,7 @@ def log_likelihood(
     return path_score(tags, emissions, transitions, start, end, lengths) - partition
 
 
+@broadcasts
 def path_score(
     tags: ArrayLike,
     emissions: ArrayLike,
