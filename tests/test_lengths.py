@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 
 import seqjax
-from seqjax import decoding, losses, models
+from seqjax import decoding, models
 from seqjax.checks import checked_lengths
-from seqjax.decoding import ctc
-from seqjax.losses import crf
 
 FRAMES = jax.random.normal(jax.random.key(0), (2, 6, 4))
 TOKENS = jnp.array([[1, 2, 3, 1, 2, 3], [3, 2, 1, 3, 2, 1]])
-CHAIN = jnp.ones((4, 4)), jnp.ones(4), jnp.ones(4)
 BOTH = seqjax.bidirectional(seqjax.GRU(3))
 
 
@@ -67,16 +64,6 @@ TAKERS = {
     "encoder": encoded(),
     "framewise": framewise(),
     "language model": applied(models.LanguageModel(5, 3, seqjax.GRU(3)), TOKENS, lengths=None),
-    "ctc": lambda lengths: losses.ctc(FRAMES, TOKENS[:, :2], lengths),
-    "ctc labels": lambda lengths: losses.ctc(FRAMES.repeat(3, 1), TOKENS, None, lengths),
-    "ctc_frames": lambda lengths: losses.ctc_frames(TOKENS, lengths),
-    "uniform_cross_entropy": lambda lengths: losses.uniform_cross_entropy(FRAMES, lengths),
-    "crf likelihood": lambda lengths: crf.log_likelihood(TOKENS, FRAMES, *CHAIN, lengths),
-    "crf marginals": lambda lengths: crf.marginals(FRAMES, *CHAIN, lengths),
-    "viterbi": lambda lengths: crf.viterbi(FRAMES, *CHAIN, lengths),
-    "ctc greedy": lambda lengths: ctc.greedy(FRAMES, lengths),
-    "ctc beam": lambda lengths: ctc.beam(FRAMES, lengths, beam=2),
-    "ctc align": lambda lengths: ctc.align(FRAMES, TOKENS[:, :2], lengths),
 }
 
 
@@ -94,7 +81,7 @@ def test_a_prompt_has_at_least_one_token():
     step = lambda params, state, tokens: (state, jax.nn.one_hot(tokens, 5))  # noqa: E731
     write = jax.jit(
         lambda lengths: decoding.sample(
-            step, 0.0, jnp.zeros((2, 1)), TOKENS, length=2, key=jax.random.key(0), prompt_lengths=lengths
+            step, {}, jnp.zeros((2, 1)), TOKENS, length=2, key=jax.random.key(0), prompt_lengths=lengths
         )
     )
     jax.tree.map(np.testing.assert_array_equal, write(jnp.array([99, -3])), write(jnp.array([6, 1])))

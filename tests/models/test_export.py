@@ -68,7 +68,7 @@ MODELS = {
     "acoustic": (
         lambda backend: models.AcousticModel(5, (BOTH, seqjax.LRU(4)), stride=2, convolution=6, backend=backend),
         with_lengths,
-        (FRAMES, LENGTHS),
+        (("b, 2*t, 4", jnp.float32), LENGTHS),  # whole steps of the stride
     ),
     "framewise": (
         lambda backend: models.Framewise(5, 3, models.AcousticModel(5, (BOTH,), backend=backend)),
@@ -86,7 +86,7 @@ MODELS = {
 
 def structs(specs, scope=None):
     """The inputs, symbolic, or of three rows and six steps."""
-    sizes = {"b": 3, "t": 6, "n": 2, "u": 5}
+    sizes = {"b": 3, "t": 6, "2*t": 6, "n": 2, "u": 5}
     made = []
     for spec in specs:
         if spec is None:

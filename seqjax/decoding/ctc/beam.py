@@ -9,8 +9,8 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from seqjax.decoding.ctc.automata import Automaton
 from seqjax.checks import broadcasts
+from seqjax.decoding.ctc.automata import Automaton
 from seqjax.losses.ctc import checked_lengths, checked_logits
 from seqjax.losses.masked import length_mask
 from seqjax.recurrence import select
