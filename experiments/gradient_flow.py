@@ -241,7 +241,9 @@ def recall(params, batch, rng, extra, *, config):
     first = jax.random.uniform(first_key, (config.batch,), minval=-1.0)
     xs = NOISE * jax.random.normal(noise_key, (config.batch, config.length, 1))
     xs = xs.at[:, 0, 0].set(first)
-    _, ys = seqjax.unroll(seqjax.Elman(config.hidden_size, "relu"), params["net"], xs, backend=config.backend)
+    _, ys = seqjax.unroll(
+        seqjax.Elman(config.hidden_size, activation="relu"), params["net"], xs, backend=config.backend
+    )
     return jnp.square(ys[:, -1] @ params["w"] + params["b"] - first).mean(), training.Aux(weight=config.batch)
 
 
@@ -249,7 +251,7 @@ def fresh_state(key, config, optimiser):
     """A network whose recurrent matrix is the identity (Le et al., 2015)."""
     net_key, head_key, run_key = jax.random.split(key, 3)
     hidden = config.hidden_size
-    net = seqjax.Elman(hidden, "relu").init(net_key, 1) | {"w_h": jnp.eye(hidden)}
+    net = seqjax.Elman(hidden, activation="relu").init(net_key, 1) | {"w_h": jnp.eye(hidden)}
     head = {"w": jax.random.normal(head_key, (hidden,)) * hidden**-0.5, "b": jnp.zeros(())}
     return training.create_state({"net": net, **head}, optimiser, run_key)
 

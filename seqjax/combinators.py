@@ -4,12 +4,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
-import chex
 import jax
 import jax.numpy as jnp
 
-from seqjax.cells.gates import Cell, input_weights, product
-from seqjax.recurrence import Pass, Recurrence, select, state_dtype
+from seqjax.cells.gates import Cell, input_weights, product, step_arguments
+from seqjax.cells.options import flag, rate, settle
+from seqjax.checks import checked_key
+from seqjax.recurrence import Pass, Recurrence, select, spread, state_dtype
 from seqjax.typing import Frame, KeyArray, Output, Outputs, Params, Sequence, State
 
 Merge = Literal["concat", "sum", "mean", "max"]
@@ -47,7 +48,7 @@ def stack(*layers: Recurrence, dropout: float = 0.0, residual: bool = False) -> 
     if not layers:
         raise ValueError("stack() has no layer; give at least one recurrence")
     _check_recurrences("stack", *layers)
-    _check_rate("stack: dropout", dropout)
+    dropout, residual = rate("stack: dropout", dropout), flag("stack: residual", residual)
     built = []
     for index, layer in enumerate(layers):
         if dropout and index < len(layers) - 1:
@@ -161,7 +162,7 @@ class Stack(Recurrence):
 
     def init(self, key: KeyArray, input_size: int) -> Params:
         """Fresh parameters `{layer_0, layer_1, ...}`."""
-        params = {}
+        params, key = {}, checked_key(key, "key")
         for index, layer in enumerate(self.layers):
             params[f"layer_{index}"] = layer.init(jax.random.fold_in(key, index), input_size)
             input_size = layer.output_size(input_size)
@@ -174,6 +175,8 @@ class Stack(Recurrence):
     def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
         """One time step through every layer."""
         _check_causal(self)
+        if not isinstance(state, tuple | list) or len(state) != len(self.layers):
+            raise ValueError(f"state is {_in_short(state)}; {self} wants a tuple of {len(self.layers)} states")
         states = []
         for index, (layer, p) in enumerate(self._with(params)):
             layer_state, x = layer.step(p, state[index], x, rng=_branch(rng, index))
@@ -220,7 +223,7 @@ class Bidirectional(Recurrence):
     def init(self, key: KeyArray, input_size: int) -> Params:
         """Fresh parameters `{forward, backward}`."""
         self.output_size(input_size)
-        keys = jax.random.split(key)
+        keys = jax.random.split(checked_key(key, "key"))
         return {"forward": self.forward.init(keys[0], input_size), "backward": self.backward.init(keys[1], input_size)}
 
     def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> BidirectionalState:
@@ -306,7 +309,7 @@ class Dropout(Wrapper):
     variational: bool = False
 
     def __post_init__(self):
-        _check_rate("dropout: rate", self.rate)
+        settle(self, rate=rate, variational=flag)
 
     def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
         """One time step."""
@@ -337,8 +340,7 @@ class Zoneout(Wrapper):
     cell_rate: float
 
     def __post_init__(self):
-        _check_rate("zoneout: rate", self.rate)
-        _check_rate("zoneout: cell_rate", self.cell_rate)
+        settle(self, rate=rate, cell_rate=rate)
         if not isinstance(self.inner, Cell) or not self.inner.shows_state:
             raise TypeError(f"zoneout: {self.inner} does not show its state; give Elman, LSTM, GRU, MinGRU or MinLSTM")
 
@@ -347,13 +349,14 @@ class Zoneout(Wrapper):
 
     def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
         """One time step."""
+        params, state, x = step_arguments(type(self.inner), self.inner, params, state, x)
         new, _ = self.inner.step(params, state, x)
         leaves, structure = jax.tree.flatten(new)
         rates = jax.tree.unflatten(structure, (self.rate, self.cell_rate)[: len(leaves)])
         if rng is None:
             state = jax.tree.map(lambda old, new, rate: rate * old + (1 - rate) * new, state, new, rates)
         else:
-            keys = jax.tree.unflatten(structure, list(jax.random.split(rng, len(leaves))))
+            keys = jax.tree.unflatten(structure, list(jax.random.split(checked_key(rng), len(leaves))))
             stays = jax.tree.map(lambda key, new, rate: jax.random.bernoulli(key, rate, new.shape), keys, new, rates)
             state = jax.tree.map(select, stays, state, new)
         return state, self.inner.output(state).astype(x.dtype)
@@ -368,7 +371,7 @@ class Gated(Wrapper):
     def init(self, key: KeyArray, input_size: int) -> Params:
         """Fresh parameters `{inner, w, b}`."""
         size = self.inner.output_size(input_size)
-        inner, gate = jax.random.split(key)
+        inner, gate = jax.random.split(checked_key(key, "key"))
         return {
             "inner": self.inner.init(inner, input_size),
             "w": input_weights(gate, size, size, 1),
@@ -391,11 +394,13 @@ class Gated(Wrapper):
 
     def _gate(self, params, y):
         u = jax.nn.gelu(y)
-        return (u * jax.nn.sigmoid(product(u, params["w"], state_dtype(y.dtype)) + params["b"])).astype(y.dtype)
+        sums = product(u, params["w"], state_dtype(y.dtype))
+        gate = jax.nn.sigmoid(sums + spread(params["b"], sums))
+        return (u.astype(gate.dtype) * gate).astype(y.dtype)
 
 
 def _branch(rng: KeyArray | None, index: int) -> KeyArray | None:
-    return None if rng is None else jax.random.fold_in(rng, index)
+    return None if rng is None else jax.random.fold_in(checked_key(rng), index)
 
 
 def _check_causal(recurrence: Recurrence) -> Any:
@@ -409,7 +414,7 @@ def _check_recurrences(name: str, *recurrences: Recurrence) -> None:
             raise TypeError(f"{name}() was given a {type(r).__name__}; give recurrences, for example LSTM(256)")
 
 
-def _check_rate(name: str, rate: float) -> None:
-    chex.assert_scalar(rate)
-    if not 0 <= rate < 1:
-        raise ValueError(f"{name} is {rate}; give a share from 0 up to, but not, 1")
+def _in_short(state: Any) -> str:
+    """A pytree in a few words."""
+    count = f" of {len(state)}" if isinstance(state, tuple | list) else ""
+    return f"a {type(state).__name__}{count}"

@@ -6,14 +6,23 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar, get_args
 
-import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
-from jax.core import Tracer
 from jax.typing import ArrayLike
+from jaxtyping import Array
 
+from seqjax.checks import (
+    REMEMBERED,
+    Layout,
+    Plan,
+    Shape,
+    checked_features,
+    checked_key,
+    laid_out,
+    lengths_in_range,
+    plan,
+)
 from seqjax.typing import (
     Backend,
     Frame,
@@ -108,7 +117,8 @@ class Recurrence:
 
 def state_dtype(dtype: Any) -> Any:
     """The dtype that states and sums are kept in: at least float32, so that bfloat16 inputs lose nothing over time."""
-    return jnp.promote_types(dtype, jnp.float32)
+    # Not by jnp.promote_types, which refuses where JAX is told to promote no dtype.
+    return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits < 32 else dtype
 
 
 def select(mask: Mask, on_true: State, on_false: State) -> State:
@@ -118,6 +128,14 @@ def select(mask: Mask, on_true: State, on_false: State) -> State:
         return jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim)), a, b)
 
     return jax.tree.map(pick, on_true, on_false)
+
+
+def spread(values: Array, like: Array) -> Array:
+    """What all rows share, `[units]`, in the shape and the dtype of `like [*batch, units]`.
+
+    Said in words, so that it also holds where JAX is told not to promote ranks and dtypes.
+    """
+    return jnp.broadcast_to(values.astype(like.dtype), like.shape)
 
 
 def scan_steps(step: Callable, start: State, xs: Sequence, state: State, how: Pass) -> tuple[State, Outputs]:
@@ -145,7 +163,9 @@ def scan_steps(step: Callable, start: State, xs: Sequence, state: State, how: Pa
         return select(valid, after, state), select(valid, y, jax.tree.map(jnp.zeros_like, y))
 
     inputs = (jnp.arange(time, dtype=jnp.int32), xs, how.starts(time), how.rngs)
-    chex.assert_tree_shape_prefix(inputs, (time,))
+    for leaf in jax.tree.leaves(inputs):
+        if leaf.shape[:1] != (time,):
+            raise ValueError(f"xs have {time} steps; a reset or the keys have shape {leaf.shape}, not [{time}, ...]")
     if how.remat == "step":
         advance = jax.checkpoint(advance, prevent_cse=False)
     sweep = functools.partial(lax.scan, advance, reverse=how.reverse)
@@ -186,7 +206,7 @@ def _near_root(time: int) -> int:
 def unroll(
     recurrence: Recurrence,
     params: Params,
-    xs: ArrayLike,
+    xs: ArrayLike | list | tuple,
     state: State | None = None,
     *,
     lengths: ArrayLike | list | tuple | None = None,
@@ -204,11 +224,12 @@ def unroll(
 
     Args:
       recurrence: what to run.
-      params: its parameters, from `recurrence.init`.
+      params: its parameters, from `recurrence.init`; arrays may be wrapped, as in `flax.nnx.Param`.
       xs: inputs, `[*batch, time, features]` with any number of batch axes, none included.
       state: the state to begin with, from `recurrence.initial_state` or an earlier call; None takes the former.
       lengths: valid steps of each row, integers `[*batch]`. Past a row's end outputs are zero, the state is held and
-        whatever stands in the padding is ignored.
+        whatever stands in the padding is ignored. Under `jax.jit`, where no value is known, what is out of range is
+        clamped: 0 for less, all steps for more.
       reset: `[*batch, time]`, True at steps where a new sequence starts: the state returns to the initial one. With
         `reverse` the marks still stand on first steps in input order, and no memory crosses them.
       reverse: read each row backwards from its own end; outputs stay in input order.
@@ -236,17 +257,17 @@ def unroll(
     """
     if not isinstance(recurrence, Recurrence):
         raise TypeError(f"recurrence is a {type(recurrence).__name__}; give a seqjax.Recurrence, for example LSTM(256)")
-    xs = _checked_inputs(xs, time_major)
-    batch_shape, time = _batch_and_time(xs.shape, time_major)
+    order = "[time, *batch, features]" if time_major else "[*batch, time, features]"
+    inputs = checked_features(xs, "xs", order, least_axes=2)
+    batch_shape, time = _batch_and_time(inputs.shape, time_major)
     _check_option("remat", remat, get_args(Remat))
     _check_option("backend", backend, get_args(Backend))
-    _check_params(recurrence, params, xs.shape[-1])
-    state = _checked_state(recurrence, params, state, batch_shape, xs.dtype)
-    lengths = None if lengths is None else _checked_lengths(lengths, batch_shape, time)
+    params, state = _fitted(recurrence, params, state, inputs.shape[-1], batch_shape, inputs.dtype)
+    lengths = None if lengths is None else lengths_in_range(lengths, batch_shape, time, of=" of xs")
     reset = None if reset is None else _checked_reset(reset, batch_shape, time, time_major)
-    rng = None if rng is None else _checked_key(rng)
+    rng = None if rng is None else checked_key(rng)
     return _unroll(
-        recurrence, params, xs, state, lengths, reset, rng,
+        recurrence, params, inputs, state, lengths, reset, rng,
         reverse=bool(reverse), remat=remat, backend=backend, time_major=bool(time_major),
     )  # fmt: skip
 
@@ -257,8 +278,11 @@ def _unroll(recurrence, params, xs, state, lengths, reset, rng, *, reverse, rema
         xs = jnp.moveaxis(xs, -2, 0)
         reset = None if reset is None else jnp.moveaxis(reset, -1, 0)
     time = xs.shape[0]
+    if state is None:
+        state = recurrence.initial_state(params, xs.shape[1:-1], xs.dtype)
     if lengths is not None:
-        valid = jnp.arange(time).reshape(time, *(1,) * lengths.ndim) < lengths
+        lengths = jnp.asarray(lengths)
+        valid = jnp.arange(time, dtype=jnp.int32).reshape(time, *(1,) * lengths.ndim) < lengths[None]
         xs = jnp.where(valid[..., None], xs, 0)
         reset = None if reset is None else reset & valid
     rngs = None if rng is None else jax.vmap(functools.partial(jax.random.fold_in, rng))(jnp.arange(time))
@@ -276,56 +300,48 @@ def _batch_and_time(shape: tuple[int, ...], time_major: bool) -> tuple[tuple[int
     return (shape[1:-1], shape[0]) if time_major else (shape[:-2], shape[-2])
 
 
-def _checked_inputs(xs, time_major):
-    order = "[time, *batch, features]" if time_major else "[*batch, time, features]"
-    xs = jnp.asarray(xs)
-    if xs.ndim < 2:
-        raise ValueError(f"xs has shape {xs.shape}; give {order}, at least two axes")
-    if not jnp.issubdtype(xs.dtype, jnp.floating):
-        raise TypeError(f"xs is {xs.dtype}; give floating-point features {order} (embed or one-hot tokens first)")
-    return xs
+def _fitted(recurrence, params, state, features, batch_shape, dtype):
+    """Params and state in the containers of the recurrence, after a look at every shape; the state in its dtype.
 
-
-@functools.lru_cache(maxsize=256)
-def _params_shapes(recurrence: Recurrence, input_size: int):
-    return jax.eval_shape(lambda: recurrence.init(jax.random.key(0), input_size))
-
-
-def _check_params(recurrence: Recurrence, params: Params, input_size: int) -> None:
-    wanted = _params_shapes(recurrence, input_size)
-    _check_tree("params", f"{recurrence} on inputs of {input_size} features", params, wanted)
-
-
-def _checked_state(recurrence, params, state, batch_shape, dtype):
+    The looking is remembered by shapes, dtypes and containers, so that a loop of single steps pays for it once.
+    """
+    leaves, layout = laid_out(params)
+    params = _params_plan(recurrence, features, layout).carry_out(leaves)
     if state is None:
-        return recurrence.initial_state(params, batch_shape, dtype)
-    wanted = jax.eval_shape(lambda p: recurrence.initial_state(p, batch_shape, dtype), params)
-    _check_tree("state", f"{recurrence} on batch {batch_shape}", state, wanted)
-    return jax.tree.map(lambda leaf, want: jnp.asarray(leaf, want.dtype), state, wanted)
+        return params, None
+    leaves, given = laid_out(state)
+    return params, _state_plan(recurrence, features, layout, batch_shape, dtype, given).carry_out(leaves)
 
 
-def _check_tree(name: str, owner: str, tree: Any, wanted: Any) -> None:
-    given = {jax.tree_util.keystr(path): jnp.shape(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
-    want = {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree.leaves_with_path(wanted)}
-    for path in want | given:
-        if given.get(path) != want.get(path):
-            has = f"has shape {given[path]}" if path in given else "is missing"
-            wants = f"wants {want[path]}" if path in want else "has no such entry"
-            raise ValueError(f"{name}{path} {has}; {owner} {wants}")
+@functools.lru_cache(maxsize=REMEMBERED)
+def _params_plan(recurrence: Recurrence, features: int, given: Layout) -> Plan:
+    wanted = jax.eval_shape(lambda: recurrence.init(jax.random.key(0), features))
+    return plan("params", f"{recurrence} on inputs of {features} features", given, wanted)
 
 
-def _checked_lengths(lengths, batch_shape, time):
-    lengths = lengths if isinstance(lengths, Tracer) else np.asarray(lengths)
-    if not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise TypeError(f"lengths are {lengths.dtype}; give integers, the number of valid steps of each row")
-    if lengths.shape != batch_shape:
-        raise ValueError(f"lengths have shape {lengths.shape}; the batch of xs is {batch_shape}")
-    if not isinstance(lengths, Tracer) and lengths.size:
-        low, high = int(lengths.min()), int(lengths.max())
-        if low < 0 or high > time:
-            wrong = high if high > time else low
-            raise ValueError(f"a length is {wrong}; the sequence has {time} steps, give lengths from 0 to {time}")
-    return jnp.asarray(lengths, jnp.int32)
+@functools.lru_cache(maxsize=REMEMBERED)
+def _state_plan(
+    recurrence: Recurrence, features: int, params: Layout, batch_shape: Shape, dtype: Any, given: Layout
+) -> Plan:
+    like = _params_plan(recurrence, features, params).carry_out(jax.tree.leaves(params.structs()))
+    start = functools.partial(recurrence.initial_state, batch_shape=batch_shape, dtype=dtype)
+    wanted = jax.eval_shape(start, like)
+    found = plan("state", f"{recurrence} on batch {batch_shape}", given, wanted)
+    return found._replace(dtypes=state_dtypes(found, given, wanted, recurrence))
+
+
+def state_dtypes(found: Plan, given: Layout, wanted: State, owner: Any) -> tuple[Any, ...]:
+    """The wanted dtype of each leaf of a state.
+
+    Raises:
+      TypeError: a leaf is complex where real numbers are wanted.
+    """
+    dtypes = tuple(leaf.dtype for leaf in jax.tree.leaves(wanted))
+    for index, dtype in zip(found.order, dtypes, strict=True):
+        has = given.dtypes[index]
+        if jnp.issubdtype(has, jnp.complexfloating) and not jnp.issubdtype(dtype, jnp.complexfloating):
+            raise TypeError(f"the state is {has}; {owner} remembers real numbers, give {dtype}")
+    return dtypes
 
 
 def _checked_reset(reset, batch_shape, time, time_major):
@@ -336,12 +352,3 @@ def _checked_reset(reset, batch_shape, time, time_major):
     if reset.shape != wanted:
         raise ValueError(f"reset has shape {reset.shape}; these xs want {wanted}")
     return reset
-
-
-def _checked_key(rng):
-    rng = jnp.asarray(rng)
-    if jnp.issubdtype(rng.dtype, jax.dtypes.prng_key) and rng.shape == ():
-        return rng
-    if rng.dtype == jnp.uint32 and rng.shape == (2,):
-        return jax.random.wrap_key_data(rng)
-    raise TypeError(f"rng is an array {rng.dtype}{list(rng.shape)}; give one key from jax.random.key(seed)")

@@ -12,7 +12,7 @@ def torch_recurrence(kind, golden):
     hidden, projection = int(golden["hidden_size"]), int(golden["proj_size"]) or None
     cell = {
         "rnn_tanh": seqjax.Elman(hidden),
-        "rnn_relu": seqjax.Elman(hidden, "relu"),
+        "rnn_relu": seqjax.Elman(hidden, activation="relu"),
         "lstm": seqjax.LSTM(hidden, projection_size=projection),
         "gru": seqjax.GRU(hidden),
     }[kind]
@@ -74,7 +74,7 @@ def onnx_cell(golden):
     """The cell of an ONNX node."""
     hidden = int(golden["hidden_size"])
     if golden["op"] == "RNN":
-        return seqjax.Elman(hidden, str(golden["activation"]).lower())
+        return seqjax.Elman(hidden, activation=str(golden["activation"]).lower())
     if golden["op"] == "GRU":
         return seqjax.GRU(hidden, reset="after" if golden["linear_before_reset"] else "before")
     return seqjax.LSTM(hidden, peephole="P" in golden, coupled=bool(golden["input_forget"]))

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import gc
+import weakref
 
 import chex
 import hypothesis
@@ -10,12 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 import seqjax
 from tests.recurrences import (
     INPUT_SIZE,
     NOT_CAUSAL,
     RECURRENCES,
+    STOCHASTIC,
     assert_close,
     assert_identical,
     draw_inputs,
@@ -149,7 +153,102 @@ def test_a_key_may_be_given_in_its_old_form():
     assert_identical(given, wanted)
 
 
+# Containers
+
+
+LSTM = seqjax.stack(seqjax.LSTM(4), seqjax.LSTM(4))
+LIKE_AN_LSTM_STATE = {
+    "lists": lambda state: [[leaf for leaf in layer] for layer in state],
+    "tuples": lambda state: tuple(tuple(layer) for layer in state),
+    "names": lambda state: [{"c": layer.c, "h": layer.h} for layer in state],
+    "numbers": lambda state: {str(index): layer._asdict() for index, layer in enumerate(state)},
+    "numpy": lambda state: jax.tree.map(np.asarray, state),
+}
+
+
+@pytest.mark.parametrize("convert", LIKE_AN_LSTM_STATE.values(), ids=LIKE_AN_LSTM_STATE.keys())
+def test_a_state_may_come_in_other_containers(unchecked, convert):
+    params, xs, state = draw_params(LSTM), draw_inputs((2, 5)), draw_state(LSTM, (2,))
+    wanted = seqjax.unroll(LSTM, params, xs, state)
+    assert_identical(seqjax.unroll(LSTM, params, xs, convert(state)), wanted)
+    cell, first = LSTM.layers[0], convert(state)
+    first = first["0"] if isinstance(first, dict) else first[0]
+    given = cell.step(params["layer_0"], first, jnp.asarray(xs[:, 0]))
+    assert_identical(given, cell.step(params["layer_0"], state[0], jnp.asarray(xs[:, 0])))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"h": np.zeros(4), "d": np.zeros(4)}, [np.zeros(4)], np.zeros((2, 4)), seqjax.BidirectionalState(0.0, 0.0)],
+)
+def test_a_state_in_a_container_that_means_something_else_is_refused(unchecked, wrong):
+    cell = seqjax.LSTM(4)
+    with pytest.raises(ValueError, match=r"^state.*LSTM\(4\) on batch \(\)"):
+        seqjax.unroll(cell, draw_params(cell), draw_inputs((5,)), wrong)
+
+
+@pytest.mark.parametrize("wrap", ["params", "state"])
+def test_params_of_nnx_are_params(unchecked, wrap):
+    params, xs = draw_params(LSTM), draw_inputs((2, 5))
+    wrapped = jax.tree.map(nnx.Param, params)
+    wrapped = nnx.State(wrapped) if wrap == "state" else wrapped
+    loss = lambda params: seqjax.unroll(LSTM, params, xs)[1].sum()  # noqa: E731
+    assert_identical(seqjax.unroll(LSTM, wrapped, xs), seqjax.unroll(LSTM, params, xs))
+    given, wanted = jax.grad(loss)(wrapped), jax.grad(loss)(params)
+    jax.tree.map(np.testing.assert_array_equal, jax.tree.leaves(given), jax.tree.leaves(wanted))
+    cell, x = LSTM.layers[0], jnp.asarray(xs[:, 0])
+    state = cell.initial_state({}, (2,), xs.dtype)
+    assert_identical(cell.step(wrapped["layer_0"], state, x), cell.step(params["layer_0"], state, x))
+
+
+def test_traced_lengths_and_resets_may_stand_in_lists():
+    cell = seqjax.GRU(4)
+    params, xs, reset = draw_params(cell), draw_inputs((2, 3)), [[False, True, False], [False] * 3]
+    compiled = jax.jit(lambda lengths, reset: seqjax.unroll(cell, params, xs, lengths=lengths, reset=reset))
+    assert_close(compiled([3, 1], reset), seqjax.unroll(cell, params, xs, lengths=[3, 1], reset=reset))
+
+
+def test_rows_may_stand_in_a_list():
+    cell = seqjax.GRU(4)
+    params, xs = draw_params(cell), draw_inputs((2, 3))
+    assert_identical(seqjax.unroll(cell, params, list(xs)), seqjax.unroll(cell, params, xs))
+    assert_identical(seqjax.unroll(cell, params, xs.tolist()), seqjax.unroll(cell, params, xs))
+
+
 # Compilations and memory
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Asked(seqjax.LSTM):
+    """An LSTM that counts how often it is asked for its shapes."""
+
+    def initial_state(self, *args, **options):
+        TRACES.append(self)
+        return super().initial_state(*args, **options)
+
+
+def test_what_was_looked_at_is_not_looked_at_again():
+    cell = Asked(4)
+    params, xs = draw_params(cell), draw_inputs((2, 1))
+    state, _ = seqjax.unroll(cell, params, xs)
+    state, _ = seqjax.unroll(cell, params, xs, state)
+    TRACES.clear()
+    state, _ = seqjax.unroll(cell, params, xs, state)
+    assert not TRACES
+    with pytest.raises(ValueError, match=r"batch \(1,\) wants \(1, 4\)"):
+        seqjax.unroll(cell, params, xs[:1], state)
+
+
+def test_no_array_is_kept_alive():
+    cell = seqjax.GRU(4)
+    xs = jnp.asarray(draw_inputs((2, 3)))
+    params, state = jax.tree.map(jnp.copy, draw_params(cell)), jnp.copy(draw_state(cell, (2,)))
+    seen = [weakref.ref(leaf) for leaf in jax.tree.leaves((params, state))]
+    jax.block_until_ready(seqjax.unroll(cell, params, xs, state))
+    cell.step(params, state, xs[:, 0])
+    del params, state
+    gc.collect()
+    assert [ref() for ref in seen] == [None] * len(seen)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -240,7 +339,12 @@ MISTAKES = {
     "reset shape": (ValueError, {"reset": np.ones((5, 2), bool)}, r"reset has shape \(5, 2\); these xs want \(2, 5\)"),
     "remat": (ValueError, {"remat": "all"}, r"remat='all' is unknown; choose one of 'none', 'step', 'sqrt'"),
     "backend": (ValueError, {"backend": "cuda"}, r"backend='cuda' is unknown; choose one of 'auto', 'scan'"),
-    "rng": (TypeError, {"rng": 0}, r"rng is an array int32\[\]; give one key from jax.random.key\(seed\)"),
+    "rng": (TypeError, {"rng": 0}, r"rng is the number 0; give a key, rng=jax.random.key\(0\)"),
+    "ragged": (ValueError, {"xs": [np.ones((3, 3)), np.ones((4, 3))]}, r"xs is ragged: its 2 rows .* pad them"),
+    "ragged lists": (ValueError, {"xs": [[[1.0] * 3], [[1.0] * 2]]}, r"xs is ragged: .* give their lengths"),
+    "ragged objects": (ValueError, {"xs": np.array([np.ones(3), np.ones(4)], object)}, "xs is ragged"),
+    "state complex": (TypeError, {"state": jnp.zeros((2, 4), complex)}, r"the state is complex64; GRU\(4\) remembers"),
+    "rng word": (TypeError, {"rng": "dropout"}, r"rng is a str; give one key from jax.random.key\(seed\)"),
     "rngs": (TypeError, {"rng": jax.random.split(jax.random.key(0), 3)}, r"give one key from jax.random.key\(seed\)"),
 }
 
@@ -277,3 +381,75 @@ def test_a_wrong_number_of_features_is_never_accepted_by_step(unchecked, recurre
     params = draw_params(recurrence)
     with pytest.raises((ValueError, TypeError)):
         recurrence.step(params, draw_state(recurrence, (2,)), jnp.ones((2, INPUT_SIZE + 1)))
+
+
+WRONG_STEPS = {
+    "integer x": (TypeError, {"x": jnp.ones((2, 3), int)}, "x is int32; give floating-point features"),
+    "boolean x": (TypeError, {"x": jnp.ones((2, 3), bool)}, "x is bool; give floating-point features"),
+    "features": (ValueError, {"x": jnp.ones((2, 5))}, "on inputs of 5 features|params"),
+    "one row of state": (ValueError, {"state": lambda state: jax.tree.map(lambda a: a[:1], state)}, "state.*batch"),
+    "another batch": (ValueError, {"x": jnp.ones((5, 3))}, "state"),
+    "no batch": (ValueError, {"x": jnp.ones(3)}, "state"),
+    "units": (ValueError, {"state": lambda state: jax.tree.map(lambda a: a[..., :1], state)}, "state"),
+}
+
+
+@each({name: r for name, r in RECURRENCES.items() if r.causal})
+@pytest.mark.parametrize(("error", "change", "message"), WRONG_STEPS.values(), ids=WRONG_STEPS.keys())
+def test_step_refuses_what_unroll_refuses(unchecked, recurrence, error, change, message):
+    params, state = draw_params(recurrence), draw_state(recurrence, (2,))
+    state = change.get("state", lambda state: state)(state)
+    x = change.get("x", jnp.ones((2, INPUT_SIZE)))
+    with pytest.raises(error):
+        seqjax.unroll(recurrence, params, x[..., None, :], state)
+    with pytest.raises(error, match=message):
+        recurrence.step(params, state, x)
+
+
+@pytest.mark.parametrize("state", [(), (jnp.zeros((2, 4)),), [jnp.zeros((2, 4))] * 3, jnp.zeros((2, 4))])
+def test_a_stack_steps_with_one_state_for_each_layer(unchecked, state):
+    net = seqjax.stack(seqjax.GRU(4), seqjax.GRU(4))
+    with pytest.raises(ValueError, match="wants a tuple of 2 states"):
+        net.step(draw_params(net), state, jnp.ones((2, 3)))
+
+
+def test_a_step_takes_whole_numbers_for_a_state_as_unroll_does(unchecked):
+    cell = seqjax.GRU(4)
+    params, x, zeros = draw_params(cell), jnp.ones((2, 3)), np.zeros((2, 4), int)
+    assert_close(cell.step(params, zeros, x)[0], seqjax.unroll(cell, params, x[:, None], zeros)[0])
+
+
+def test_a_subclass_may_hand_a_part_of_its_params_to_the_step_of_its_base(unchecked):
+    @dataclasses.dataclass(frozen=True, repr=False)
+    class Scaled(seqjax.GRU):
+        def init(self, key, input_size):
+            return {"gru": super().init(key, input_size), "scale": jnp.ones(())}
+
+        def step(self, params, state, x, *, rng=None):
+            state, y = super().step(params["gru"], state, x)
+            return state, params["scale"] * y
+
+    cell = Scaled(4)
+    _, y = cell.step(cell.init(jax.random.key(0), 3), jnp.zeros((2, 4)), jnp.ones((2, 3)))
+    assert y.shape == (2, 4)
+
+
+@pytest.mark.parametrize(
+    "name", ["elman_tanh", "lstm", "gru_after", "lru", "min_gru", "min_lstm", "stack", "bidirectional_sum", "gated_lru"]
+)
+def test_a_seed_is_no_key(unchecked, name):
+    with pytest.raises(TypeError, match=r"key is the number 7; give a key, key=jax.random.key\(7\)"):
+        RECURRENCES[name].init(7, INPUT_SIZE)
+
+
+@each(STOCHASTIC)
+def test_a_seed_is_no_key_for_a_step(unchecked, recurrence):
+    with pytest.raises(TypeError, match="rng is the number 7"):
+        recurrence.step(draw_params(recurrence), draw_state(recurrence, (2,)), jnp.ones((2, INPUT_SIZE)), rng=7)
+
+
+def test_passes_that_do_not_fit_are_told_in_words(unchecked):
+    cell = seqjax.GRU(4)
+    how = seqjax.Pass(reset=jnp.zeros((4, 2), bool), backend="scan")
+    with pytest.raises(ValueError, match="xs have 5 steps; a reset or the keys have shape"):
+        cell.scan(draw_params(cell), jnp.ones((5, 2, 3)), jnp.zeros((2, 4)), how)

@@ -6,7 +6,10 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from seqjax.cells.gates import Cell, check_features, check_sizes, input_weights, product, recurrent_weights
+from seqjax.cells.gates import Cell, input_weights, product, recurrent_weights, step_arguments
+from seqjax.cells.options import settle, size
+from seqjax.checks import checked_key
+from seqjax.recurrence import spread
 from seqjax.typing import Frame, Hidden, KeyArray, Output, Params
 
 ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu}
@@ -36,16 +39,17 @@ class Elman(Cell):
     """
 
     hidden_size: int
+    _: dataclasses.KW_ONLY
     activation: Literal["tanh", "relu"] = "tanh"
 
     def __post_init__(self):
-        check_sizes(self, hidden_size=self.hidden_size)
+        settle(self, hidden_size=size)
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"Elman: activation={self.activation!r} is unknown; choose 'tanh' or 'relu'")
 
     def init(self, key: KeyArray, input_size: int) -> Params:
         """Fresh parameters for inputs of `input_size` features."""
-        key_x, key_h = jax.random.split(key)
+        key_x, key_h = jax.random.split(checked_key(key, "key"))
         return {
             "w_x": input_weights(key_x, input_size, self.hidden_size, 1),
             "w_h": recurrent_weights(key_h, self.hidden_size, self.hidden_size, 1),
@@ -54,9 +58,9 @@ class Elman(Cell):
 
     def step(self, params: Params, state: Hidden, x: Frame, *, rng: KeyArray | None = None) -> tuple[Hidden, Output]:
         """One time step: the next h and the output."""
-        check_features(self, x, params["w_x"])
-        h = state
-        a = product(x, params["w_x"], h.dtype) + product(h, params["w_h"], h.dtype) + params["b"]
+        params, h, x = step_arguments(Elman, self, params, state, x)
+        a = product(x, params["w_x"], h.dtype) + product(h, params["w_h"], h.dtype)
+        a = a + spread(params["b"], a)
         h = ACTIVATIONS[self.activation](a).astype(h.dtype)
         return h, h.astype(x.dtype)
 

@@ -1,5 +1,6 @@
 """What the cells share: products, normalisation, and weights initialised gate by gate."""
 
+import functools
 from typing import Any, ClassVar
 
 import jax
@@ -8,14 +9,26 @@ from jax.nn import initializers
 from jaxtyping import Array, Float
 
 from seqjax import kernels
-from seqjax.recurrence import Pass, Recurrence, state_dtype
-from seqjax.typing import KeyArray, Outputs, Params, Sequence, State
+from seqjax.cells.options import check_positions
+from seqjax.checks import REMEMBERED, Layout, Plan, Shape, checked_features, laid_out, plan
+from seqjax.recurrence import Pass, Recurrence, spread, state_dtype, state_dtypes
+from seqjax.typing import Frame, KeyArray, Outputs, Params, Sequence, State
 
 
 class Cell(Recurrence):
     """A layer of `hidden_size` units whose output is read off its state."""
 
     hidden_size: int
+
+    def __new__(cls, *sizes: Any, **options: Any):
+        """Refuses options that are given by position.
+
+        Raises:
+          TypeError: more is given by position than the sizes.
+        """
+        check_positions(cls, sizes)
+        return super().__new__(cls)
+
     shows_state: ClassVar[bool] = True
     """False where the output also depends on the input, so that `output` has nothing to read."""
 
@@ -43,20 +56,6 @@ class Cell(Recurrence):
         return kernels.run(self, self.formula(), params, xs, state, how)
 
 
-def check_sizes(cell: Recurrence, **sizes: int) -> None:
-    """Checks that sizes are positive whole numbers.
-
-    Raises:
-      TypeError: a size is not an int.
-      ValueError: a size is below 1.
-    """
-    for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool):
-            raise TypeError(f"{type(cell).__name__}: {name} is {size!r}; give a whole number")
-        if size < 1:
-            raise ValueError(f"{type(cell).__name__}: {name} is {size}; give at least 1")
-
-
 def check_features(cell: Recurrence, x: Any, w: Any) -> None:
     """Checks that a step's input `[*batch, features]` fits the weights that read it, `[features, ...]`.
 
@@ -65,6 +64,63 @@ def check_features(cell: Recurrence, x: Any, w: Any) -> None:
     """
     if x.shape[-1] != w.shape[0]:
         raise ValueError(f"{cell} was given {x.shape[-1]} features; its parameters are for {w.shape[0]}")
+
+
+def step_arguments(owner: type, cell: Any, params: Params, state: State, x: Any) -> tuple[Params, State, Frame]:
+    """What a step reads, after the looks that `unroll` takes at it: shapes, and floating-point features.
+
+    The state keeps its precision. A list may stand for a named tuple, and a wrapped array for the array.
+
+    Args:
+      owner: the class whose step it is, for a subclass may have more params than the step reads.
+      cell: the cell.
+      params: its parameters; what `owner` does not know is left out.
+      state: before the step.
+      x: features `[*batch, features]`.
+
+    Returns:
+      `(params, state, x)`.
+
+    Raises:
+      TypeError: x is not floating point, or the state of a real cell is complex.
+      ValueError: a shape does not fit.
+    """
+    x = checked_features(x, "x", "[*batch, features]")
+    names = _names(owner, cell, x.shape[-1])
+    leaves, layout = laid_out({name: params[name] for name in names if name in params})
+    remembered, state_layout = laid_out(state)
+    of_params, of_state = _plans(owner, cell, x.shape, x.dtype, layout, state_layout)
+    return of_params.carry_out(leaves), of_state.carry_out(remembered), x
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _names(owner: Any, cell: Recurrence, features: int) -> tuple[str, ...]:
+    """The entries of the params."""
+    return tuple(_params_like(owner, cell, features))
+
+
+def _params_like(owner, cell, features):
+    return jax.eval_shape(lambda: owner.init(cell, jax.random.key(0), features))
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _plans(owner: Any, cell: Recurrence, shape: Shape, dtype: Any, params: Layout, state: Layout) -> tuple[Plan, Plan]:
+    """How params and state become what the step reads."""
+    *batch, features = shape
+    like = _params_like(owner, cell, features)
+    of_params = plan("params", f"{cell} on inputs of {features} features", params, like)
+    wanted = jax.eval_shape(lambda p: owner.initial_state(cell, p, tuple(batch), dtype), like)
+    of_state = plan("state", f"{cell} on batch {tuple(batch)}", state, wanted)
+    dtypes = state_dtypes(of_state, state, wanted, cell)
+    given = [state.dtypes[index] for index in of_state.order]
+    kept = tuple(None if _alike(a, b) else b for a, b in zip(given, dtypes, strict=True))
+    return of_params, of_state._replace(dtypes=kept)
+
+
+def _alike(given, wanted) -> bool:
+    """Whether two dtypes differ in precision at most."""
+    kinds = jnp.complexfloating, jnp.floating
+    return any(jnp.issubdtype(given, kind) and jnp.issubdtype(wanted, kind) for kind in kinds)
 
 
 def product(
@@ -79,7 +135,8 @@ def layer_norm(
 ) -> Float[Array, "*batch gates"]:
     """Layer normalisation over the last axis, without bias (Ba et al., 2016)."""
     centred = x - x.mean(-1, keepdims=True)
-    return centred * jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + epsilon) * scale
+    normed = centred * jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + epsilon)
+    return normed * spread(scale, normed)
 
 
 def input_weights(key: KeyArray, inputs: int, hidden: int, gates: int) -> Float[Array, "features gates"]:

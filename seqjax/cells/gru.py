@@ -7,7 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid
 
-from seqjax.cells.gates import Cell, check_features, check_sizes, input_weights, layer_norm, product, recurrent_weights
+from seqjax.cells.gates import Cell, input_weights, layer_norm, product, recurrent_weights, step_arguments
+from seqjax.cells.options import flag, settle, size
+from seqjax.checks import checked_key
+from seqjax.recurrence import spread
 from seqjax.typing import Frame, Hidden, KeyArray, Output, Params
 
 
@@ -40,17 +43,18 @@ class GRU(Cell):
     """
 
     hidden_size: int
+    _: dataclasses.KW_ONLY
     reset: Literal["after", "before"] = "after"
     layer_norm: bool = False
 
     def __post_init__(self):
-        check_sizes(self, hidden_size=self.hidden_size)
+        settle(self, hidden_size=size, layer_norm=flag)
         if self.reset not in ("after", "before"):
             raise ValueError(f"GRU: reset={self.reset!r} is unknown; choose 'after' or 'before'")
 
     def init(self, key: KeyArray, input_size: int) -> Params:
         """Fresh parameters for inputs of `input_size` features."""
-        key_x, key_h = jax.random.split(key)
+        key_x, key_h = jax.random.split(checked_key(key, "key"))
         hidden = self.hidden_size
         params = {
             "w_x": input_weights(key_x, input_size, hidden, 3),
@@ -62,22 +66,23 @@ class GRU(Cell):
 
     def step(self, params: Params, state: Hidden, x: Frame, *, rng: KeyArray | None = None) -> tuple[Hidden, Output]:
         """One time step: the next h and the output."""
-        check_features(self, x, params["w_x"])
-        h, gates = state, 2 * self.hidden_size
+        params, h, x = step_arguments(GRU, self, params, state, x)
+        gates = 2 * self.hidden_size
         norm_x, norm_h = self._norms(params)
         from_x = product(x, params["w_x"], h.dtype)
         x_rz, x_n = norm_x(from_x[..., :gates], slice(gates)), norm_x(from_x[..., gates:], slice(gates, None))
-        x_rz, x_n = x_rz + params["b"][:gates], x_n + params["b"][gates:]
+        x_rz, x_n = x_rz + spread(params["b"][:gates], x_rz), x_n + spread(params["b"][gates:], x_n)
+        b_n = spread(params["b_n"], h)
         if self.reset == "after":
             from_h = product(h, params["w_h"], h.dtype)
             h_rz, h_n = norm_h(from_h[..., :gates], slice(gates)), norm_h(from_h[..., gates:], slice(gates, None))
             r, z = jnp.split(sigmoid(x_rz + h_rz), 2, axis=-1)
-            n = jnp.tanh(x_n + r * (h_n + params["b_n"]))
+            n = jnp.tanh(x_n + r * (h_n + b_n))
         else:
             h_rz = norm_h(product(h, params["w_h"][:, :gates], h.dtype), slice(gates))
             r, z = jnp.split(sigmoid(x_rz + h_rz), 2, axis=-1)
             h_n = norm_h(product(r * h, params["w_h"][:, gates:], h.dtype), slice(gates, None))
-            n = jnp.tanh(x_n + h_n + params["b_n"])
+            n = jnp.tanh(x_n + h_n + b_n)
         h = ((1 - z) * n + z * h).astype(h.dtype)
         return h, h.astype(x.dtype)
 

@@ -6,12 +6,15 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.nn import initializers, sigmoid
 
-from seqjax.cells.gates import Cell, check_features, check_sizes, input_weights, product
+from seqjax.cells.gates import Cell, check_features, input_weights, product, step_arguments
+from seqjax.cells.options import number, settle, size
+from seqjax.checks import checked_key
 from seqjax.kernels.linear import linear_scan
-from seqjax.recurrence import Pass, scan_steps, state_dtype, sweep_chunks
+from seqjax.recurrence import Pass, scan_steps, spread, state_dtype, sweep_chunks
 from seqjax.typing import Frame, KeyArray, Output, Outputs, Params, Sequence, State
 
 CHUNK, LEAST_STEPS = 2**15, 8
@@ -36,8 +39,9 @@ class LinearCell(Cell):
 
     def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
         """One time step: the next state and the output."""
+        params, state, x = step_arguments(type(self), self, params, state, x)
         decay, inflow = self.coefficients(params, x)
-        state = (decay * state + inflow).astype(state.dtype)
+        state = (spread(decay, state) * state + inflow).astype(state.dtype)
         return state, self.read(params, state, x).astype(x.dtype)
 
     def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
@@ -55,10 +59,10 @@ class LinearCell(Cell):
             decay, inflow = self.coefficients(params, x)
             decay = decay.reshape(*(1,) * (inflow.ndim - decay.ndim), *decay.shape)
             if starts is not None:
-                inflow = jnp.where(starts[..., None], decay * start + inflow, inflow)
+                inflow = jnp.where(starts[..., None], decay * start[None] + inflow, inflow)
                 decay = jnp.where(starts[..., None], 0, decay)
             if how.lengths is not None:
-                valid = (t.reshape(-1, *(1,) * how.lengths.ndim) < how.lengths)[..., None]
+                valid = (t.reshape(-1, *(1,) * how.lengths.ndim) < how.lengths[None])[..., None]
                 decay, inflow = jnp.where(valid, decay, 1), jnp.where(valid, inflow, 0)
             states = linear_scan(decay, inflow, state, how.reverse).astype(state.dtype)
             ys = self.read(params, states, x).astype(x.dtype)
@@ -70,6 +74,8 @@ class LinearCell(Cell):
             return sweep_chunks(sweep, state, inputs, time, how.reverse)
         if how.remat == "step":
             return jax.checkpoint(sweep)(state, inputs)
+        if not all(isinstance(size, int) for size in inputs[1].shape):
+            return sweep(state, inputs)  # Symbolic sizes, of `jax.export`, cannot be cut into chunks.
         size = max(LEAST_STEPS, CHUNK // max(1, state.size))
         if size >= time:
             return sweep(state, inputs)
@@ -105,6 +111,7 @@ class LRU(LinearCell):
     """
 
     hidden_size: int
+    _: dataclasses.KW_ONLY
     min_radius: float = 0.4
     max_radius: float = 0.99
     max_phase: float = 2 * math.pi
@@ -112,7 +119,9 @@ class LRU(LinearCell):
     shows_state: ClassVar[bool] = False
 
     def __post_init__(self):
-        check_sizes(self, hidden_size=self.hidden_size)
+        settle(self, hidden_size=size, min_radius=number, max_radius=number, max_phase=number)
+        if self.max_phase <= 0:
+            raise ValueError(f"LRU: max_phase is {self.max_phase}; give more than 0, in radians")
         if not 0 < self.min_radius < self.max_radius < 1:
             raise ValueError(
                 f"LRU: radii {self.min_radius} and {self.max_radius}; give 0 < min_radius < max_radius < 1"
@@ -120,7 +129,7 @@ class LRU(LinearCell):
 
     def init(self, key: KeyArray, input_size: int) -> Params:
         """Fresh parameters: eigenvalues uniform on the ring between the radii, gamma so that s keeps unit variance."""
-        keys = jax.random.split(key, 7)
+        keys = jax.random.split(checked_key(key, "key"), 7)
         hidden = self.hidden_size
         low, high = self.min_radius**2, self.max_radius**2
         radius = jnp.sqrt(jax.random.uniform(keys[0], (hidden,), minval=low, maxval=high))
@@ -139,7 +148,7 @@ class LRU(LinearCell):
 
     def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> State:
         """Zeros `[*batch, H]`, complex64 or wider."""
-        return jnp.zeros((*batch_shape, self.hidden_size), jnp.promote_types(dtype, jnp.complex64))
+        return jnp.zeros((*batch_shape, self.hidden_size), np.result_type(state_dtype(dtype), np.complex64))
 
     def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
         """Lambda, and the scaled input."""
@@ -147,8 +156,9 @@ class LRU(LinearCell):
         wide = state_dtype(x.dtype)
         p = {name: params[name].astype(wide) for name in ("nu", "theta", "gamma")}
         decay = jnp.exp(lax.complex(-jnp.exp(p["nu"]), jnp.exp(p["theta"])))
-        scale = jnp.exp(p["gamma"])
-        inflow = lax.complex(scale * product(x, params["b_re"], wide), scale * product(x, params["b_im"], wide))
+        real, imaginary = (product(x, params[name], wide) for name in ("b_re", "b_im"))
+        scale = spread(jnp.exp(p["gamma"]), real)
+        inflow = lax.complex(scale * real, scale * imaginary)
         return decay, inflow
 
     def read(self, params: Params, state: State, x: Frame) -> Output:
@@ -177,16 +187,20 @@ class MinGRU(LinearCell):
     hidden_size: int
 
     def __post_init__(self):
-        check_sizes(self, hidden_size=self.hidden_size)
+        settle(self, hidden_size=size)
 
     def init(self, key: KeyArray, input_size: int) -> Params:
         """Fresh parameters for inputs of `input_size` features."""
-        return {"w_x": input_weights(key, input_size, self.hidden_size, 2), "b": jnp.zeros(2 * self.hidden_size)}
+        return {
+            "w_x": input_weights(checked_key(key, "key"), input_size, self.hidden_size, 2),
+            "b": jnp.zeros(2 * self.hidden_size),
+        }
 
     def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
         """`1 - z` and `z * n`."""
         check_features(self, x, params["w_x"])
-        z, n = jnp.split(product(x, params["w_x"], state_dtype(x.dtype)) + params["b"], 2, axis=-1)
+        sums = product(x, params["w_x"], state_dtype(x.dtype))
+        z, n = jnp.split(sums + spread(params["b"], sums), 2, axis=-1)
         return sigmoid(-z), sigmoid(z) * n
 
 
@@ -209,21 +223,23 @@ class MinLSTM(LinearCell):
     """
 
     hidden_size: int
+    _: dataclasses.KW_ONLY
     forget_bias: float = 1.0
 
     def __post_init__(self):
-        check_sizes(self, hidden_size=self.hidden_size)
+        settle(self, hidden_size=size, forget_bias=number)
 
     def init(self, key: KeyArray, input_size: int) -> Params:
         """Fresh parameters for inputs of `input_size` features."""
         return {
-            "w_x": input_weights(key, input_size, self.hidden_size, 3),
+            "w_x": input_weights(checked_key(key, "key"), input_size, self.hidden_size, 3),
             "b": jnp.zeros(3 * self.hidden_size).at[: self.hidden_size].set(self.forget_bias),
         }
 
     def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
         """The two gates' shares, the second times the candidate; f / (f + i) is sigmoid(log f - log i)."""
         check_features(self, x, params["w_x"])
-        f, i, n = jnp.split(product(x, params["w_x"], state_dtype(x.dtype)) + params["b"], 3, axis=-1)
+        sums = product(x, params["w_x"], state_dtype(x.dtype))
+        f, i, n = jnp.split(sums + spread(params["b"], sums), 3, axis=-1)
         odds = jax.nn.log_sigmoid(f) - jax.nn.log_sigmoid(i)
         return sigmoid(odds), sigmoid(-odds) * n

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid
 
-from seqjax.cells.gates import Cell, check_features, check_sizes, input_weights, layer_norm, product, recurrent_weights
-from seqjax.recurrence import state_dtype
+from seqjax.cells.gates import Cell, input_weights, layer_norm, product, recurrent_weights, step_arguments
+from seqjax.cells.options import flag, number, optional_size, settle, size
+from seqjax.checks import checked_key
+from seqjax.recurrence import spread, state_dtype
 from seqjax.typing import Frame, Hidden, KeyArray, Output, Params
 
 
@@ -57,6 +59,7 @@ class LSTM(Cell):
     """
 
     hidden_size: int
+    _: dataclasses.KW_ONLY
     forget_bias: float = 1.0
     peephole: bool = False
     projection_size: int | None = None
@@ -64,9 +67,8 @@ class LSTM(Cell):
     coupled: bool = False
 
     def __post_init__(self):
-        check_sizes(self, hidden_size=self.hidden_size)
-        if self.projection_size is not None:
-            check_sizes(self, projection_size=self.projection_size)
+        settle(self, hidden_size=size, projection_size=optional_size, forget_bias=number)
+        settle(self, peephole=flag, layer_norm=flag, coupled=flag)
 
     def output_size(self, input_size: int) -> int:
         """Features of each output: `projection_size`, or else `hidden_size`."""
@@ -74,7 +76,7 @@ class LSTM(Cell):
 
     def init(self, key: KeyArray, input_size: int) -> Params:
         """Fresh parameters for inputs of `input_size` features."""
-        key_x, key_h, key_r = jax.random.split(key, 3)
+        key_x, key_h, key_r = jax.random.split(checked_key(key, "key"), 3)
         hidden, gates = self.hidden_size, 3 if self.coupled else 4
         forget = 0 if self.coupled else 1
         params = {
@@ -100,18 +102,18 @@ class LSTM(Cell):
         self, params: Params, state: LSTMState, x: Frame, *, rng: KeyArray | None = None
     ) -> tuple[LSTMState, Output]:
         """One time step: the next `LSTMState` and the output h."""
-        check_features(self, x, params["w_x"])
-        h, c = state
+        params, (h, c), x = step_arguments(LSTM, self, params, state, x)
         from_x, from_h = product(x, params["w_x"], c.dtype), product(h, params["w_h"], c.dtype)
         if self.layer_norm:
             from_x, from_h = layer_norm(from_x, params["ln_x"]), layer_norm(from_h, params["ln_h"])
-        i, f, g, o = self._split(from_x + from_h + params["b"])
-        p_i, p_f, p_o = self._split_peephole(params)
+        sums = from_x + from_h
+        i, f, g, o = self._split(sums + spread(params["b"], sums))
+        p_i, p_f, p_o = self._split_peephole(params, c)
         f = sigmoid(f + p_f * c)
         i = 1 - f if i is None else sigmoid(i + p_i * c)
         c = (f * c + i * jnp.tanh(g)).astype(c.dtype)
         o = sigmoid(o + p_o * c)
-        shown = layer_norm(c, params["ln_c"]) + params["b_c"] if self.layer_norm else c
+        shown = layer_norm(c, params["ln_c"]) + spread(params["b_c"], c) if self.layer_norm else c
         h_wide = o * jnp.tanh(shown)
         h = h_wide if self.projection_size is None else product(h_wide, params["w_r"], c.dtype)
         h = h.astype(c.dtype)
@@ -130,9 +132,9 @@ class LSTM(Cell):
             return None, *jnp.split(a, 3, axis=-1)
         return jnp.split(a, 4, axis=-1)
 
-    def _split_peephole(self, params):
+    def _split_peephole(self, params, c):
         if not self.peephole:
             return 0, 0, 0
-        if self.coupled:
-            return 0, *jnp.split(params["w_p"], 2)
-        return jnp.split(params["w_p"], 3)
+        gates = 2 if self.coupled else 3
+        weights = [spread(w, c) for w in jnp.split(params["w_p"], gates)]
+        return (0, *weights) if self.coupled else weights

@@ -11,8 +11,9 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from seqjax.decoding.penalties import bound, penalise
+from seqjax.decoding.penalties import Penalty, bound, penalise
 from seqjax.decoding.rules import as_arguments
+from seqjax.losses.masked import length_mask
 from seqjax.recurrence import select
 from seqjax.typing import KeyArray, State
 
@@ -198,7 +199,11 @@ def _choose(ranks, ended, groups, diversity):
         value, index = lax.top_k((ranks - diversity * taken[:, None]).reshape(batch, -1), width)
         place, token = index // vocab, index % vocab
         new = ~jnp.take_along_axis(ended, place, axis=1)
-        return taken.at[jnp.arange(batch)[:, None], token].add(new), (place, token, value > -jnp.inf)
+        return taken.at[jnp.arange(batch)[:, None], token].add(new.astype(taken.dtype)), (
+            place,
+            token,
+            value > -jnp.inf,
+        )
 
     if groups == 1:
         return choose(jnp.zeros((batch, 1)), (ranks[0], ended[0]))[1]
@@ -245,7 +250,7 @@ def _best(found, parents, history, penalties, n_best, drawn):
 
     _, observed = lax.scan(back, place, (parents, history), reverse=True)
     found, scores = _take((found, scores), place)
-    written = jnp.arange(found.tokens.shape[-1]) < found.lengths[..., None]
+    written = length_mask(found.lengths, found.tokens.shape[-1])
     observed = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 2), observed)
     observed = select(written, observed, jax.tree.map(jnp.zeros_like, observed))
     return Beams(found.tokens, found.lengths, scores, found.log_probs, found.ended, observed)

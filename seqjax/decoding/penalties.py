@@ -66,14 +66,16 @@ class LengthPenalty(Penalty):
 
     def __call__(self, scores, lengths, observed):
         """See `Penalty`."""
-        return scores / self._divisor(lengths)
+        return scores / self._divisor(lengths, scores.dtype)
 
     def bound(self, scores, shortest, longest):
         """At one of the two ends: the divisor is monotone in the length."""
-        return jnp.maximum(scores / self._divisor(shortest), scores / self._divisor(longest))
+        return jnp.maximum(
+            scores / self._divisor(shortest, scores.dtype), scores / self._divisor(longest, scores.dtype)
+        )
 
-    def _divisor(self, lengths):
-        return ((5.0 + lengths) / 6.0) ** self.alpha
+    def _divisor(self, lengths, dtype):
+        return ((5.0 + jnp.asarray(lengths, dtype)) / 6.0) ** self.alpha
 
 
 @jax.tree_util.register_dataclass

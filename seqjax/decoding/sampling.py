@@ -90,6 +90,7 @@ def sample(
 @functools.partial(jax.jit, static_argnames=("step", "length"))
 def _sample(step, params, state, prompt, prompt_lengths, key, length, temperature, top_k, top_p, stop_token):
     rows = prompt.shape[0]
+    # Traced lengths were not checked: a prompt has at least one token to go on from.
     prompt_lengths = jnp.clip(prompt_lengths, 1, prompt.shape[1])
     draw = functools.partial(sample_logits, temperature=temperature, top_k=top_k, top_p=top_p)
     row_keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(rows))
@@ -104,7 +105,7 @@ def _sample(step, params, state, prompt, prompt_lengths, key, length, temperatur
         token = jax.vmap(draw)(keys, logits)
         if stop_token is not None:
             token = jnp.where(done, stop_token, token)
-            lengths, done = lengths + ~done, done | (token == stop_token)
+            lengths, done = lengths + (~done).astype(lengths.dtype), done | (token == stop_token)
         tokens = lax.dynamic_update_index_in_dim(tokens, token.astype(tokens.dtype), t, axis=1)
         state, logits = step(params, state, token)
         return t + 1, state, logits, tokens, lengths, done

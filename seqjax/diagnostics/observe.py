@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 
 from seqjax.cells.gates import Cell
 from seqjax.cells.linear import LinearCell
+from seqjax.checks import checked_lengths
 from seqjax.combinators import BidirectionalState, Zoneout
 from seqjax.recurrence import Pass, Recurrence, select
 from seqjax.typing import Frame, KeyArray, Lengths, Output, Outputs, Params, Sequence, State
@@ -101,8 +102,8 @@ def observe(
     xs = jnp.moveaxis(jnp.asarray(xs), -2, 0)
     probes = zero_probes(recurrence, params, xs) if probes is None else probes
     if lengths is not None:
-        lengths = jnp.asarray(lengths, jnp.int32)
-        xs = jnp.where(valid_steps(len(xs), lengths)[..., None], xs, 0)
+        lengths = checked_lengths(lengths, xs.shape[1:-1], xs.shape[0])
+        xs = jnp.where(valid_steps(xs.shape[0], lengths)[..., None], xs, 0)
     state = recurrence.initial_state(params, xs.shape[1:-1], xs.dtype)
     state = jax.tree.map(Probed, state, probes)
     seen, ys = in_sight(recurrence).scan(params, xs, state, Pass(lengths, backend="scan"))

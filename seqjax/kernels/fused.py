@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.nn import sigmoid
 
-from seqjax.recurrence import Pass, select
+from seqjax.recurrence import Pass, select, spread
 from seqjax.typing import Outputs, Params, Sequence
 
 
@@ -107,7 +107,7 @@ def scan(name: str, params: Params, xs: Sequence, state: tuple, how: Pass) -> tu
     Returns:
       The state after the last step read, and the outputs `[time, *batch, hidden]`.
     """
-    return _scan((name, how.reverse), dict(params), xs, state, how.lengths, how.starts(len(xs)))
+    return _scan((name, how.reverse), dict(params), xs, state, how.lengths, how.starts(xs.shape[0]))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -138,7 +138,8 @@ def advance(static, params, xs, state, lengths, starts, keep=True) -> Any:
     def step(state, inputs):
         t, x, start = inputs
         before = state if start is None else select(start, jax.tree.map(jnp.zeros_like, state), state)
-        from_x, from_h = x @ params["w_x"] + params["b"], before[0] @ params["w_h"] + bias
+        from_x, from_h = x @ params["w_x"], before[0] @ params["w_h"]
+        from_x, from_h = from_x + spread(params["b"], from_x), from_h if bias is None else from_h + spread(bias, from_h)
         after, saved = FORMULAS[name].forward(from_x, from_h, before)
         y = after[0]
         if lengths is not None:
@@ -146,7 +147,7 @@ def advance(static, params, xs, state, lengths, starts, keep=True) -> Any:
             after, y = select(valid, after, state), select(valid, y, jnp.zeros_like(y))
         return after, (y, (before[0], saved) if keep else None)
 
-    state, (ys, kept) = lax.scan(step, state, (jnp.arange(len(xs)), xs, starts), reverse=reverse)
+    state, (ys, kept) = lax.scan(step, state, (jnp.arange(xs.shape[0], dtype=jnp.int32), xs, starts), reverse=reverse)
     return (state, ys), kept
 
 
@@ -167,7 +168,7 @@ def retreat(static, w_h, saved, lengths, starts, d_state, d_ys):
             from_x, from_h = (select(valid, a, jnp.zeros_like(a)) for a in (from_x, from_h))
         return d_before, (from_x, None if name != "gru" else from_h)
 
-    inputs = (jnp.arange(len(d_ys)), d_ys, saved, starts)
+    inputs = (jnp.arange(d_ys.shape[0], dtype=jnp.int32), d_ys, saved, starts)
     d_state, (from_x, from_h) = lax.scan(step, d_state, inputs, reverse=not reverse)
     return d_state, from_x, from_x if from_h is None else from_h
 
@@ -186,11 +187,11 @@ def weight_gradient(name, xs, hs, from_x, from_h):
 
 
 def _recurrent_bias(params):
-    return (
-        jnp.concatenate([jnp.zeros(2 * params["b_n"].shape[0], params["b_n"].dtype), params["b_n"]])
-        if "b_n" in params
-        else 0
-    )
+    """The GRU's b_n behind zeros for r and z; None for a cell that has none."""
+    if "b_n" not in params:
+        return None
+    b_n = params["b_n"]
+    return jnp.concatenate([jnp.zeros(2 * b_n.shape[0], b_n.dtype), b_n])
 
 
 def _over_time(a, b):

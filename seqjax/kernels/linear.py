@@ -37,6 +37,8 @@ def linear_scan(
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def _solve(decay, inflow, state, reverse) -> Any:
     by_steps, by_halves = (functools.partial(form, reverse=reverse) for form in (_by_steps, _by_halves))
+    if not isinstance(inflow.shape[0], int):
+        return by_steps(decay, inflow, state)  # A symbolic number of steps cannot be halved.
     return lax.platform_dependent(decay, inflow, state, cpu=by_steps, default=by_halves)
 
 
@@ -72,7 +74,7 @@ def _product(a, b):
 def _by_halves(decay, inflow, state, reverse):
     coefficients = (jnp.broadcast_to(decay, inflow.shape), inflow)
     decays, inflows = lax.associative_scan(_compose, coefficients, reverse=reverse)
-    return decays * state + inflows
+    return decays * state[None] + inflows
 
 
 def _compose(first, second):

@@ -62,13 +62,15 @@ def input_gradient(static, w_x, d_sums):
 def _before(static, states, initial, lengths, starts):
     """The states before each step, given those after it."""
     _, reverse = static
-    times = jnp.arange(len(states))[:, None]
+    times = jnp.arange(states.shape[0], dtype=jnp.int32)[:, None]
     if not reverse:
         before = jnp.concatenate([initial[None], states])[:-1]
     else:
         before = jnp.concatenate([states, initial[None]])[1:]
         before = (
-            before if lengths is None else select(times == lengths - 1, jnp.broadcast_to(initial, before.shape), before)
+            before
+            if lengths is None
+            else select(times == lengths[None] - 1, jnp.broadcast_to(initial, before.shape), before)
         )
     return before if starts is None else select(starts, jnp.zeros_like(before), before)
 

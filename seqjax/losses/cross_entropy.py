@@ -41,7 +41,7 @@ def cross_entropy(
     labels = jnp.asarray(labels)
     logits = at_least_float32(logits)
     if mask is not None:
-        logits = jnp.where(jnp.asarray(mask)[..., None] != 0, logits, 0)
+        logits = jnp.where(jnp.asarray(mask, bool)[..., None], logits, 0)
     is_class = (labels >= 0) & (labels < logits.shape[-1])
     picked = jnp.take_along_axis(logits, jnp.where(is_class, labels, 0)[..., None], axis=-1)[..., 0]
     normaliser = jax.nn.logsumexp(logits, axis=-1)

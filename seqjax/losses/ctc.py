@@ -12,7 +12,8 @@ from jax.nn import logsumexp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from seqjax.losses.masked import at_least_float32, checked_lengths, length_mask, nan_unless
+from seqjax.checks import broadcasts, checked_lengths
+from seqjax.losses.masked import at_least_float32, length_mask, nan_unless
 
 
 def ctc(
@@ -72,7 +73,7 @@ def ctc_frames(labels: ArrayLike, label_lengths: ArrayLike | None = None) -> Int
     """
     labels = jnp.asarray(labels)
     positions = labels.shape[1]
-    label_lengths = checked_lengths("label_lengths", label_lengths, (len(labels),), positions)
+    label_lengths = checked_lengths(label_lengths, (len(labels),), positions, "label_lengths")
     repeated = (labels[:, 1:] == labels[:, :-1]) & length_mask(label_lengths - 1, max(positions - 1, 0))
     return label_lengths + repeated.sum(-1, dtype=label_lengths.dtype)
 
@@ -109,11 +110,11 @@ def uniform_cross_entropy(logits: ArrayLike, lengths: ArrayLike | None = None) -
       ValueError: a shape does not fit, or a length is beyond its array.
     """
     logits = checked_logits(logits, blank=0)
-    lengths = checked_lengths("lengths", lengths, logits.shape[:1], logits.shape[1])
+    lengths = checked_lengths(lengths, logits.shape[:1], logits.shape[1])
     mask = length_mask(lengths, logits.shape[1])
     logits = jnp.where(mask[..., None], logits, 0)
     nats = jnp.where(mask, logsumexp(logits, axis=-1) - logits.mean(-1), 0)
-    return nats.sum(-1) / jnp.maximum(lengths, 1)
+    return nats.sum(-1) / jnp.maximum(lengths, 1).astype(nats.dtype)
 
 
 class Lattice(NamedTuple):
@@ -133,12 +134,14 @@ def _ctc(blank, logits, labels, lengths, label_lengths):
     return _value(blank, logits, labels, lengths, label_lengths)
 
 
+@broadcasts
 def _value(blank, logits, labels, lengths, label_lengths):
     log_probs, emitted, valid = _seen(blank, logits, labels, lengths)
     end, _ = _run(_start(labels, 0, logits.dtype), emitted, valid, _skips(labels, blank))
     return jnp.maximum(-logsumexp(_ends(end, label_lengths), axis=0), 0)
 
 
+@broadcasts
 def _forward(blank, logits, labels, lengths, label_lengths):
     """Forwards and backwards in one loop: read from its end, a row is one more row of the same recursion."""
     log_probs, emitted, valid = _seen(blank, logits, labels, lengths)
@@ -151,12 +154,13 @@ def _forward(blank, logits, labels, lengths, label_lengths):
     return jnp.maximum(-total, 0), (log_probs, labels, valid, occupied, total)
 
 
+@broadcasts
 def _backward(blank, kept, d_losses):
     log_probs, labels, valid, occupied, total = kept
     between, at = _shares(occupied)
     shares = jnp.concatenate([between.sum(-1, keepdims=True), at], axis=-1)
     symbols = _behind_blank(labels, blank)
-    scale = jnp.where(jnp.isfinite(total), d_losses, 0)[:, None, None] * valid.T[..., None]
+    scale = jnp.where(jnp.isfinite(total), d_losses, 0)[:, None, None] * valid.T[..., None].astype(total.dtype)
     softmax = scale * jnp.exp(log_probs)
     spread = jax.vmap(lambda gradient, share, symbols: gradient.at[:, symbols].add(-share))
     return spread(softmax, scale * jnp.moveaxis(shares, 0, 1), symbols), None, None, None
@@ -294,8 +298,8 @@ def checked(
     if labels.ndim != 2 or len(labels) != batch:
         raise ValueError(f"labels have shape {labels.shape}; logits {logits.shape} want [{batch}, positions]")
     positions = labels.shape[1]
-    lengths = checked_lengths("lengths", lengths, (batch,), time)
-    label_lengths = checked_lengths("label_lengths", label_lengths, (batch,), positions)
+    lengths = checked_lengths(lengths, (batch,), time)
+    label_lengths = checked_lengths(label_lengths, (batch,), positions, "label_lengths")
     wrong = (labels < 0) | (labels >= alphabet) | (labels == blank)
     if not isinstance(labels, Tracer) and not isinstance(label_lengths, Tracer):
         given = labels[wrong & (np.arange(positions) < np.asarray(label_lengths)[:, None])]

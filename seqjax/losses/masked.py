@@ -1,10 +1,8 @@
 """Means over what is valid."""
 
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 
 def length_mask(lengths: ArrayLike, time: int) -> Bool[Array, "*batch time"]:
@@ -12,7 +10,9 @@ def length_mask(lengths: ArrayLike, time: int) -> Bool[Array, "*batch time"]:
 
     A length below 0 or above `time` counts as 0 or `time`.
     """
-    return jnp.arange(time) < jnp.asarray(lengths)[..., None]
+    lengths = jnp.asarray(lengths)
+    steps = jnp.arange(time, dtype=lengths.dtype).reshape(*(1,) * lengths.ndim, time)
+    return steps < lengths[..., None]
 
 
 def masked_mean(values: ArrayLike, mask: ArrayLike | None = None) -> Float[Array, ""]:
@@ -37,38 +37,6 @@ def at_least_float32(array: ArrayLike) -> Float[Array, "..."]:
     """Returns the array in its own dtype or in float32, whichever is wider."""
     array = jnp.asarray(array)
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))
-
-
-def checked_lengths(
-    name: str, lengths: ArrayLike | list | tuple | None, batch: tuple[int, ...], most: int
-) -> Int[Array, "*batch"]:
-    """Returns lengths int32 `[*batch]`, all of them `most` where none are given.
-
-    Where the values are known they are checked. Under jit they are not, and a length out of range is taken as the
-    nearest one in range, 0 or `most`, as `seqjax.unroll` does.
-
-    Args:
-      name: of the argument, for a complaint.
-      lengths: integers `[*batch]`, or None.
-      batch: their shape.
-      most: the size of the axis that they count along.
-
-    Raises:
-      TypeError: the lengths are no integers.
-      ValueError: they have another shape, or one is below 0 or above `most`.
-    """
-    if lengths is None:
-        return jnp.full(batch, most, jnp.int32)
-    lengths = lengths if isinstance(lengths, Tracer) else np.asarray(lengths)
-    if not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise TypeError(f"{name} are {lengths.dtype}; give integers, the number of valid entries of each row")
-    if lengths.shape != batch:
-        raise ValueError(f"{name} have shape {lengths.shape}; the batch is {batch}")
-    if isinstance(lengths, Tracer):
-        return jnp.clip(lengths, 0, most).astype(jnp.int32)
-    if lengths.size and not 0 <= lengths.min() <= lengths.max() <= most:
-        raise ValueError(f"{name} reach from {lengths.min()} to {lengths.max()}; give lengths from 0 to {most}")
-    return jnp.asarray(lengths, jnp.int32)
 
 
 def nan_unless(known: ArrayLike, values: ArrayLike) -> Float[Array, "..."]:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from seqjax.checks import checked_lengths
 from seqjax.losses import length_mask
 from seqjax.models.recurrent import Recurrent
 from seqjax.recurrence import Recurrence
@@ -94,15 +95,15 @@ class AcousticModel(nn.Module):
 
         Args:
           frames: `[*batch, time, features]`.
-          lengths: valid frames of each row, `[*batch]`; None when all are.
+          lengths: valid frames of each row, `[*batch]`; None when all are. Under `jax.jit` clamped to `[0, time]`.
 
         Returns:
           `Emissions(logits [*batch, time // stride, vocab], lengths [*batch])`: frames that fill no step are left out.
         """
         frames = jnp.asarray(frames)
         *batch, time, features = frames.shape
-        lengths = jnp.full(batch, time) if lengths is None else jnp.asarray(lengths)
-        steps = (lengths // self.stride).astype(jnp.int32)
+        lengths = checked_lengths(lengths, tuple(batch), time)
+        steps = lengths // self.stride
         frames = jnp.where(length_mask(lengths, time)[..., None], frames, 0)
         before = jnp.zeros((*batch, features * self.stride), frames.dtype)
         _, xs = self._subsample(before, frames)

@@ -70,9 +70,9 @@ class ImageEncoder(nn.Module):
             raise ValueError(f"images have shape {images.shape}; give [batch, height, width, channels]")
         scaled = images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
         grid = self.backbone(2 * scaled - 1)  # pyright: ignore[reportCallIssue]
-        if jnp.ndim(grid) != 4:
+        if grid.ndim != 4:
             raise ValueError(
-                f"the backbone gives shape {jnp.shape(grid)}; wanted a grid [batch, rows, columns, features], "
+                f"the backbone gives shape {grid.shape}; wanted a grid [batch, rows, columns, features], "
                 "the features before any pooling over the picture"
             )
         cells = nn.relu(nn.Dense(self.features)(jnp.concatenate([grid, _places(grid)], -1)))

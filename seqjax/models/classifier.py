@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from seqjax.attention import masked_softmax
+from seqjax.checks import checked_lengths
 from seqjax.losses import length_mask
 from seqjax.models.embedding import TokenEmbedding
 from seqjax.models.pooling import ends
@@ -104,7 +105,7 @@ class SequenceClassifier(nn.Module):
 
         Args:
           inputs: integer tokens `[*batch, time]`, or features `[*batch, time, features]`.
-          lengths: valid steps of each row, `[*batch]`; None when all are.
+          lengths: valid steps of each row, `[*batch]`; None when all are. Under `jax.jit` clamped to `[0, time]`.
 
         Returns:
           Logits `[*batch, classes]`.
@@ -160,10 +161,11 @@ class SequenceClassifier(nn.Module):
         return self.recurrent.initial_state(batch_shape, input_size or self.embedding_size or 1)
 
     def _classify(self, inputs, lengths):
+        inputs = jnp.asarray(inputs)
         ys = self.encode(inputs, lengths=lengths)
         if ys.shape[-2] == 0:
-            raise ValueError(f"the inputs have shape {jnp.shape(inputs)}; give at least one step")
-        lengths = jnp.full(ys.shape[:-2], ys.shape[-2]) if lengths is None else jnp.asarray(lengths)
+            raise ValueError(f"the inputs have shape {inputs.shape}; give at least one step")
+        lengths = checked_lengths(lengths, ys.shape[:-2], ys.shape[-2])
         pooled, weights = self._pool(ys, lengths)
         return self._scores(pooled), weights
 

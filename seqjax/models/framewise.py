@@ -12,6 +12,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from seqjax import losses
+from seqjax.checks import checked_lengths
 from seqjax.decoding import ctc
 from seqjax.models.acoustic import AcousticModel, Emissions
 from seqjax.models.embedding import TokenEmbedding
@@ -52,9 +53,9 @@ class Framewise(nn.Module):
 
     @nn.compact
     def __call__(self, source: ArrayLike, lengths: ArrayLike | None = None) -> Emissions:
-        """Reads tokens `[batch, positions]`, of which `lengths [batch]` are valid."""
+        """Reads tokens `[batch, positions]`, of which `lengths [batch]` are valid, under `jax.jit` clamped."""
         source = jnp.asarray(source)
-        frames = self.repeats * (jnp.full(len(source), source.shape[1]) if lengths is None else jnp.asarray(lengths))
+        frames = self.repeats * checked_lengths(lengths, source.shape[:1], source.shape[1])
         embedded = TokenEmbedding(self.vocab_size, self.embedding_size, self.dropout)(source)
         return self.reader(jnp.repeat(embedded, self.repeats, axis=1), lengths=frames)
 
@@ -86,8 +87,12 @@ def framewise_loss(
     nats = smooth = losses.ctc(logits, batch["targets"], frames, batch["target_lengths"])
     if label_smoothing:
         smooth = (1 - label_smoothing) * nats + label_smoothing * losses.uniform_cross_entropy(logits, frames)
-    count = jnp.asarray(batch["target_lengths"]).sum()
+    count = checked_lengths(batch["target_lengths"], *_rows_and_positions(batch["targets"])).sum()
     return smooth.sum() / jnp.maximum(count, 1), Aux(count, {"nats": Mean(nats.sum(), count)}, step + 1)
+
+
+def _rows_and_positions(tokens):
+    return tokens.shape[:1], tokens.shape[1]
 
 
 def framewise_nats(model: Framewise, params: Params, batch: Mapping[str, Any]) -> dict[str, Mean]:

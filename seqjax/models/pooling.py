@@ -20,12 +20,12 @@ def ends(
     Args:
       recurrence: that gave the outputs.
       ys: its outputs, 0 past a row's end, at least one step.
-      lengths: valid steps of each row.
+      lengths: valid steps of each row, clamped to the steps of `ys`.
 
     Returns:
       `[*batch, features]`, or twice the features for another merge; 0 for a row of length 0.
     """
-    last = jnp.maximum(lengths - 1, 0)[..., None, None]
+    last = jnp.clip(lengths - 1, 0, ys.shape[-2] - 1)[..., None, None]
     return _ends(recurrence, ys[..., 0, :], jnp.take_along_axis(ys, last, axis=-2)[..., 0, :])
 
 

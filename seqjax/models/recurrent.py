@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from seqjax.checks import checked_features
 from seqjax.recurrence import Recurrence, unroll
 from seqjax.typing import Backend, Params, Remat, State
 
@@ -38,7 +39,7 @@ class Recurrent(nn.Module):
 
     def __call__(
         self,
-        xs: ArrayLike,
+        xs: ArrayLike | list | tuple,
         state: State | None = None,
         *,
         lengths: ArrayLike | list | tuple | None = None,
@@ -47,10 +48,11 @@ class Recurrent(nn.Module):
         time_major: bool = False,
     ) -> tuple[State, Any]:
         """A whole batch of sequences, `[*batch, time, features]`: `(state, ys)` of `seqjax.unroll`."""
+        inputs = checked_features(xs, "xs", "[*batch, time, features]", least_axes=2)
         return unroll(
             self.recurrence,
-            self._params(jnp.shape(xs)[-1]),
-            xs,
+            self._params(inputs.shape[-1]),
+            inputs,
             state,
             lengths=lengths,
             reset=reset,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
+from seqjax.checks import checked_lengths
 from seqjax.losses import length_mask
 from seqjax.models.bridge import ProjectedState, features, last_state
 from seqjax.models.decoder import Decoded, Decoder, DecoderState, Memory, token_table
@@ -69,9 +70,9 @@ class Encoder(nn.Module):
         self.drop = nn.Dropout(self.dropout)
 
     def __call__(self, source: ArrayLike, lengths: ArrayLike | None = None) -> Encoded:
-        """Reads tokens `[batch, positions]`, of which `lengths [batch]` are valid."""
+        """Reads tokens `[batch, positions]`, of which `lengths [batch]` are valid, under `jax.jit` clamped."""
         source, off = jnp.asarray(source), not self.has_rng("dropout")
-        lengths = jnp.full(source.shape[0], source.shape[1]) if lengths is None else jnp.asarray(lengths)
+        lengths = checked_lengths(lengths, source.shape[:1], source.shape[1])
         source = jnp.where(source < self.vocab_size, source, self.unknown)
         embedded = self.drop(self.table(source), deterministic=off)
         final, values = self.recurrent(embedded, lengths=lengths, reverse=self.reverse)

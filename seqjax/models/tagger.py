@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from seqjax.checks import checked_lengths
 from seqjax.losses import length_mask
 from seqjax.losses.crf import Scores
 from seqjax.models.embedding import TokenEmbedding
@@ -37,9 +38,10 @@ class Spelling(nn.Module):
 
     @nn.compact
     def __call__(
-        self, characters: Int[Array, "*batch characters"], lengths: Int[Array, "*batch"]
+        self, characters: Int[Array, "*batch characters"], lengths: ArrayLike | None = None
     ) -> Float[Array, "*batch features"]:
         """Features `[*batch, features]` of words of so many characters; 0 for a word of none, if by convolution."""
+        lengths = checked_lengths(lengths, characters.shape[:-1], characters.shape[-1], "char_lengths", " of words")
         xs = TokenEmbedding(self.vocab_size, self.embedding_size, name="characters")(characters)
         if self.recurrence is not None:
             _, ys = Recurrent(self.recurrence, self.remat, self.backend, name="recurrent")(xs, lengths=lengths)
@@ -125,7 +127,8 @@ class Tagger(nn.Module):
           words: integers `[*batch, time]`.
           characters: of each word, integers `[*batch, time, characters]`; given where `char_vocab_size` is.
           lengths: words of each row, `[*batch]`; None when all are valid.
-          char_lengths: characters of each word, `[*batch, time]`; None when all are valid.
+          char_lengths: characters of each word, `[*batch, time]`; None when all are valid. Under `jax.jit` both are
+            clamped to what the arrays hold.
 
         Returns:
           `Scores(emissions [*batch, time, tags], transitions [tags, tags], start [tags], end [tags])`.
@@ -158,12 +161,12 @@ class Tagger(nn.Module):
             if characters is not None:
                 raise ValueError("this model reads words alone; build it with char_vocab_size, or give no characters")
             return []
-        if characters is None or jnp.shape(characters)[:-1] != words_shape:
-            given = "none" if characters is None else f"shape {jnp.shape(characters)}"
-            raise ValueError(f"characters: {given}; words of shape {words_shape} want {(*words_shape, 'characters')}")
+        wanted = f"words of shape {words_shape} want {(*words_shape, 'characters')}"
+        if characters is None:
+            raise ValueError(f"characters: none; {wanted}")
         characters = jnp.asarray(characters)
-        full = jnp.full(words_shape, characters.shape[-1])
-        char_lengths = full if char_lengths is None else jnp.asarray(char_lengths)
+        if characters.shape[:-1] != words_shape:
+            raise ValueError(f"characters: shape {characters.shape}; {wanted}")
         reader = Spelling(
             self.char_vocab_size, self.char_embedding_size, self.char_features, self.char_recurrence, self.dropout,
             self.remat, self.backend, name="spelling",

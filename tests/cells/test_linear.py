@@ -80,7 +80,7 @@ def test_lru_remembers_in_complex_numbers():
 @pytest.mark.parametrize("radii", [(0.9, 0.5), (0.0, 0.5), (0.5, 1.0), (0.5, 0.5)])
 def test_lru_refuses_radii_off_the_disc(radii):
     with pytest.raises(ValueError, match="give 0 < min_radius < max_radius < 1"):
-        seqjax.LRU(4, *radii)
+        seqjax.LRU(4, min_radius=radii[0], max_radius=radii[1])
 
 
 def test_min_lstm_forget_bias(getkey):

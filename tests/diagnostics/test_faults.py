@@ -40,7 +40,7 @@ def test_a_parameter():
 
 def test_an_exploding_state_at_the_step_that_arithmetic_says():
     """h' = 10 h + 1e30: 1e30, 1.1e31, ... 1.1e38 at step 8; float32 ends at 3.4e38, so step 9 overflows."""
-    net = seqjax.stack(seqjax.GRU(1), seqjax.Elman(1, "relu"))
+    net = seqjax.stack(seqjax.GRU(1), seqjax.Elman(1, activation="relu"))
     params = draw_params(net)
     params["layer_1"] = {"w_x": jnp.zeros((1, 1)), "w_h": jnp.full((1, 1), 10.0), "b": jnp.full(1, 1e30)}
     fault = diagnostics.which_step(net, params, draw_inputs((12,)), total)
@@ -58,7 +58,7 @@ def test_the_loss_and_a_gradient():
 
 def test_a_gradient_that_overflows_on_its_way_back():
     """dL/dh_t = 1e30 * 10^(T-1-t) with T = 20: more than 3.4e38 from nine steps before the last one on."""
-    cell = seqjax.Elman(1, "relu")
+    cell = seqjax.Elman(1, activation="relu")
     params = {"w_x": jnp.ones((1, 1)), "w_h": jnp.full((1, 1), 10.0), "b": jnp.zeros(1)}
     xs = jnp.full((20, 1), 1e-25)
     fault = diagnostics.which_step(cell, params, xs, lambda ys: 1e30 * ys[-1, 0])
@@ -66,7 +66,7 @@ def test_a_gradient_that_overflows_on_its_way_back():
 
 
 def test_the_backward_direction_goes_wrong_from_its_own_beginning():
-    both = seqjax.bidirectional(seqjax.Elman(1, "relu"))
+    both = seqjax.bidirectional(seqjax.Elman(1, activation="relu"))
     params = draw_params(both)
     params["forward"] = {"w_x": jnp.zeros((3, 1)), "w_h": jnp.zeros((1, 1)), "b": jnp.zeros(1)}
     params["backward"] = {"w_x": jnp.zeros((3, 1)), "w_h": jnp.full((1, 1), 10.0), "b": jnp.full(1, 1e30)}
@@ -75,6 +75,7 @@ def test_the_backward_direction_goes_wrong_from_its_own_beginning():
 
 
 def test_a_gradient_that_overflows_by_a_parameter_alone():
-    net, params = seqjax.Elman(1, "relu"), {"w_x": jnp.full((1, 1), 1e-5), "w_h": jnp.zeros((1, 1)), "b": jnp.zeros(1)}
+    net = seqjax.Elman(1, activation="relu")
+    params = {"w_x": jnp.full((1, 1), 1e-5), "w_h": jnp.zeros((1, 1)), "b": jnp.zeros(1)}
     fault = diagnostics.which_step(net, params, jnp.full((3, 1), 1e22), lambda ys: 1e18 * ys.sum())
     assert str(fault) == "gradient w_x is inf"

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 def linear(w):
     """A relu network that is linear on the positive orthant: h' = h W + b."""
     w = jnp.asarray(w, jnp.float32)
-    return seqjax.Elman(len(w), "relu"), {"w_x": jnp.zeros((1, len(w))), "w_h": w, "b": jnp.ones(len(w))}
+    return seqjax.Elman(len(w), activation="relu"), {"w_x": jnp.zeros((1, len(w))), "w_h": w, "b": jnp.ones(len(w))}
 
 
 def test_a_linear_map_has_its_own_singular_values_and_exponents():

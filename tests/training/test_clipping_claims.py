@@ -15,7 +15,7 @@ import seqjax
 from seqjax import diagnostics, training
 
 W, T, THRESHOLD = 1.5, 30, 1.0
-CELL = seqjax.Elman(1, "relu")  # linear, for h stays positive
+CELL = seqjax.Elman(1, activation="relu")  # linear, for h stays positive
 XS = jnp.zeros((T, 1))
 
 

@@ -8,6 +8,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from seqjax.checks import broadcasts
 from seqjax.losses.ctc import checked
 from seqjax.losses.masked import length_mask
 
@@ -26,6 +27,7 @@ class Alignment(NamedTuple):
     log_probs: Float[Array, " batch"]
 
 
+@broadcasts
 def align(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -61,7 +63,7 @@ def align(
     logits, labels, lengths, label_lengths, known = checked(logits, labels, lengths, label_lengths, blank)
     (batch, time, _), positions = logits.shape, labels.shape[1]
     # States in turn: blank, label, blank, ..., label, blank.
-    symbols = jnp.full((batch, 2 * positions + 1), blank).at[:, 1::2].set(labels)
+    symbols = jnp.full((batch, 2 * positions + 1), blank, jnp.int32).at[:, 1::2].set(labels)
     emitted = jnp.moveaxis(jnp.take_along_axis(jax.nn.log_softmax(logits), symbols[:, None], axis=-1), 1, 0)
     valid = length_mask(lengths, time).T
     skips = (symbols != blank) & (symbols != _shift(symbols, 2, blank))
@@ -69,7 +71,7 @@ def align(
     def advance(before, inputs):
         emitted, valid = inputs
         ways = before, _shift(before, 1, -jnp.inf), jnp.where(skips, _shift(before, 2, -jnp.inf), -jnp.inf)
-        best, way = jnp.stack(ways).max(0), jnp.stack(ways).argmax(0)
+        best, way = jnp.stack(ways).max(0), jnp.stack(ways).argmax(0).astype(jnp.int32)
         return jnp.where(valid[:, None], best + emitted, before), jnp.where(valid[:, None], way, 0)
 
     nothing = jnp.full(symbols.shape, -jnp.inf, logits.dtype).at[:, 0].set(0)

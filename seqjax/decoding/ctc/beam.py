@@ -9,9 +9,10 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from seqjax.checks import broadcasts, checked_lengths
 from seqjax.decoding.ctc.automata import Automaton
 from seqjax.losses.ctc import checked_logits
-from seqjax.losses.masked import checked_lengths, length_mask
+from seqjax.losses.masked import length_mask
 from seqjax.recurrence import select
 
 
@@ -112,11 +113,12 @@ def beam(
             f"the language model reads {language_model.moves.shape[1]} symbols and the logits have {alphabet}; "
             "make it from the model's alphabet, blank included"
         )
-    lengths = checked_lengths("lengths", lengths, (batch,), time)
+    lengths = checked_lengths(lengths, (batch,), time)
     return _search(logits, lengths, language_model, weight, bonus, blank, beam, n_best)
 
 
 @functools.partial(jax.jit, static_argnames=("blank", "beam", "n_best"))
+@broadcasts
 def _search(logits, lengths, language_model, weight, bonus, blank, beam, n_best):
     valid = length_mask(lengths, logits.shape[1])
     log_probs = jax.nn.log_softmax(jnp.where(valid[..., None], logits, 0))

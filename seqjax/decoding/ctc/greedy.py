@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from seqjax.checks import checked_lengths
 from seqjax.losses.ctc import checked_logits
-from seqjax.losses.masked import checked_lengths, length_mask
+from seqjax.losses.masked import length_mask
 
 
 class Decoded(NamedTuple):
@@ -52,7 +53,7 @@ def greedy(logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 
     """
     logits = checked_logits(logits, blank)
     batch, time, _ = logits.shape
-    valid = length_mask(checked_lengths("lengths", lengths, (batch,), time), time)
+    valid = length_mask(checked_lengths(lengths, (batch,), time), time)
     log_probs = jax.nn.log_softmax(jnp.where(valid[..., None], logits, 0))
     best = log_probs.argmax(-1).astype(jnp.int32)
     before = jnp.pad(best, ((0, 0), (1, 0)), constant_values=blank)[:, :-1]

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
-from seqjax.losses.masked import at_least_float32, checked_lengths, length_mask
+from seqjax.checks import checked_lengths
+from seqjax.losses.masked import at_least_float32, length_mask
 
 FORBIDDEN = -1e9
 """The score of what may not be: its probability is 0, and differences of it are numbers."""
@@ -41,7 +42,7 @@ def checked(
     ):  # fmt: skip
         if array.shape != wanted:
             raise ValueError(f"{name} has shape {array.shape}; emissions of {tags} tags want {wanted}")
-    lengths = checked_lengths("lengths", lengths, tuple(batch), time)
+    lengths = checked_lengths(lengths, tuple(batch), time)
     valid = jnp.moveaxis(length_mask(lengths, time), -1, 0)
     emissions = jnp.where(valid[..., None], jnp.moveaxis(emissions, -2, 0), 0)
     return Scores(*(jnp.maximum(array, FORBIDDEN) for array in (emissions, transitions, start, end))), valid

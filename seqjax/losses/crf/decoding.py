@@ -7,6 +7,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from seqjax.checks import broadcasts
 from seqjax.losses.crf.chain import checked, is_forbidden
 
 
@@ -46,6 +47,7 @@ def viterbi(
     return Paths(paths.tags[..., 0, :], paths.scores[..., 0])
 
 
+@broadcasts
 def kbest(
     emissions: ArrayLike,
     transitions: ArrayLike,

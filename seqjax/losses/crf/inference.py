@@ -11,10 +11,12 @@ from jax.nn import logsumexp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
+from seqjax.checks import broadcasts
 from seqjax.losses.crf.chain import FORBIDDEN, Scores, checked, is_forbidden
 from seqjax.losses.masked import at_least_float32, nan_unless
 
 
+@broadcasts
 def log_partition(
     emissions: ArrayLike,
     transitions: ArrayLike,
@@ -111,6 +113,7 @@ def log_likelihood(
     return nan_unless(path.is_known, path.score - partition)
 
 
+@broadcasts
 def path_score(
     tags: ArrayLike,
     emissions: ArrayLike,
