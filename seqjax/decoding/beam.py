@@ -11,7 +11,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from seqjax.decoding.penalties import Penalty, bound, penalise
+from seqjax.decoding.penalties import bound, penalise
 from seqjax.decoding.rules import as_arguments
 from seqjax.losses.masked import length_mask
 from seqjax.recurrence import select

@@ -1,85 +1,185 @@
-"""Calls of compiled code on rows: under `jax.vmap` the mapped axis joins the rows, for no row knows of another.
+"""Compiled code as a primitive of JAX: one computation on rows in two forms.
 
-For the same reason a device needs no other's rows, see `seqjax.kernels.partition`.
+Under `jax.vmap` the mapped axis joins the rows, for no row knows of another; for the same reason a device needs no
+other's rows, see `seqjax.kernels.partition`. The axes of the results are fixed here, and not left to each form: JAX maps
+the rule of a `jax.custom_jvp` apart from its function, and never compares where the two put the mapped axis.
 """
 
-from collections.abc import Sequence
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.custom_batching import custom_vmap
+from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+from jax.sharding import NamedSharding, PartitionSpec
 
 from seqjax.kernels.partition import by_rows, leading
 
 Shape = tuple[int, ...]
+Axis = int | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Kernel:
+    """A function of rows, called as `kernel(static, *arguments)`.
+
+    Attributes:
+      compiled: `compiled(static, *arguments)` for CPUs, made of `call`s.
+      plain: the same in pure XLA, for other platforms and to be differentiated.
+      arguments: for each argument, a pytree, the axis of rows of its arrays; None for weights, which all rows share.
+      results: the same of the results, a prefix of their pytree; None where they are sums over the rows.
+    """
+
+    compiled: Callable
+    plain: Callable
+    arguments: tuple[Axis, ...]
+    results: Any
+    primitive: Primitive = dataclasses.field(init=False)
+
+    def __post_init__(self):
+        primitive = Primitive(f"seqjax{self.compiled.__name__}")
+        primitive.multiple_results = True
+        primitive.def_impl(self._run)
+        primitive.def_abstract_eval(_types)
+        ad.primitive_jvps[primitive] = self._push
+        batching.primitive_batchers[primitive] = self._batch
+        mlir.register_lowering(primitive, mlir.lower_fun(self._flat(self.plain)))
+        mlir.register_lowering(primitive, mlir.lower_fun(self._flat(self.compiled)), platform="cpu")
+        object.__setattr__(self, "primitive", primitive)
+
+    def __call__(self, static: Any, *arguments: Any) -> Any:
+        """The results, by the form that the platform and the transformation at hand want."""
+        leaves, structure = jax.tree.flatten(arguments)
+        like = jax.eval_shape(functools.partial(self.plain, static), *arguments)
+        shapes = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(like))
+        found = self.primitive.bind(*leaves, static=static, structure=structure, shapes=shapes)
+        return jax.tree.unflatten(jax.tree.structure(like), found)
+
+    def _flat(self, form):
+        """One form over the leaves of its arguments, as rules of JAX see it."""
+
+        def run(*leaves, static, structure, shapes):
+            del shapes
+            return jax.tree.leaves(form(static, *jax.tree.unflatten(structure, leaves)))
+
+        return run
+
+    def _run(self, *leaves, **parameters):
+        """Outside of any transformation, and under `jax.disable_jit`."""
+        with jax.disable_jit(False):
+            return jax.jit(functools.partial(self.primitive.bind, **parameters))(*leaves)
+
+    def _push(self, primals, tangents, **parameters):
+        """The derivative: that of the plain form, of any order."""
+        moving = [i for i, tangent in enumerate(tangents) if not isinstance(tangent, ad.Zero)]
+
+        def of_moving(*given):
+            leaves = list(primals)
+            for i, leaf in zip(moving, given, strict=True):
+                leaves[i] = leaf
+            return self._flat(self.plain)(*leaves, **parameters)
+
+        return jax.jvp(of_moving, [primals[i] for i in moving], [tangents[i] for i in moving])
+
+    def _batch(self, leaves, dims, *, static, structure, shapes):
+        """The mapped axis joins the rows; over mapped weights, or sums over rows, it is one call after another."""
+        del shapes
+        arguments = jax.tree.unflatten(structure, leaves)
+        of_arguments = zip(arguments, self.arguments, strict=True)
+        axes = [axis for argument, axis in of_arguments for _ in jax.tree.leaves(argument)]
+        again = lambda leaves: self(static, *jax.tree.unflatten(structure, leaves))  # noqa: E731
+        weights_mapped = any(axis is None and dim is not None for axis, dim in zip(axes, dims, strict=True))
+        if self.results is None or weights_mapped:
+            found = jax.tree.leaves(_one_by_one(again, leaves, dims))
+        else:
+            size = next(leaf.shape[dim] for leaf, dim in zip(leaves, dims, strict=True) if dim is not None)
+            found = again([_fold(*each, size) for each in zip(leaves, axes, dims, strict=True)])
+            found = jax.tree.leaves(jax.tree.map(functools.partial(_unfold_all, size), self.results, found))
+        return found, [0] * len(found)
+
+
+def kernel(plain: Callable, arguments: tuple[Axis, ...], results: Any) -> Callable[[Callable], Kernel]:
+    """Decorates the compiled form of a `Kernel`."""
+    return lambda compiled: Kernel(compiled, plain, arguments, results)
+
+
+def _types(*given, static, structure, shapes):
+    """The types of the results: on the mesh of the operands, and spread over it by hand as they are."""
+    del static, structure
+    like = given[0]
+
+    def of(shape, dtype):
+        place = NamedSharding(like.sharding.mesh, PartitionSpec(*[None] * len(shape)))
+        return like.update(shape=shape, dtype=dtype, weak_type=False, sharding=place)
+
+    return [of(*each) for each in shapes]
+
+
+def _one_by_one(function, leaves, dims):
+    mapped = [jnp.moveaxis(leaf, dim, 0) for leaf, dim in zip(leaves, dims, strict=True) if dim is not None]
+
+    def of_one(some):
+        some = iter(some)
+        return function([leaf if dim is None else next(some) for leaf, dim in zip(leaves, dims, strict=True)])
+
+    return lax.map(of_one, mapped)
+
+
+def _fold(leaf, axis, dim, size):
+    """Rows of all `size` mapped calls side by side along `axis`."""
+    if axis is None:
+        return leaf
+    wide = jnp.broadcast_to(leaf, (size, *leaf.shape)) if dim is None else jnp.moveaxis(leaf, dim, 0)
+    shape = wide.shape[1:]
+    return jnp.moveaxis(wide, 0, axis).reshape(_with_rows(shape, axis, size * shape[axis]))
+
+
+def _unfold_all(size, axis, tree):
+    return jax.tree.map(functools.partial(_unfold, size, axis), tree)
+
+
+def _unfold(size, axis, leaf):
+    """The mapped axis, which stood among the rows, in front."""
+    shape = leaf.shape
+    return jnp.moveaxis(leaf.reshape(*shape[:axis], size, shape[axis] // size, *shape[axis + 1 :]), axis, 0)
 
 
 def call(
     target: str,
-    weights: Sequence[jax.Array] | None,
-    data: Sequence[tuple[jax.Array, int | None]],
-    results: Sequence[tuple[Shape, int | None]],
+    weights: Sequence[jax.Array],
+    data: Sequence[tuple[jax.Array, Axis]],
+    results: Sequence[tuple[Shape, Axis]],
     aliases: dict[int, int] | None = None,
     **attributes: Any,
-) -> Any:
-    """One call through XLA's foreign function interface; mapped over weights, it is one call after another.
+) -> list[jax.Array]:
+    """One call through XLA's foreign function interface, on each device for the rows that it holds.
 
     Args:
       target: the name of the handler.
-      weights: what all rows share; None where rows are summed over, and each mapped call is one of its own.
+      weights: what all rows share.
       data: what they do not, each with its axis of rows; None where an array has none.
-      results: the shapes of the float32 results, with the same.
+      results: the shapes of the float32 results, with the same; one without rows is a sum over them, or empty.
       aliases: results, by the operands whose memory they may take.
       attributes: constants of the call.
 
     Returns:
-      A list of the results.
+      The results.
     """
     leader, axis_of_rows = leading(data)
 
     def compiled(weights, *arrays):
         rows = arrays[leader].shape[axis_of_rows]
         shapes = [jax.ShapeDtypeStruct(_with_rows(shape, axis, rows), jnp.float32) for shape, axis in results]
-        run = jax.ffi.ffi_call(target, shapes, vmap_method="sequential", input_output_aliases=aliases)
+        run = jax.ffi.ffi_call(target, shapes, input_output_aliases=aliases)
         return run(*weights, *arrays, **attributes)
 
-    def over_rows(size, mapped, weights, *arrays):
-        if any(mapped[0]):
-            axes = [[0 if m else None for m in mapped[0]], *(0 if m else None for m in mapped[1:])]
-            return jax.vmap(compiled, in_axes=axes)(weights, *arrays), [True] * len(results)
-        wide = [(_fold(a, axis, size, m), axis) for a, m, (_, axis) in zip(arrays, mapped[1:], data, strict=True)]
-        shapes = [(_times(shape, axis, size), axis) for shape, axis in results]
-        found = call(target, weights, wide, shapes, aliases, **attributes)
-        unfolded = [_unfold(a, axis, size) for a, (_, axis) in zip(found, results, strict=True)]
-        return unfolded, [axis is not None for _, axis in results]
-
-    def one_by_one(size, mapped, weights, *arrays):
-        return jax.vmap(compiled, [0 if m else None for m in mapped])(weights, *arrays), [True] * len(results)
-
-    apart = jax.device_count() > 1
-    run = custom_vmap(by_rows(compiled, weights or [], data, results) if apart else compiled)
-    run.def_vmap(one_by_one if weights is None else over_rows)
-    return run(list(weights or []), *(a for a, _ in data))
-
-
-def _times(shape, axis, size):
-    return _with_rows(shape, axis, 0 if axis is None else size * shape[axis])
+    run = by_rows(compiled, weights, data, results) if jax.device_count() > 1 else compiled
+    return run(list(weights), *(array for array, _ in data))
 
 
 def _with_rows(shape, axis, rows):
     return shape if axis is None else (*shape[:axis], rows, *shape[axis + 1 :])
-
-
-def _fold(array, axis, size, mapped):
-    if axis is None:
-        return array
-    array = array if mapped else jnp.broadcast_to(array, (size, *array.shape))
-    return jnp.moveaxis(array, 0, axis).reshape(_times(array.shape[1:], axis, size))
-
-
-def _unfold(array, axis, size):
-    if axis is None:
-        return array
-    apart = array.reshape(*array.shape[:axis], size, array.shape[axis] // size, *array.shape[axis + 1 :])
-    return jnp.moveaxis(apart, axis, 0)

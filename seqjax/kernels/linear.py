@@ -1,8 +1,10 @@
-"""The linear recurrence `s' = decay * s + inflow`, element by element, with a hand-written derivative.
+"""The linear recurrence `s' = decay * s + inflow`, element by element, solved as the linear system that it is.
 
-The derivative is a linear recurrence too, run the other way, so nothing but the states is kept for it. An accelerator
-runs both in O(log time) dependent steps (Blelloch, 1990); a CPU has no use for so much width and goes step by step, in
-real arithmetic, for XLA's complex products on a CPU guard against infinities one number at a time.
+All its steps together are the equations `s' - decay * s = inflow`. Derivatives of a solution, forwards and backwards and
+of any order, are solutions of the same system or of the transposed one, which is a linear recurrence run the other way:
+nothing but the states is kept for them. An accelerator takes O(log time) dependent steps (Blelloch, 1990); a CPU has no
+use for so much width and goes step by step, in real arithmetic, for XLA's complex products on a CPU guard against
+infinities one number at a time.
 """
 
 import functools
@@ -31,18 +33,39 @@ def linear_scan(
     Returns:
       The state after each step, `[time, ...]`, in the order of inflow.
     """
-    return _solve(decay, inflow, state, reverse)
+    begin = -1 if reverse else 0
+    at_start = decay[begin if decay.shape[0] > 1 else 0]
+    inflow = inflow.at[begin].add(_whole(_product(_parts(at_start), _parts(state))))
+    return lax.custom_linear_solve(
+        lambda states: _residue(decay, states, reverse),
+        inflow,
+        solve=lambda _, inflow: _solve(decay, inflow, reverse),
+        transpose_solve=lambda _, outflow: _solve(_shifted(decay, not reverse), outflow, not reverse),
+    )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _solve(decay, inflow, state, reverse) -> Any:
+def _residue(decay, states, reverse):
+    """`s_t - decay_t s_before_t`, zero standing before all."""
+    before = _shifted(states, reverse).at[-1 if reverse else 0].set(0)
+    # One sum over what is broadcast, and not one for each product, where the gradient of decay is taken.
+    decay = jnp.broadcast_to(decay, states.shape)
+    return states - _whole(_product(_parts(decay), _parts(before)))
+
+
+def _shifted(array, reverse):
+    """What step t holds, at the step read after it; the first one read holds what the last one held."""
+    return array if array.shape[0] == 1 else jnp.roll(array, -1 if reverse else 1, axis=0)
+
+
+def _solve(decay, inflow, reverse) -> Any:
+    """The states from zero on, in the form of the platform."""
     by_steps, by_halves = (functools.partial(form, reverse=reverse) for form in (_by_steps, _by_halves))
     if not isinstance(inflow.shape[0], int):
-        return by_steps(decay, inflow, state)  # A symbolic number of steps cannot be halved.
-    return lax.platform_dependent(decay, inflow, state, cpu=by_steps, default=by_halves)
+        return by_steps(decay, inflow)  # A symbolic number of steps cannot be halved.
+    return lax.platform_dependent(decay, inflow, cpu=by_steps, default=by_halves)
 
 
-def _by_steps(decay, inflow, state, reverse):
+def _by_steps(decay, inflow, reverse):
     steady, decay = decay.shape[0] == 1, _parts(decay)
     now = tuple(part[0] for part in decay)
 
@@ -52,7 +75,7 @@ def _by_steps(decay, inflow, state, reverse):
         return s, s
 
     inputs = _parts(inflow) if steady else (decay, _parts(inflow))
-    return _whole(lax.scan(step, _parts(state), inputs, reverse=reverse)[1])
+    return _whole(lax.scan(step, _parts(jnp.zeros_like(inflow[0])), inputs, reverse=reverse)[1])
 
 
 def _parts(array) -> tuple:
@@ -71,36 +94,11 @@ def _product(a, b):
     return re * real - im * imaginary, re * imaginary + im * real
 
 
-def _by_halves(decay, inflow, state, reverse):
+def _by_halves(decay, inflow, reverse):
     coefficients = (jnp.broadcast_to(decay, inflow.shape), inflow)
-    decays, inflows = lax.associative_scan(_compose, coefficients, reverse=reverse)
-    return decays * state[None] + inflows
+    return lax.associative_scan(_compose, coefficients, reverse=reverse)[1]
 
 
 def _compose(first, second):
     (decay, inflow), (next_decay, next_inflow) = first, second
     return decay * next_decay, next_decay * inflow + next_inflow
-
-
-def _forward(decay, inflow, state, reverse):
-    states = _solve(decay, inflow, state, reverse)
-    return states, (decay, states, state)
-
-
-def _backward(reverse, kept, gradients):
-    decay, states, state = kept
-    begin = -1 if reverse else 0
-    after = decay if decay.shape[0] == 1 else jnp.roll(decay, 1 if reverse else -1, axis=0)
-    flows: Any = _solve(after, gradients, jnp.zeros_like(state), not reverse)
-    before = jnp.roll(states, -1 if reverse else 1, axis=0).at[begin].set(state)
-    d_decay = _whole(tuple(_sum_to(part, decay.shape) for part in _product(_parts(flows), _parts(before))))
-    return d_decay, flows, decay[begin if decay.shape[0] > 1 else 0] * flows[begin]
-
-
-def _sum_to(array, shape):
-    """The sum over those axes that were broadcast from `shape`, which has as many."""
-    axes = tuple(i for i, (have, want) in enumerate(zip(array.shape, shape, strict=True)) if have != want)
-    return array.sum(axes, keepdims=True)
-
-
-_solve.defvjp(_forward, _backward)

@@ -11,10 +11,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from seqjax.kernels import plain
-from seqjax.kernels.calls import call
+from seqjax.kernels.calls import call, kernel
 from seqjax.recurrence import Pass
 from seqjax.typing import Outputs, Params, Sequence
 
@@ -74,25 +73,7 @@ def _pull(static, remembered, grads):
 _scan.defvjp(_keep, _pull)
 
 
-def _kernel(plain):
-    """Decorates a call of compiled code: `plain` runs on other platforms, and where it is differentiated again."""
-
-    def decorate(compiled):
-        @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-        def kernel(static, *args):
-            here, elsewhere = (functools.partial(form, static) for form in (compiled, plain))
-            return lax.platform_dependent(*args, cpu=here, default=elsewhere)
-
-        @kernel.defjvp
-        def _(static, args, tangents):
-            return jax.jvp(functools.partial(plain, static), args, tangents)
-
-        return kernel
-
-    return decorate
-
-
-@_kernel(plain.forward)
+@kernel(plain.forward, arguments=(None, 1, 0, 0, 1), results=(0, 1, 1))
 def _forward(static, params, xs, state, lengths, starts):
     name, reverse, keep = static
     (time, rows, _), units = xs.shape, state[0].shape[-1]
@@ -109,7 +90,7 @@ def _forward(static, params, xs, state, lengths, starts):
     return (h, c)[: len(state)], ys, tuple(a for a, times in zip((saved, cs), kept, strict=True) if times)
 
 
-@_kernel(plain.backward)
+@kernel(plain.backward, arguments=(None, 0, 0, 1, 1, 1, 0, 1), results=(0, 1))
 def _backward(static, w_h, state, lengths, starts, ys, kept, d_state, d_ys):
     name, reverse = static
     (time, rows, units), lstm = ys.shape, name == "lstm"
@@ -130,17 +111,17 @@ def _backward(static, w_h, state, lengths, starts, ys, kept, d_state, d_ys):
     return (d_h, d_c)[: len(state)], d_sums
 
 
-@_kernel(plain.weight_gradient)
+@kernel(plain.weight_gradient, arguments=(1, 0, 0, 1, 1, 1), results=None)
 def _weight_gradient(static, xs, state, lengths, starts, ys, d_sums):
     name, reverse = static
     inputs, units, width = xs.shape[-1], ys.shape[-1], GATES[name] * ys.shape[-1]
     data = [(xs, 1), (ys, 1), (state[0], 0), (d_sums, 1), *_marks(lengths, starts)]
     shapes = [(inputs, width), (units, width), (width,), (units if name == "gru" else 0,)]
-    found = call("seqjax_weight_gradient", None, data, [(s, None) for s in shapes], cell=CODES[name], reverse=reverse)
+    found = call("seqjax_weight_gradient", [], data, [(s, None) for s in shapes], cell=CODES[name], reverse=reverse)
     return dict(zip(("w_x", "w_h", "b", "b_n") if name == "gru" else ("w_x", "w_h", "b"), found, strict=False))
 
 
-@_kernel(plain.input_gradient)
+@kernel(plain.input_gradient, arguments=(None, 1), results=1)
 def _input_gradient(static, w_x, d_sums):
     name, units = static[0], w_x.shape[-1] // GATES[static[0]]
     shape = (*d_sums.shape[:2], w_x.shape[0])
