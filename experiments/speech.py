@@ -91,7 +91,7 @@ def read_speech(config: Config) -> tuple[dict[str, audio.Part], str]:
     clips, indices, origin = read_words(config)
     chosen = audio.split_recordings(clips, indices, config.held_out)
     draw = functools.partial(audio.connect, most=config.most)
-    train = draw(chosen["train"], config.utterances, config.seed, speeds=audio.SPEEDS)
+    train = audio.vary(draw(chosen["train"], config.utterances, config.seed, speeds=audio.SPEEDS), config.seed)
     judged = {name: draw(chosen[name], JUDGED, len(name)) for name in chosen if name != "train"}
     return {name: audio.Part(chosen[name], drawn) for name, drawn in {"train": train, **judged}.items()}, origin
 
@@ -119,7 +119,7 @@ def read_corpus(config: Config) -> tuple[dict[str, audio.Part], str]:
         raise ValueError(f"{config.train}: {len(known)} lines; give at least 10, every tenth validates")
     train, validation = known.where(~tenth), known.where(tenth)
     drawn = audio.connect(train, config.utterances, config.seed, most=1, speeds=audio.SPEEDS)
-    parts = {"train": audio.Part(train, drawn)}
+    parts = {"train": audio.Part(train, audio.vary(drawn, config.seed))}
     parts |= {
         name: audio.Part(clips, audio.whole(clips)) for name, clips in (("validation", validation), ("test", test))
     }
