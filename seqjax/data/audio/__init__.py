@@ -23,6 +23,7 @@ from seqjax.data.audio.files import read_audio as read_audio
 from seqjax.data.audio.files import resample as resample
 from seqjax.data.audio.normalisation import Moments as Moments
 from seqjax.data.audio.normalisation import Tally as Tally
+from seqjax.data.audio.normalisation import add_floor as add_floor
 from seqjax.data.audio.normalisation import moments as moments
 from seqjax.data.audio.normalisation import normalise as normalise
 from seqjax.data.audio.normalisation import normalise_running as normalise_running

@@ -40,7 +40,7 @@ class Channel:
         if self.floors:
             deviations = np.repeat(self.floors, [len(stretch) for stretch in stretches])
             whole = whole + deviations * coloured_noise(generator, len(whole), self.colour)
-        peak = np.abs(whole).max(initial=0.0)
+        peak = float(np.abs(whole).max(initial=0.0))
         if self.gate:
             whole = whole * _open(whole, self.gate * peak, round(BLOCK * rate))
         if self.limit < 1:
@@ -49,21 +49,24 @@ class Channel:
 
 
 def coloured_noise(generator: np.random.Generator, size: int, colour: float = 0.0) -> np.ndarray:
-    """Gaussian noise of deviation 1 whose power falls with frequency to the power `colour`: float32 `[size]`."""
-    noise = generator.standard_normal(size, np.float32)
-    if not colour or size < 2:
-        return noise
-    spectrum = np.fft.rfft(noise)
-    shape = np.arange(1, len(spectrum) + 1) ** (-colour / 2)
+    """Gaussian noise of deviation 1 whose power falls with frequency to the power `colour`: float32 `[size]`.
+
+    Below a hundredth of the highest frequency it is white, so that what is heard has the deviation.
+    """
+    if not colour:
+        return generator.standard_normal(size, np.float32)
+    # A power of two is fast to transform, and leaves the two ends unlike.
+    spectrum = np.fft.rfft(generator.standard_normal(2 << size.bit_length(), np.float32))
+    shape = np.linspace(0, 1, len(spectrum)).clip(0.01) ** (-colour / 2)
     shape[0] = 0  # No offset.
-    shaped = np.fft.irfft(spectrum * shape, size)
-    return (shaped / max(shaped.std(), 1e-12)).astype(np.float32)
+    shaped = np.fft.irfft(spectrum * shape)
+    return (shaped[:size] / shaped.std()).astype(np.float32)
 
 
 def draw_channel(generator: np.random.Generator, recordings: int, level: float) -> Channel:
     """Draws a channel: silence of every kind, and now and then an offset, clipping or a codec's zeros.
 
-    Floors lie between -75 and -18 dB of the peak, uniform in decibels. In a third of the draws one floor lies under the
+    Floors lie between -75 and -22 dB of the peak, uniform in decibels. In two of five draws one floor lies under the
     whole; otherwise pauses alone, recordings alone or nothing has noise, or each stretch has a floor of its own.
 
     Args:
@@ -77,20 +80,15 @@ def draw_channel(generator: np.random.Generator, recordings: int, level: float) 
 
     size = 2 * recordings + 1
     pauses = np.arange(size) % 2 == 0
-    one, each = level * decibels(-75, -18), level * decibels(-75, -18, size)
-    floors = (
-        np.full(size, one),
-        np.full(size, one),
-        np.zeros(size),
-        one * pauses,
-        one * ~pauses,
-        each * (generator.random(size) < 0.7),
-    )[generator.integers(6)]
+    one, each = level * decibels(-75, -22), level * decibels(-75, -22, size)
+    kinds = np.ones(size), np.zeros(size), pauses, ~pauses
+    kind = generator.choice(5, p=(0.4, 0.15, 0.15, 0.15, 0.15))
+    floors = one * kinds[kind] if kind < 4 else each * (generator.random(size) < 0.7)
     often = generator.random(4)
     return Channel(
         tuple(floors.tolist()),
         colour=float(generator.uniform(0, 2)) if often[0] < 0.3 else 0.0,
-        gate=float(decibels(-60, -26)) if often[1] < 0.2 else 0.0,
+        gate=float(decibels(-60, -30)) if often[1] < 0.2 else 0.0,
         limit=float(decibels(-16, 0)) if often[2] < 0.2 else 1.0,
         offset=float(level * generator.uniform(-0.5, 0.5)) if often[3] < 0.3 else 0.0,
     )

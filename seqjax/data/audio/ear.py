@@ -62,8 +62,8 @@ class Ear:
       letters: the symbols, the blank first.
       scale: moments of the training features, which those of a stream begin from; None normalises each utterance by its
         own, and does not stream.
-      floor: energy added to every band of an utterance that is normalised by itself, as a share of its mean energy: exact
-        zeros sound like a faint noise, and the level of the whole changes nothing.
+      floor: energy added to every band of an utterance that is normalised by its own moments, as a share of its mean
+        energy: exact zeros sound like a faint noise, and the level of the whole changes nothing.
     """
 
     mel: LogMel
@@ -85,9 +85,14 @@ class Ear:
 
     def features(self, samples: ArrayLike, frames: ArrayLike | None = None) -> Float[Array, "*batch frames bands"]:
         """Normalised energies of `samples [*batch, samples]`, of which `frames [*batch]` frames are valid."""
+        samples = jnp.asarray(samples)
+        if self.scale is None and self.floor:
+            # From 0 on: the zeros before the first sample are then no step, whatever the offset.
+            energies = self.mel(samples - samples[..., :1])
+            return normalise(add_floor(energies, self.floor, frames), frames)
         energies = self.mel(samples)
         if self.scale is None:
-            return normalise(add_floor(energies, self.floor, frames) if self.floor else energies, frames)
+            return normalise(energies, frames)
         _, scaled = normalise_running(Tally.of(self.scale, SETTLED, energies.shape[:-2]), energies, self.scale)
         return only_valid(scaled, frames)
 
@@ -117,7 +122,12 @@ class Ear:
     def save(self, path: str | os.PathLike) -> None:
         """Writes a JSON file, whole or not at all."""
         scale = None if self.scale is None else [np.asarray(numbers).tolist() for numbers in self.scale]
-        settings = {"mel": dataclasses.asdict(self.mel), "letters": self.letters.tokens, "scale": scale, "floor": self.floor}
+        settings = {
+            "mel": dataclasses.asdict(self.mel),
+            "letters": self.letters.tokens,
+            "scale": scale,
+            "floor": self.floor,
+        }
         write_atomically(path, json.dumps(settings).encode())
 
     @classmethod

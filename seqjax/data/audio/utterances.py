@@ -94,8 +94,10 @@ class Utterance:
             parts += [gain * samples, np.zeros(self.pauses[place + 1], np.float32)]
         loudness = 1.0 if self.level is None else self.level / max(np.abs(part).max(initial=0.0) for part in parts)
         generator = np.random.default_rng(self.seed)
-        noisy = [loudness * part + self.noise * generator.standard_normal(len(part), np.float32) for part in parts]
-        return self.channel(noisy, clips.rate, generator)
+        parts = [loudness * part for part in parts]
+        if self.noise:
+            parts = [part + self.noise * generator.standard_normal(len(part), np.float32) for part in parts]
+        return self.channel(parts, clips.rate, generator)
 
 
 def connect(
@@ -143,7 +145,7 @@ def vary(utterances: Sequence[Utterance], seed: int) -> list[Utterance]:
     """Draws another channel for each utterance, see `draw_channel`: silence of every kind, and all levels.
 
     Peaks are between -45 and 0 dB of full scale, uniform in decibels; the recordings of an utterance differ by up to
-    12 dB. What is said, the pauses and the speed stay.
+    10 dB. What is said, the pauses and the speed stay.
 
     Args:
       utterances: plans, as of `connect`.
@@ -229,7 +231,7 @@ def read_at(path: str | os.PathLike, rate: int) -> np.ndarray:
 
 def _varied(utterance: Utterance, generator: np.random.Generator) -> Utterance:
     recordings, level = len(utterance.clips), float(10 ** (generator.uniform(-45, 0) / 20))
-    gains = 10 ** (generator.uniform(-12, 0, recordings) / 20)
+    gains = 10 ** (generator.uniform(-10, 0, recordings) / 20)
     channel = draw_channel(generator, recordings, level)
     return dataclasses.replace(utterance, gains=tuple(gains.tolist()), level=level, noise=0.0, channel=channel)
 
