@@ -8,7 +8,7 @@
     python -m experiments.speech --transcribe RUN FILE...        # words with their times
     python -m experiments.speech --stream RUN FILE               # words as they come, and the delay
 
-Each utterance joins recordings of one speaker with random pauses, levels and noise; in training, in half of validation
+Each utterance joins recordings of one speaker with random pauses, levels and noise; in half of training and validation
 and in a second test (`varied`) the silence is of every kind: noise that changes from word to word, exact zeros, and now
 and then an offset, clipping or a codec's gaps. Recordings of index 0 to 4 test, 5 to 9 validate, the others train.
 Log-mel energies, two frames a step, LSTM layers with layer norm; SpecAugment and three speeds in training; an average
@@ -132,15 +132,19 @@ def read_corpus(config: Config) -> tuple[dict[str, audio.Part], str]:
 
 
 def with_silences(parts: dict[str, audio.Part], seed: int) -> dict[str, audio.Part]:
-    """Every kind of silence in training, in half of validation, and in a second copy of the test, `varied`."""
+    """Every kind of silence in half of training and validation, and in a second copy of the test, `varied`."""
     train, validation, test = parts["train"], parts["validation"], parts["test"]
-    half = validation.utterances[::2] + audio.vary(validation.utterances[1::2], VARIED)
     changed = {
-        "train": audio.Part(train.clips, audio.vary(train.utterances, seed)),
-        "validation": audio.Part(validation.clips, half),
+        "train": audio.Part(train.clips, half_varied(train.utterances, seed)),
+        "validation": audio.Part(validation.clips, half_varied(validation.utterances, VARIED)),
         "varied": audio.Part(test.clips, audio.vary(test.utterances, VARIED)),
     }
     return {**parts, **changed}
+
+
+def half_varied(utterances: list[audio.Utterance], seed: int) -> list[audio.Utterance]:
+    """Every second utterance through another channel."""
+    return utterances[::2] + audio.vary(utterances[1::2], seed)
 
 
 def main(config: Config) -> dict:

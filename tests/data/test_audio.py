@@ -120,7 +120,7 @@ def test_exact_zeros_have_the_features_of_a_faint_noise(spoken):
     energy = np.exp(ear.mel(samples)).mean()
     # White noise of deviation s has the energy s^2 * sum(hann^2) * sum(filter) in a band of filters of equal area.
     filters = audio.mel_filters(8000, 256, 20, 20.0, 4000.0).sum(0)
-    deviation = np.sqrt(1e-5 * energy / (3 / 8 * 200 * np.median(filters)))
+    deviation = np.sqrt(ear.floor * energy / (3 / 8 * 200 * np.median(filters)))
     noise = deviation * np.random.default_rng(0).standard_normal(len(samples))
     zeros, noisy = ear.features(samples), ear.features(samples + noise.astype(np.float32))
     silence = np.asarray(zeros[pauses].mean(0) - noisy[pauses].mean(0))

@@ -33,8 +33,8 @@ from seqjax.data.vocabulary import Vocabulary
 BLANK = "<blank>"
 """The symbol 0 of connectionist temporal classification: no letter."""
 
-FLOOR = 1e-5
-"""Energy that a trained `Ear` adds to every band, as a share of the mean over an utterance: 50 decibels below it."""
+FLOOR = 3e-4
+"""Energy that a trained `Ear` adds to every band, as a share of the mean over an utterance: 35 decibels below it."""
 
 LEAST = 1e-14
 """The least energy told apart where a floor is added."""
