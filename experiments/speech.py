@@ -8,9 +8,11 @@
     python -m experiments.speech --transcribe RUN FILE...        # words with their times
     python -m experiments.speech --stream RUN FILE               # words as they come, and the delay
 
-Each utterance joins recordings of one speaker with random pauses, levels and noise. Recordings of index 0 to 4 test, 5
-to 9 validate, the others train. Log-mel energies, two frames a step, LSTM layers with layer norm; SpecAugment and three
-speeds in training; an average of the weights. Decoding is greedy, by a beam, and by a beam with an n-gram model of the
+Each utterance joins recordings of one speaker with random pauses, levels and noise; in half of training and validation
+and in a second test (`varied`) the silence is of every kind: noise that changes from word to word, exact zeros, and now
+and then an offset, clipping or a codec's gaps. Recordings of index 0 to 4 test, 5 to 9 validate, the others train.
+Log-mel energies, two frames a step, LSTM layers with layer norm; SpecAugment and three speeds in training; an average
+of the weights. Decoding is greedy, by a beam, and by a beam with an n-gram model of the
 training transcripts' letters. Without recordings and network: made-up tones, and a word that says so.
 Expect 5.2% of words wrong greedily, 4.6 with a beam, 2.7 with the model of letters: 25 minutes on a shared core.
 Papers: Graves et al., 2006 and 2013; Park et al., 2019.
@@ -40,6 +42,8 @@ from seqjax.models import AcousticModel, Listener
 
 BUCKETS = 5
 JUDGED = 400  # utterances of validation and of each test, the same ones for every seed
+SCORED = ("test", "varied", "held_out")
+VARIED = 17  # seed of the silences in validation and test, the same for every seed of training
 TAIL = 0.3  # seconds of silence after an utterance: read one way, letters are known after they are heard
 GAP = 10  # frames that a mask hides at most: digits are short
 NONE = "(other)"
@@ -81,7 +85,7 @@ class Stream(Options):
 
 
 def read_speech(config: Config) -> tuple[dict[str, audio.Part], str]:
-    """The parts `train`, `validation`, `test` and perhaps `held_out`, and where they come from."""
+    """The parts `train`, `validation`, `test`, `varied` and perhaps `held_out`, and where they come from."""
     if (config.train is None) != (config.test is None):
         raise ValueError("--train and --test go together; give both files")
     if config.train is not None and config.held_out is not None:
@@ -93,7 +97,8 @@ def read_speech(config: Config) -> tuple[dict[str, audio.Part], str]:
     draw = functools.partial(audio.connect, most=config.most)
     train = draw(chosen["train"], config.utterances, config.seed, speeds=audio.SPEEDS)
     judged = {name: draw(chosen[name], JUDGED, len(name)) for name in chosen if name != "train"}
-    return {name: audio.Part(chosen[name], drawn) for name, drawn in {"train": train, **judged}.items()}, origin
+    parts = {name: audio.Part(chosen[name], drawn) for name, drawn in {"train": train, **judged}.items()}
+    return with_silences(parts, config.seed), origin
 
 
 def read_words(config: Config) -> tuple[audio.Clips, np.ndarray, str]:
@@ -123,7 +128,23 @@ def read_corpus(config: Config) -> tuple[dict[str, audio.Part], str]:
     parts |= {
         name: audio.Part(clips, audio.whole(clips)) for name, clips in (("validation", validation), ("test", test))
     }
-    return parts, f"{config.train}, {config.test}"
+    return with_silences(parts, config.seed), f"{config.train}, {config.test}"
+
+
+def with_silences(parts: dict[str, audio.Part], seed: int) -> dict[str, audio.Part]:
+    """Every kind of silence in half of training and validation, and in a second copy of the test, `varied`."""
+    train, validation, test = parts["train"], parts["validation"], parts["test"]
+    changed = {
+        "train": audio.Part(train.clips, half_varied(train.utterances, seed)),
+        "validation": audio.Part(validation.clips, half_varied(validation.utterances, VARIED)),
+        "varied": audio.Part(test.clips, audio.vary(test.utterances, VARIED)),
+    }
+    return {**parts, **changed}
+
+
+def half_varied(utterances: list[audio.Utterance], seed: int) -> list[audio.Utterance]:
+    """Every second utterance through another channel."""
+    return utterances[::2] + audio.vary(utterances[1::2], seed)
 
 
 def main(config: Config) -> dict:
@@ -143,7 +164,9 @@ def main(config: Config) -> dict:
     run.begin({"origin": origin, "fingerprint": data.Records(columns).fingerprint()})
     if run.leads:
         ear.save(run.folder / "ear.json")
-    sizes = " + ".join(f"{len(part.clips):,} {name.replace('_', ' ')}" for name, part in parts.items())
+    sizes = " + ".join(
+        f"{len(part.clips):,} {name.replace('_', ' ')}" for name, part in parts.items() if name != "varied"
+    )
     run.say(f"{sizes} recordings, {len(ear.letters)} symbols: {origin}")
     for name, letters in strange.items():
         if letters:
@@ -249,7 +272,7 @@ def report(run, listener, params, parts):
     learn_letters(run, listener.ear, parts, heard["validation"])
     decoders = decoders_of(run.config, run.folder, listener.ear)
     scores, guesses, lines = {}, {}, ["part\tdecoder\tWER\tSER"]
-    for name, decoder in itertools.product([name for name in ("test", "held_out") if name in parts], decoders):
+    for name, decoder in itertools.product([name for name in SCORED if name in parts], decoders):
         guesses[name, decoder] = transcripts(listener.ear, heard[name], decoders[decoder])
         found = word_errors(parts[name].texts(), guesses[name, decoder])
         scores |= {f"{name}_{decoder}_{score}": value for score, value in found.items()}

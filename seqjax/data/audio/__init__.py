@@ -6,6 +6,9 @@ be compiled with the model that reads them.
 
 from seqjax.data.audio.augment import change_speed as change_speed
 from seqjax.data.audio.augment import spec_augment as spec_augment
+from seqjax.data.audio.channel import Channel as Channel
+from seqjax.data.audio.channel import coloured_noise as coloured_noise
+from seqjax.data.audio.channel import draw_channel as draw_channel
 from seqjax.data.audio.ear import BLANK as BLANK
 from seqjax.data.audio.ear import Ear as Ear
 from seqjax.data.audio.ear import Overheard as Overheard
@@ -20,6 +23,7 @@ from seqjax.data.audio.files import read_audio as read_audio
 from seqjax.data.audio.files import resample as resample
 from seqjax.data.audio.normalisation import Moments as Moments
 from seqjax.data.audio.normalisation import Tally as Tally
+from seqjax.data.audio.normalisation import add_floor as add_floor
 from seqjax.data.audio.normalisation import moments as moments
 from seqjax.data.audio.normalisation import normalise as normalise
 from seqjax.data.audio.normalisation import normalise_running as normalise_running
@@ -37,4 +41,5 @@ from seqjax.data.audio.utterances import load_digits as load_digits
 from seqjax.data.audio.utterances import read_at as read_at
 from seqjax.data.audio.utterances import read_recordings as read_recordings
 from seqjax.data.audio.utterances import read_transcripts as read_transcripts
+from seqjax.data.audio.utterances import vary as vary
 from seqjax.data.audio.utterances import whole as whole

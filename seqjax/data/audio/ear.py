@@ -14,7 +14,15 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from seqjax.data.audio.features import LogMel
-from seqjax.data.audio.normalisation import Moments, Tally, moments, normalise, normalise_running, only_valid
+from seqjax.data.audio.normalisation import (
+    Moments,
+    Tally,
+    add_floor,
+    moments,
+    normalise,
+    normalise_running,
+    only_valid,
+)
 from seqjax.data.audio.parts import Part
 from seqjax.data.batching import BucketBatches
 from seqjax.data.files import write_atomically
@@ -24,6 +32,12 @@ from seqjax.data.vocabulary import Vocabulary
 
 BLANK = "<blank>"
 """The symbol 0 of connectionist temporal classification: no letter."""
+
+FLOOR = 3e-4
+"""Energy that a trained `Ear` adds to every band, as a share of the mean over an utterance: 35 decibels below it."""
+
+LEAST = 1e-14
+"""The least energy told apart where a floor is added."""
 
 SETTLED = 50.0
 """Frames of the training data that the running mean of a stream begins with."""
@@ -48,25 +62,34 @@ class Ear:
       letters: the symbols, the blank first.
       scale: moments of the training features, which those of a stream begin from; None normalises each utterance by its
         own, and does not stream.
+      floor: energy added to every band of an utterance that is normalised by its own moments, as a share of its mean
+        energy: exact zeros sound like a faint noise, and the level of the whole changes nothing.
     """
 
     mel: LogMel
     letters: Vocabulary
     scale: Moments | None = None
+    floor: float = 0.0
 
     @classmethod
     def of(cls, train: Part, bands: int, *, moments_of_training: bool) -> "Ear":
         """The ear for a training part: its rate, its letters and a space, and if so the moments of its features."""
         letters = Vocabulary.characters(" " + "".join(train.clips.texts), (BLANK,))
-        mel = LogMel(train.clips.rate, bands)
         if not moments_of_training:
-            return cls(mel, letters)
+            # The floor is relative; the absolute one only keeps the logarithm finite.
+            return cls(LogMel(train.clips.rate, bands, floor=LEAST, centred=True), letters, floor=FLOOR)
+        mel = LogMel(train.clips.rate, bands, centred=True)
         # One after another, as one sound: a shape each would be compiled each.
         heard = np.concatenate([utterance.render(train.clips) for utterance in train.utterances[:SAMPLE]])
         return cls(mel, letters, moments(mel(heard)))
 
     def features(self, samples: ArrayLike, frames: ArrayLike | None = None) -> Float[Array, "*batch frames bands"]:
         """Normalised energies of `samples [*batch, samples]`, of which `frames [*batch]` frames are valid."""
+        samples = jnp.asarray(samples)
+        if self.scale is None and self.floor:
+            # From 0 on: the zeros before the first sample are then no step, whatever the offset.
+            energies = self.mel(samples - samples[..., :1])
+            return normalise(add_floor(energies, self.floor, frames), frames)
         energies = self.mel(samples)
         if self.scale is None:
             return normalise(energies, frames)
@@ -103,7 +126,12 @@ class Ear:
     def save(self, path: str | os.PathLike) -> None:
         """Writes a JSON file, whole or not at all."""
         scale = None if self.scale is None else [np.asarray(numbers).tolist() for numbers in self.scale]
-        settings = {"mel": dataclasses.asdict(self.mel), "letters": self.letters.tokens, "scale": scale}
+        settings = {
+            "mel": dataclasses.asdict(self.mel),
+            "letters": self.letters.tokens,
+            "scale": scale,
+            "floor": self.floor,
+        }
         write_atomically(path, json.dumps(settings).encode())
 
     @classmethod
@@ -116,7 +144,8 @@ class Ear:
         try:
             saved = json.loads(Path(path).read_bytes())
             scale = saved["scale"] and Moments(*map(jnp.array, saved["scale"]))
-            return cls(LogMel(**saved["mel"]), Vocabulary(tuple(saved["letters"]), (BLANK,)), scale)
+            letters = Vocabulary(tuple(saved["letters"]), (BLANK,))
+            return cls(LogMel(**saved["mel"]), letters, scale, saved.get("floor", 0.0))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: no ear ({error}); give a file that Ear.save wrote") from None
 

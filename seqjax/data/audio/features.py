@@ -36,6 +36,7 @@ class LogMel:
       low: where the bands begin, in hertz.
       high: where they end; None for half the rate.
       floor: the least energy told apart.
+      centred: subtract the mean of each frame first, so that an offset of the sound changes nothing.
 
     Raises:
       ValueError: a number is out of range.
@@ -53,6 +54,7 @@ class LogMel:
     low: float = 20.0
     high: float | None = None
     floor: float = 1e-8
+    centred: bool = False
 
     def __post_init__(self):
         if not 0 < self.hop_size <= self.window_size:
@@ -113,7 +115,10 @@ class LogMel:
 
     def _energies(self, heard, frames: int):
         places = self.hop_size * np.arange(frames)[:, None] + np.arange(self.window_size)
-        spectrum = jnp.fft.rfft(heard[..., places] * _hann(self.window_size), self.fft_size)
+        windows = heard[..., places]  # [*batch, frames, window]
+        if self.centred:
+            windows = windows - windows.mean(-1, keepdims=True)
+        spectrum = jnp.fft.rfft(windows * _hann(self.window_size), self.fft_size)
         power = spectrum.real**2 + spectrum.imag**2
         filters = mel_filters(self.rate, self.fft_size, self.bands, self.low, self.top)
         return jnp.log(jnp.maximum(power @ filters, self.floor))

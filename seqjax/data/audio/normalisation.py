@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
@@ -48,6 +50,30 @@ def normalise(
     mean, deviation = moments(features, lengths) if by is None else by
     scaled = (features - mean[..., None, :]) / jnp.maximum(deviation, 1e-5)[..., None, :]
     return only_valid(scaled, lengths)
+
+
+def add_floor(
+    energies: ArrayLike, share: float, lengths: ArrayLike | None = None
+) -> Float[Array, "*batch time features"]:
+    """Logarithmic energies with so much more energy everywhere, as a faint noise under the whole row would add.
+
+        y = log(exp(x) + share * mean(exp(x)))
+
+    Args:
+      energies: `[*batch, time, features]`, natural logarithms.
+      share: of the mean over the row's valid frames and all features; more than 0.
+      lengths: valid frames of each row, `[*batch]`; None when all are.
+
+    Returns:
+      Energies of the same shape; zeros past a row's end.
+    """
+    energies = jnp.asarray(energies)
+    time, features = energies.shape[-2:]
+    lengths = jnp.full(energies.shape[:-2], time) if lengths is None else jnp.asarray(lengths)
+    valid = length_mask(lengths, time)[..., None]
+    total = jax.nn.logsumexp(jnp.where(valid, energies, -jnp.inf), axis=(-2, -1), keepdims=True)
+    mean = total - jnp.log(jnp.maximum(lengths, 1) * features)[..., None, None]
+    return jnp.where(valid, jnp.logaddexp(energies, mean + np.log(share)), 0)
 
 
 class Tally(NamedTuple):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from seqjax.data.audio.augment import change_speed
+from seqjax.data.audio.channel import Channel, draw_channel
 from seqjax.data.audio.files import check_audio, read_audio, resample
 from seqjax.data.formats import Recording, list_recordings, read_tsv
 from seqjax.data.sets.media import FSDD_RATE
@@ -63,6 +64,7 @@ class Utterance:
       noise: deviation of the white noise under it.
       speed: of the recordings.
       seed: of the noise.
+      channel: what happens to it then.
     """
 
     clips: tuple[int, ...]
@@ -71,7 +73,8 @@ class Utterance:
     level: float | None = None
     noise: float = 0.0
     speed: float = 1.0
-    seed: int = 0
+    seed: int | tuple[int, ...] = 0
+    channel: Channel = Channel()
 
     def length(self, clips: Clips) -> int:
         """Its samples."""
@@ -89,10 +92,12 @@ class Utterance:
             samples = change_speed(clips.samples[clip], self.speed)
             gain = self.gains[place] / np.abs(samples).max() if self.gains else 1.0
             parts += [gain * samples, np.zeros(self.pauses[place + 1], np.float32)]
-        whole = np.concatenate(parts)
-        whole *= 1.0 if self.level is None else self.level / np.abs(whole).max()
-        noise = np.random.default_rng(self.seed).standard_normal(len(whole), np.float32)
-        return (whole + self.noise * noise).astype(np.float32)
+        loudness = 1.0 if self.level is None else self.level / max(np.abs(part).max(initial=0.0) for part in parts)
+        generator = np.random.default_rng(self.seed)
+        parts = [loudness * part for part in parts]
+        if self.noise:
+            parts = [part + self.noise * generator.standard_normal(len(part), np.float32) for part in parts]
+        return self.channel(parts, clips.rate, generator)
 
 
 def connect(
@@ -106,7 +111,7 @@ def connect(
     Args:
       clips: what to draw from.
       count: how many utterances.
-      seed: of all that is drawn here; the noise comes from an utterance's place.
+      seed: of all that is drawn; the noise of an utterance comes from it and the utterance's place.
       most: recordings of an utterance, at most.
       pause: seconds between two of them, at most.
       speeds: to draw from.
@@ -129,10 +134,24 @@ def connect(
         pauses = generator.integers(0, int(pause * clips.rate) + 1, number + 1)
         return Utterance(
             tuple(chosen.tolist()), tuple(pauses.tolist()), tuple(decibels(-6, 0, number).tolist()),
-            float(decibels(-30, -1)), float(decibels(-90, -50)), float(generator.choice(speeds)), index,
+            float(decibels(-30, -1)), float(decibels(-90, -50)), float(generator.choice(speeds)),
+            (seed, index),
         )  # fmt: skip
 
     return [draw(index) for index in range(count)]
+
+
+def vary(utterances: Sequence[Utterance], seed: int) -> list[Utterance]:
+    """Draws another channel for each utterance, see `draw_channel`: silence of every kind, and all levels.
+
+    Peaks are between -45 and 0 dB of full scale, uniform in decibels; the recordings of an utterance differ by up to
+    10 dB. What is said, the pauses and the speed stay.
+
+    Args:
+      utterances: plans, as of `connect`.
+      seed: of all that is drawn.
+    """
+    return [_varied(utterance, np.random.default_rng((seed, place))) for place, utterance in enumerate(utterances)]
 
 
 def whole(clips: Clips) -> list[Utterance]:
@@ -208,6 +227,13 @@ def read_at(path: str | os.PathLike, rate: int) -> np.ndarray:
     if own < rate:
         raise ValueError(f"{path}: {own:,} samples a second; wanted at least {rate:,}; record it at a higher rate")
     return resample(samples, own, rate)
+
+
+def _varied(utterance: Utterance, generator: np.random.Generator) -> Utterance:
+    recordings, level = len(utterance.clips), float(10 ** (generator.uniform(-45, 0) / 20))
+    gains = 10 ** (generator.uniform(-10, 0, recordings) / 20)
+    channel = draw_channel(generator, recordings, level)
+    return dataclasses.replace(utterance, gains=tuple(gains.tolist()), level=level, noise=0.0, channel=channel)
 
 
 def _word(recording: Recording) -> str:
