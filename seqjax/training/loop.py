@@ -1,10 +1,7 @@
 """The training loop: the only part with effects."""
 
-import contextlib
 import dataclasses
 import math
-import signal
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -15,6 +12,8 @@ import numpy as np
 from seqjax.training.checkpoints import CheckpointError, Checkpoints
 from seqjax.training.evaluation import rank
 from seqjax.training.health import summarise
+from seqjax.training.interrupts import interruptible
+from seqjax.training.processes import Together
 from seqjax.training.state import TrainState
 from seqjax.training.step import StepFn
 
@@ -66,6 +65,8 @@ class Progress:
       best_step: the step it was reached at.
       stale: evaluations since then.
       stopped: whether a callback ended the run.
+      skipped: steps skipped over a gradient that was not finite.
+      since: the health of each gradient since the last evaluation, which the next one summarises.
       data: the position in the data.
     """
 
@@ -75,6 +76,8 @@ class Progress:
     best_step: int | None = None
     stale: int = 0
     stopped: bool = False
+    skipped: int = 0
+    since: list[dict[str, float]] = dataclasses.field(default_factory=list)
     data: Any = None
 
 
@@ -86,11 +89,17 @@ class Outcome:
       state: the last state, or the best one where training stopped early.
       progress: where the run stood.
       reason: `"finished"`, `"stopped early"` or `"interrupted"`.
+      signal: the number of the signal that interrupted it, else 0.
     """
 
     state: TrainState
     progress: Progress
     reason: str
+    signal: int = 0
+
+
+SUMMARISED = ("gradient_norm", "clipped", "finite")
+"""What `summarise` reads of a step's metrics."""
 
 
 class NonFiniteError(ArithmeticError):
@@ -119,7 +128,8 @@ def fit(
 ) -> Outcome:
     """Trains for a number of steps.
 
-    SIGTERM and SIGINT end the step at hand, save and return (in the main thread).
+    SIGTERM, SIGINT and SIGHUP end the step at hand, save and return (in the main thread). Where the state is spread over
+    several processes, a signal to one of them ends all at the same step, and the scores of the first one count for all.
 
     Args:
       state: from `create_state`, or restored.
@@ -145,29 +155,36 @@ def fit(
       ValueError: an argument is out of range or `monitor` is not among the scores.
     """
     _check(steps, every, patience, monitor, checkpoints, evaluate)
-    if progress is None and checkpoints is not None and checkpoints.steps():
+    if progress is None and checkpoints is not None and _begun(checkpoints):
         raise ValueError(f"{checkpoints.folder} holds a run already; resume() it, or name another folder")
     progress = Progress() if progress is None else progress
-    run = _Run(progress, evaluate, monitor, checkpoints, batches, tuple(callbacks), max_skipped, on_nonfinite)
+    together = Together.of(state)
+    run = _Run(
+        progress, evaluate, monitor, checkpoints, batches, tuple(callbacks), max_skipped, on_nonfinite, together
+    )  # fmt: skip
     every = every or steps
     if checkpoints is not None:
         run.save(state)
     run.tell("start", {})
     if run.is_over(patience):
         return run.end(run.best(state), "stopped early")
-    with _interruptible() as interrupted:
+    with interruptible() as interrupt:
         while progress.step < steps:
             batch = next(batches)
             state, metrics = train_step(state, batch)
+            # Asked of all processes now and read with the metrics: it costs no wait of its own.
+            asked = together.largest(interrupt.number)
             progress.step += 1
-            run.after_step(state, batch, jax.device_get(metrics))
+            metrics, asked = jax.device_get((metrics, asked))
+            run.after_step(state, batch, metrics)
             due = progress.step % every == 0 or progress.step == steps
             if due:
                 run.assess(state)
-            if (due or interrupted.is_set()) and checkpoints is not None:
+            number = int(asked) if together.several else interrupt.number
+            if (due or number) and checkpoints is not None:
                 run.save(state)
-            if interrupted.is_set() and progress.step < steps:
-                return run.end(state, "interrupted")
+            if number and progress.step < steps:
+                return run.end(state, "interrupted", number)
             if due and run.is_over(patience):
                 return run.end(run.best(state), "stopped early")
     return run.end(state, "finished")
@@ -179,7 +196,7 @@ def resume(state: TrainState, batches: Batches, checkpoints: Checkpoints) -> tup
     Args:
       state: a fresh state of the same shapes.
       batches: moved to the position of the checkpoint.
-      checkpoints: where to look; with none there the run begins at the beginning.
+      checkpoints: where to look; in a folder that never had any the run begins at the beginning.
 
     Returns:
       The state and progress to give to `fit`.
@@ -187,7 +204,7 @@ def resume(state: TrainState, batches: Batches, checkpoints: Checkpoints) -> tup
     Raises:
       CheckpointError: there are checkpoints, but none is sound, or they are of another model.
     """
-    if not checkpoints.steps():
+    if not _begun(checkpoints):
         return state, Progress()
     _, state, saved = checkpoints.restore(state)
     progress = Progress(**saved)
@@ -229,21 +246,22 @@ class _Run:
     callbacks: tuple[Callback, ...]
     max_skipped: int
     on_nonfinite: Callable | None
-    since: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    dumped: bool = False
+    together: Together
 
     def tell(self, kind, metrics):
         answers = [callback(Event(kind, self.progress.step, metrics)) for callback in self.callbacks]
         return any(answer is True for answer in answers)
 
     def after_step(self, state, batch, metrics):
-        self.since.append(metrics)
-        self.tell("step", {name: float(np.asarray(value)) for name, value in metrics.items()})
+        progress = self.progress
+        values = {name: float(np.asarray(value)) for name, value in metrics.items()}
+        progress.since.append({name: values[name] for name in SUMMARISED})
+        progress.skipped += not metrics["finite"]
+        self.tell("step", values | {"skipped": progress.skipped})
         if metrics["finite"]:
             return
-        if not self.dumped and self.on_nonfinite is not None:
-            self.dumped = True
-            self.on_nonfinite(self.progress.step, batch)
+        if progress.skipped == 1 and self.on_nonfinite is not None:
+            self.on_nonfinite(progress.step, batch)
         if metrics["skipped_in_a_row"] >= self.max_skipped:
             if self.checkpoints is not None:
                 self.save(state)
@@ -254,6 +272,8 @@ class _Run:
 
     def assess(self, state):
         scores = {} if self.evaluate is None else {k: float(v) for k, v in self.evaluate(state).items()}
+        # Processes on unlike machines differ in the last digit; a tie must not fall both ways.
+        scores = self.together.first(scores)
         progress = self.progress
         if self.monitor is not None:
             found = rank(scores, self.monitor)
@@ -262,8 +282,9 @@ class _Run:
                 progress.best_step, progress.stale = progress.step, 0
             else:
                 progress.stale += 1
-        progress.stopped = self.tell("evaluation", scores | summarise(self.since))
-        self.since = []
+        stopped = self.tell("evaluation", scores | summarise(progress.since))
+        progress.stopped = bool(jax.device_get(self.together.largest(int(stopped))))
+        progress.since = []
 
     def _best_rank(self, size):
         """The best scores so far, infinite where there was none, as before the first evaluation."""
@@ -282,30 +303,15 @@ class _Run:
     def best(self, state):
         return state if self.checkpoints is None else restore_best(state, self.checkpoints)
 
-    def end(self, state, reason):
+    def end(self, state, reason, number=0):
         self.tell("end", {})
-        return Outcome(state, self.progress, reason)
+        return Outcome(state, self.progress, reason, number)
 
 
-@contextlib.contextmanager
-def _interruptible():
-    """An event that SIGTERM and SIGINT set; a second SIGINT raises KeyboardInterrupt as usual."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    def handle(number, frame):
-        if event.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        event.set()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _begun(checkpoints: Checkpoints) -> bool:
+    """Whether the folder holds checkpoints, sound or not: a kill leaves none without its manifest."""
+    folder = checkpoints.folder
+    return folder.is_dir() and any(path.name.isdigit() for path in folder.iterdir())
 
 
 def _check(steps, every, patience, monitor, checkpoints, evaluate):

@@ -1,0 +1,96 @@
+"""Several processes of one run: what they agree on, and how one learns that another has ended."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Together:
+    """Agreement between the processes that a training state is spread over.
+
+    Attributes:
+      several: whether there is more than one; else every answer is one's own.
+    """
+
+    several: bool
+
+    @classmethod
+    def of(cls, state: Any) -> "Together":
+        """Looks where a state's arrays live: processes that each train a state of their own agree on nothing."""
+        leaves = [leaf for leaf in jax.tree.leaves(state) if isinstance(leaf, jax.Array)]
+        return cls(any(not leaf.is_fully_addressable for leaf in leaves))
+
+    def largest(self, number: int) -> Any:
+        """Returns the largest number that any process gives: a scalar that is not waited for. All must call it."""
+        if not self.several:
+            return number
+        flags = NamedSharding(_one_device_each(), PartitionSpec("process"))
+        mine = np.array([number], np.int32)
+        return _maximum()(jax.make_array_from_process_local_data(flags, mine))
+
+    def first(self, values: dict[str, float]) -> dict[str, float]:
+        """Returns the first process's numbers for these names. All must call it, with the same names."""
+        if not self.several or not values:
+            return values
+        from jax.experimental import multihost_utils
+
+        # As bytes: float64 would be cut to float32 on the way.
+        mine = np.array(list(values.values()), np.float64).view(np.uint8)
+        theirs = np.asarray(multihost_utils.broadcast_one_to_all(mine)).view(np.float64)
+        return dict(zip(values, map(float, theirs), strict=True))
+
+
+@functools.cache
+def _one_device_each() -> Mesh:
+    """Returns a mesh with the first device of every process."""
+    firsts: dict[int, Any] = {}
+    for device in jax.devices():
+        firsts.setdefault(device.process_index, device)
+    return Mesh(np.array([firsts[index] for index in sorted(firsts)]), ("process",))
+
+
+@functools.cache
+def _maximum() -> Callable[[jax.Array], jax.Array]:
+    """Returns the compiled maximum over processes, its result on each of them."""
+    return jax.jit(lambda flags: flags.max(), out_shardings=NamedSharding(_one_device_each(), PartitionSpec()))
+
+
+def differences(settings: dict[str, str]) -> list[str]:
+    """Compares settings with those of the other processes. All must call it.
+
+    Args:
+      settings: texts by name, at most a few kilobytes.
+
+    Returns:
+      A line for each difference from the first process, the same lines on all; empty where all agree.
+    """
+    import json
+
+    if jax.process_count() == 1:
+        return []
+    first, *others = [json.loads(text) for text in _gathered(json.dumps(settings))]
+    lines = []
+    for index, other in enumerate(others, start=1):
+        for name in sorted(first | other):
+            if first.get(name) != other.get(name):
+                lines.append(f"{name} is {other.get(name)} in process {index}, {first.get(name)} in process 0")
+    return lines
+
+
+def _gathered(text: str) -> list[str]:
+    """Returns the texts of all processes."""
+    from jax.experimental import multihost_utils
+
+    own = np.frombuffer(text.encode(), np.uint8)
+    sizes = np.asarray(multihost_utils.process_allgather(np.array(len(own), np.int32))).reshape(-1)
+    # All give arrays of one size: the longest text's.
+    padded = np.zeros(int(sizes.max()), np.uint8)
+    padded[: len(own)] = own
+    rows = np.asarray(multihost_utils.process_allgather(padded)).reshape(len(sizes), -1)
+    return [row[:size].tobytes().decode() for row, size in zip(rows, sizes, strict=True)]
