@@ -335,7 +335,7 @@ def report(run: Run, model: Model, params: Any, parts: dict[str, Entries]) -> di
     training.plot_history(run.folder / "loss.png", history, {"wer": "word error rate (validation)"}, config.clip)
     scores = score(test, written, symbols)
     scores |= {f"greedy_{name}": value for name, value in score(test, greedy, symbols).items()}
-    best = min((line for line in history if line["kind"] == "evaluation"), key=lambda line: line["wer"])
+    best = run.best()
     counts = {f"{split}_words": len(part.words) for split, part in parts.items()}
     counts |= {"parameters": sum(leaf.size for leaf in jax.tree.leaves(params))}
     result = run.finish(scores, counts | {"steps": history[-1]["step"], "best_step": best["step"]})

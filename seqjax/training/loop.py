@@ -128,8 +128,8 @@ def fit(
 ) -> Outcome:
     """Trains for a number of steps.
 
-    SIGTERM, SIGINT and SIGHUP end the step at hand, save and return (in the main thread). Where the state is spread over
-    several processes, a signal to one of them ends all at the same step, and the scores of the first one count for all.
+    SIGTERM, SIGINT and SIGHUP end the step at hand, save and return (in the main thread). Where the state is spread
+    over several processes, a signal to one of them ends all at the same step, and the scores of the first one count.
 
     Args:
       state: from `create_state`, or restored.
