@@ -252,7 +252,7 @@ class Run:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         self.folder = Path(config.resume or config.out or f"runs/{name}-{stamp}")
         self._monitor: Any = None
-        if not self.resumed:
+        if not self.resumed and config.out:
             check_free(self.folder)
         self.leads = jax.process_index() == 0
         self.shard = (jax.process_index(), jax.process_count())
@@ -265,13 +265,20 @@ class Run:
 
         Raises:
           Mistake: the folder cannot be written, holds files of others or is being written by another process; or a
-            resumed run's data has changed; or the processes of this run were told different things.
+            resumed run's data has changed, its log is damaged or its checkpoints are gone; or the processes of this run
+            were told different things.
         """
         settings = {k: v for k, v in dataclasses.asdict(self.config).items() if k not in INVOCATION}
         if self.resumed:
             before = read_run(self.folder)["data"].get("fingerprint")
             if before != data["fingerprint"]:
                 raise Mistake(f"the data is not that of {self.folder} (another fingerprint); give its --data-dir")
+            trained = any(line["kind"] == "step" for line in self.history())
+            if trained and not self.checkpoints.steps():
+                raise Mistake(
+                    f"{self.folder} has trained before, but its checkpoints are gone or damaged; "
+                    "put checkpoints/ back, or begin a new run"
+                )
         self._compare(settings, data["fingerprint"])
         # The first process opens the folder; the others end with its words where it cannot.
         (trouble, *_) = training.gather_texts(self._trouble() if self.leads else "")
@@ -349,18 +356,13 @@ class Run:
         Raises:
           Interrupted: SIGTERM, SIGINT or SIGHUP came.
           Followed: this process does not lead, and training is over.
-          Mistake: the checkpoints of a resumed run are gone, damaged or of another model, its log is damaged, the
-            devices do not divide a batch, or the training diverged.
+          Mistake: the checkpoints of a resumed run are damaged or of another model, the devices do not divide a batch,
+            or the training diverged.
         """
         checkpoints, progress, self._monitor = self.checkpoints, None, monitor
         if self.resumed:
             with mistakes():
                 state, progress = training.resume(state, batches, checkpoints)
-                if not checkpoints.steps() and self.history():
-                    raise ValueError(
-                        f"{self.folder} has trained before, but its checkpoints are gone; put checkpoints/ back, or "
-                        "begin a new run"
-                    )
         PEERS.advice = f"Start all of them again with --resume {self.folder} to go on from the last checkpoint"
         mesh = training.make_mesh(self.config.devices)
         state = training.shard_params(mesh, state)
