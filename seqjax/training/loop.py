@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from seqjax.training.checkpoints import CheckpointError, Checkpoints
+from seqjax.training.disk import room_for
 from seqjax.training.evaluation import rank
 from seqjax.training.health import summarise
 from seqjax.training.interrupts import interruptible
@@ -151,6 +152,7 @@ def fit(
       An `Outcome`.
 
     Raises:
+      OSError: the disk is full.
       NonFiniteError: `max_skipped` gradients in a row were not finite; the last good state is saved.
       ValueError: an argument is out of range or `monitor` is not among the scores.
     """
@@ -295,7 +297,8 @@ class _Run:
         assert self.checkpoints is not None
         self.progress.data = self.batches.state()
         saved = dataclasses.asdict(self.progress)
-        self.checkpoints.save(self.progress.step, state, saved, best=self.progress.best_step)
+        with room_for(state, self.checkpoints.folder):
+            self.checkpoints.save(self.progress.step, state, saved, best=self.progress.best_step)
 
     def is_over(self, patience):
         return self.progress.stopped or (patience is not None and self.progress.stale >= patience)
