@@ -32,7 +32,7 @@ import numpy as np
 import optax
 
 import seqjax
-from experiments.common import BaseConfig, Options, Run, Verb, launch, load_config, mistakes, option
+from experiments.common import BaseConfig, Options, Run, Verb, check_rows, launch, load_config, mistakes, option
 from seqjax import data, training
 from seqjax.data import scenes, sentences
 from seqjax.data.pictures import Pictures, read_pictures
@@ -115,6 +115,7 @@ def main(config: Config) -> dict:
     run = Run("caption", config)
     config = run.config
     with mistakes():
+        check_rows(config.batch, config.devices)
         task = drawn(config) if config.pictures == "scenes" else found(config)
         vocabulary = data.Vocabulary.words(map(words_of, task.captions))
         batches = make_batches(task, vocabulary, config, run.shard)
@@ -348,7 +349,7 @@ def report(run: Run, task: Task, write: Callable[[np.ndarray], list[Said]]) -> d
         scores = {name: value for name, value in scores.items() if "attention" not in name}
     draw(run.folder, test, written, config, [captions[:1] for captions in test.captions])
     training.plot_history(run.folder / "loss.png", history, {"error": "error of validation"}, config.clip)
-    best = training.best_evaluation(history, MONITOR)
+    best = run.best()
     counts = {"test_pictures": len(test), "steps": history[-1]["step"], "best_step": best["step"]}
     result = run.finish(scores, counts)
     for name, value in scores.items():

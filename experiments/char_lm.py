@@ -22,7 +22,18 @@ import numpy as np
 import optax
 
 import seqjax
-from experiments.common import BaseConfig, Options, Run, Verb, launch, load_config, mistakes, option, read_corpus
+from experiments.common import (
+    BaseConfig,
+    Options,
+    Run,
+    Verb,
+    check_rows,
+    launch,
+    load_config,
+    mistakes,
+    option,
+    read_corpus,
+)
 from seqjax import data, training
 from seqjax.models import LanguageModel
 
@@ -70,6 +81,7 @@ def main(config: Config) -> dict:
     config = run.config
     with mistakes():
         train, valid, source = read_texts(config)
+        check_rows(config.batch, config.devices)
         vocabulary = data.Vocabulary.characters(train + valid)
         windows = data.Windows(vocabulary.encode(train), config.window)
         valid_ids = vocabulary.encode(valid)
@@ -155,8 +167,7 @@ def cut(ids, window, rows):
 def report(run, model, vocabulary, params):
     """Writes samples, pictures and the result; returns the result."""
     lines = run.history()
-    assessments = [line for line in lines if line["kind"] == "evaluation"]
-    best = min(assessments, key=lambda line: line["carried_nats"])
+    best = run.best()
     samples = []
     for temperature in (0.5, 0.8, 1.2):
         text = write(model, params, vocabulary, Generate(temperature=temperature, seed=run.config.seed))

@@ -3,13 +3,17 @@
 import argparse
 import contextlib
 import dataclasses
+import errno
 import functools
 import io
 import json
+import math
 import os
 import platform
+import signal
 import sys
 import time
+import traceback
 import typing
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -21,10 +25,14 @@ import jax
 import numpy as np
 import optax
 
+from experiments import end_at_once
 from seqjax import data, kernels, training
 from seqjax.data.files import write_atomically
 
-CHANGEABLE = ("steps", "epochs", "data_dir", "devices", "backend")
+PATHS = ("data_dir", "text", "train", "dev", "test", "csv", "table", "recordings", "pictures")
+"""Settings that say where the data is: what it is the fingerprint tells, wherever it has moved."""
+
+CHANGEABLE = ("steps", "epochs", "devices", "backend", *PATHS)
 """Settings that a resumed run may change."""
 
 INVOCATION = ("out", "resume", "quiet")
@@ -40,7 +48,19 @@ class Followed(Exception):
 
 
 class Interrupted(Exception):
-    """SIGTERM or SIGINT ended the training; all is saved, and the exit code is 0."""
+    """A signal ended the training; the exit code is 128 and its number, as a shell has it.
+
+    Attributes:
+      number: of the signal.
+    """
+
+    def __init__(self, words: str, number: int):
+        super().__init__(words)
+        self.number = number
+
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
+"""Errors of the system that a user can mend: a disk that is full or may not be written."""
 
 
 @contextlib.contextmanager
@@ -77,6 +97,8 @@ class Options:
             value, meta = getattr(self, field.name), field.metadata
             if value is None:
                 continue
+            if isinstance(value, float) and not math.isfinite(value):
+                raise Mistake(f"{_flag(field.name)} is {value}; give a finite number")
             if meta.get("least") is not None and not value >= meta["least"]:
                 raise Mistake(f"{_flag(field.name)} is {value}; give at least {meta['least']}")
             if meta.get("below") is not None and not value < meta["below"]:
@@ -87,7 +109,11 @@ class Options:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BaseConfig(Options):
-    """What every experiment can be told."""
+    """What every experiment can be told.
+
+    Attributes:
+      given: the names of the settings that were given, be it their default; a resumed run looks at these alone.
+    """
 
     data_dir: str | None = option(None, "folder of the data sets; else SEQJAX_DATA, else a download")
     out: str | None = option(None, "run folder to make (default: runs/NAME-TIME)")
@@ -96,6 +122,12 @@ class BaseConfig(Options):
     devices: int = option(1, "devices to spread each batch over", least=1)
     backend: str = option("auto", "implementation of the recurrences", choices=kernels.BACKENDS)
     quiet: bool = option(False, "print errors alone")
+
+    def __new__(cls, **settings: Any) -> "BaseConfig":
+        """Notes what is given: once the fields are set, nothing tells a default from a value equal to it."""
+        config = super().__new__(cls)
+        object.__setattr__(config, "given", frozenset(settings))
+        return config
 
 
 class Verb(typing.NamedTuple):
@@ -111,40 +143,81 @@ class Verb(typing.NamedTuple):
 
 
 def launch(config_class: type, main: Callable[[Any], Any], page: str, verbs: dict[str, Verb] | None = None) -> None:
-    """Runs an experiment from the command line and exits: 0 done, 2 a user's mistake, 1 a defect."""
+    """Runs an experiment from the command line and exits.
+
+    The exit codes: 0 done, 2 a user's mistake, 1 a defect, 143 after SIGTERM, 130 after Ctrl-C, 129 after SIGHUP.
+    """
+    if signal.getsignal(signal.SIGINT) is end_at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    print_whatever_comes()
     with warnings.catch_warnings():
         warnings.filterwarnings("always", category=UserWarning)
         warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
-        _launch(config_class, main, page, verbs or {})
+        with _exit_code(), contextlib.ExitStack() as stack:
+            stack.callback(training.unlock_folders)
+            _launch(config_class, main, page, verbs or {})
+
+
+def print_whatever_comes() -> None:
+    """Lets the standard streams write what their encoding lacks, as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def _exit_code() -> Iterator[None]:
+    """Ends the process in one line and with the exit code that its error deserves."""
+    try:
+        yield
+        PEERS.leave()
+    except Followed:
+        PEERS.leave()
+    except Interrupted as stop:
+        # All processes have agreed to it.
+        PEERS.leave()
+        print(stop, file=sys.stderr)
+        sys.exit(128 + stop.number)
+    except KeyboardInterrupt:
+        _end(128 + signal.SIGINT, "interrupted")
+    except Mistake as mistake:
+        _end(2, f"error: {mistake}")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in DISK:
+            PEERS.fail(error)
+            raise
+        _end(2, f"error: {error.filename or 'a file'} cannot be written or read: {error.strerror}")
+    except Exception as error:
+        PEERS.fail(error)
+        raise
+
+
+def _end(code: int, line: str) -> typing.NoReturn:
+    """Says why this process ends, to the user and to the run's other processes."""
+    print(line, file=sys.stderr)
+    PEERS.end(code, line)
+    sys.exit(code)
 
 
 def _launch(config_class, main, page, verbs):
-    try:
-        given = vars(_parser(config_class, page, verbs).parse_args())
-        verb = next((name for name in verbs if name in given), None)
-        if verb is None:
-            foreign = [name for name in given if name not in _names(config_class)]
-            if foreign:
-                owner = next(name for name, verb in verbs.items() if foreign[0] in _names(verb.config))
-                raise Mistake(f"{_flag(foreign[0])} goes with --{owner} RUN")
-            main(config_class(**given))
-        else:
-            words = given.pop(verb)
-            for name in given:
-                if name not in _names(verbs[verb].config):
-                    raise Mistake(f"{_flag(name)} does not go with --{verb}")
-            settings = verbs[verb].config(**given)
-            settings.check()
-            verbs[verb].call(*words, settings)
-    except Mistake as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        sys.exit(2)
-    except Interrupted as stop:
-        print(stop, file=sys.stderr)
-    except Followed:
-        pass
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    given = vars(_parser(config_class, page, verbs).parse_args())
+    verb = next((name for name in verbs if name in given), None)
+    if verb is None:
+        foreign = [name for name in given if name not in _names(config_class)]
+        if foreign:
+            owner = next(name for name, verb in verbs.items() if foreign[0] in _names(verb.config))
+            raise Mistake(f"{_flag(foreign[0])} goes with --{owner} RUN")
+        main(config_class(**given))
+    else:
+        words = given.pop(verb)
+        for name in given:
+            if name not in _names(verbs[verb].config):
+                raise Mistake(f"{_flag(name)} does not go with --{verb}")
+        settings = verbs[verb].config(**given)
+        settings.check()
+        verbs[verb].call(*words, settings)
 
 
 class Run:
@@ -178,32 +251,68 @@ class Run:
             raise Mistake("several processes write into one run folder; name it with --out")
         stamp = time.strftime("%Y%m%d-%H%M%S")
         self.folder = Path(config.resume or config.out or f"runs/{name}-{stamp}")
-        if not self.resumed and (self.folder / "config.json").exists():
-            raise Mistake(f"{self.folder} holds a run already; --resume it, or name another folder with --out")
+        self._monitor: Any = None
+        if not self.resumed and config.out:
+            check_free(self.folder)
         self.leads = jax.process_index() == 0
         self.shard = (jax.process_index(), jax.process_count())
 
     def begin(self, data: dict[str, Any]) -> None:
-        """Makes the folder and writes `config.json`.
+        """Makes the folder, becomes its only writer and writes `config.json`.
 
         Args:
           data: origin and fingerprint of the data.
 
         Raises:
-          Mistake: the folder cannot be written, or a resumed run's data has changed.
+          Mistake: the folder cannot be written, holds files of others or is being written by another process; or a
+            resumed run's data has changed, its log is damaged or its checkpoints are gone; or the processes of this run
+            were told different things.
         """
         settings = {k: v for k, v in dataclasses.asdict(self.config).items() if k not in INVOCATION}
         if self.resumed:
-            before = read_json(self.folder / "config.json")["data"]["fingerprint"]
+            before = read_run(self.folder)["data"].get("fingerprint")
             if before != data["fingerprint"]:
                 raise Mistake(f"the data is not that of {self.folder} (another fingerprint); give its --data-dir")
-        with mistakes():
-            (self.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-            if not self.leads:
-                return
-            self.write_json(
-                "config.json", {"experiment": self.name, "config": settings, "data": data, "versions": versions()}
-            )
+            trained = any(line["kind"] == "step" for line in self.history())
+            if trained and not self.checkpoints.steps():
+                raise Mistake(
+                    f"{self.folder} has trained before, but its checkpoints are gone or damaged; "
+                    "put checkpoints/ back, or begin a new run"
+                )
+        self._compare(settings, data["fingerprint"])
+        # The first process opens the folder; the others end with its words where it cannot.
+        (trouble, *_) = training.gather_texts(self._trouble() if self.leads else "")
+        if trouble:
+            raise Mistake(trouble)
+        if self.leads:
+            with mistakes():
+                self.write_json(
+                    "config.json", {"experiment": self.name, "config": settings, "data": data, "versions": versions()}
+                )
+
+    def _compare(self, settings: dict[str, Any], fingerprint: str) -> None:
+        """Refuses processes that were not told the same; where their files lie is their own affair."""
+        told = {_flag(name): str(value) for name, value in settings.items() if name not in PATHS}
+        told |= {"the fingerprint of the data": fingerprint, "--resume": str(self.resumed)}
+        told |= {f"the version of {name}": version for name, version in versions().items()}
+        lines = training.differences(told)
+        if lines:
+            raise Mistake(f"{'; '.join(lines[:3])}; give all processes the same")
+
+    def _trouble(self) -> str:
+        """Makes the folder this process's own; returns the words of the mistake where it cannot, else nothing."""
+        try:
+            with mistakes():
+                if not self.resumed:
+                    self.folder = make_folder(self.folder, self.config.out is not None)
+                training.lock_folder(self.folder)
+                if not self.resumed:
+                    # Once more, now that no one else can begin here.
+                    check_free(self.folder)
+                (self.folder / "checkpoints").mkdir(exist_ok=True)
+        except Mistake as mistake:
+            return str(mistake)
+        return ""
 
     def train(
         self,
@@ -246,23 +355,23 @@ class Run:
           The state with the best score, or without `monitor` the last one.
 
         Raises:
-          Interrupted: SIGTERM or SIGINT came.
+          Interrupted: SIGTERM, SIGINT or SIGHUP came.
           Followed: this process does not lead, and training is over.
-          Mistake: the checkpoints of a resumed run are damaged or of another model, or too many gradients in a row were
-            not finite.
+          Mistake: the checkpoints of a resumed run are damaged or of another model, the devices do not divide a batch,
+            or the training diverged.
         """
-        checkpoints, progress = self.checkpoints, None
+        checkpoints, progress, self._monitor = self.checkpoints, None, monitor
         if self.resumed:
             with mistakes():
                 state, progress = training.resume(state, batches, checkpoints)
+        PEERS.advice = f"Start all of them again with --resume {self.folder} to go on from the last checkpoint"
         mesh = training.make_mesh(self.config.devices)
         state = training.shard_params(mesh, state)
         step = training.make_train_step(loss_fn, optimiser, clip=clip, **options)
-        callbacks += (
-            (training.MetricsLog(self.folder / "metrics.jsonl", progress.step if progress else 0),)
-            if self.leads
-            else ()
-        )
+        if self.leads:
+            with mistakes():
+                log = training.MetricsLog(self.folder / "metrics.jsonl", progress.step if progress else 0)
+            callbacks += (log,)
         score = evaluate if mesh.size == 1 else lambda state: evaluate(training.gather(state))
         put = functools.partial(training.shard_batch, mesh)
         with (
@@ -278,9 +387,20 @@ class Run:
                 )  # fmt: skip
             except training.NonFiniteError as error:
                 raise Mistake(f"{error} in {self.folder}") from error
+            except training.UnevenBatch as error:
+                raise Mistake(f"{error}; give a --batch that --devices divides") from error
+            except KeyboardInterrupt as error:
+                raise KeyboardInterrupt(f"go on from the last checkpoint with --resume {self.folder}") from error
+        step = outcome.progress.step
         if outcome.reason == "interrupted":
-            raise Interrupted(f"stopped at step {outcome.progress.step}; go on with --resume {self.folder}")
-        best = training.restore_best(outcome.state, checkpoints)
+            raise Interrupted(f"stopped at step {step}; go on with --resume {self.folder}", outcome.signal)
+        if monitor is not None and outcome.progress.best is None:
+            raise Mistake(
+                f"the training diverged: {monitor} was never a finite number in {step} steps; lower the learning rate "
+                f"or the clipping threshold (the log is in {self.folder})"
+            )
+        with mistakes():
+            best = training.restore_best(outcome.state, checkpoints)
         best = best if mesh.size == 1 else training.gather(best)
         if not self.leads:
             raise Followed
@@ -298,7 +418,12 @@ class Run:
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`."""
-        return training.read_metrics(self.folder / "metrics.jsonl")
+        with mistakes():
+            return training.read_metrics(self.folder / "metrics.jsonl")
+
+    def best(self) -> Any:
+        """Returns the line of the evaluation whose state `train` returned, by the score that it monitored."""
+        return training.best_evaluation(self.history(), self._monitor)
 
     def dump(self, step: int, batch: Any) -> None:
         """Keeps the batch of the first gradient that was not finite, as `nonfinite-STEP.npz`.
@@ -328,7 +453,8 @@ class Run:
 
         The minutes are those of the log where none are given; notes say how a score was taken.
         """
-        minutes = self.history()[-1]["seconds"] / 60 if minutes is None else minutes
+        history = self.history()
+        minutes = history[-1]["seconds"] / 60 if minutes is None else minutes
         defaults = {f.name: f.default for f in dataclasses.fields(self.config)}
         changed = {k: v for k, v in dataclasses.asdict(self.config).items() if v != defaults[k] and k not in INVOCATION}
         words = [f"python -m experiments.{self.name}"]
@@ -339,11 +465,14 @@ class Run:
             "experiment": self.name,
             "command": " ".join(words),
             "minutes": round(minutes, 1),
-            "scores": scores,
+            "scores": {name: value if math.isfinite(value) else None for name, value in scores.items()},
             "counts": counts,
             **notes,
+            "skipped_steps": skipped_of(history),
         }
         self.write_json("result.json", result)
+        if result["skipped_steps"]:
+            self.say(f"{result['skipped_steps']:,} steps were skipped: their gradients were not finite (metrics.jsonl)")
         return result
 
     def say(self, text: str) -> None:
@@ -352,11 +481,56 @@ class Run:
             print(text, flush=True)
 
 
+def skipped_of(history: list[dict[str, Any]]) -> int:
+    """Returns how many steps a log's training skipped over gradients that were not finite."""
+    return next((int(line["skipped"]) for line in reversed(history) if line.get("skipped") is not None), 0)
+
+
+def check_free(folder: Path) -> None:
+    """Refuses a folder for a new run that holds a run, or any other files.
+
+    Raises:
+      Mistake: names what is there.
+    """
+    if not folder.is_dir():
+        return
+    if (folder / "config.json").exists():
+        raise Mistake(f"{folder} holds a run already; --resume it, or name another folder with --out")
+    for path in sorted(folder.iterdir()):
+        # What a run leaves that was killed before it wrote its config.json.
+        begun = path.name == ".lock" or (path.name == "checkpoints" and path.is_dir() and not any(path.iterdir()))
+        if not begun:
+            raise Mistake(f"{folder} holds files that are no run's, such as {path.name}; give --out a new folder")
+
+
+def make_folder(folder: Path, named: bool) -> Path:
+    """Makes a run's folder.
+
+    Args:
+      folder: where it shall be.
+      named: whether the user chose the name; else a number is added to one that another run has taken.
+
+    Returns:
+      Where it is.
+    """
+    if named:
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    candidate, count = folder, 1
+    while True:
+        try:
+            candidate.mkdir()
+            return candidate
+        except FileExistsError:
+            count += 1
+            candidate = folder.with_name(f"{folder.name}-{count}")
+
+
 def resumed_config(name: str, given: Any) -> Any:
     """The settings that a run was begun with, with those changes that a resumed run may make."""
     saved = load_config(given.resume, name, type(given))
-    defaults = {f.name: f.default for f in dataclasses.fields(given)}
-    changed = {k: v for k, v in dataclasses.asdict(given).items() if v != defaults[k] and k not in INVOCATION}
+    changed = {k: getattr(given, k) for k in sorted(given.given) if k not in INVOCATION}
     for key in changed:
         if key not in CHANGEABLE and changed[key] != getattr(saved, key):
             raise Mistake(f"{_flag(key)} cannot change in a resumed run; leave it out, or begin a new run")
@@ -370,17 +544,39 @@ def load_config(folder: str, name: str, config_class: type) -> Any:
     Raises:
       Mistake: the folder is no run folder, or one of another experiment or version.
     """
-    path = Path(folder) / "config.json"
+    saved = read_run(Path(folder))
+    if saved["experiment"] != name:
+        raise Mistake(f"{folder} is a run of experiments.{saved['experiment']}, not of experiments.{name}")
+    path, fields = Path(folder) / "config.json", {f.name: f for f in dataclasses.fields(config_class)}
+    for key, value in saved["config"].items():
+        if key not in fields:
+            raise Mistake(f"{path} has the setting {key!r}, which this version does not know")
+        if not _fits(value, fields[key].type):
+            raise Mistake(f"{path}: {key} is {value!r}; put the value back that the run was begun with")
+    return config_class(**saved["config"])
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value read from JSON is one of a field's type; a whole number does for a float."""
+    if isinstance(value, bool):
+        return bool in (kind, *typing.get_args(kind))
+    return isinstance(value, kind) or (isinstance(value, int) and float in (kind, *typing.get_args(kind)))
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Reads a run folder's `config.json`: the experiment's name, its settings, and its data.
+
+    Raises:
+      Mistake: there is none, or it is of another kind.
+    """
+    path = folder / "config.json"
     if not path.is_file():
         raise Mistake(f"{folder} is no run folder: it has no config.json")
     saved = read_json(path)
-    if saved.get("experiment") != name:
-        raise Mistake(f"{folder} is a run of experiments.{saved.get('experiment')}, not of experiments.{name}")
-    fields = {f.name for f in dataclasses.fields(config_class)}
-    unknown = set(saved["config"]) - fields
-    if unknown:
-        raise Mistake(f"{path} has the setting {min(unknown)!r}, which this version does not know")
-    return config_class(**saved["config"])
+    parts = {"experiment": str, "config": dict, "data": dict}
+    if not isinstance(saved, dict) or not all(isinstance(saved.get(k), kind) for k, kind in parts.items()):
+        raise Mistake(f"{folder} is no run folder: its config.json is not one that an experiment wrote")
+    return saved
 
 
 def read_json(path: Path) -> Any:
@@ -391,6 +587,57 @@ def read_json(path: Path) -> Any:
         raise Mistake(f"{path} cannot be read: {error}") from error
 
 
+class Peers:
+    """The other processes of this one's run: none, until `join`."""
+
+    def __init__(self):
+        self._watch: training.Watch | None = None
+        self._joined = False
+        self.advice = "Start all of them again"
+
+    def join(self, host: str | None) -> None:
+        """Begins to watch them; once is enough for all runs of a process."""
+        if not self._joined and jax.process_count() > 1:
+            self._joined = True
+            self._watch = training.open_watch(self._lost, host)
+
+    def leave(self) -> None:
+        """Tells them that this process has done its part."""
+        if self._watch is not None:
+            self._watch.leave()
+
+    def end(self, code: int, words: str) -> None:
+        """Tells them why this process fails, and ends it at once: JAX would wait for them, and they for it."""
+        if self._watch is None:
+            return
+        self._watch.leave(words)
+        if jax.process_index() == 0:
+            # They are connected through this process; it stays until they have gone.
+            time.sleep(training.GRACE + 1)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    def fail(self, error: Exception) -> None:
+        """Ends this process over an error that is a defect or the end of another process."""
+        if self._watch is None:
+            return
+        # A process that is gone breaks the computations of the others. If that is the reason, `_lost` ends this one.
+        time.sleep(training.GRACE + 1)
+        traceback.print_exception(error)
+        self.end(1, f"{type(error).__name__}: {error}".splitlines()[0])
+
+    def _lost(self, index: int, words: str) -> None:
+        why = f" ({words.removeprefix('error: ')})" if words else "; it was killed, or its machine is gone"
+        line = f"error: process {index} of {jax.process_count()} has ended{why}. {self.advice}\n"
+        # Past every lock that the thread at work may hold.
+        os.write(2, line.encode())
+        os._exit(1)
+
+
+PEERS = Peers()
+
+
 def use_devices(count: int) -> None:
     """Joins the processes that `SEQJAX_PROCESSES` names, and lets a CPU show its share of the devices asked for."""
     with mistakes():
@@ -399,10 +646,21 @@ def use_devices(count: int) -> None:
     if count > 1 and processes > 0:
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", max(1, count // processes))
+    PEERS.join(spec.split(",")[0].rpartition(":")[0].strip("[]") if spec and spec != "auto" else None)
     if count > len(jax.devices()):
         raise Mistake(f"--devices is {count}; this machine shows {len(jax.devices())}")
     if count % jax.process_count():
         raise Mistake(f"--devices is {count}; give a multiple of the {jax.process_count()} processes")
+
+
+def check_rows(rows: int, devices: int) -> None:
+    """Refuses a batch that the devices do not divide.
+
+    Raises:
+      ValueError: says what to give.
+    """
+    if rows % devices:
+        raise ValueError(f"--batch is {rows}; give a multiple of --devices, {devices}")
 
 
 def versions() -> dict[str, str]:

@@ -25,7 +25,18 @@ from pathlib import Path
 import numpy as np
 
 import seqjax
-from experiments.common import BaseConfig, Options, Run, Verb, launch, load_config, mistakes, option, read_json
+from experiments.common import (
+    BaseConfig,
+    Options,
+    Run,
+    Verb,
+    check_rows,
+    launch,
+    load_config,
+    mistakes,
+    option,
+    read_json,
+)
 from seqjax import data, training
 from seqjax.data.files import write_atomically
 from seqjax.losses import likelihoods
@@ -123,6 +134,7 @@ def learn(run: Run) -> tuple[Config, fc.Split, fc.Trained]:
     """Trains in a run's folder."""
     with mistakes():
         config, split, origin = read_split(run.config)
+        check_rows(config.batch, config.devices)
         if config.compare and run.shard[1] > 1:
             raise ValueError("--compare trains in one process; take SEQJAX_PROCESSES away")
         forecaster, recipe = build(config).settled(split.train), recipe_of(config)

@@ -38,7 +38,7 @@ import numpy as np
 import optax
 
 import seqjax
-from experiments.common import BaseConfig, Run, launch, mistakes, option, read_json
+from experiments.common import BaseConfig, Run, check_rows, launch, mistakes, option, read_json
 from experiments.mnist_rows import CLASSES, PERMUTATION, SIDE
 from seqjax import data, training
 
@@ -112,6 +112,7 @@ def main(config: Config) -> dict:
     length = config.length or LENGTHS[config.task]
     rate = RATES[config.task] if config.learning_rate is None else config.learning_rate
     with mistakes():
+        check_rows(config.batch, config.devices)
         task = TASKS[config.task](config, length)
         network = build(config, length)
     run.begin(task.source)
@@ -351,9 +352,11 @@ def report(run: Run, task: Task, length: int, scores: dict[str, float]) -> dict:
     """Draws the curve of the validation scores and writes the result with those of the test; returns the result."""
     config, lines = run.config, run.history()
     assessments = [line for line in lines if line["kind"] == "evaluation"]
-    best = training.best_evaluation(assessments, task.monitor)
+    best = run.best()
     counts = {"steps": lines[-1]["step"], "best_step": best["step"], "test_sequences": test_rows(task)}
-    solved = [line["step"] for line in assessments if line[task.score] < task.solved]
+    # A score that was not finite is null in the log.
+    finite = [line for line in assessments if line[task.score] is not None]
+    solved = [line["step"] for line in finite if line[task.score] < task.solved]
     counts |= {"solved_at": solved[0]} if solved else {}
     draw(run.folder / "curve.png", {config.cell: lines}, task.score, task.baseline, title_of(config))
     result = run.finish(

@@ -23,7 +23,7 @@ import optax
 from matplotlib.figure import Figure
 
 import seqjax
-from experiments.common import BaseConfig, Options, Run, Verb, launch, load_config, mistakes, option
+from experiments.common import BaseConfig, Options, Run, Verb, check_rows, launch, load_config, mistakes, option
 from seqjax import data, training
 from seqjax.models import SequenceClassifier
 
@@ -61,8 +61,7 @@ def main(config: Config) -> dict:
     run = Run("mnist_rows", config)
     config = run.config
     with mistakes():
-        if config.batch % config.devices:
-            raise ValueError(f"--batch is {config.batch}; give a multiple of --devices, {config.devices}")
+        check_rows(config.batch, config.devices)
         train, held_out, test, source = read_digits(config)
         batches = data.batches(train, config.batch, seed=config.seed, shard=run.shard)
     run.begin(source)
@@ -224,9 +223,9 @@ def draw_curves(path, lines, every, scored):
     figure = Figure(figsize=(11, 4), layout="constrained")
     panels = figure.subplots(1, 2)
     for axis, names, scale in ((panels[0], ("loss", "nats"), 1), (panels[1], ("accuracy", "accuracy"), 100)):
-        means = [scale * np.mean([line[names[0]] for line in epoch]) for epoch in epochs]
+        means = [scale * mean_of(epoch, names[0]) for epoch in epochs]
         axis.plot(range(1, len(means) + 1), means, "o-", color="0.6", markersize=4, label="training (with dropout)")
-        values = [scale * line[names[1]] for line in assessments]
+        values = [scale * mean_of([line], names[1]) for line in assessments]
         axis.plot(range(1, len(values) + 1), values, "o-", color="C0", markersize=4, label=scored)
         axis.annotate(f"{values[-1]:.4g}", (len(values), values[-1]), xytext=(0, 9), textcoords="offset points",
                       ha="center", color="C0")  # fmt: skip
@@ -239,6 +238,12 @@ def draw_curves(path, lines, every, scored):
     panels[1].set(xlabel="epoch", ylabel="% right", title="accuracy")
     panels[1].legend(frameon=False, loc="lower right")
     training.save_figure(figure, path)
+
+
+def mean_of(lines, name) -> float:
+    """The mean of a metric over lines of the log; NaN where none is finite, as null is not."""
+    finite = [line[name] for line in lines if line[name] is not None]
+    return float(np.mean(finite)) if finite else float("nan")
 
 
 def draw_units(path, image, outputs, config: Config):

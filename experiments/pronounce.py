@@ -397,7 +397,7 @@ def report(run: Run, model: Model, params: Any, parts: dict[str, Entries], stran
     training.plot_history(run.folder / "loss.png", history, {"wer": "word error rate (validation)"}, config.clip)
     scores = score(test, written, symbols)
     scores |= {f"greedy_{name}": value for name, value in score(test, greedy, symbols).items()}
-    best = training.best_evaluation(history, MONITOR)
+    best = run.best()
     counts = {f"{split}_words": len(part.words) for split, part in parts.items()}
     for split, kinds in strange.items():
         for kind, words in kinds.items():

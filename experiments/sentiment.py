@@ -24,7 +24,18 @@ import optax
 import regex
 
 import seqjax
-from experiments.common import BaseConfig, Options, Run, Verb, launch, load_config, mistakes, option, read_json
+from experiments.common import (
+    BaseConfig,
+    Options,
+    Run,
+    Verb,
+    check_rows,
+    launch,
+    load_config,
+    mistakes,
+    option,
+    read_json,
+)
 from seqjax import data, training
 from seqjax.data.files import write_atomically
 from seqjax.data.words import CHARACTER, PART
@@ -85,8 +96,7 @@ def main(config: Config) -> dict:
     run = Run("sentiment", config)
     config = run.config
     with mistakes():
-        if config.batch % config.devices:
-            raise ValueError(f"--batch is {config.batch}; give a multiple of --devices, {config.devices}")
+        check_rows(config.batch, config.devices)
         train, dev, source = read_texts(config)
         tokeniser = make_tokeniser(config, train.texts)
         batches = make_batches(encode_all(tokeniser, train.texts, config), train.labels, config)
@@ -302,7 +312,7 @@ def report(run, model, params, tokeniser, train, dev):
     )
     history = run.history()
     training.plot_history(run.folder / "loss.png", history, {"nats": "dev"}, run.config.clip)
-    best = training.best_evaluation(history, MONITOR)
+    best = run.best()
     scores = {"dev_accuracy": float((guesses == dev.labels).mean()), "dev_nats": best["nats"]}
     counts = {"train_texts": len(train.texts), "dev_texts": len(dev.texts), "right": int((guesses == dev.labels).sum())}
     if len(dev.names) > len(train.names):

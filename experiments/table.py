@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from experiments.common import Mistake, read_json
+from experiments.common import Mistake, print_whatever_comes, read_json
 
 
 def row(folder: str) -> str:
@@ -12,11 +12,15 @@ def row(folder: str) -> str:
     if not path.is_file():
         raise Mistake(f"{folder} has no result.json; let the run finish, or leave it out")
     result = read_json(path)
+    if not isinstance(result, dict) or not {"command", "minutes", "scores"} <= result.keys():
+        raise Mistake(f"{path} is not what an experiment writes; let the run finish again, or leave it out")
     scores = ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in result["scores"].items())
     return f"| `{result['command']}` | {result['minutes']:g} | {scores} |"
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
+    if value is None:
+        return "not finite"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
@@ -30,6 +34,7 @@ def main(folders: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    print_whatever_comes()
     try:
         main(sys.argv[1:])
     except Mistake as mistake:

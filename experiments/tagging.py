@@ -378,7 +378,7 @@ def report(run, predictions, nats, encoder, train, dev, scheme):
     scores = {name: value for name, value in score(dev, predictions, nats, scheme).items() if name != "error"}
     if unknown:
         scores["accuracy_unknown_words"] = sum(unknown) / len(unknown)
-    best = training.best_evaluation(history, MONITOR)
+    best = run.best()
     counts = {"train_sentences": len(train.tokens), "dev_sentences": len(dev.tokens), "dev_words": len(truth)}
     counts |= {"unknown_words": len(unknown), "steps": history[-1]["step"], "best_step": best["step"]}
     if strange:

@@ -284,7 +284,7 @@ def report(run: Run, model: Seq2Seq, params: Any, task: Task, left_out: int) -> 
     run.write_text("signature.txt", signature + "\n")
     draw(run, [(codec, source, best) for source, (best, *_) in zip(test.sources, found, strict=True)])
     measure_widths(run, model, params, task)
-    best = training.best_evaluation(history, MONITOR)
+    best = run.best()
     counts = {f"{split}_pairs": len(part.sources) for split, part in task.parts.items()}
     counts |= {
         "left_out": left_out,

@@ -12,6 +12,9 @@ from seqjax.training.health import clip_by_value as clip_by_value
 from seqjax.training.health import clip_with_health as clip_with_health
 from seqjax.training.health import layer_norms as layer_norms
 from seqjax.training.health import summarise as summarise
+from seqjax.training.locks import FolderLocked as FolderLocked
+from seqjax.training.locks import lock_folder as lock_folder
+from seqjax.training.locks import unlock_folders as unlock_folders
 from seqjax.training.loop import Callback as Callback
 from seqjax.training.loop import Event as Event
 from seqjax.training.loop import NonFiniteError as NonFiniteError
@@ -22,6 +25,8 @@ from seqjax.training.loop import restore_best as restore_best
 from seqjax.training.loop import resume as resume
 from seqjax.training.precision import cast_floating as cast_floating
 from seqjax.training.precision import mixed_precision as mixed_precision
+from seqjax.training.processes import differences as differences
+from seqjax.training.processes import gather_texts as gather_texts
 from seqjax.training.reports import MetricsLog as MetricsLog
 from seqjax.training.reports import plot_confusion as plot_confusion
 from seqjax.training.reports import plot_history as plot_history
@@ -37,6 +42,7 @@ from seqjax.training.schedules import mix_tokens as mix_tokens
 from seqjax.training.schedules import shift_right as shift_right
 from seqjax.training.seeds import create_states as create_states
 from seqjax.training.seeds import over_seeds as over_seeds
+from seqjax.training.sharding import UnevenBatch as UnevenBatch
 from seqjax.training.sharding import gather as gather
 from seqjax.training.sharding import join_processes as join_processes
 from seqjax.training.sharding import make_mesh as make_mesh
@@ -48,3 +54,6 @@ from seqjax.training.state import create_state as create_state
 from seqjax.training.step import Aux as Aux
 from seqjax.training.step import LossFn as LossFn
 from seqjax.training.step import make_train_step as make_train_step
+from seqjax.training.watch import GRACE as GRACE
+from seqjax.training.watch import Watch as Watch
+from seqjax.training.watch import open_watch as open_watch

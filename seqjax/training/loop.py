@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from seqjax.training.checkpoints import CheckpointError, Checkpoints
+from seqjax.training.disk import room_for
 from seqjax.training.evaluation import rank
 from seqjax.training.health import is_finite, summarise
 from seqjax.training.interrupts import interruptible
@@ -153,6 +154,7 @@ def fit(
       An `Outcome`.
 
     Raises:
+      OSError: the disk is full.
       NonFiniteError: `max_skipped` gradients in a row were not finite; the last good state is saved.
       ValueError: an argument is out of range, `monitor` is not among the scores, or there is no batch.
     """
@@ -313,7 +315,8 @@ class _Run:
         assert self.checkpoints is not None
         self.progress.data = self.batches.state()
         saved = dataclasses.asdict(self.progress)
-        self.checkpoints.save(self.progress.step, state, saved, best=self.progress.best_step)
+        with room_for(state, self.checkpoints.folder):
+            self.checkpoints.save(self.progress.step, state, saved, best=self.progress.best_step)
 
     def is_over(self, patience):
         return self.progress.stopped or (patience is not None and self.progress.stale >= patience)

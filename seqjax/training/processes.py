@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -70,11 +71,7 @@ def differences(settings: dict[str, str]) -> list[str]:
     Returns:
       A line for each difference from the first process, the same lines on all; empty where all agree.
     """
-    import json
-
-    if jax.process_count() == 1:
-        return []
-    first, *others = [json.loads(text) for text in _gathered(json.dumps(settings))]
+    first, *others = [json.loads(text) for text in gather_texts(json.dumps(settings))]
     lines = []
     for index, other in enumerate(others, start=1):
         for name in sorted(first | other):
@@ -83,8 +80,10 @@ def differences(settings: dict[str, str]) -> list[str]:
     return lines
 
 
-def _gathered(text: str) -> list[str]:
-    """Returns the texts of all processes."""
+def gather_texts(text: str) -> list[str]:
+    """Returns the texts that all processes give, in their order. All must call it."""
+    if jax.process_count() == 1:
+        return [text]
     from jax.experimental import multihost_utils
 
     own = np.frombuffer(text.encode(), np.uint8)

@@ -43,13 +43,41 @@ class MetricsLog:
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """The lines of a `metrics.jsonl`; a line cut short by a kill is left out."""
+    """Reads the lines of a `metrics.jsonl`; a last line cut short by a kill is left out.
+
+    Args:
+      path: the file; without one there are no lines.
+
+    Returns:
+      A dict for each line.
+
+    Raises:
+      ValueError: a line before the last is damaged; names it.
+    """
     path = Path(path)
+    if not path.exists():
+        return []
     lines = []
-    for text in path.read_text().splitlines() if path.exists() else []:
-        with contextlib.suppress(json.JSONDecodeError):
-            lines.append(json.loads(text))
+    texts = path.read_bytes().splitlines()
+    for number, text in enumerate(texts, start=1):
+        line = _metrics_line(text)
+        if line is not None:
+            lines.append(line)
+        elif number < len(texts):
+            raise ValueError(f"{path}: line {number} is damaged; take it out, or put a whole copy of the file in place")
     return lines
+
+
+def _metrics_line(text: bytes) -> dict[str, Any] | None:
+    """Returns a line of the log, None for what is none."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(line, dict) or not isinstance(line.get("kind"), str):
+        return None
+    numbers = all(isinstance(line.get(name), int | float) for name in ("step", "seconds"))
+    return line if numbers else None
 
 
 @contextlib.contextmanager
@@ -77,6 +105,10 @@ def progress_bar(steps: int, *, per_step: int, unit: str, quiet: bool = False) -
         began: list[float] = []
         first: list[int] = []
 
+        def skipped(event: Event) -> str:
+            count = int(event.metrics.get("skipped", 0))
+            return f"  {count:,} skipped" if count else ""
+
         def show(event: Event) -> None:
             if event.kind == "start":
                 bar.update(task, completed=event.step)
@@ -87,7 +119,7 @@ def progress_bar(steps: int, *, per_step: int, unit: str, quiet: bool = False) -
                 text = (
                     f"loss {event.metrics['loss']:.3f}  norm {event.metrics['gradient_norm']:.2f}  {rate:,.0f} {unit}/s"
                 )
-                bar.update(task, completed=event.step, description=text)
+                bar.update(task, completed=event.step, description=text + skipped(event))
             elif event.kind == "evaluation":
                 scores = (n for n in event.metrics if not n.startswith(("gradient_norm", "clipped", "nonfinite")))
                 text = "  ".join(f"{name} {event.metrics[name]:.4f}" for name in scores)

@@ -15,6 +15,10 @@ Rules = Sequence[tuple[str, PartitionSpec]]
 """Pairs of a regular expression, searched in a parameter's path such as `recurrent/w_h`, and how to cut it."""
 
 
+class UnevenBatch(ValueError):
+    """A batch whose rows the devices do not divide."""
+
+
 def make_mesh(devices: int | None = None, model: int = 1) -> Mesh:
     """A mesh with the axes `data` and `model`.
 
@@ -50,13 +54,15 @@ def join_processes(spec: str) -> int:
     Raises:
       ValueError: the text is neither.
     """
+    # Those that are done wait for the first one's reports, however long it writes them.
+    patient = {"shutdown_timeout_seconds": 24 * 3600}
     if spec == "auto":
-        jax.distributed.initialize()
+        jax.distributed.initialize(**patient)
         return 0
     match = re.fullmatch(r"([^,]+:\d+),(\d+),(\d+)", spec)
     if match is None or not int(match[3]) < int(match[2]):
         raise ValueError(f"processes are {spec!r}; give 'auto' or 'HOST:PORT,COUNT,INDEX' with INDEX below COUNT")
-    jax.distributed.initialize(match[1], int(match[2]), int(match[3]))
+    jax.distributed.initialize(match[1], int(match[2]), int(match[3]), **patient)
     return int(match[2])
 
 
@@ -96,7 +102,7 @@ def shard_batch(mesh: Mesh, batch: Any) -> Any:
       The same pytree of global arrays.
 
     Raises:
-      ValueError: the data axis does not divide the rows.
+      UnevenBatch: the data axis does not divide the rows.
     """
     sharding = NamedSharding(mesh, PartitionSpec("data"))
     share = mesh.shape["data"] // jax.process_count() or 1
@@ -105,7 +111,7 @@ def shard_batch(mesh: Mesh, batch: Any) -> Any:
         # A copy: the device may take over this memory, which its owner may fill again.
         leaf = np.array(leaf)
         if leaf.shape[0] % share:
-            raise ValueError(f"a batch of {leaf.shape[0]} rows cannot be cut evenly over {share} devices")
+            raise UnevenBatch(f"a batch of {leaf.shape[0]} rows cannot be cut evenly over {share} devices")
         return jax.make_array_from_process_local_data(sharding, leaf)
 
     return jax.tree.map(put, batch)

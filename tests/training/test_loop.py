@@ -274,10 +274,14 @@ def stop_at(*steps, number=signal.SIGTERM):
 
 
 def scores_of(events):
-    return {e.step: {k: e.metrics[k] for k in ("score", "w")} for e in events if e.kind == "evaluation"}
+    """Everything that an evaluation reports, by step."""
+    return {event.step: event.metrics for event in events if event.kind == "evaluation"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+STOPS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+
+
+@pytest.mark.parametrize("number", STOPS)
 def test_a_signal_saves_and_ends_the_loop_and_the_resumed_run_is_the_one_that_never_stopped(
     tmp_path, undisturbed, number
 ):
@@ -285,6 +289,7 @@ def test_a_signal_saves_and_ends_the_loop_and_the_resumed_run_is_the_one_that_ne
     for step in (2, 6, 7, 10):  # in the first interval, at an evaluation, right after it, right before the end
         stopped, events, _ = run(tmp_path, stop_at(step, number=number))
         assert (stopped.reason, stopped.progress.step, int(stopped.state.step)) == ("interrupted", step, step)
+        assert stopped.signal == number
         assert events[-1].kind == "end" and signal.getsignal(number) is before
         assert max(Checkpoints(tmp_path).steps()) == step
         seen |= scores_of(events)
@@ -292,8 +297,19 @@ def test_a_signal_saves_and_ends_the_loop_and_the_resumed_run_is_the_one_that_ne
     whole, whole_events, whole_source = undisturbed
     assert_same_bits(outcome.state, whole.state)
     assert outcome.progress == whole.progress and outcome.reason == whole.reason
-    assert source.state() == whole_source.state()
+    assert source.state() == whole_source.state() and outcome.signal == 0
+    # The gradients before a stop count in the evaluation after it.
     assert seen | scores_of(events) == scores_of(whole_events)
+
+
+def test_a_hangup_that_is_ignored_stays_ignored():
+    """As `nohup` wants it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert fit(steps=3, callbacks=[stop_at(1, number=signal.SIGHUP)]).reason == "finished"
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_signal_at_the_last_step_lets_the_run_finish(tmp_path):
@@ -339,6 +355,19 @@ def test_resume_with_nothing_there_begins_at_the_beginning(tmp_path):
     assert resumed is state and progress == Progress() and source.position == 0
 
 
+def test_resume_refuses_a_folder_whose_checkpoints_lost_their_manifests(tmp_path):
+    fit(steps=4, every=2, checkpoints=Checkpoints(tmp_path))
+    for manifest in tmp_path.rglob("manifest.json"):
+        manifest.unlink()
+    with (
+        pytest.raises(training.CheckpointError, match="no sound checkpoint"),
+        pytest.warns(UserWarning, match="passed over"),
+    ):
+        training.resume(fresh_state(), Source(), Checkpoints(tmp_path))
+    with pytest.raises(ValueError, match="holds a run already"):
+        fit(steps=2, checkpoints=Checkpoints(tmp_path))
+
+
 def test_a_run_may_be_resumed_for_more_steps(tmp_path):
     run(tmp_path, steps=6)
     assert_same_bits(run(tmp_path, steps=8)[0].state, fit(steps=8).state)
@@ -369,6 +398,24 @@ def test_gradients_that_are_not_finite_are_skipped_and_the_first_batch_is_handed
     ((step, batch),) = dumped
     assert step == 3 and np.isinf(batch["y"]).all()
     np.testing.assert_array_equal(batch["x"], make_batch(2)["x"])
+
+
+def test_skipped_steps_are_counted_over_a_resume_and_their_first_batch_is_not_handed_out_again(tmp_path):
+    dumped, events = [], []
+
+    def stage(steps, *callbacks):
+        source, checkpoints = Source(poisoned=[2, 5]), Checkpoints(tmp_path)
+        state, progress = training.resume(fresh_state(), source, checkpoints)
+        return fit(
+            state, source, steps=steps, progress=progress, checkpoints=checkpoints, callbacks=[events.append],
+            on_nonfinite=lambda step, batch: dumped.append(step),
+        )  # fmt: skip
+
+    assert stage(4).progress.skipped == 1
+    assert stage(7).progress.skipped == 2
+    assert dumped == [3]
+    counts = [event.metrics["skipped"] for event in events if event.kind == "step"]
+    assert counts == [0, 0, 1, 1, 1, 2, 2]
 
 
 def test_too_many_in_a_row_stop_the_run_with_the_last_good_state_saved(tmp_path):

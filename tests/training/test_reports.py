@@ -102,6 +102,21 @@ def test_a_line_cut_short_by_a_kill_is_left_out(tmp_path):
     assert [line["step"] for line in strict_lines(path)] == [1, 2]
 
 
+@pytest.mark.parametrize("damage", ["5", "{}", "null", '{"step": 1', '{"step": "a", "kind": "step", "seconds": 1}'])
+def test_a_damaged_line_before_the_last_is_named_and_nothing_is_lost(tmp_path, damage):
+    path = tmp_path / "metrics.jsonl"
+    log = MetricsLog(path)
+    log(step_event(1))
+    whole = path.read_text()
+    path.write_text(whole + damage + "\n" + whole)
+    for read in (read_metrics, lambda path: MetricsLog(path, step=1)):
+        with pytest.raises(ValueError, match=r"metrics\.jsonl: line 2 is damaged"):
+            read(path)
+    assert path.read_text() == whole + damage + "\n" + whole
+    path.write_bytes(whole.encode() + b"\0" * 100)
+    assert len(read_metrics(path)) == 1, "after a loss of power the end may be zeros"
+
+
 def test_there_are_no_metrics_where_there_is_no_file(tmp_path):
     assert read_metrics(tmp_path / "metrics.jsonl") == []
 
@@ -127,6 +142,13 @@ def test_the_bar_shows_step_loss_norm_and_rate_on_stderr(capsys, clock):
     assert "step 12: nats 0.1235\n" in err and "7.7777" not in err
     for words in ("12/20", "loss 0.500", "norm 7.12", "100 characters/s"):
         assert words in err
+    assert "skipped" not in err
+
+
+def test_the_bar_says_how_many_steps_were_skipped(capsys):
+    with training.progress_bar(20, per_step=50, unit="characters") as bar:
+        bar(step_event(11, skipped=3))
+    assert "3 skipped" in capsys.readouterr().err
 
 
 def test_the_bar_is_there_before_anything_is_compiled(capsys):
