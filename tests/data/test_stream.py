@@ -218,7 +218,7 @@ class Reusing:
         return self.count
 
     def __getitem__(self, index):
-        self.array[:] = index
+        self.array[...] = index
         return {"x": self.array}
 
 

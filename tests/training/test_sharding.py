@@ -156,3 +156,21 @@ def test_the_checkpoint_of_two_processes_is_read_by_one(processes, devices, fold
 
 def np_leaves(tree):
     return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda array: training.shard_batch(training.make_mesh(1), {"x": array}),
+        lambda array: training.shard_params(training.make_mesh(1), {"x": array}),
+        lambda array: training.gather({"x": array}),
+    ],
+)
+def test_an_array_that_is_filled_again_does_not_reach_the_device(put):
+    raw = np.zeros(4096 + 64, np.uint8)
+    start = -raw.ctypes.data % 64  # aligned, so that the CPU would take it over as it is
+    array = raw[start : start + 4096].view(np.float32).reshape(4, 256)
+    array[:] = 1
+    placed = put(array)
+    array[:] = 2
+    np.testing.assert_array_equal(placed["x"], np.ones((4, 256)))
