@@ -1,5 +1,7 @@
 """Means over what is valid."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -59,16 +61,16 @@ def checked_lengths(
     """
     if lengths is None:
         return jnp.full(batch, most, jnp.int32)
-    lengths = lengths if isinstance(lengths, Tracer) else np.asarray(lengths)
-    if not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise TypeError(f"{name} are {lengths.dtype}; give integers, the number of valid entries of each row")
-    if lengths.shape != batch:
-        raise ValueError(f"{name} have shape {lengths.shape}; the batch is {batch}")
-    if isinstance(lengths, Tracer):
-        return jnp.clip(lengths, 0, most).astype(jnp.int32)
-    if lengths.size and not 0 <= lengths.min() <= lengths.max() <= most:
-        raise ValueError(f"{name} reach from {lengths.min()} to {lengths.max()}; give lengths from 0 to {most}")
-    return jnp.asarray(lengths, jnp.int32)
+    given: Any = lengths if isinstance(lengths, Tracer) else np.asarray(lengths)
+    if not jnp.issubdtype(given.dtype, jnp.integer):
+        raise TypeError(f"{name} are {given.dtype}; give integers, the number of valid entries of each row")
+    if given.shape != batch:
+        raise ValueError(f"{name} have shape {given.shape}; the batch is {batch}")
+    if isinstance(given, Tracer):
+        return jnp.clip(given, 0, most).astype(jnp.int32)
+    if given.size and not 0 <= given.min() <= given.max() <= most:
+        raise ValueError(f"{name} reach from {given.min()} to {given.max()}; give lengths from 0 to {most}")
+    return jnp.asarray(given, jnp.int32)
 
 
 def nan_unless(known: ArrayLike, values: ArrayLike) -> Float[Array, "..."]:
@@ -78,4 +80,5 @@ def nan_unless(known: ArrayLike, values: ArrayLike) -> Float[Array, "..."]:
       known: booleans of the shape of `values`.
       values: floating point.
     """
-    return values * jnp.where(jnp.asarray(known), 1, jnp.nan).astype(jnp.asarray(values).dtype)
+    values = jnp.asarray(values)
+    return values * jnp.where(jnp.asarray(known), 1, jnp.nan).astype(values.dtype)
