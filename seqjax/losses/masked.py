@@ -46,4 +46,5 @@ def nan_unless(known: ArrayLike, values: ArrayLike) -> Float[Array, "..."]:
       known: booleans of the shape of `values`.
       values: floating point.
     """
-    return values * jnp.where(jnp.asarray(known), 1, jnp.nan).astype(jnp.asarray(values).dtype)
+    values = jnp.asarray(values)
+    return values * jnp.where(jnp.asarray(known), 1, jnp.nan).astype(values.dtype)
