@@ -175,7 +175,7 @@ def fit(
             batch = next(batches)
             state, metrics = train_step(state, batch)
             # Asked of all processes now and read with the metrics: it costs no wait of its own.
-            asked = together.largest(interrupt.number)
+            asked = together.largest(interrupt.number, after=state.step)
             progress.step += 1
             metrics, asked = jax.device_get((metrics, asked))
             run.after_step(state, batch, metrics)
@@ -285,7 +285,7 @@ class _Run:
             else:
                 progress.stale += 1
         stopped = self.tell("evaluation", scores | summarise(progress.since))
-        progress.stopped = bool(jax.device_get(self.together.largest(int(stopped))))
+        progress.stopped = bool(jax.device_get(self.together.largest(int(stopped), after=state.step)))
         progress.since = []
 
     def _best_rank(self, size):
