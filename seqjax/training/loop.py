@@ -181,7 +181,7 @@ def fit(
                 return run.out_of_batches(state)
             state, metrics = train_step(state, batch)
             # Asked of all processes now and read with the metrics: it costs no wait of its own.
-            asked = together.largest(interrupt.number)
+            asked = together.largest(interrupt.number, after=state.step)
             progress.step += 1
             metrics, asked = jax.device_get((metrics, asked))
             run.after_step(state, batch, metrics)
@@ -299,7 +299,7 @@ class _Run:
             else:
                 progress.stale += 1
         stopped = self.tell("evaluation", scores | summarise(progress.since))
-        progress.stopped = bool(jax.device_get(self.together.largest(int(stopped))))
+        progress.stopped = bool(jax.device_get(self.together.largest(int(stopped), after=state.step)))
         progress.since = []
 
     def is_sound(self, state):

@@ -16,24 +16,37 @@ class Together:
     """Agreement between the processes that a training state is spread over.
 
     Attributes:
-      several: whether there is more than one; else every answer is one's own.
+      mesh: the state's devices in a row; None where it lives in this process alone: then every answer is one's own.
     """
 
-    several: bool
+    mesh: Mesh | None
 
     @classmethod
     def of(cls, state: Any) -> "Together":
         """Looks where a state's arrays live: processes that each train a state of their own agree on nothing."""
         leaves = [leaf for leaf in jax.tree.leaves(state) if isinstance(leaf, jax.Array)]
-        return cls(any(not leaf.is_fully_addressable for leaf in leaves))
+        spread = [leaf.sharding for leaf in leaves if not leaf.is_fully_addressable]
+        return cls(_row(spread[0]) if spread else None)
 
-    def largest(self, number: int) -> Any:
-        """Returns the largest number that any process gives: a scalar that is not waited for. All must call it."""
-        if not self.several:
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one process."""
+        return self.mesh is not None
+
+    def largest(self, number: int, after: Any) -> Any:
+        """Returns the largest number that any process gives, as a scalar that is not waited for. All must call it.
+
+        Args:
+          number: this process's.
+          after: an array that lives where the state does. The question waits for it: two programs at once would mix up
+            their messages between processes.
+        """
+        if self.mesh is None:
             return number
-        flags = NamedSharding(_one_device_each(), PartitionSpec("process"))
-        mine = np.array([number], np.int32)
-        return _maximum()(jax.make_array_from_process_local_data(flags, mine))
+        own = sum(device.process_index == jax.process_index() for device in self.mesh.devices.flat)
+        flags = NamedSharding(self.mesh, PartitionSpec("device"))
+        mine = np.full(own, number, np.int32)
+        return _maximum(self.mesh)(jax.make_array_from_process_local_data(flags, mine), after)
 
     def first(self, values: dict[str, float]) -> dict[str, float]:
         """Returns the first process's numbers for these names. All must call it, with the same names."""
@@ -47,19 +60,18 @@ class Together:
         return dict(zip(values, map(float, theirs), strict=True))
 
 
-@functools.cache
-def _one_device_each() -> Mesh:
-    """Returns a mesh with the first device of every process."""
-    firsts: dict[int, Any] = {}
-    for device in jax.devices():
-        firsts.setdefault(device.process_index, device)
-    return Mesh(np.array([firsts[index] for index in sorted(firsts)]), ("process",))
+def _row(sharding: Any) -> Mesh:
+    """Returns a sharding's devices, in its order, along one axis."""
+    by_id = sorted(sharding.device_set, key=lambda device: device.id)
+    devices = sharding.mesh.devices.ravel() if isinstance(sharding, NamedSharding) else np.array(by_id)
+    return Mesh(devices, ("device",))
 
 
 @functools.cache
-def _maximum() -> Callable[[jax.Array], jax.Array]:
-    """Returns the compiled maximum over processes, its result on each of them."""
-    return jax.jit(lambda flags: flags.max(), out_shardings=NamedSharding(_one_device_each(), PartitionSpec()))
+def _maximum(mesh: Mesh) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """Returns the compiled maximum over a mesh, its result on each device; the second argument is only waited for."""
+    result = NamedSharding(mesh, PartitionSpec())
+    return jax.jit(lambda flags, after: flags.max(), out_shardings=result, keep_unused=True)
 
 
 def differences(settings: dict[str, str]) -> list[str]:

@@ -15,6 +15,7 @@ import optax
 from jax.sharding import PartitionSpec
 
 from seqjax import training
+from seqjax.training.processes import Together
 
 ROWS, STEPS = 8, 5
 RULES = [("hidden/w$", PartitionSpec(None, "model")), ("hidden/b$", PartitionSpec("model"))]
@@ -142,7 +143,21 @@ def process(folder, index, port):
     rows = np.arange(8.0).reshape(4, 2) + 100 * int(index)
     meshes = training.make_mesh(), mesh
     facts["own rows"] = [training.own_rows(training.shard_batch(m, rows)).tolist() == rows.tolist() for m in meshes]
+    facts["agreed"] = agreed(training.shard_params(mesh, fresh_state(), RULES), int(index))
     return facts
+
+
+def agreed(state, index):
+    """What both processes know after each has said something else."""
+    together = Together.of(state)
+    found = [int(together.largest(number, after=state.step)) for number in (15 * index, 15 - 15 * index, 0)]
+    return {
+        "largest": found,
+        "first": together.first({"nats": 0.1 + index, "error": float(index)}),
+        "texts": training.gather_texts("ä" * (index + 1)),
+        "differences": training.differences({"--seed": str(index), "--steps": "5"}),
+        "alone": int(Together.of({"w": jnp.zeros(3)}).largest(index, after=None)) == index,
+    }
 
 
 if __name__ == "__main__":

@@ -139,6 +139,17 @@ def test_a_process_has_its_own_rows_back(processes):
     assert training.own_rows(np.arange(3)).tolist() == training.own_rows(jax.numpy.arange(3)).tolist() == [0, 1, 2]
 
 
+def test_processes_agree_and_tell_their_differences(processes):
+    for facts in processes:
+        assert facts["agreed"] == {
+            "largest": [15, 15, 0],
+            "first": {"nats": 0.1, "error": 0.0},
+            "texts": ["ä", "ää"],
+            "differences": ["--seed is 1 in process 1, 0 in process 0"],
+            "alone": True,
+        }
+
+
 def test_uneven_rows_of_one_process(processes):
     assert all("3 rows cannot be cut evenly over 2 devices" in facts["uneven"] for facts in processes)
 
