@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax import lax
 
 from seqjax.typing import Params
 
@@ -29,11 +30,10 @@ def clip_by_norm(threshold: float) -> optax.GradientTransformation:
 
     def update(grads, state, params=None):
         del params
-        scale, norm = _norm([_squares(leaf) for leaf in jax.tree.leaves(grads)])
+        scale, norm = _norm(_squares_of(jax.tree.leaves(grads)))
 
         def shortened(leaf):
-            # Divided twice, for the product of the two may overflow.
-            cut = _wide(leaf) / scale / norm * threshold
+            cut = _scaled(_wide(leaf), scale) / norm * threshold
             return jnp.where(scale * norm < threshold, leaf, cut.astype(leaf.dtype))
 
         return jax.tree.map(shortened, grads), state
@@ -58,7 +58,7 @@ def clip_adaptively(ratio: float = 0.01) -> optax.GradientTransformation:
             scale, norm = _norm([_squares(grad, _unit_axes(grad))])
             # A unit of zero weights may move as if its norm were 1e-3.
             most = ratio * jnp.maximum(_product(*_norm([_squares(param, _unit_axes(param))])), 1e-3)
-            cut = _wide(grad) / scale * (most / jnp.maximum(norm, 1e-6 / scale))
+            cut = _scaled(_wide(grad), scale) * (most / jnp.maximum(norm, 1e-6 / scale))
             return jnp.where(scale * norm < most, grad, cut.astype(grad.dtype))
 
         return jax.tree.map(shortened, grads, params), state
@@ -104,7 +104,7 @@ def global_norm(tree: Params) -> jax.Array:
 
     The squares of finite elements may overflow or vanish; the norm does not.
     """
-    return _product(*_norm([_squares(leaf) for leaf in jax.tree.leaves(tree)]))
+    return _product(*_norm(_squares_of(jax.tree.leaves(tree))))
 
 
 def layer_norms(tree: Params) -> dict[str, jax.Array]:
@@ -113,7 +113,9 @@ def layer_norms(tree: Params) -> dict[str, jax.Array]:
 
 
 def _leaf_squares(tree):
-    return [(path, _squares(leaf)) for path, leaf in jax.tree.leaves_with_path(tree)]
+    named = jax.tree.leaves_with_path(tree)
+    squares = _squares_of([leaf for _, leaf in named])
+    return [(path, part) for (path, _), part in zip(named, squares, strict=True)]
 
 
 def _by_layer(squares):
@@ -130,20 +132,40 @@ def _layer(path):
     return "/".join(str(getattr(key, "key", getattr(key, "name", key))) for key in path[:-1]) or "params"
 
 
+@jax.jit
+def _squares_of(leaves):
+    """The squares of each array: as they are where that does no harm, else each with a scale of its own."""
+    if not leaves:
+        return []
+    totals = [jnp.square(jnp.abs(_wide(leaf))).sum() for leaf in leaves]
+    plain = [_Squares(jnp.ones_like(total), total) for total in totals]
+    ordinary = jnp.stack([(total > 2.0**-60) & (total < 2.0**120) for total in totals]).all()
+    return lax.cond(ordinary, lambda _: plain, lambda leaves: [_squares(leaf) for leaf in leaves], leaves)
+
+
 def _wide(leaf):
     """An array in float32 at least, in which sums and quotients are taken."""
-    return jnp.asarray(leaf, jnp.promote_types(jnp.result_type(leaf), jnp.float32))
+    leaf = jnp.asarray(leaf)
+    return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
+
+
+def _scaled(leaf, scale):
+    """An array divided by its scale; by itself, for a compiler that joins two divisions divides by what overflows."""
+    return leaf * lax.optimization_barrier(1 / scale)
 
 
 def _squares(leaf, axis=None):
     """The squares of an array, or with axes of each unit of it, then with these axes kept."""
-    size = jnp.abs(_wide(leaf))
+    # The compiler must know nothing of the values: of constants it would take the squares before the scale.
+    size = jnp.abs(_wide(lax.optimization_barrier(leaf)))
     largest = size.max(axis, initial=0, keepdims=axis is not None)
     # The usual range is left as it is, bit for bit; infinity and NaN too, so that they reach the sum.
     unusual = (largest > 2.0**40) | (largest < 2.0**-20)
-    scale = jnp.where(unusual & jnp.isfinite(largest), largest, 1)
+    # 1 / scale would vanish for the largest numbers of all.
+    highest = jnp.finfo(largest.dtype).max / 8
+    scale = jnp.where(unusual & jnp.isfinite(largest), jnp.minimum(largest, highest), 1)
     # A scale of 0 says that there is nothing to add.
-    total = jnp.square(size / jnp.where(scale == 0, 1, scale)).sum(axis, keepdims=axis is not None)
+    total = jnp.square(_scaled(size, jnp.where(scale == 0, 1, scale))).sum(axis, keepdims=axis is not None)
     return _Squares(scale, total)
 
 
@@ -204,9 +226,14 @@ def turned_nan_or_infinite(new: jax.Array, old: jax.Array) -> jax.Array:
 
 
 def _any(new, old, found):
-    pairs = zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True)
-    flags = [found(a, b).any() for a, b in pairs if jnp.issubdtype(jnp.result_type(a), jnp.inexact)]
-    return jnp.stack(flags).any() if flags else jnp.array(False)
+    pairs = list(zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True))
+    pairs = [(a, b) for a, b in pairs if jnp.issubdtype(jnp.result_type(a), jnp.inexact)]
+    if not pairs:
+        return jnp.array(False)
+    # What was there before is looked at only where there is something to find.
+    suspicious = jnp.stack([~jnp.isfinite(a).all() for a, _ in pairs]).any()
+    compare = lambda pairs: jnp.stack([found(a, b).any() for a, b in pairs]).any()  # noqa: E731
+    return lax.cond(suspicious, compare, lambda _: jnp.array(False), pairs)
 
 
 def keep_if(finite: jax.Array, new: Any, old: Any) -> Any:

@@ -6,8 +6,10 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, UInt32
+from jax.typing import ArrayLike
+from jaxtyping import Integer
 
 from seqjax.typing import KeyArray, Params
 
@@ -41,7 +43,7 @@ class TrainState:
 def create_state(
     params: Params,
     optimiser: optax.GradientTransformation,
-    rng: KeyArray | int | UInt32[Array, "size"],
+    rng: KeyArray | int | Integer[ArrayLike, "..."],
     *,
     extra: Any = None,
     ema: bool = False,
@@ -83,13 +85,15 @@ def as_key(rng: Any) -> KeyArray:
     Raises:
       TypeError: it is none of them.
     """
-    rank, dtype = jnp.ndim(rng), getattr(rng, "dtype", None)
-    if rank == 0 and dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
-        return jnp.array(rng)
-    if rank == 1 and dtype == jnp.uint32:
-        return jax.random.wrap_key_data(jnp.array(rng))
-    if type(rng) is int or (rank == 0 and dtype is not None and jnp.issubdtype(dtype, jnp.integer)):
+    if type(rng) is int:
         return jax.random.key(rng)
+    if isinstance(rng, jax.Array | np.ndarray | np.generic):
+        if rng.ndim == 0 and jnp.issubdtype(rng.dtype, jax.dtypes.prng_key):
+            return jnp.array(rng)
+        if rng.ndim == 0 and jnp.issubdtype(rng.dtype, jnp.integer):
+            return jax.random.key(rng)
+        if rng.ndim == 1 and rng.dtype == jnp.uint32:
+            return jax.random.wrap_key_data(jnp.array(rng))
     raise TypeError(f"rng is {_kind(rng)}; give one key from jax.random.key(seed), or a seed")
 
 

@@ -94,12 +94,12 @@ def make_train_step(
         updates, opt_state = optimiser.update(clipped, state.opt_state, state.params, **further)
         params = optax.apply_updates(state.params, updates)
         ema = None if ema_decay is None else optax.incremental_update(params, _average(state), 1 - ema_decay)
-        # What is about to be stored, and what it replaces.
-        learnt = (params, opt_state, ema)
-        before = (state.params, state.opt_state, state.ema)
-        finite = (health["finite"] > 0) & jnp.isfinite(loss)
-        finite &= ~spoilt(learnt, before) & ~turned_nan(extra, state.extra)
-        params, opt_state, ema, extra = keep_if(finite, (*learnt, extra), (*before, state.extra))
+        # An average of finite numbers is finite; a carried state may be infinite.
+        lost = spoilt((params, opt_state), (state.params, state.opt_state)) | turned_nan(extra, state.extra)
+        finite = (health["finite"] > 0) & jnp.isfinite(loss) & ~lost
+        params, opt_state, ema, extra = keep_if(
+            finite, (params, opt_state, ema, extra), (state.params, state.opt_state, state.ema, state.extra)
+        )
         in_a_row = jnp.where(finite, 0, state.skipped_in_a_row + 1)
         metrics = {"loss": loss, **health, "finite": finite.astype(jnp.float32), "skipped_in_a_row": in_a_row}
         metrics |= {name: mean.value() for name, mean in aux.metrics.items()}

@@ -275,3 +275,88 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path):
     assert checkpoints.steps() == [3]
     assert {"notes.txt", "42"} <= {path.name for path in tmp_path.iterdir()}
     assert json.loads((tmp_path / "00000003" / "progress.json").read_text()) == {"note": "step 3"}
+
+
+DTYPES = ["int8", "uint8", "int32", "int64", "uint64", "float16", "bfloat16", "float32", "float64", "bool", "complex64"]
+
+
+def array_of(dtype):
+    """Values that no smaller dtype holds."""
+    values = {"int64": [2**40 + 5, -1], "uint64": [2**63, 1], "float64": [1 / 3, 1e300]}.get(dtype, [1, 0])
+    return np.array(values, jnp.dtype(dtype))
+
+
+@pytest.mark.parametrize("device", [False, True], ids=["NumPy", "JAX"])
+def test_arrays_keep_their_dtypes_and_every_bit(tmp_path, device):
+    """JAX works with 32 bits here; its arrays of 64 come from elsewhere."""
+    tree = {dtype: array_of(dtype) for dtype in DTYPES}
+    if device:
+        with jax.enable_x64(True):
+            tree = jax.tree.map(jnp.asarray, tree)
+    tree |= {"key": jax.random.key(1), "old key": jax.random.PRNGKey(2), "none": None, "empty": np.zeros((0, 3), np.int8)}
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, tree, {})
+    for like in (tree, {**tree, **{d: jax.ShapeDtypeStruct(tree[d].shape, tree[d].dtype) for d in DTYPES}}):
+        _, restored, _ = checkpoints.restore(like)
+        assert {name: restored[name].dtype.name for name in DTYPES} == {name: name for name in DTYPES}
+        for dtype in DTYPES:
+            assert np.asarray(restored[dtype]).tobytes() == array_of(dtype).tobytes()
+        assert_same_bits((restored["key"], restored["old key"]), (tree["key"], tree["old key"]))
+        assert restored["none"] is None and restored["empty"].shape == (0, 3) and restored["empty"].dtype == np.int8
+
+
+def test_numbers_of_python_come_back_as_they_were(tmp_path):
+    tree = {"count": 2**40 + 5, "rate": 1 / 3, "on": True, "w": np.ones(2)}
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, tree, {})
+    _, restored, _ = checkpoints.restore({"count": 0, "rate": 0.0, "on": False, "w": np.zeros(2)})
+    assert restored.pop("w").tolist() == [1, 1]
+    tree.pop("w")
+    assert restored == tree and all(type(restored[name]) is type(tree[name]) for name in tree)
+
+
+@pytest.mark.parametrize(
+    ("saved", "like"),
+    [("float32", "int32"), ("float32", "float16"), ("float64", "float32"), ("int64", "int32"), ("bool", "int8")],
+)
+def test_a_template_of_another_dtype_is_refused_in_one_line(tmp_path, saved, like):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, {"w": array_of(saved)}, {})
+    with pytest.raises(CheckpointError, match=rf"has other dtypes: \['w'\] is {saved} there, {like} here") as error:
+        checkpoints.restore({"w": np.zeros(2, like)})
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_pushes_nothing_out_and_is_replaced(tmp_path, bad):
+    checkpoints = filled(tmp_path, [1, 2], keep=2)
+    for step in (3, 4, 5):
+        checkpoints.save(step, small(bad), {})
+    assert checkpoints.steps() == [1, 2, 4, 5]
+    with pytest.warns(UserWarning, match=r"0000000[45] is damaged \(\['w'\] holds (NaN|infinity)\); passed over") as caught:
+        assert checkpoints.restore(small(0))[0] == 2
+    assert len(caught) == 2
+    with pytest.raises(CheckpointError, match="holds"):
+        checkpoints.restore(small(0), 5)
+    checkpoints.save(5, small(5), {})
+    assert checkpoints.restore(small(0))[0] == 5
+
+
+def test_infinities_that_belong_there_are_restored(tmp_path):
+    bounds = {"best": jnp.array([jnp.inf, 1.0]), "mask": jnp.array([0.0, -jnp.inf]), "unknown": jnp.array(jnp.nan)}
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, bounds, {})
+    assert_same_bits(checkpoints.restore(bounds)[1], bounds)
+    with pytest.raises(CheckpointError, match=r"\['unknown'\] holds NaN"), pytest.warns(UserWarning):
+        checkpoints.restore(bounds | {"unknown": jnp.array(0.0)})
+
+
+def test_a_donated_state_does_for_a_template(tmp_path):
+    state = fresh_state()
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(0, state, {})
+    kept = jax.tree.map(jnp.array, state)
+    for leaf in jax.tree.leaves(state):
+        if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf.delete()
+    assert_same_bits(checkpoints.restore(state)[1], kept)

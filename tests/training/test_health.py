@@ -1,8 +1,11 @@
 """Clipping worked out by hand, and the summary of an epoch's gradients."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from flax import nnx
 
 from seqjax import training
 from tests.training.regression import assert_same_bits
@@ -11,7 +14,7 @@ GRADS = {"a": {"w": jnp.array([[3.0, 0.0], [0.0, -4.0]])}, "b": jnp.array([12.0]
 
 
 def apply(clip, grads, params=None):
-    return clip.update(grads, clip.init(params if params is not None else grads), params)[0]
+    return jax.jit(clip.update)(grads, clip.init(params if params is not None else grads), params)[0]
 
 
 def flat(tree):
@@ -125,3 +128,77 @@ def test_summarise_where_no_step_was_finite(given, nonfinite):
     summary = training.summarise(given)
     assert summary.pop("nonfinite_steps") == nonfinite
     assert len(summary) == 5 and all(np.isnan(value) for value in summary.values())
+
+
+HUGE = [
+    ({"w": jnp.full(4, 1e25)}, 2e25),  # its squares overflow
+    ({"w": jnp.full(4, 1e-30)}, 2e-30),  # its squares vanish
+    ({"w": jnp.full(4, 3e4, jnp.float16), "b": jnp.zeros(2, jnp.float16)}, 6e4),
+    ({"w": jnp.full(16, 1e38), "b": jnp.ones(3)}, float(np.finfo(np.float32).max)),  # no float32 holds the norm, 4e38
+    ({"w": jnp.array([1e30]), "b": jnp.array([1e-30])}, 1e30),
+    ({"w": jnp.array([3e20]), "b": jnp.array([-4e20])}, 5e20),
+]
+
+
+@pytest.mark.parametrize(("grads", "norm"), HUGE)
+def test_norms_neither_overflow_nor_vanish(grads, norm):
+    clipped, health = training.clip_with_health(None, grads, grads)
+    assert_same_bits(clipped, grads)
+    for found in (health["gradient_norm"], health["clipped_norm"], health["gradient_norm/params"]):
+        np.testing.assert_allclose(found, norm, rtol=1e-3 if norm == 6e4 else 1e-6)
+    assert health["finite"] == 1
+    np.testing.assert_allclose(training.layer_norms(grads)["params"], norm, rtol=1e-3 if norm == 6e4 else 1e-6)
+
+
+@pytest.mark.parametrize(("grads", "norm"), HUGE)
+def test_clip_by_norm_saves_any_gradient_of_finite_elements(grads, norm):
+    clipped, health = training.clip_with_health(training.clip_by_norm(1.0), grads, grads)
+    # the direction in float64, of which the clipped gradient is the unit vector, unless it was shorter
+    exact = np.concatenate([np.asarray(grads[name], np.float64) for name in sorted(grads)])
+    wanted = exact / max(1.0, np.linalg.norm(exact))
+    found = np.concatenate([np.asarray(clipped[name], np.float64) for name in sorted(clipped)])
+    assert {name: leaf.dtype for name, leaf in clipped.items()} == {name: leaf.dtype for name, leaf in grads.items()}
+    np.testing.assert_allclose(found, wanted, rtol=1e-3 if grads["w"].dtype == np.float16 else 1e-6, atol=1e-38)
+    np.testing.assert_allclose(health["clipped_norm"], min(1.0, norm), rtol=1e-3)
+    assert health["clipped"] == (norm > 1)
+
+
+def test_clip_adaptively_saves_huge_gradients_unit_by_unit():
+    params = {"w": jnp.array([[3.0, 1e-2], [4.0, 0.0]]), "k": jnp.ones((1, 1, 2, 2)), "half": jnp.ones(4, jnp.float16)}
+    grads = {
+        "w": jnp.array([[6e30, 3e-5], [8e30, 4e-5]]),
+        "k": jnp.full((1, 1, 2, 2), 1e38),
+        "half": jnp.full(4, 6e4, jnp.float16),
+    }
+    clipped = apply(training.clip_adaptively(0.01), grads, params)
+    np.testing.assert_allclose(clipped["w"][:, 0], [0.03, 0.04], rtol=1e-6)
+    np.testing.assert_array_equal(clipped["w"][:, 1], grads["w"][:, 1])  # 5e-5, below 0.01 of 1e-2
+    np.testing.assert_allclose(clipped["k"], 0.01, rtol=1e-6)  # of norm sqrt(2) each, along all axes but the last
+    np.testing.assert_allclose(clipped["half"], 0.01, rtol=1e-3)
+    assert clipped["half"].dtype == jnp.float16
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs"),
+    [
+        (training.clip_by_norm(2.0), optax.clip_by_global_norm(2.0)),
+        (training.clip_adaptively(0.01), optax.adaptive_grad_clip(0.01)),
+    ],
+)
+def test_clipping_of_ordinary_gradients_is_that_of_optax_bit_for_bit(own, theirs):
+    rng = np.random.default_rng(0)
+    draw = lambda scale: {"a": jnp.asarray(scale * rng.normal(size=(5, 3)), jnp.float32), "b": jnp.ones(3)}  # noqa: E731
+    grads, params = draw(2.0), draw(1.0)
+    assert_same_bits(apply(own, grads, params), apply(theirs, grads, params))
+    assert training.clip_with_health(None, grads, params)[1]["gradient_norm"] == optax.tree.norm(grads)
+
+
+def test_layers_of_flax_nnx_are_named_as_those_of_dicts():
+    layer = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+    assert training.layer_norms({"cell": nnx.state(layer, nnx.Param)}).keys() == {"cell"}
+
+
+@pytest.mark.parametrize("tree", [{}, {"w": jnp.zeros((0, 3))}, {"w": jnp.zeros(3)}])
+def test_the_norm_of_nothing_is_zero(tree):
+    health = training.clip_with_health(training.clip_by_norm(1.0), tree, tree)[1]
+    assert health["gradient_norm"] == health["clipped_norm"] == 0 and health["finite"] == 1
