@@ -66,13 +66,13 @@ class Team {
   ~Team() = default;
 };
 
-// One instruction set's kernels.
+// One instruction set's kernels; each says false where memory was short, and then nothing was computed.
 struct Kernels {
   const char* name;
-  void (*forward)(const Forward&, Team&);
-  void (*backward)(const Backward&, Team&);
-  void (*weight_gradient)(const WeightGradient&, Team&);
-  void (*input_gradient)(const InputGradient&, Team&);
+  bool (*forward)(const Forward&, Team&);
+  bool (*backward)(const Backward&, Team&);
+  bool (*weight_gradient)(const WeightGradient&, Team&);
+  bool (*input_gradient)(const InputGradient&, Team&);
 };
 
 extern const Kernels kBaseline;

@@ -14,6 +14,8 @@ class BackwardPass {
         split_(team.threads(), p_.batch, panels_, p_.hidden * columns_), w_h_(panels_ * columns_ * kUnits),
         carry_(p_.batch * p_.hidden), zeros_(columns_), rows_(split_.groups * p_.batch) {}
 
+  bool ready() const { return w_h_ && carry_ && zeros_ && rows_; }
+
   void run(Team& team) {
     for (int64_t k = 0; k < columns_; ++k) *(zeros_ + k) = 0.0f;
     team.march(1, panels_, [&](int64_t, int64_t panel) {
@@ -44,11 +46,13 @@ class BackwardPass {
     for_tiles(count, [&](int64_t first, auto tile) {
       alignas(64) float d_h[tile.value * kUnits];
       const BackRow* row = rows + first;
+      Rows<tile.value> following([&](int r) { return row[r].following; });
+      const float* w_h = w_h_ + panel * columns_ * kUnits;
       vec acc[tile.value][kVectors];
       fill_tile(acc, nullptr);
-      Rows<tile.value> following([&](int r) { return row[r].following; });
-      accumulate<kVectors>(acc, following, size, w_h_ + panel * columns_ * kUnits);
+      if (size <= kTerms) accumulate<kVectors>(acc, following, size, w_h);
       store_tile(d_h, acc);
+      if (size > kTerms) accumulate_parts<tile.value, kVectors, kVectors>(d_h, following, size, w_h);
       finish(row, tile.value, d_h, panel);
     });
   }

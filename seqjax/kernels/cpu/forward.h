@@ -34,6 +34,8 @@ class ForwardPass {
         bias_(panels_ * kTile), sums_(ahead_ > 1 ? ahead_ * p_.batch * panels_ * kTile : 0),
         memory_(p_.batch * p_.hidden), zeros_(p_.hidden), rows_(split_.groups * p_.batch) {}
 
+  bool ready() const { return w_x_ && w_h_ && bias_ && sums_ && memory_ && zeros_ && rows_; }
+
   void run(Team& team) {
     for (int64_t u = 0; u < p_.hidden; ++u) *(zeros_ + u) = 0.0f;
     team.march(1, panels_, [&](int64_t, int64_t panel) { pack_panel(panel); });
@@ -91,11 +93,14 @@ class ForwardPass {
   void project(int64_t step, int64_t first, int64_t count, int64_t panel) {
     int64_t steps = step + ahead_ < p_.time ? ahead_ : p_.time - step;
     for_tiles(steps * count, [&](int64_t row, auto tile) {
+      float* sums = sums_of(panel, first) + row * kTile;
       vec acc[tile.value][kSlots];
       fill_tile(acc, bias_ + panel * kTile);
       Rows<tile.value> xs([&](int r) { return x_of(step + (row + r) / count, first + (row + r) % count); });
-      accumulate<kVectors>(acc, xs, p_.inputs, w_x_ + panel * p_.inputs * kWidth);
-      store_tile(sums_of(panel, first) + row * kTile, acc);
+      const float* w_x = w_x_ + panel * p_.inputs * kWidth;
+      if (p_.inputs <= kTerms) accumulate<kVectors>(acc, xs, p_.inputs, w_x);
+      store_tile(sums, acc);
+      if (p_.inputs > kTerms) accumulate_parts<tile.value, kSlots, kVectors>(sums, xs, p_.inputs, w_x);
     });
   }
 
@@ -104,17 +109,21 @@ class ForwardPass {
     for_tiles(count, [&](int64_t first, auto tile) {
       alignas(64) float done[tile.value * kTile];
       const Row* row = rows + first;
+      Rows<tile.value> xs([&](int r) { return row[r].x; }), hs([&](int r) { return row[r].h; });
+      const float *w_x = w_x_ + panel * p_.inputs * kWidth, *w_h = w_h_ + panel * p_.hidden * kWidth;
+      bool in_parts = p_.hidden > kTerms || (!sums && p_.inputs > kTerms);
       vec acc[tile.value][kSlots];
-      if (sums) {
-        load_tile(acc, sums + first * kTile);
-      } else {
-        fill_tile(acc, bias_ + panel * kTile);
-        Rows<tile.value> xs([&](int r) { return row[r].x; });
-        accumulate<kVectors>(acc, xs, p_.inputs, w_x_ + panel * p_.inputs * kWidth);
+      if (sums) load_tile(acc, sums + first * kTile);
+      else fill_tile(acc, bias_ + panel * kTile);
+      if (!in_parts) {
+        if (!sums) accumulate<kVectors>(acc, xs, p_.inputs, w_x);
+        accumulate<kVectors, Cell::last>(acc, hs, p_.hidden, w_h);
       }
-      Rows<tile.value> hs([&](int r) { return row[r].h; });
-      accumulate<kVectors, Cell::last>(acc, hs, p_.hidden, w_h_ + panel * p_.hidden * kWidth);
       store_tile(done, acc);
+      if (in_parts) {
+        if (!sums) accumulate_parts<tile.value, kSlots, kVectors>(done, xs, p_.inputs, w_x);
+        accumulate_parts<tile.value, kSlots, kVectors, Cell::last>(done, hs, p_.hidden, w_h);
+      }
       finish(row, tile.value, done, panel);
     });
   }

@@ -26,6 +26,8 @@ class WeightProduct {
         groups_(team.threads() < panels_ ? team.threads() : panels_),
         scratch_size_((p_.inputs + p_.hidden + kColumns) * kChunk), scratch_(groups_ * scratch_size_), zeros_(p_.hidden) {}
 
+  bool ready() const { return scratch_ && zeros_; }
+
   void run(Team& team) {
     clear(zeros_ + 0, p_.hidden);
     if (rows_ == 0) return clear();
@@ -109,12 +111,13 @@ class WeightProduct {
   Array<float> scratch_, zeros_;
 };
 
-static void input_gradient(const InputGradient& g, const Places& places, Team& team) {
+static bool input_gradient(const InputGradient& g, const Places& places, Team& team) {
   constexpr int64_t kRows = 96;
   const Problem& p = g.problem;
   int64_t rows = p.time * p.batch, size = places.gates * p.hidden, stride = places.kept * p.hidden;
   int64_t panels = (p.inputs + kColumns - 1) / kColumns;
   Array<float> w(panels * size * kColumns);
+  if (!w) return false;
   team.march(1, panels, [&](int64_t, int64_t panel) {
     int64_t first = panel * kColumns, n = p.inputs - first;
     with_vectors(n, [&](auto vectors) {
@@ -131,13 +134,22 @@ static void input_gradient(const InputGradient& g, const Places& places, Team& t
       int64_t column = panel * kColumns, n = p.inputs - column;
       with_vectors(n, [&](auto vectors) {
         for_tiles(count, [&](int64_t row, auto tile) {
-          vec acc[tile.value][vectors.value];
+          constexpr int R = tile.value, V = vectors.value;
+          Rows<R> d_sums([&](int r) { return g.d_sums + (first + row + r) * stride; });
+          const float* of_panel = w + panel * size * kColumns;
+          alignas(64) float done[R * V * LANES] = {};
+          vec acc[R][V];
           fill_tile(acc, nullptr);
-          Rows<tile.value> d_sums([&](int r) { return g.d_sums + (first + row + r) * stride; });
-          accumulate<vectors.value>(acc, d_sums, size, w + panel * size * kColumns);
+          if (size <= kTerms) {
+            accumulate<V>(acc, d_sums, size, of_panel);
+          } else {
+            accumulate_parts<R, V, V>(done, d_sums, size, of_panel);
+            load_tile(acc, done);
+          }
           store_tile(g.d_xs + (first + row) * p.inputs + column, p.inputs, acc, n, false);
         });
       });
     }
   });
+  return true;
 }

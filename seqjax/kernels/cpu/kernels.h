@@ -17,15 +17,23 @@ namespace {
 #include "backward.h"
 #include "gradients.h"
 
-// Calls call(Cell{}) for the cell of that kind.
+// What call(Cell{}) says for the cell of that kind.
 template <class Call>
-void with_cell(CellKind kind, const Call& call) {
+bool with_cell(CellKind kind, const Call& call) {
   switch (kind) {
     case CellKind::kElmanTanh: return call(Elman<true>{});
     case CellKind::kElmanRelu: return call(Elman<false>{});
     case CellKind::kLstm: return call(Lstm{});
     case CellKind::kGru: return call(Gru{});
   }
+  return false;
+}
+
+template <class Pass>
+bool run(Pass&& pass, Team& team) {
+  if (!pass.ready()) return false;
+  pass.run(team);
+  return true;
 }
 
 }  // namespace
@@ -33,16 +41,20 @@ void with_cell(CellKind kind, const Call& call) {
 const Kernels SET = {
     SET_NAME,
     [](const Forward& f, Team& team) {
-      with_cell(f.problem.cell, [&](auto cell) { ForwardPass<decltype(cell)>(f, team).run(team); });
+      return with_cell(f.problem.cell, [&](auto cell) { return run(ForwardPass<decltype(cell)>(f, team), team); });
     },
     [](const Backward& g, Team& team) {
-      with_cell(g.problem.cell, [&](auto cell) { BackwardPass<decltype(cell)>(g, team).run(team); });
+      return with_cell(g.problem.cell, [&](auto cell) { return run(BackwardPass<decltype(cell)>(g, team), team); });
     },
     [](const WeightGradient& g, Team& team) {
-      with_cell(g.problem.cell, [&](auto cell) { WeightProduct(g, places_of<decltype(cell)>(), team).run(team); });
+      return with_cell(g.problem.cell, [&](auto cell) {
+        return run(WeightProduct(g, places_of<decltype(cell)>(), team), team);
+      });
     },
     [](const InputGradient& g, Team& team) {
-      with_cell(g.problem.cell, [&](auto cell) { input_gradient(g, places_of<decltype(cell)>(), team); });
+      return with_cell(g.problem.cell, [&](auto cell) {
+        return input_gradient(g, places_of<decltype(cell)>(), team);
+      });
     },
 };
 

@@ -4,6 +4,10 @@
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
 
+#include <initializer_list>
+#include <new>
+#include <string>
+
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -51,6 +55,86 @@ void expect(Result& result) {
 #endif
 }
 
+// A shape of up to three axes.
+struct Shape {
+  int64_t rank, sizes[3];
+};
+
+template <class... Sizes>
+Shape shape(Sizes... sizes) {
+  return {sizeof...(sizes), {sizes...}};
+}
+
+// A buffer, by its name in errors, and the shape that it must have.
+struct Operand {
+  const char* name;
+  ffi::Span<const int64_t> is;
+  Shape wanted;
+};
+
+const Shape kAbsent = shape(int64_t{0});
+
+bool matches(ffi::Span<const int64_t> is, const Shape& wanted) {
+  if (static_cast<int64_t>(is.size()) != wanted.rank) return false;
+  for (int64_t axis = 0; axis < wanted.rank; ++axis)
+    if (is[axis] != wanted.sizes[axis]) return false;
+  return true;
+}
+
+// What a buffer that may be absent must be: that, or else present.
+template <class Buffer>
+Shape optional(const Buffer& buffer, const Shape& present) {
+  return matches(buffer.dimensions(), kAbsent) ? kAbsent : present;
+}
+
+// The size of an axis; -1, which no shape has, where there is no such axis.
+template <class Buffer>
+int64_t size(const Buffer& buffer, size_t axis) {
+  return axis < buffer.dimensions().size() ? buffer.dimensions()[axis] : -1;
+}
+
+template <class Sizes>
+std::string text(const Sizes* sizes, int64_t rank) {
+  std::string all = "[";
+  for (int64_t axis = 0; axis < rank; ++axis) all += (axis ? ", " : "") + std::to_string(sizes[axis]);
+  return all + "]";
+}
+
+// The first buffer whose shape is not the one that it must have.
+ffi::Error checked(const char* kernel, std::initializer_list<Operand> operands) {
+  for (const Operand& operand : operands) {
+    if (matches(operand.is, operand.wanted)) continue;
+    return ffi::Error::InvalidArgument(std::string(kernel) + " was given " + operand.name + " " +
+                                       text(operand.is.begin(), operand.is.size()) + "; the others want " +
+                                       text(operand.wanted.sizes, operand.wanted.rank));
+  }
+  return ffi::Error::Success();
+}
+
+// What a call returns: its error, or that of memory that was short.
+template <class Call>
+ffi::Error finished(const Call& call) {
+  try {
+    if (call()) return ffi::Error::Success();
+  } catch (const std::bad_alloc&) {
+  }
+  return ffi::Error(ffi::ErrorCode::kResourceExhausted, "the compiled kernels had too little memory");
+}
+
+// A cell by its number: how many gates it has, and how many numbers it keeps for the derivative.
+struct Kind {
+  bool known, lstm, gru;
+  int64_t gates, kept;
+
+  explicit Kind(int32_t cell)
+      : known(0 <= cell && cell <= static_cast<int32_t>(CellKind::kGru)), lstm(cell == int32_t(CellKind::kLstm)),
+        gru(cell == int32_t(CellKind::kGru)), gates(lstm ? 4 : gru ? 3 : 1), kept(lstm || gru ? 4 : 1) {}
+
+  ffi::Error error() const {
+    return known ? ffi::Error::Success() : ffi::Error::InvalidArgument("the compiled kernels know no such cell");
+  }
+};
+
 Problem problem(int32_t cell, bool reverse, const Numbers& states, int64_t inputs, const Lengths& lengths,
                 const Starts& starts) {
   auto shape = states.dimensions();
@@ -62,49 +146,121 @@ Problem problem(int32_t cell, bool reverse, const Numbers& states, int64_t input
 ffi::Error forward(ffi::ThreadPool pool, int32_t cell, bool reverse, Numbers w_x, Numbers w_h, Numbers b, Numbers b_n,
                    Numbers xs, Numbers h0, Numbers c0, Lengths lengths, Starts starts, Result ys, Result h_last,
                    Result c_last, Result saved, Result cs) {
-  PoolTeam<ffi::ThreadPool> team(pool);
+  const Kind kind(cell);
+  if (ffi::Error error = kind.error(); error.failure()) return error;
+  const int64_t T = size(xs, 0), B = size(xs, 1), I = size(xs, 2), H = size(h0, 1), columns = kind.gates * H;
+  // Both of what is kept for the derivative, or neither.
+  const bool keeps = kind.kept > 1 && !matches(saved->dimensions(), kAbsent);
+  ffi::Error error = checked("seqjax_forward", {
+      {"xs", xs.dimensions(), shape(T, B, I)},
+      {"w_x", w_x.dimensions(), shape(I, columns)},
+      {"w_h", w_h.dimensions(), shape(H, columns)},
+      {"b", b.dimensions(), shape(columns)},
+      {"b_n", b_n.dimensions(), kind.gru ? shape(H) : kAbsent},
+      {"h0", h0.dimensions(), shape(B, H)},
+      {"c0", c0.dimensions(), kind.lstm ? shape(B, H) : kAbsent},
+      {"lengths", lengths.dimensions(), optional(lengths, shape(B))},
+      {"starts", starts.dimensions(), optional(starts, shape(T, B))},
+      {"ys", ys->dimensions(), shape(T, B, H)},
+      {"h_last", h_last->dimensions(), shape(B, H)},
+      {"c_last", c_last->dimensions(), kind.lstm ? shape(B, H) : kAbsent},
+      {"saved", saved->dimensions(), keeps ? shape(T, B, kind.kept * H) : kAbsent},
+      {"cs", cs->dimensions(), keeps && kind.lstm ? shape(T, B, H) : kAbsent},
+  });
+  if (error.failure()) return error;
   for (Result* result : {&ys, &saved, &cs}) expect(*result);
-  Forward call = {problem(cell, reverse, *ys, xs.dimensions()[2], lengths, starts),
+  Forward call = {problem(cell, reverse, *ys, I, lengths, starts),
                   xs.typed_data(), w_x.typed_data(), w_h.typed_data(), b.typed_data(), given(b_n),
                   h0.typed_data(), given(c0), ys->typed_data(), h_last->typed_data(), given(c_last),
                   given(saved), given(cs)};
-  kernels->forward(call, team);
-  return ffi::Error::Success();
+  return finished([&] {
+    PoolTeam<ffi::ThreadPool> team(pool);
+    return kernels->forward(call, team);
+  });
 }
 
 ffi::Error backward(ffi::ThreadPool pool, int32_t cell, bool reverse, Numbers w_h, Numbers d_ys,
                     Numbers d_h_last, Numbers d_c_last, Numbers ys, Numbers h0, Numbers cs, Numbers c0, Numbers saved,
                     Lengths lengths, Starts starts, Result d_sums, Result d_h0, Result d_c0) {
-  PoolTeam<ffi::ThreadPool> team(pool);
+  const Kind kind(cell);
+  if (ffi::Error error = kind.error(); error.failure()) return error;
+  const int64_t T = size(ys, 0), B = size(ys, 1), H = size(ys, 2), kept = kind.kept * H;
+  const Shape state = kind.lstm ? shape(B, H) : kAbsent;
+  ffi::Error error = checked("seqjax_backward", {
+      {"ys", ys.dimensions(), shape(T, B, H)},
+      {"w_h", w_h.dimensions(), shape(H, kind.gates * H)},
+      {"d_ys", d_ys.dimensions(), shape(T, B, H)},
+      {"d_h_last", d_h_last.dimensions(), shape(B, H)},
+      {"d_c_last", d_c_last.dimensions(), state},
+      {"h0", h0.dimensions(), shape(B, H)},
+      {"cs", cs.dimensions(), kind.lstm ? shape(T, B, H) : kAbsent},
+      {"c0", c0.dimensions(), state},
+      {"saved", saved.dimensions(), kind.kept > 1 ? shape(T, B, kept) : kAbsent},
+      {"lengths", lengths.dimensions(), optional(lengths, shape(B))},
+      {"starts", starts.dimensions(), optional(starts, shape(T, B))},
+      {"d_sums", d_sums->dimensions(), shape(T, B, kept)},
+      {"d_h0", d_h0->dimensions(), shape(B, H)},
+      {"d_c0", d_c0->dimensions(), state},
+  });
+  if (error.failure()) return error;
   if (d_sums->typed_data() != saved.typed_data()) expect(d_sums);
   Backward call = {problem(cell, reverse, ys, 0, lengths, starts),
                    d_ys.typed_data(), d_h_last.typed_data(), given(d_c_last), ys.typed_data(), h0.typed_data(),
                    given(cs), given(c0), w_h.typed_data(), given(saved), d_sums->typed_data(), d_h0->typed_data(),
                    given(d_c0)};
-  kernels->backward(call, team);
-  return ffi::Error::Success();
+  return finished([&] {
+    PoolTeam<ffi::ThreadPool> team(pool);
+    return kernels->backward(call, team);
+  });
 }
 
 ffi::Error weight_gradient(ffi::ThreadPool pool, int32_t cell, bool reverse, Numbers xs, Numbers ys, Numbers h0,
                            Numbers d_sums, Lengths lengths, Starts starts, Result d_w_x, Result d_w_h, Result d_b,
                            Result d_b_n) {
-  PoolTeam<ffi::ThreadPool> team(pool);
+  const Kind kind(cell);
+  if (ffi::Error error = kind.error(); error.failure()) return error;
+  const int64_t T = size(ys, 0), B = size(ys, 1), H = size(ys, 2), I = size(xs, 2), columns = kind.gates * H;
+  ffi::Error error = checked("seqjax_weight_gradient", {
+      {"ys", ys.dimensions(), shape(T, B, H)},
+      {"xs", xs.dimensions(), shape(T, B, I)},
+      {"h0", h0.dimensions(), shape(B, H)},
+      {"d_sums", d_sums.dimensions(), shape(T, B, kind.kept * H)},
+      {"lengths", lengths.dimensions(), optional(lengths, shape(B))},
+      {"starts", starts.dimensions(), optional(starts, shape(T, B))},
+      {"d_w_x", d_w_x->dimensions(), shape(I, columns)},
+      {"d_w_h", d_w_h->dimensions(), shape(H, columns)},
+      {"d_b", d_b->dimensions(), shape(columns)},
+      {"d_b_n", d_b_n->dimensions(), kind.gru ? shape(H) : kAbsent},
+  });
+  if (error.failure()) return error;
   for (Result* result : {&d_w_x, &d_w_h}) expect(*result);
-  WeightGradient call = {problem(cell, reverse, ys, xs.dimensions()[2], lengths, starts),
+  WeightGradient call = {problem(cell, reverse, ys, I, lengths, starts),
                          xs.typed_data(), ys.typed_data(), h0.typed_data(), d_sums.typed_data(),
                          d_w_x->typed_data(), d_w_h->typed_data(), d_b->typed_data(), given(d_b_n)};
-  kernels->weight_gradient(call, team);
-  return ffi::Error::Success();
+  return finished([&] {
+    PoolTeam<ffi::ThreadPool> team(pool);
+    return kernels->weight_gradient(call, team);
+  });
 }
 
 ffi::Error input_gradient(ffi::ThreadPool pool, int32_t cell, int64_t hidden, Numbers w_x, Numbers d_sums,
                           Result d_xs) {
-  PoolTeam<ffi::ThreadPool> team(pool);
-  auto shape = d_xs->dimensions();
+  const Kind kind(cell);
+  if (ffi::Error error = kind.error(); error.failure()) return error;
+  const int64_t T = size(*d_xs, 0), B = size(*d_xs, 1), I = size(*d_xs, 2);
+  ffi::Error error = checked("seqjax_input_gradient", {
+      {"d_xs", d_xs->dimensions(), shape(T, B, I)},
+      {"w_x", w_x.dimensions(), shape(I, kind.gates * hidden)},
+      {"d_sums", d_sums.dimensions(), shape(T, B, kind.kept * hidden)},
+  });
+  if (error.failure()) return error;
   expect(d_xs);
-  Problem p = {static_cast<CellKind>(cell), false, shape[0], shape[1], shape[2], hidden, nullptr, nullptr};
-  kernels->input_gradient({p, d_sums.typed_data(), w_x.typed_data(), d_xs->typed_data()}, team);
-  return ffi::Error::Success();
+  Problem p = {static_cast<CellKind>(cell), false, T, B, I, hidden, nullptr, nullptr};
+  InputGradient call = {p, d_sums.typed_data(), w_x.typed_data(), d_xs->typed_data()};
+  return finished([&] {
+    PoolTeam<ffi::ThreadPool> team(pool);
+    return kernels->input_gradient(call, team);
+  });
 }
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(handle_forward, forward,

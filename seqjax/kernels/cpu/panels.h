@@ -38,6 +38,17 @@ struct Rows {
   float operator()(int r, int64_t k) const { return begin[r][k]; }
 };
 
+// All rows of a tile begin with the same sums.
+template <int R, int S>
+static inline __attribute__((always_inline)) void fill_tile(vec (&acc)[R][S], const float* from) {
+#pragma GCC unroll 8
+  for (int s = 0; s < S; ++s) {
+    vec first = from ? load(from + s * LANES) : vec{};
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) acc[r][s] = first;
+  }
+}
+
 // acc[r][v] += sum over k of x(r, k) * panel[k][v]; the last of the V vectors is summed in acc[r][LAST].
 template <int V, int LAST = V - 1, int R, int S, class X>
 static inline __attribute__((always_inline)) void accumulate(vec (&acc)[R][S], const X& x, int64_t size,
@@ -52,17 +63,6 @@ static inline __attribute__((always_inline)) void accumulate(vec (&acc)[R][S], c
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) acc[r][v == V - 1 ? LAST : v] += factor[r] * w;
     }
-  }
-}
-
-// All rows of a tile begin with the same sums.
-template <int R, int S>
-static inline __attribute__((always_inline)) void fill_tile(vec (&acc)[R][S], const float* from) {
-#pragma GCC unroll 8
-  for (int s = 0; s < S; ++s) {
-    vec first = from ? load(from + s * LANES) : vec{};
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) acc[r][s] = first;
   }
 }
 
@@ -82,24 +82,44 @@ static inline __attribute__((always_inline)) void store_tile(float* to, const ve
     for (int s = 0; s < S; ++s) store(to + (r * S + s) * LANES, acc[r][s]);
 }
 
+// The rounding of a sum grows with the number of its terms, so a longer one is made of sums of so many each.
+constexpr int64_t kTerms = 512;
+
+// The same of a tile of R x S vectors in memory, for sums of any length. Not inline, for those in registers would suffer.
+template <int R, int S, int V, int LAST = V - 1, class X>
+static __attribute__((noinline)) void accumulate_parts(float* tile, const X& x, int64_t size, const float* panel) {
+  for (int64_t begin = 0; begin < size; begin += kTerms) {
+    vec part[R][S];
+    fill_tile(part, nullptr);
+    accumulate<V, LAST>(part, [&](int r, int64_t k) { return x(r, begin + k); },
+                        size - begin < kTerms ? size - begin : kTerms, panel + begin * V * LANES);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+      for (int s = 0; s < S; ++s) {
+        float* to = tile + (r * S + s) * LANES;
+        store(to, load(to) + part[r][s]);
+      }
+  }
+}
+
 // Asks for V vectors that will be read or written when the product at hand is done.
 template <int V>
 static inline void fetch(const float* from) {
   for (int v = 0; v < V; ++v) __builtin_prefetch(from + v * LANES);
 }
 
-// Elements that begin on a cache line, not initialised.
+// Elements that begin on a cache line, not initialised; false where there was no memory for them.
 template <class T>
 class Array {
  public:
   explicit Array(int64_t size)
       : data_(static_cast<char*>(__builtin_malloc(size * sizeof(T) + 64))),
-        begin_(reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(data_) + 63) & ~uintptr_t{63})) {
-    if (data_ == nullptr) __builtin_trap();
-  }
+        begin_(reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(data_) + 63) & ~uintptr_t{63})) {}
   ~Array() { __builtin_free(data_); }
   Array(const Array&) = delete;
   T* operator+(int64_t offset) const { return begin_ + offset; }
+  explicit operator bool() const { return data_ != nullptr; }
 
  private:
   char* data_;

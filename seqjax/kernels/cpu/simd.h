@@ -34,16 +34,21 @@ static inline vec load(const float* from, Whole) { return load(from); }
 
 static inline void store(float* to, vec v, Whole) { store(to, v); }
 
-// 1 / x for x >= 1, by an estimate and one Newton step where there is an estimate.
-static inline vec reciprocal(vec x) {
+// numerator / x for x >= 1, as exact as a division, by which a gate at its end is just 1: where there is an estimate of 1 / x,
+// by a Newton step on it and another one on the quotient.
+static inline vec divide(vec numerator, vec x) {
 #if defined(__AVX512F__)
-  vec y = (vec)_mm512_maskz_rcp14_ps(0xffff, (__m512)x);
-  return y * (2.0f - x * y);
+  __m512 d = (__m512)x, n = (__m512)numerator, y = _mm512_maskz_rcp14_ps(0xffff, d);
+  y = _mm512_fmadd_ps(y, _mm512_fnmadd_ps(d, y, _mm512_set1_ps(1.0f)), y);
+  __m512 q = _mm512_mul_ps(n, y);
+  return (vec)_mm512_fmadd_ps(y, _mm512_fnmadd_ps(d, q, n), q);
 #elif defined(__AVX2__)
-  vec y = (vec)_mm256_rcp_ps((__m256)x);
-  return y * (2.0f - x * y);
+  __m256 d = (__m256)x, n = (__m256)numerator, y = _mm256_rcp_ps(d);
+  y = _mm256_fmadd_ps(y, _mm256_fnmadd_ps(d, y, _mm256_set1_ps(1.0f)), y);
+  __m256 q = _mm256_mul_ps(n, y);
+  return (vec)_mm256_fmadd_ps(y, _mm256_fnmadd_ps(d, q, n), q);
 #else
-  return 1.0f / x;
+  return numerator / x;
 #endif
 }
 
@@ -74,13 +79,16 @@ static inline Exponential exponential(vec x) {
   return {(vec)exponent, q * f};
 }
 
+// Just 1 far above zero, and just 0 far below.
 static inline vec sigmoid(vec x) {
   Exponential e = exponential(clamp(-x, -87.0f, 87.0f));
-  return reciprocal(1.0f + e.scale + e.scale * e.rest);
+  vec y = divide(1.0f - vec{}, 1.0f + e.scale + e.scale * e.rest);
+  return x < -87.0f ? vec{} : y;
 }
 
+// Just 1 or -1 far from zero.
 static inline vec tanh(vec x) {
   Exponential e = exponential(clamp(x + x, -20.0f, 20.0f));
   vec m = (e.scale - 1.0f) + e.scale * e.rest;  // e^2x - 1
-  return m * reciprocal(m + 2.0f);
+  return divide(m, m + 2.0f);
 }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -63,7 +64,12 @@ class PoolTeam final : public Team {
     if (steps < 1 || groups < 1) return;
     int64_t members = groups < threads_ ? groups : threads_;
     auto march = std::make_shared<March>(steps, groups, work, context);
-    for (int64_t self = 1; self < members; ++self) pool_.Schedule([march, self, members] { march->join(self, members); });
+    try {
+      for (int64_t self = 1; self < members; ++self)
+        pool_.Schedule([march, self, members] { march->join(self, members); });
+    } catch (const std::bad_alloc&) {
+      // Those who were called are enough, and the caller alone would be.
+    }
     march->join(0, members);
   }
 
