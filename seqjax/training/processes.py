@@ -63,7 +63,7 @@ class Together:
 def _row(sharding: Any) -> Mesh:
     """Returns a sharding's devices, in its order, along one axis."""
     by_id = sorted(sharding.device_set, key=lambda device: device.id)
-    devices = sharding.mesh.devices.ravel() if isinstance(sharding, NamedSharding) else np.array(by_id)
+    devices = np.ravel(sharding.mesh.devices if isinstance(sharding, NamedSharding) else by_id)
     return Mesh(devices, ("device",))
 
 
