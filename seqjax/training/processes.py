@@ -62,9 +62,14 @@ class Together:
 
 def _row(sharding: Any) -> Mesh:
     """Returns a sharding's devices, in its order, along one axis."""
-    by_id = sorted(sharding.device_set, key=lambda device: device.id)
-    devices = sharding.mesh.devices.ravel() if isinstance(sharding, NamedSharding) else np.array(by_id)
-    return Mesh(devices, ("device",))
+    devices = sorted(sharding.device_set, key=lambda device: device.id)
+    mesh = getattr(sharding, "mesh", None)
+    if isinstance(mesh, Mesh):
+        devices = list(mesh.devices.flat)
+    # An array of objects, also where there is one device.
+    row = np.empty(len(devices), object)
+    row[:] = devices
+    return Mesh(row, ("device",))
 
 
 @functools.cache

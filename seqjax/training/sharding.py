@@ -15,6 +15,10 @@ Rules = Sequence[tuple[str, PartitionSpec]]
 """Pairs of a regular expression, searched in a parameter's path such as `recurrent/w_h`, and how to cut it."""
 
 
+REPORTS = 24 * 3600
+"""Seconds that processes which are done wait for the first one, which may write its reports for long."""
+
+
 class UnevenBatch(ValueError):
     """A batch whose rows the devices do not divide."""
 
@@ -54,15 +58,13 @@ def join_processes(spec: str) -> int:
     Raises:
       ValueError: the text is neither.
     """
-    # Those that are done wait for the first one's reports, however long it writes them.
-    patient = {"shutdown_timeout_seconds": 24 * 3600}
     if spec == "auto":
-        jax.distributed.initialize(**patient)
+        jax.distributed.initialize(shutdown_timeout_seconds=REPORTS)
         return 0
     match = re.fullmatch(r"([^,]+:\d+),(\d+),(\d+)", spec)
     if match is None or not int(match[3]) < int(match[2]):
         raise ValueError(f"processes are {spec!r}; give 'auto' or 'HOST:PORT,COUNT,INDEX' with INDEX below COUNT")
-    jax.distributed.initialize(match[1], int(match[2]), int(match[3]), **patient)
+    jax.distributed.initialize(match[1], int(match[2]), int(match[3]), shutdown_timeout_seconds=REPORTS)
     return int(match[2])
 
 
