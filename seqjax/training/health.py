@@ -23,8 +23,8 @@ class _Squares(NamedTuple):
 def clip_by_norm(threshold: float) -> optax.GradientTransformation:
     """Scales a gradient whose global norm exceeds `threshold` down to it (Pascanu et al., 2013).
 
-    Unlike a division by the norm alone it is exact below the threshold: the gradient is untouched, bit for bit. The norm
-    may exceed what its dtype can hold: any gradient of finite elements is brought to the threshold.
+    Unlike a division by the norm alone it is exact below the threshold: the gradient is untouched, bit for bit. The
+    norm may exceed what its dtype can hold: any gradient of finite elements is brought to the threshold.
     """
     _positive("threshold", threshold)
 

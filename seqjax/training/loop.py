@@ -130,8 +130,8 @@ def fit(
 ) -> Outcome:
     """Trains for a number of steps.
 
-    SIGTERM, SIGINT and SIGHUP end the step at hand, save and return (in the main thread). Where the state is spread over
-    several processes, a signal to one of them ends all at the same step, and the scores of the first one count for all.
+    SIGTERM, SIGINT and SIGHUP end the step at hand, save and return (in the main thread). Where the state is spread
+    over several processes, a signal to one of them ends all at the same step, and the scores of the first one count.
 
     Args:
       state: from `create_state`, or restored.
@@ -198,7 +198,9 @@ def fit(
     return run.end(state, "finished")
 
 
-def resume(state: TrainState, batches: Batches | Iterable[Any], checkpoints: Checkpoints) -> tuple[TrainState, Progress]:
+def resume(
+    state: TrainState, batches: Batches | Iterable[Any], checkpoints: Checkpoints
+) -> tuple[TrainState, Progress]:
     """The newest sound checkpoint, and the data at its position.
 
     Args:

@@ -39,8 +39,8 @@ def counted(batches: Iterable[Any], position: Any = None) -> Counted:
     """Counts the batches of a list, of a generator, or of anything else to iterate over.
 
     Args:
-      batches: what to iterate over. What begins anew each time, such as a list, is moved to the position; an iterator is
-        taken to stand there.
+      batches: what to iterate over. What begins anew each time, such as a list, is moved to the position; an iterator
+        is taken to stand there.
       position: what `Counted.state` gave; None for the beginning.
 
     Returns:

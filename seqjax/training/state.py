@@ -146,7 +146,9 @@ def unaliased(state: TrainState) -> TrainState:
     seen: set[int] = set()
     for place, leaf in enumerate(leaves):
         if is_deleted(leaf):
-            raise ValueError("the state was given to a training step before, which took it over; go on with the one returned")
+            raise ValueError(
+                "the state was given to a training step before, which took it over; go on with the one returned"
+            )
         if id(leaf) in seen:
             leaves[place] = jnp.array(leaf)
         seen.add(id(leaf))

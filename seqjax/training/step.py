@@ -31,7 +31,7 @@ class Aux(NamedTuple):
 
 
 LossFn = Callable[[Params, Any, KeyArray, Any], Any]
-"""`loss_fn(params, batch, rng, extra) -> (mean loss, Aux)`, or the mean loss alone, which carries `extra` on unchanged."""
+"""`loss_fn(params, batch, rng, extra) -> (mean loss, Aux)`, or the mean loss alone, which leaves `extra` as it was."""
 
 StepFn = Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]
 """`train_step(state, batch) -> (state, metrics)`."""
@@ -48,16 +48,16 @@ def make_train_step(
 ) -> StepFn:
     """A function that takes a batch and improves the parameters by it.
 
-    Parameters, optimiser, average and `extra` stay as they were, and the step is counted in the state, where the loss or
-    an element of the gradient is not finite, or one of what would be stored became so. The state given is donated: use
-    the one returned.
+    Parameters, optimiser, average and `extra` stay as they were, and the step is counted in the state, where the loss
+    or an element of the gradient is not finite, or one of what would be stored became so. The state given is donated:
+    use the one returned.
 
     Args:
       loss_fn: `loss_fn(params, batch, rng, extra) -> (loss, Aux)`, the loss a mean over `Aux.weight` elements; or the
         loss alone.
       optimiser: an optax transformation; put clipping into `clip`, where it is measured. One that takes more than the
-        gradient, such as `reduce_on_plateau`, `polyak_sgd` or `lbfgs`, is given the loss as `value`, and as functions of
-        the parameters `value_fn` and `grad_fn`.
+        gradient, such as `reduce_on_plateau`, `polyak_sgd` or `lbfgs`, is given the loss as `value`, and as functions
+        of the parameters `value_fn` and `grad_fn`.
       clip: a stateless transformation of the gradient, such as `clip_by_norm(5.0)`.
       accumulate: cut each batch along its first axis into this many parts and sum their gradients, each by its weight:
         the same gradient in less memory. Each part is given the `extra` of the batch: its own rows of what has as many
@@ -175,7 +175,8 @@ def _carried(new, old):
         if leaf.shape != given.shape or jnp.promote_types(leaf.dtype, given.dtype) != given.dtype:
             name = f"Aux.extra{jax.tree_util.keystr(path)}"
             raise ValueError(
-                f"{name} is {leaf.str_short()}, and was {given.str_short()}; give create_state an extra of the same kind"
+                f"{name} is {leaf.str_short()}, and was {given.str_short()}; "
+                "give create_state an extra of the same kind"
             )
     return jax.tree.map(lambda leaf, given: jnp.asarray(leaf, given.dtype), extra, old)
 

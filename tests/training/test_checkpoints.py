@@ -293,7 +293,8 @@ def test_arrays_keep_their_dtypes_and_every_bit(tmp_path, device):
     if device:
         with jax.enable_x64(True):
             tree = jax.tree.map(jnp.asarray, tree)
-    tree |= {"key": jax.random.key(1), "old key": jax.random.PRNGKey(2), "none": None, "empty": np.zeros((0, 3), np.int8)}
+    tree |= {"key": jax.random.key(1), "old key": jax.random.PRNGKey(2)}
+    tree |= {"none": None, "empty": np.zeros((0, 3), np.int8)}
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, tree, {})
     for like in (tree, {**tree, **{d: jax.ShapeDtypeStruct(tree[d].shape, tree[d].dtype) for d in DTYPES}}):
@@ -333,7 +334,8 @@ def test_what_is_not_finite_pushes_nothing_out_and_is_replaced(tmp_path, bad):
     for step in (3, 4, 5):
         checkpoints.save(step, small(bad), {})
     assert checkpoints.steps() == [1, 2, 4, 5]
-    with pytest.warns(UserWarning, match=r"0000000[45] is damaged \(\['w'\] holds (NaN|infinity)\); passed over") as caught:
+    passed_over = r"0000000[45] is damaged \(\['w'\] holds (NaN|infinity)\); passed over"
+    with pytest.warns(UserWarning, match=passed_over) as caught:
         assert checkpoints.restore(small(0))[0] == 2
     assert len(caught) == 2
     with pytest.raises(CheckpointError, match="holds"):

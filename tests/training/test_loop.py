@@ -492,7 +492,9 @@ def test_batches_that_end_end_the_run_with_its_last_state_evaluated_and_saved(tm
 def test_batches_that_end_at_an_evaluation_are_not_evaluated_twice(tmp_path):
     events = []
     batches = (make_batch(n) for n in range(4))
-    outcome = training.fit(fresh_state(), TRAIN_STEP, batches, steps=9, evaluate=score, every=2, callbacks=[events.append])
+    outcome = training.fit(
+        fresh_state(), TRAIN_STEP, batches, steps=9, evaluate=score, every=2, callbacks=[events.append]
+    )
     assert outcome.reason == "out of batches"
     assert [event.step for event in events if event.kind == "evaluation"] == [2, 4]
 
