@@ -20,6 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+from seqjax import datasets, forecasting
+
 CONTEXT, HORIZON, BATCHES, BATCH, PATHS, LAYERS, HIDDEN = 168, 48, 100, 64, 100, 2, 40
 WARM = 5
 LAGS = (1, 2, 3, 23, 24, 25, 48, 167, 168, 169, 336)
@@ -32,9 +34,7 @@ def save_series(path: Path, data_dir: str | None, made_up: bool) -> None:
         rng = np.random.default_rng(0)
         values = [50 + rng.normal(size=n).cumsum() for n in (700,) * 169 + (960,) * 245]
     else:
-        from seqjax import data
-
-        values = data.load("m4_hourly", "train", data_dir).records.columns()["values"]
+        values = datasets.load("m4_hourly", "train", data_dir).records.columns()["values"]
     np.savez(path, values=np.concatenate(values), lengths=[len(v) for v in values])
 
 
@@ -59,11 +59,11 @@ def measure_seqjax(path: str, batches: int, backend: str) -> tuple[float, float]
     """Seconds of an epoch, and of the sample paths."""
     import seqjax
     from seqjax import data
-    from seqjax.models.forecaster import DeepAR, Recipe, Trained
+    from seqjax.forecasting import DeepAR, Recipe, Trained
 
     series = load_series(path)
     starts = np.array([START] * len(series), "datetime64[h]")
-    panel = data.Panel(series, step=np.timedelta64(1, "h"), starts=starts)
+    panel = forecasting.Panel(series, step=np.timedelta64(1, "h"), starts=starts)
     net = seqjax.stack(*[seqjax.LSTM(HIDDEN)] * LAYERS, dropout=0.1)
     recipe = Recipe(batch_size=BATCH)
     model = DeepAR(context=CONTEXT, horizon=HORIZON, recurrence=net, lags=LAGS, paths=PATHS, backend=backend)

@@ -33,12 +33,15 @@ import optax
 
 import seqjax
 from experiments.common import BaseConfig, Options, Run, Verb, check_rows, launch, load_config, mistakes, option
-from seqjax import data, training
-from seqjax.data import scenes, sentences
-from seqjax.data.pictures import Pictures, read_pictures
-from seqjax.diagnostics.pictures import plot_captions, plot_looks
-from seqjax.diagnostics.texts import text_scores
-from seqjax.models import Captioner, ConvGrid, Decoder, ImageEncoder, Writer, judge, teacher_forced_loss
+from seqjax import data, datasets, figures, files, training
+from seqjax.decoding import Writer
+from seqjax.figures.attention import plot_captions, plot_looks
+from seqjax.metrics.texts import text_scores
+from seqjax.models import Captioner, ConvGrid, Decoder, ImageEncoder
+from seqjax.text import codecs as sentences
+from seqjax.training import judge, teacher_forced_loss
+from seqjax.vision import scenes
+from seqjax.vision.captioned import Pictures, read_pictures
 
 COLLECTIONS = ("emoji", "stamps")
 GRID = 8  # rows and columns of cells, about
@@ -272,7 +275,7 @@ def found(config: Config) -> Task:
     """Pictures of a collection that `seqjax.data` knows, or of a folder."""
     if config.pictures in COLLECTIONS:
         loaded = [
-            data.load(f"captions/{config.pictures}", split, config.data_dir) for split in ("train", "dev", "test")
+            datasets.load(f"captions/{config.pictures}", split, config.data_dir) for split in ("train", "dev", "test")
         ]
         columns, origin = [part.records.columns() for part in loaded], loaded[0].origin
         parts = [Pictures.of(c["image"], [[text] for text in c["caption"]], c["file"], config.side) for c in columns]
@@ -348,7 +351,7 @@ def report(run: Run, task: Task, write: Callable[[np.ndarray], list[Said]]) -> d
     if not config.attention:
         scores = {name: value for name, value in scores.items() if "attention" not in name}
     draw(run.folder, test, written, config, [captions[:1] for captions in test.captions])
-    training.plot_history(run.folder / "loss.png", history, {"error": "error of validation"}, config.clip)
+    figures.plot_history(run.folder / "loss.png", history, {"error": "error of validation"}, config.clip)
     best = run.best()
     counts = {"test_pictures": len(test), "steps": history[-1]["step"], "best_step": best["step"]}
     result = run.finish(scores, counts)
@@ -362,14 +365,14 @@ def draw(folder: Path, pictures: Pictures, written: list[Said], config: Config, 
     """Captions under some images, with lines `beside` them, and for three where each word looked."""
     shown = range(0, len(written), -(-len(written) // SHOWN))
     images, lines = pictures.images[list(shown)], [[written[place].text, *beside[place]] for place in shown]
-    training.save_figure(plot_captions(images, lines), folder / "captions.png")
+    figures.save_figure(plot_captions(images, lines), folder / "captions.png")
     if not config.attention:
         return
     for number, place in enumerate(shown[:3], start=1):
         words, looks = written[place]
         grid = math.isqrt(looks.shape[-1])
         figure = plot_looks(pictures.images[place], words, looks.reshape(-1, grid, grid), written[place].text)
-        training.save_figure(figure, folder / f"looks-{number}.png")
+        figures.save_figure(figure, folder / f"looks-{number}.png")
 
 
 def describe(folder: str, *given: Any) -> None:
@@ -379,7 +382,7 @@ def describe(folder: str, *given: Any) -> None:
     with mistakes():
         if not paths:
             raise ValueError("--describe RUN wants images; name at least one")
-        images = np.stack([data.formats.read_picture(path, config.side) for path in paths])
+        images = np.stack([files.read_picture(path, config.side) for path in paths])
         vocabulary = data.Vocabulary.load(Path(folder) / "words.json")
         model = build(config, vocabulary)
         state = fresh_state(model, config, make_optimiser(config))

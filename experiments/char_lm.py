@@ -34,7 +34,7 @@ from experiments.common import (
     option,
     read_corpus,
 )
-from seqjax import data, training
+from seqjax import data, figures, files, training
 from seqjax.models import LanguageModel
 
 LAYERS = {
@@ -174,7 +174,7 @@ def report(run, model, vocabulary, params):
         samples.append(f"--- temperature {temperature} ---\n{text}\n")
     run.write_text("samples.txt", "\n".join(samples))
     labels = {"window_nats": f"validation, windows of {run.config.window}", "carried_nats": "validation, state carried"}
-    training.plot_history(run.folder / "loss.png", lines, labels, run.config.clip)
+    figures.plot_history(run.folder / "loss.png", lines, labels, run.config.clip)
     run.say("\n" + "\n".join(samples))
     scores = {name: best[name] for name in ("window_nats", "carried_nats", "window_bits", "carried_bits")}
     result = run.finish(scores, {"steps": lines[-1]["step"], "best_step": best["step"]})
@@ -218,7 +218,7 @@ def read_texts(config: Config) -> tuple[str, str, dict]:
 
 def read_file(path: str) -> tuple[str, str, dict]:
     """A user's own text."""
-    text = data.formats.read_text(path)
+    text = files.read_text(path)
     if not text:
         raise ValueError(f"{path}: empty; give a text to learn")
     if "\0" in text:

@@ -26,8 +26,8 @@ import numpy as np
 import optax
 
 from experiments import end_at_once
-from seqjax import data, kernels, training
-from seqjax.data.files import write_atomically
+from seqjax import data, datasets, kernels, training
+from seqjax.files.disk import write_atomically
 
 PATHS = ("data_dir", "text", "train", "dev", "test", "csv", "table", "recordings", "pictures")
 """Settings that say where the data is: what it is the fingerprint tells, wherever it has moved."""
@@ -677,10 +677,10 @@ def read_corpus(name: str, data_dir: str | None) -> tuple[str, str, dict]:
     The other is pydoc_topics, which ships with CPython; a line on stderr tells why.
     """
     try:
-        parts = [data.load(name, split, data_dir) for split in ("train", "validation")]
-    except data.DataUnavailable as reason:
+        parts = [datasets.load(name, split, data_dir) for split in ("train", "validation")]
+    except datasets.DataUnavailable as reason:
         print(f"{reason}. Learning pydoc_topics, the English prose that ships with CPython", file=sys.stderr)
-        parts = [data.load("pydoc_topics", split, data_dir) for split in ("train", "validation")]
+        parts = [datasets.load("pydoc_topics", split, data_dir) for split in ("train", "validation")]
     train, valid = ("".join(part.records.columns()["text"]) for part in parts)
     return train, valid, {"origin": parts[0].origin, "fingerprint": "-".join(part.fingerprint for part in parts)}
 

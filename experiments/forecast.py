@@ -37,11 +37,10 @@ from experiments.common import (
     option,
     read_json,
 )
-from seqjax import data, training
-from seqjax.data.files import write_atomically
+from seqjax import data, figures, forecasting, training
+from seqjax.files.disk import write_atomically
+from seqjax.forecasting import plots
 from seqjax.losses import likelihoods
-from seqjax.models import forecaster as fc
-from seqjax.models.forecaster import plots
 
 LIKELIHOODS = {
     "student_t": likelihoods.StudentT(),
@@ -49,10 +48,10 @@ LIKELIHOODS = {
     "laplace": likelihoods.Laplace(),
     "negative_binomial": likelihoods.NegativeBinomial(),
     "poisson": likelihoods.Poisson(),
-    "quantile": likelihoods.Quantile(fc.LEVELS),
+    "quantile": likelihoods.Quantile(forecasting.LEVELS),
     "point": likelihoods.SquaredError(),
 }
-MODELS = {"deepar": fc.DeepAR, "direct": fc.Direct, "encoder_decoder": fc.EncoderDecoder}
+MODELS = {"deepar": forecasting.DeepAR, "direct": forecasting.Direct, "encoder_decoder": forecasting.EncoderDecoder}
 USUAL = {
     "model": "deepar", "scaling": "mean", "hidden_size": 40, "layers": 2, "dropout": 0.1, "folds": 4, "steps": 1500,
     "every": 250, "learning_rate": 3e-3, "power": 0.0, "identity": False,
@@ -130,7 +129,7 @@ def main(config: Config) -> dict:
     return report(run, *learn(run))
 
 
-def learn(run: Run) -> tuple[Config, fc.Split, fc.Trained]:
+def learn(run: Run) -> tuple[Config, forecasting.Split, forecasting.Trained]:
     """Trains in a run's folder."""
     with mistakes():
         config, split, origin = read_split(run.config)
@@ -153,17 +152,17 @@ def learn(run: Run) -> tuple[Config, fc.Split, fc.Trained]:
         data.mapped(run.share, batches),
         steps=config.steps,
         every=config.every,
-        evaluate=lambda state: validate(fc.Trained(forecaster, state.ema), split),
+        evaluate=lambda state: validate(forecasting.Trained(forecaster, state.ema), split),
         monitor="error",
         per_step=config.batch,
         unit="windows",
         clip=training.clip_by_norm(config.clip),
         ema_decay=config.average,
     )
-    return config, split, fc.Trained(forecaster, state.ema)
+    return config, split, forecasting.Trained(forecaster, state.ema)
 
 
-def build(config: Config) -> fc.NetworkForecaster:
+def build(config: Config) -> forecasting.NetworkForecaster:
     """The forecaster of a settled config."""
     assert config.model is not None and config.context is not None and config.horizon is not None
     recurrence = seqjax.stack(*[seqjax.LSTM(config.hidden_size)] * config.layers, dropout=config.dropout)
@@ -180,9 +179,9 @@ def build(config: Config) -> fc.NetworkForecaster:
     )
 
 
-def recipe_of(config: Config) -> fc.Recipe:
+def recipe_of(config: Config) -> forecasting.Recipe:
     """How it is trained."""
-    return fc.Recipe(
+    return forecasting.Recipe(
         steps=config.steps,
         batch_size=config.batch,
         learning_rate=config.learning_rate,
@@ -192,19 +191,19 @@ def recipe_of(config: Config) -> fc.Recipe:
     )
 
 
-def validate(fitted: fc.Fitted, split: fc.Split) -> dict[str, float]:
+def validate(fitted: forecasting.Fitted, split: forecasting.Split) -> dict[str, float]:
     """Scores over the cuts to choose by; `error` is MASE of many series, of one its quantile loss or squared error.
 
     The quantile loss of many series hears the largest alone, MASE all of them alike.
     """
     forecast = fitted.predict(split.panel, split.validation)
-    scores = fc.score(split.panel, forecast, split.season)
+    scores = forecasting.score(split.panel, forecast, split.season)
     alone = scores.get("wql", scores.get("rmse", float("inf")))
     error = scores.get("mase", alone) if len(split.panel) > 1 else alone
     return {"error": error, **{name: scores[name] for name in ("nd", "mase", "rmse") if name in scores}}
 
 
-def read_split(config: Config) -> tuple[Config, fc.Split, str]:
+def read_split(config: Config) -> tuple[Config, forecasting.Split, str]:
     """The config with everything settled, the series and how they are cut, and where they come from."""
     check_options(config)
     name = config.dataset if config.csv is None else "csv"
@@ -221,11 +220,11 @@ def read_split(config: Config) -> tuple[Config, fc.Split, str]:
         units = float(learnt.mean()), float(learnt.std())
         panel = panel.until(len(panel.values[0]) - 20 * MONTH).standardised(*units)
         test, validation = range(4 * MONTH, horizon - 1, -1), range(8 * MONTH, 4 * MONTH + horizon - 1, -8)
-        return config, fc.Split(panel, season, tuple(validation), tuple(test), units), loaded.origin
+        return config, forecasting.Split(panel, season, tuple(validation), tuple(test), units), loaded.origin
     if config.refit >= folds:
         raise ValueError(f"--refit {config.refit} never fits anew within {folds} folds; give fewer, or more --folds")
     try:
-        split = fc.Split.by_folds(panel, season, horizon, folds)
+        split = forecasting.Split.by_folds(panel, season, horizon, folds)
         for purpose, cuts in (("choose", split.validation), ("judge", split.test)):
             ends = [values[len(values) - ago :][:horizon] for values in panel.values for ago in cuts]
             if not any(np.isfinite(end).any() for end in ends):
@@ -235,7 +234,7 @@ def read_split(config: Config) -> tuple[Config, fc.Split, str]:
         raise ValueError(f"{config.csv}, column {config.target!r}: {error}" if config.csv else error) from error
 
 
-def check_values(panel: data.Panel, config: Config) -> None:
+def check_values(panel: forecasting.Panel, config: Config) -> None:
     """Refuses values that the likelihood has no place for.
 
     Raises:
@@ -283,16 +282,16 @@ def settle(config: Config, name: str, season: int) -> Config:
     return dataclasses.replace(config, **chosen)
 
 
-def read_series(config: Config) -> data.LoadedPanel:
+def read_series(config: Config) -> forecasting.LoadedPanel:
     """A user's table, or the data set."""
     if config.csv is None:
-        return data.load_panel(config.dataset, config.data_dir)
+        return forecasting.load_panel(config.dataset, config.data_dir)
     assert config.target is not None and config.time is not None
     columns = {name: names_in(getattr(config, name)) for name in ("known", "past", "static")}
-    panel = data.read_panel(
+    panel = forecasting.read_panel(
         config.csv, config.target, config.time, series=config.series, time_format=config.time_format, **columns
     )
-    return data.LoadedPanel(panel, config.csv)
+    return forecasting.LoadedPanel(panel, config.csv)
 
 
 def names_in(names: str) -> tuple[str, ...]:
@@ -300,23 +299,25 @@ def names_in(names: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
-def report(run: Run, config: Config, split: fc.Split, fitted: fc.Trained) -> dict:
+def report(run: Run, config: Config, split: forecasting.Split, fitted: forecasting.Trained) -> dict:
     """Judges, draws and writes; returns the result."""
     assert config.model is not None and config.horizon is not None and config.context is not None
     model, panel = config.model, split.panel
-    usual = fc.baselines(split.train, config.horizon, config.context, split.season)
+    usual = forecasting.baselines(split.train, config.horizon, config.context, split.season)
     forecasts = {name: baseline.predict(panel, split.test) for name, baseline in usual.items()}
     forecasts[model] = fitted.predict(panel, split.test, seed=config.seed)
     forecasts |= calibrated(run, config, split, fitted) | refitted(config, split, fitted) | compared(run, config, split)
-    scores = {name: fc.score(panel, forecast, split.season) for name, forecast in forecasts.items()}
+    scores = {name: forecasting.score(panel, forecast, split.season) for name, forecast in forecasts.items()}
     for row, forecast in zip(scores.values(), forecasts.values(), strict=True):
-        row["mse"] = fc.metrics.mse(fc.truth(panel, forecast), forecast.mean)
-    run.write_text("scores.txt", fc.table(scores) + "\n")
+        row["mse"] = forecasting.metrics.mse(forecasting.truth(panel, forecast), forecast.mean)
+    run.write_text("scores.txt", forecasting.table(scores) + "\n")
     run.write_json("scores.json", scores)
     best = forecasts.get(CONFORMAL, forecasts[model])
-    run.write_text("predictions.csv", fc.to_csv(panel, best.rows(slice(-max(1, MOST // config.horizon), None))))
+    run.write_text(
+        "predictions.csv", forecasting.to_csv(panel, best.rows(slice(-max(1, MOST // config.horizon), None)))
+    )
     draw(run, config, split, forecasts, best)
-    run.say(fc.table(scores))
+    run.say(forecasting.table(scores))
     beside = {"seasonal naive": ("nd", "mase"), CONFORMAL: ("coverage_50", "coverage_90", "wql")}
     own = scores[model] | {
         f"{name} {score}".replace(" ", "_"): scores[name][score]
@@ -331,10 +332,12 @@ def report(run: Run, config: Config, split: fc.Split, fitted: fc.Trained) -> dic
     return result
 
 
-def calibrated(run: Run, config: Config, split: fc.Split, fitted: fc.Trained) -> dict[str, fc.Forecast]:
+def calibrated(
+    run: Run, config: Config, split: forecasting.Split, fitted: forecasting.Trained
+) -> dict[str, forecasting.Forecast]:
     """The same forecasts within conformal intervals, kept for `--predict`; none where too few forecasts calibrate."""
     try:
-        found = fc.conformal(fitted, split.panel, split.validation, fc.SHARES)
+        found = forecasting.conformal(fitted, split.panel, split.validation, forecasting.SHARES)
     except ValueError as reason:
         run.say(f"no conformal intervals: {reason}")
         return {}
@@ -342,15 +345,15 @@ def calibrated(run: Run, config: Config, split: fc.Split, fitted: fc.Trained) ->
     return {CONFORMAL: found.predict(split.panel, split.test, seed=config.seed)}
 
 
-def refitted(config: Config, split: fc.Split, fitted: fc.Trained) -> dict[str, fc.Forecast]:
+def refitted(config: Config, split: forecasting.Split, fitted: forecasting.Trained) -> dict[str, forecasting.Forecast]:
     """Forecasts fitted anew along the horizons judged by."""
     if not config.refit:
         return {}
     options = {"folds": len(split.test), "refit": config.refit, "recipe": recipe_of(config)}
-    return {"refitted": fc.backtest(fitted.forecaster, split.panel, **options).forecast}
+    return {"refitted": forecasting.backtest(fitted.forecaster, split.panel, **options).forecast}
 
 
-def compared(run: Run, config: Config, split: fc.Split) -> dict[str, fc.Forecast]:
+def compared(run: Run, config: Config, split: forecasting.Split) -> dict[str, forecasting.Forecast]:
     """A second encoder and decoder that teacher forcing alone trains, in a run folder of its own within this one."""
     if not config.compare:
         return {}
@@ -361,10 +364,16 @@ def compared(run: Run, config: Config, split: fc.Split) -> dict[str, fc.Forecast
     return {"teacher forcing": learn(Run("forecast", alone))[-1].predict(split.panel, split.test, seed=config.seed)}
 
 
-def draw(run: Run, config: Config, split: fc.Split, forecasts: dict[str, fc.Forecast], best: fc.Forecast) -> None:
+def draw(
+    run: Run,
+    config: Config,
+    split: forecasting.Split,
+    forecasts: dict[str, forecasting.Forecast],
+    best: forecasting.Forecast,
+) -> None:
     """The pictures; `best` is what a user gets."""
     panel, model = split.panel, str(config.model)
-    save = lambda name, figure: training.save_figure(figure, run.folder / f"{name}.png")  # noqa: E731
+    save = lambda name, figure: figures.save_figure(figure, run.folder / f"{name}.png")  # noqa: E731
     shown = np.unique(np.linspace(0, len(best) - 1, SHOWN).astype(int)).tolist()
     save("forecasts", plots.plot_forecasts(panel, best, shown, 3 * best.mean.shape[1]))
     save("horizon", plots.plot_by_step(panel, {name: f for name, f in forecasts.items() if name != CONFORMAL}))
@@ -375,10 +384,10 @@ def draw(run: Run, config: Config, split: fc.Split, forecasts: dict[str, fc.Fore
     if config.compare:
         pair = {"scheduled sampling": forecasts[model], "teacher forcing": forecasts["teacher forcing"]}
         save("exposure", plots.plot_by_step(panel, pair, "running freely after training by"))
-    training.plot_history(run.folder / "loss.png", run.history(), {"error": "validation"}, config.clip)
+    figures.plot_history(run.folder / "loss.png", run.history(), {"error": "validation"}, config.clip)
 
 
-def describe(forecaster: fc.NetworkForecaster, split: fc.Split) -> dict:
+def describe(forecaster: forecasting.NetworkForecaster, split: forecasting.Split) -> dict:
     """What `--predict` needs to know of the panel beside the config."""
     assert forecaster.form is not None and forecaster.lags is not None
     step = split.panel.step
@@ -398,37 +407,37 @@ def predict(folder: str, options: Predict) -> None:
         name = config.dataset if config.csv is None else "csv"
         config = settle(config, name, about["season"])
         panel = read_new(config, options, about)
-        form = fc.Form(about["form"]["features"], about["form"]["past"], tuple(about["form"]["kinds"]))
+        form = forecasting.Form(about["form"]["features"], about["form"]["past"], tuple(about["form"]["kinds"]))
         forecaster = dataclasses.replace(build(config), form=form, lags=tuple(about["lags"]))
         recipe = recipe_of(config)
         state = training.restore_best(forecaster.begin(recipe), training.Checkpoints(Path(folder) / "checkpoints"))
-        fitted = calibration_of(folder, fc.Trained(forecaster, state.ema))
+        fitted = calibration_of(folder, forecasting.Trained(forecaster, state.ema))
         loc, scale = about["units"]
         read = panel.standardised(loc, scale)
         if form.features == len(panel.known[0][0] if panel.known else ()):  # The run knew of no calendar.
             read = dataclasses.replace(read, starts=panel.starts[:0])
         forecast = fitted.predict(read, seed=options.seed)
-        text = fc.to_csv(panel, forecast.moved(np.full(len(forecast), loc), scale))
+        text = forecasting.to_csv(panel, forecast.moved(np.full(len(forecast), loc), scale))
         if options.output is not None:
             write_atomically(options.output, text.encode())
     if options.output is None:
         print(text, end="")
 
 
-def calibration_of(folder: str, fitted: fc.Trained) -> fc.Fitted:
+def calibration_of(folder: str, fitted: forecasting.Trained) -> forecasting.Fitted:
     """The forecaster within the conformal intervals that its run measured."""
     path = Path(folder) / "conformal.json"
     if not path.exists():
         warnings.warn(f"{folder} holds no conformal.json: what is said of spread is the network's own", stacklevel=2)
         return fitted
     found = read_json(path)
-    return fc.Conformal(fitted, tuple(found["shares"]), np.array(found["margins"]))
+    return forecasting.Conformal(fitted, tuple(found["shares"]), np.array(found["margins"]))
 
 
-def read_new(config: Config, options: Predict, about: dict) -> data.Panel:
+def read_new(config: Config, options: Predict, about: dict) -> forecasting.Panel:
     """The table to forecast, of the step that was learnt."""
     assert options.csv is not None
-    learnt = data.PANELS.get(config.dataset) if config.csv is None else None
+    learnt = forecasting.PANELS.get(config.dataset) if config.csv is None else None
     target = options.target or (learnt.target if learnt else config.target)
     time = options.time or (learnt.time if learnt else config.time)
     if target is None or time is None:
@@ -437,7 +446,7 @@ def read_new(config: Config, options: Predict, about: dict) -> data.Panel:
     if learnt:
         columns |= {"known": learnt.known, "past": learnt.past}
     form = options.time_format or config.time_format
-    panel = data.read_panel(
+    panel = forecasting.read_panel(
         options.csv, target, time, series=options.series or config.series, time_format=form, **columns
     )
     step = None if about["step"] is None else np.timedelta64(*about["step"])

@@ -26,9 +26,9 @@ import optax
 
 import seqjax
 from experiments.common import BaseConfig, Mistake, Run, launch, option
-from seqjax import diagnostics, training
+from seqjax import diagnostics, figures, training
 from seqjax.diagnostics import plots
-from seqjax.diagnostics.report import Section, write_html
+from seqjax.figures.page import Section, write_html
 
 RADII, BIASES = (0.8, 1.0, 1.2, 1.5), (0.0, 1.0, 3.0)
 PANELS = ("elman", "lstm", "gru")
@@ -319,7 +319,7 @@ def judge(history: dict[str, np.ndarray]) -> dict[str, float]:
 
 def save_picture(run: Run, name: str, figure) -> str:
     """Saves a figure in the run folder; returns its path."""
-    training.save_figure(figure, run.folder / name)
+    figures.save_figure(figure, run.folder / name)
     return str(run.folder / name)
 
 

@@ -40,7 +40,7 @@ import optax
 import seqjax
 from experiments.common import BaseConfig, Run, check_rows, launch, mistakes, option, read_json
 from experiments.mnist_rows import CLASSES, PERMUTATION, SIDE
-from seqjax import data, training
+from seqjax import data, datasets, figures, training
 
 CELLS = ("elman", "lstm", "gru", "lru", "min_gru")
 SUITES = {"adding": CELLS, "copy": CELLS, "smnist": ("gru", "lru", "min_gru"), "psmnist": ("gru", "lru", "min_gru")}
@@ -320,7 +320,7 @@ def pixels(config: Config, length: int) -> Task:
     """MNIST pixel by pixel (Le et al., 2015)."""
     if config.length not in (None, SIDE * SIDE):
         raise ValueError(f"--length is {length}; a digit has {SIDE * SIDE} pixels, leave it out")
-    train, test = (data.load("mnist", split, config.data_dir) for split in ("train", "test"))
+    train, test = (datasets.load("mnist", split, config.data_dir) for split in ("train", "test"))
     order = PERMUTATION if config.task == "psmnist" else np.arange(SIDE * SIDE)
 
     def read(batch):
@@ -390,7 +390,7 @@ def draw(path: Path, histories: dict[str, list[dict]], name: str, baseline: floa
     axis.set(yscale="log", xlabel="training step", ylabel=f"validation {name}", title=title)
     axis.grid(alpha=0.25)
     axis.legend(frameon=False)
-    training.save_figure(figure, path)
+    figures.save_figure(figure, path)
 
 
 if __name__ == "__main__":

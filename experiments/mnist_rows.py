@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 import seqjax
 from experiments.common import BaseConfig, Options, Run, Verb, check_rows, launch, load_config, mistakes, option
-from seqjax import data, training
+from seqjax import data, datasets, figures, files, training
 from seqjax.models import SequenceClassifier
 
 SIDE, CLASSES = 28, 10
@@ -143,7 +143,7 @@ def evaluation_batches(records) -> list[dict]:
 
 def read_digits(config: Config):
     """The digits to learn, those held out (or None), those to test, and where they come from."""
-    train, test = (data.load("mnist", split, config.data_dir) for split in ("train", "test"))
+    train, test = (datasets.load("mnist", split, config.data_dir) for split in ("train", "test"))
     for part in (train, test):
         images = part.records.columns()["image"]
         if images.shape[1:] != (SIDE, SIDE, 1):
@@ -169,10 +169,10 @@ def report(run, model, params, test, every):
 
     names = [str(digit) for digit in range(CLASSES)]
     chosen = images[np.flatnonzero(labels == config.digit)[:1]]
-    training.plot_confusion(
+    figures.plot_confusion(
         run.folder / "confusion.png", labels.astype(str).tolist(), guesses.astype(str).tolist(), names
     )
-    training.plot_history(run.folder / "health.png", lines, {"nats": "scored digits"}, config.clip)
+    figures.plot_history(run.folder / "health.png", lines, {"nats": "scored digits"}, config.clip)
     draw_curves(run.folder / "curves.png", lines, every, "validation" if config.validation else "test")
     draw_mistakes(run.folder / "mistakes.png", images, labels, probabilities)
     if len(chosen):
@@ -212,7 +212,7 @@ def draw_sequence(path, image, config: Config):
         axes[5].set(xlabel="step", ylabel="pixel (1 feature)")
     axes[5].set_title("the sequence")
     axes[5].spines[["top", "right"]].set_visible(False)
-    training.save_figure(figure, path)
+    figures.save_figure(figure, path)
 
 
 def draw_curves(path, lines, every, scored):
@@ -237,7 +237,7 @@ def draw_curves(path, lines, every, scored):
     panels[0].yaxis.set_minor_formatter("{x:g}")
     panels[1].set(xlabel="epoch", ylabel="% right", title="accuracy")
     panels[1].legend(frameon=False, loc="lower right")
-    training.save_figure(figure, path)
+    figures.save_figure(figure, path)
 
 
 def mean_of(lines, name) -> float:
@@ -256,7 +256,7 @@ def draw_units(path, image, outputs, config: Config):
     picture = below.imshow(outputs.T, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
     below.set(xlabel="step", ylabel="hidden unit", title=f"{outputs.shape[1]} hidden units of the last layer")
     figure.colorbar(picture, ax=below, label="output", shrink=0.9)
-    training.save_figure(figure, path)
+    figures.save_figure(figure, path)
 
 
 def draw_mistakes(path, images, labels, probabilities, most=40):
@@ -272,7 +272,7 @@ def draw_mistakes(path, images, labels, probabilities, most=40):
         title = f"{labels[index]}, read as {guesses[index]}\n{probabilities[index, guesses[index]]:.0%} sure"
         show(axis, images[index, ..., 0], title, fontsize=8)
     figure.suptitle(f"{len(wrong):,} of {len(labels):,} wrong; the {len(certain)} it was surest of")
-    training.save_figure(figure, path)
+    figures.save_figure(figure, path)
 
 
 def draw_arrival(path, predict, images, labels, config: Config):
@@ -307,7 +307,7 @@ def draw_arrival(path, predict, images, labels, config: Config):
                 colour = "C0" if p.argmax() == labels[index[0]] else "C3"
                 seen = partly(images[index[0], ..., 0], order_of(config), row / SIDE)
                 show(axis, seen, title, fontsize=9, color=colour)
-    training.save_figure(figure, path)
+    figures.save_figure(figure, path)
     return accuracy
 
 
@@ -329,7 +329,7 @@ def predict(folder: str, path: str, options: Predict) -> None:
     """Names the digit of an image file."""
     config = load_config(folder, "mnist_rows", Config)
     with mistakes():
-        image = data.formats.read_image(path, (SIDE, SIDE, 1))
+        image = files.read_image(path, (SIDE, SIDE, 1))
         model = build(config)
         state = fresh_state(model, config, make_optimiser(config, 1))
         state = training.restore_best(state, training.Checkpoints(Path(folder) / "checkpoints"))

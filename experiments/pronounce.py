@@ -31,9 +31,10 @@ import optax
 
 import seqjax
 from experiments.common import BaseConfig, Options, Run, Verb, launch, load_config, mistakes, option
-from seqjax import data, training
-from seqjax.data.sets.raw import hash_splits
-from seqjax.diagnostics.pictures import plot_attention
+from seqjax import data, datasets, figures, files, text, training
+from seqjax.data.splits import hash_splits
+from seqjax.decoding import Writer, Written
+from seqjax.figures.attention import plot_attention
 from seqjax.models import (
     AcousticModel,
     Decoder,
@@ -41,13 +42,10 @@ from seqjax.models import (
     Framewise,
     FramewiseWriter,
     Seq2Seq,
-    Writer,
-    Written,
     framewise_loss,
     framewise_nats,
-    judge,
-    teacher_forced_loss,
 )
+from seqjax.training import judge, teacher_forced_loss
 
 SHARES = {"train": 90, "validation": 5, "test": 5}
 BUCKETS = 4
@@ -133,7 +131,7 @@ def main(config: Config) -> dict:
         learnt = numbered(model, pairs)
         if not learnt:
             raise ValueError(f"{source['origin']}: every word has more sounds than frames; give --model attention")
-        batches = data.pair_batches(
+        batches = text.pair_batches(
             *zip(*learnt, strict=True), tokens=config.batch, buckets=BUCKETS, seed=config.seed,
             multiple_of=config.devices,
         )  # fmt: skip
@@ -265,7 +263,7 @@ def make_judge(model: Model, part: Entries):
         if not pairs:
             return scores | {"nats": 0.0}
         tokens = 2 * model.config.batch
-        batches = data.pair_batches(*zip(*pairs, strict=True), tokens=tokens, buckets=BUCKETS, once=True)
+        batches = text.pair_batches(*zip(*pairs, strict=True), tokens=tokens, buckets=BUCKETS, once=True)
         return scores | training.evaluate(nats_of, state.ema, batches)
 
     return evaluate
@@ -277,7 +275,7 @@ def make_writer(model: Model, beam: int, n_best: int = 1):
 
     def write(params, words: list[str]) -> list[list[Written]]:
         letters = [model.symbols.letters.encode(word) for word in words]
-        batches = data.pair_batches(letters, tokens=2 * model.config.batch, buckets=BUCKETS, once=True)
+        batches = text.pair_batches(letters, tokens=2 * model.config.batch, buckets=BUCKETS, once=True)
         return writer(params, batches, len(words))
 
     return write
@@ -286,7 +284,7 @@ def make_writer(model: Model, beam: int, n_best: int = 1):
 def read_dictionary(config: Config) -> tuple[dict[str, Entries], dict]:
     """The parts of the dictionary, and where it comes from."""
     if config.table is None:
-        loaded = {split: data.load("cmudict", split, config.data_dir) for split in SHARES}
+        loaded = {split: datasets.load("cmudict", split, config.data_dir) for split in SHARES}
         columns = {split: part.records.columns() for split, part in loaded.items()}
         rows = {split: list(zip(table["word"], table["phonemes"], strict=True)) for split, table in columns.items()}
         origin = loaded["train"].origin
@@ -313,9 +311,9 @@ def read_table(path: str) -> list[tuple[str, list[str]]]:
       ValueError: a line is not a word, a tab and sounds (which).
     """
     rows = []
-    for number, line in enumerate(data.formats.read_filled_lines(path), start=1):
+    for number, line in enumerate(files.read_filled_lines(path), start=1):
         word, _, sounds = line.partition("\t")
-        if number == 1 and data.formats.header_order([word, sounds], ("word", "sounds")):
+        if number == 1 and files.header_order([word, sounds], ("word", "sounds")):
             continue
         if not word.strip() or not sounds.split():
             raise ValueError(
@@ -393,8 +391,8 @@ def report(run: Run, model: Model, params: Any, parts: dict[str, Entries], stran
     run.write_text("predictions.tsv", "".join(rows))
     shown = sorted(range(len(test.words)), key=lambda i: (abs(len(test.words[i]) - 9), test.words[i]))[:SHOWN]
     figure = plot_attention([looks(test.words[i], written[i][0], model) for i in shown])
-    training.save_figure(figure, run.folder / "attention.png")
-    training.plot_history(run.folder / "loss.png", history, {"wer": "word error rate (validation)"}, config.clip)
+    figures.save_figure(figure, run.folder / "attention.png")
+    figures.plot_history(run.folder / "loss.png", history, {"wer": "word error rate (validation)"}, config.clip)
     scores = score(test, written, symbols)
     scores |= {f"greedy_{name}": value for name, value in score(test, greedy, symbols).items()}
     best = run.best()

@@ -27,7 +27,7 @@ import optax
 import seqjax
 from experiments.common import BaseConfig, Mistake, Run, launch, mistakes, option, read_corpus
 from experiments.transformer import Attentive
-from seqjax import data, training
+from seqjax import data, figures, training
 from seqjax.models import LanguageModel
 
 EMBEDDING, LAYERS = 128, 2
@@ -124,7 +124,7 @@ def main(config: Config) -> dict:
         "curves": curves,
     }
     run.write_json("measurements.json", measured)
-    training.save_figure(draw(measured), run.folder / "trade.png")
+    figures.save_figure(draw(measured), run.folder / "trade.png")
     table = as_table(rows)
     run.write_text("table.md", table)
     run.say(table)

@@ -36,9 +36,9 @@ from experiments.common import (
     option,
     read_json,
 )
-from seqjax import data, training
-from seqjax.data.files import write_atomically
+from seqjax import data, datasets, figures, files, training
 from seqjax.data.words import CHARACTER, PART
+from seqjax.files.disk import write_atomically
 from seqjax.models import SequenceClassifier
 
 WORD = regex.compile(rf"n't|{CHARACTER}|'{PART}|{PART}(?=n't)|{PART}(?:-{PART})*|\.\.\.|--|(?!\s)\X", regex.V1)
@@ -237,7 +237,7 @@ def read_texts(config: Config) -> tuple[Texts, Texts, dict]:
         train, dev = read_imdb(config.data_dir)
         origin = "imdb_reviews by TFDS, every tenth training review for dev"
     else:
-        parts = [data.load("sst2", split, config.data_dir) for split in ("train", "dev")]
+        parts = [datasets.load("sst2", split, config.data_dir) for split in ("train", "dev")]
         tables = [part.records.columns() for part in parts]
         train, dev = ({"label": [SST2[n] for n in t["label"]], "text": t["sentence"]} for t in tables)
         origin = parts[0].origin
@@ -261,7 +261,7 @@ def numbered(table: dict, names: tuple[str, ...]) -> Texts:
 
 def read_files(*paths: str) -> list[dict[str, list[str]]]:
     """Labels and texts of a user's files, in either order."""
-    tables = data.formats.read_classified(paths)
+    tables = files.read_classified(paths)
     for path, table in zip(paths, tables, strict=True):
         if not table.lines:
             raise ValueError(f"{path}: empty; give lines of a label, a tab and a text")
@@ -272,7 +272,7 @@ def read_imdb(data_dir: str | None):
     """The 25,000 labelled training reviews of IMDB, prepared by TFDS: nine tenths to learn, one tenth to score."""
     import tensorflow_datasets as tfds
 
-    from seqjax.data.prepared import read_prepared
+    from seqjax.datasets.prepared import read_prepared
 
     try:
         builder = tfds.builder("imdb_reviews", data_dir=data_dir, file_format="array_record")
@@ -307,11 +307,11 @@ def report(run, model, params, tokeniser, train, dev):
         }
         run.write_text("attention.html", page(f"Where the model looked: {run.folder.name}", sections))
     names = [*dev.names]
-    training.plot_confusion(
+    figures.plot_confusion(
         run.folder / "confusion.png", [names[i] for i in dev.labels], [names[i] for i in guesses], names
     )
     history = run.history()
-    training.plot_history(run.folder / "loss.png", history, {"nats": "dev"}, run.config.clip)
+    figures.plot_history(run.folder / "loss.png", history, {"nats": "dev"}, run.config.clip)
     best = run.best()
     scores = {"dev_accuracy": float((guesses == dev.labels).mean()), "dev_nats": best["nats"]}
     counts = {"train_texts": len(train.texts), "dev_texts": len(dev.texts), "right": int((guesses == dev.labels).sum())}

@@ -33,12 +33,12 @@ import optax
 
 import seqjax
 from experiments.common import BaseConfig, Mistake, Options, Run, Verb, launch, load_config, mistakes, option, read_json
-from seqjax import data, training
-from seqjax.data import audio
+from seqjax import data, datasets, figures, speech, training
 from seqjax.decoding import ctc
-from seqjax.diagnostics.alignment import plot_alignment
-from seqjax.diagnostics.words import word_errors, word_pairs
-from seqjax.models import AcousticModel, Listener
+from seqjax.metrics.words import word_errors, word_pairs
+from seqjax.models import AcousticModel
+from seqjax.speech import Listener
+from seqjax.speech.pictures import plot_alignment
 
 BUCKETS = 5
 JUDGED = 400  # utterances of validation and of each test, the same ones for every seed
@@ -84,7 +84,7 @@ class Stream(Options):
     pace: bool = option(True, "wait for the sound, as with a microphone")
 
 
-def read_speech(config: Config) -> tuple[dict[str, audio.Part], str]:
+def read_speech(config: Config) -> tuple[dict[str, speech.Part], str]:
     """The parts `train`, `validation`, `test`, `varied` and perhaps `held_out`, and where they come from."""
     if (config.train is None) != (config.test is None):
         raise ValueError("--train and --test go together; give both files")
@@ -93,58 +93,58 @@ def read_speech(config: Config) -> tuple[dict[str, audio.Part], str]:
     if config.train is not None:
         return read_corpus(config)
     clips, indices, origin = read_words(config)
-    chosen = audio.split_recordings(clips, indices, config.held_out)
-    draw = functools.partial(audio.connect, most=config.most)
-    train = draw(chosen["train"], config.utterances, config.seed, speeds=audio.SPEEDS)
+    chosen = speech.split_recordings(clips, indices, config.held_out)
+    draw = functools.partial(speech.connect, most=config.most)
+    train = draw(chosen["train"], config.utterances, config.seed, speeds=speech.SPEEDS)
     judged = {name: draw(chosen[name], JUDGED, len(name)) for name in chosen if name != "train"}
-    parts = {name: audio.Part(chosen[name], drawn) for name, drawn in {"train": train, **judged}.items()}
+    parts = {name: speech.Part(chosen[name], drawn) for name, drawn in {"train": train, **judged}.items()}
     return with_silences(parts, config.seed), origin
 
 
-def read_words(config: Config) -> tuple[audio.Clips, np.ndarray, str]:
+def read_words(config: Config) -> tuple[speech.Clips, np.ndarray, str]:
     """Recordings of single words, the index of each, and where they come from."""
     if config.recordings is not None:
-        clips, indices = audio.read_recordings(config.recordings, None)
+        clips, indices = speech.read_recordings(config.recordings, None)
         return clips, np.array(indices), f"folder {config.recordings}"
     try:
-        return audio.load_digits(config.data_dir)
-    except data.DataUnavailable as reason:
+        return speech.load_digits(config.data_dir)
+    except datasets.DataUnavailable as reason:
         print(f"{reason}. Learning SYNTHETIC tones and hisses, one for each letter; no one speaks", file=sys.stderr)
         takes = 30
-        clips = audio.synthetic_words(audio.DIGITS, speakers=4, takes=takes)
+        clips = speech.synthetic_words(speech.DIGITS, speakers=4, takes=takes)
         return clips, np.arange(len(clips)) % takes, "synthetic tones, not speech"
 
 
-def read_corpus(config: Config) -> tuple[dict[str, audio.Part], str]:
+def read_corpus(config: Config) -> tuple[dict[str, speech.Part], str]:
     """The utterances of two files; every tenth of the first one validates."""
-    known = audio.read_transcripts(config.train, None)
-    test = audio.read_transcripts(config.test, known.rate)
+    known = speech.read_transcripts(config.train, None)
+    test = speech.read_transcripts(config.test, known.rate)
     tenth = np.arange(len(known)) % 10 == 9
     if not tenth.any():
         raise ValueError(f"{config.train}: {len(known)} lines; give at least 10, every tenth validates")
     train, validation = known.where(~tenth), known.where(tenth)
-    drawn = audio.connect(train, config.utterances, config.seed, most=1, speeds=audio.SPEEDS)
-    parts = {"train": audio.Part(train, drawn)}
+    drawn = speech.connect(train, config.utterances, config.seed, most=1, speeds=speech.SPEEDS)
+    parts = {"train": speech.Part(train, drawn)}
     parts |= {
-        name: audio.Part(clips, audio.whole(clips)) for name, clips in (("validation", validation), ("test", test))
+        name: speech.Part(clips, speech.whole(clips)) for name, clips in (("validation", validation), ("test", test))
     }
     return with_silences(parts, config.seed), f"{config.train}, {config.test}"
 
 
-def with_silences(parts: dict[str, audio.Part], seed: int) -> dict[str, audio.Part]:
+def with_silences(parts: dict[str, speech.Part], seed: int) -> dict[str, speech.Part]:
     """Every kind of silence in half of training and validation, and in a second copy of the test, `varied`."""
     train, validation, test = parts["train"], parts["validation"], parts["test"]
     changed = {
-        "train": audio.Part(train.clips, half_varied(train.utterances, seed)),
-        "validation": audio.Part(validation.clips, half_varied(validation.utterances, VARIED)),
-        "varied": audio.Part(test.clips, audio.vary(test.utterances, VARIED)),
+        "train": speech.Part(train.clips, half_varied(train.utterances, seed)),
+        "validation": speech.Part(validation.clips, half_varied(validation.utterances, VARIED)),
+        "varied": speech.Part(test.clips, speech.vary(test.utterances, VARIED)),
     }
     return {**parts, **changed}
 
 
-def half_varied(utterances: list[audio.Utterance], seed: int) -> list[audio.Utterance]:
+def half_varied(utterances: list[speech.Utterance], seed: int) -> list[speech.Utterance]:
     """Every second utterance through another channel."""
-    return utterances[::2] + audio.vary(utterances[1::2], seed)
+    return utterances[::2] + speech.vary(utterances[1::2], seed)
 
 
 def main(config: Config) -> dict:
@@ -154,10 +154,10 @@ def main(config: Config) -> dict:
     with mistakes():
         parts, origin = read_speech(config)
         parts = {name: part.followed_by(tail(config)) for name, part in parts.items()}
-        ear = audio.Ear.of(parts["train"], config.bands, moments_of_training=config.streaming)
-        strange = {name: audio.unknown_letters(part, ear.letters) for name, part in parts.items()}
+        ear = speech.Ear.of(parts["train"], config.bands, moments_of_training=config.streaming)
+        strange = {name: speech.unknown_letters(part, ear.letters) for name, part in parts.items()}
         for part in parts.values():
-            audio.check_room(part, ear.mel, config.stride)
+            speech.check_room(part, ear.mel, config.stride)
         batches = make_batches(parts["train"], ear, config)
         listener = build(config, ear)
     columns = {name: [part.clips.samples, part.clips.texts] for name, part in parts.items()}
@@ -202,14 +202,14 @@ def optimiser_of(config: Config) -> optax.GradientTransformation:
     return optax.adam(optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, rise, max(config.steps, rise + 1)))
 
 
-def make_batches(part: audio.Part, ear: audio.Ear, config: Config, once: bool = False):
+def make_batches(part: speech.Part, ear: speech.Ear, config: Config, once: bool = False):
     """Batches of so many seconds of sound; endless and shuffled, or once in order."""
-    return audio.utterance_batches(
+    return speech.utterance_batches(
         part, ear, config.batch, seed=config.seed, once=once, multiple_of=config.devices, buckets=BUCKETS
     )
 
 
-def build(config: Config, ear: audio.Ear) -> Listener:
+def build(config: Config, ear: speech.Ear) -> Listener:
     """The model of a config, with its ear."""
     layer = seqjax.LSTM(config.hidden_size)
     layers = (layer if config.streaming else seqjax.bidirectional(layer),) * config.layers
@@ -228,7 +228,7 @@ def loss(listener, mask, params, batch, rng, extra):
     mask_key, dropout_key = jax.random.split(rng)
     frames = listener.ear.features(batch["samples"], batch["frames"])
     if mask:
-        frames = audio.spec_augment(mask_key, frames, batch["frames"], gap_width=GAP)
+        frames = speech.spec_augment(mask_key, frames, batch["frames"], gap_width=GAP)
     logits, lengths = listener.model.apply(
         {"params": params}, frames, lengths=batch["frames"], rngs={"dropout": dropout_key}
     )
@@ -237,13 +237,13 @@ def loss(listener, mask, params, batch, rng, extra):
     return nats.sum() / jnp.maximum(letters, 1), training.Aux(weight=letters)
 
 
-def listen(listener, config, params, part: audio.Part) -> list[tuple]:
+def listen(listener, config, params, part: speech.Part) -> list[tuple]:
     """Every utterance of a part once: batches, the scores of their steps, and how many these are."""
     batches = make_batches(part, listener.ear, config, once=True)
     return [(batch, *listener(params, batch["samples"], batch["frames"])) for batch in batches]
 
 
-def transcripts(ear: audio.Ear, heard: list[tuple], decode) -> list[str]:
+def transcripts(ear: speech.Ear, heard: list[tuple], decode) -> list[str]:
     """What was heard in every utterance, by a decoder `(scores, lengths) -> rows of symbols`."""
     found = {}
     for batch, scores, lengths in heard:
@@ -252,7 +252,7 @@ def transcripts(ear: audio.Ear, heard: list[tuple], decode) -> list[str]:
     return [text for _, text in sorted(found.items())]
 
 
-def judge(listener, config, params, part: audio.Part) -> dict[str, float]:
+def judge(listener, config, params, part: speech.Part) -> dict[str, float]:
     """Errors of the greedy decoder on a part, and nats a letter."""
     texts, heard = part.texts(), listen(listener, config, params, part)
     # A text with a letter that no training transcript has cannot be written: it has no likelihood.
@@ -283,7 +283,7 @@ def report(run, listener, params, parts):
     run.write_text("heard.tsv", "".join(f"{text}\t{guess}\n" for text, guess in zip(texts, best, strict=True)))
     draw_confusion(run, texts, best)
     draw_alignment(run, listener, params, parts["test"])
-    training.plot_history(run.folder / "loss.png", run.history(), {"nats": "validation"}, run.config.clip)
+    figures.plot_history(run.folder / "loss.png", run.history(), {"nats": "validation"}, run.config.clip)
     counts = {f"{name}_utterances": len(part.utterances) for name, part in parts.items()}
     counts |= {"test_words": sum(len(text.split()) for text in texts), "steps": run.history()[-1]["step"]}
     result = run.finish(scores, counts)
@@ -291,7 +291,7 @@ def report(run, listener, params, parts):
     return result
 
 
-def learn_letters(run, ear: audio.Ear, parts: dict[str, audio.Part], heard: list[tuple]) -> None:
+def learn_letters(run, ear: speech.Ear, parts: dict[str, speech.Part], heard: list[tuple]) -> None:
     """Counts the letters of the training transcripts, chooses how much they weigh by validation, and writes both."""
     ngrams = ctc.train_ngrams(sorted(set(parts["train"].texts())), ORDER)
     ctc.write_arpa(run.folder / "letters.arpa", ngrams)
@@ -317,7 +317,7 @@ def search(scores, lengths, **settings) -> list[np.ndarray]:
     return [row[0, : length[0]] for row, length in zip(found.tokens, found.lengths, strict=True)]
 
 
-def decoders_of(config: Config, folder: Path, ear: audio.Ear) -> dict:
+def decoders_of(config: Config, folder: Path, ear: speech.Ear) -> dict:
     """The decoders of a run, the best last: functions of `(scores, lengths)` that give rows of symbols."""
     letters = ctc.from_symbols(ctc.read_arpa(folder / "letters.arpa"), ear.letters.tokens)
     beam = functools.partial(search, beam=config.beam)
@@ -329,12 +329,12 @@ def draw_confusion(run, texts: list[str], heard: list[str]) -> None:
     """The words said and the words heard in their place; `NONE` stands for no word and for any other."""
     pairs = word_pairs(texts, heard, NONE)
     common = [word for word, _ in collections.Counter(said for said, _ in pairs).most_common(20) if word != NONE]
-    names = sorted(common, key=lambda word: (audio.DIGITS.index(word) if word in audio.DIGITS else 10, word)) + [NONE]
+    names = sorted(common, key=lambda word: (speech.DIGITS.index(word) if word in speech.DIGITS else 10, word)) + [NONE]
     shown = [[word if word in names else NONE for word in side] for side in zip(*pairs, strict=True)]
-    training.plot_confusion(run.folder / "confusion.png", *shown, names)
+    figures.plot_confusion(run.folder / "confusion.png", *shown, names)
 
 
-def draw_alignment(run, listener, params, part: audio.Part) -> None:
+def draw_alignment(run, listener, params, part: speech.Part) -> None:
     """Where the letters of one utterance of about four recordings were heard."""
     utterance = min(part.utterances, key=lambda u: abs(len(u.clips) - 4))
     samples, text = utterance.render(part.clips), utterance.text(part.clips)
@@ -345,14 +345,14 @@ def draw_alignment(run, listener, params, part: audio.Part) -> None:
         frames, np.exp(scores), listener.locate(scores, text), listener.ear.letters.tokens,
         seconds=len(scores) * listener.step, title=text,
     )  # fmt: skip
-    training.save_figure(figure, run.folder / "alignment.png")
+    figures.save_figure(figure, run.folder / "alignment.png")
 
 
 def restore(folder: str) -> tuple[Config, Listener, dict]:
     """The settings of a run, its model, and its averaged parameters."""
     config = load_config(folder, "speech", Config)
     with mistakes():
-        listener = build(config, audio.Ear.load(Path(folder) / "ear.json"))
+        listener = build(config, speech.Ear.load(Path(folder) / "ear.json"))
         checkpoints = training.Checkpoints(Path(folder) / "checkpoints")
         return config, listener, training.restore_best(fresh_state(listener, config), checkpoints).ema
 
@@ -361,7 +361,7 @@ def read_file(path: str, listener: Listener, config: Config) -> np.ndarray:
     """The samples of a file, at the model's rate."""
     rate = listener.ear.mel.rate
     with mistakes():
-        return np.pad(audio.read_at(path, rate), (0, round(tail(config) * rate)))
+        return np.pad(speech.read_at(path, rate), (0, round(tail(config) * rate)))
 
 
 def transcribe(folder: str, *words) -> None:
@@ -377,7 +377,7 @@ def transcribe(folder: str, *words) -> None:
         scores = listener.scores(params, samples)
         text = listener.ear.spell(decode(scores[None], np.array([len(scores)]))[0])
         print(f"{path}: {text or '(nothing)'}")
-        for word, begin, end in audio.words_of(listener.locate(scores, text)):
+        for word, begin, end in speech.words_of(listener.locate(scores, text)):
             print(f"  {begin:6.2f} {end:6.2f}  {word}")
 
 
@@ -414,7 +414,7 @@ def stream(folder: str, path: str, options: Stream) -> None:
 
 def tell_delay(letters, busy, piece: float) -> None:
     """Each word, when its last letter was heard and how much later it was printed; and what the delay is made of."""
-    for word, _, (spoken, printed) in audio.words_of([(letter, 0.0, times) for letter, *times in letters]):
+    for word, _, (spoken, printed) in speech.words_of([(letter, 0.0, times) for letter, *times in letters]):
         print(f"  {spoken:6.2f} s  {word}, printed {1000 * (printed - spoken):.0f} ms later")
     late = [printed - spoken for _, spoken, printed in letters]
     if late:

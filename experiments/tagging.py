@@ -29,11 +29,11 @@ import optax
 
 import seqjax
 from experiments.common import BaseConfig, Options, Run, Verb, launch, load_config, mistakes, option
-from seqjax import data, training
-from seqjax.data.files import write_atomically
-from seqjax.data.tagged import TaggedSentences, annotate, read_tagged
+from seqjax import data, datasets, figures, training
+from seqjax.files.disk import write_atomically
 from seqjax.losses import crf
 from seqjax.models import Tagger
+from seqjax.text.tagged import TaggedSentences, annotate, read_tagged
 
 SPELLING = 20  # characters of a word; of longer ones the first and the last half of them
 BUCKETS = 5
@@ -325,7 +325,7 @@ def read_corpora(config: Config) -> tuple[TaggedSentences, TaggedSentences, dict
     else:
         try:
             train, dev = load_corpora(config, config.corpus)
-        except data.DataUnavailable as reason:
+        except datasets.DataUnavailable as reason:
             print(f"{reason}. Learning turkish_treebank, which a package ships", file=sys.stderr)
             train, dev = load_corpora(config, "turkish_treebank")
     prints = (data.Records({"tokens": p.tokens, "tags": p.tags}).fingerprint() for p in (train, dev))
@@ -334,7 +334,7 @@ def read_corpora(config: Config) -> tuple[TaggedSentences, TaggedSentences, dict
 
 def load_corpora(config: Config, name: str) -> Iterator[TaggedSentences]:
     """The two parts of a corpus that `seqjax.data` knows."""
-    parts = [data.load(name, split, config.data_dir) for split in ("train", "dev")]
+    parts = [datasets.load(name, split, config.data_dir) for split in ("train", "dev")]
     tables = [part.records.columns() for part in parts]
     column = "tags" if "tags" in tables[0] else config.column
     return (TaggedSentences(t["tokens"], t[column], p.origin) for t, p in zip(tables, parts, strict=True))
@@ -365,9 +365,9 @@ def report(run, predictions, nats, encoder, train, dev, scheme):
     run.write_text("predictions.conll", "\n".join(rows))
     truth, guesses = ([tag for sentence in part for tag in sentence] for part in (dev.tags, predictions))
     strange = strangers(dev, encoder.tags)
-    training.plot_confusion(run.folder / "confusion.png", truth, guesses, (*encoder.tags.tokens, *sorted(strange)))
+    figures.plot_confusion(run.folder / "confusion.png", truth, guesses, (*encoder.tags.tokens, *sorted(strange)))
     history = run.history()
-    training.plot_history(run.folder / "loss.png", history, {"nats": "dev"}, run.config.clip)
+    figures.plot_history(run.folder / "loss.png", history, {"nats": "dev"}, run.config.clip)
     if scheme is not None:
         from seqeval.metrics import classification_report
 

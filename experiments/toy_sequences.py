@@ -22,11 +22,13 @@ import optax
 
 import seqjax
 from experiments.common import BaseConfig, Options, Run, Verb, launch, load_config, mistakes, option
-from seqjax import data, training
-from seqjax.data.sets.raw import hash_splits
-from seqjax.data.toys import TASKS, toy_pairs
-from seqjax.diagnostics.pictures import plot_attention
-from seqjax.models import Decoder, Encoder, Seq2Seq, Writer, Written, judge, teacher_forced_loss
+from seqjax import data, figures, text, training
+from seqjax.data.splits import hash_splits
+from seqjax.decoding import Writer, Written
+from seqjax.figures.attention import plot_attention
+from seqjax.models import Decoder, Encoder, Seq2Seq
+from seqjax.text.toys import TASKS, toy_pairs
+from seqjax.training import judge, teacher_forced_loss
 
 SHARES = {"train": 90, "validation": 5, "test": 5}
 SYMBOLS = data.Vocabulary.characters("abcdefghijklmnopqrstuvwxyz0123456789+", data.SPECIALS)
@@ -104,7 +106,7 @@ def fresh_state(model: Seq2Seq, optimiser: optax.GradientTransformation, config:
 def make_batches(pairs: list[tuple[str, str]], config: Config, once: bool = False):
     """Batches of questions and answers."""
     questions, answers = zip(*pairs, strict=True)
-    return data.pair_batches(
+    return text.pair_batches(
         [SYMBOLS.encode(question) for question in questions],
         [np.append(SYMBOLS.encode(answer), SYMBOLS.eos) for answer in answers],
         tokens=config.batch, buckets=BUCKETS, seed=config.seed, once=once, multiple_of=config.devices,
@@ -148,8 +150,8 @@ def report(run: Run, test: list[tuple[str, str]], written: list[Written]) -> dic
     run.write_text("predictions.tsv", "".join(rows))
     if run.config.attention:
         shown = [(question, said(found), found.attention) for (question, _), found in zip(test, written, strict=True)]
-        training.save_figure(plot_attention(shown[:SHOWN]), run.folder / "attention.png")
-    training.plot_history(run.folder / "loss.png", run.history(), {"error": "share wrong"}, run.config.clip)
+        figures.save_figure(plot_attention(shown[:SHOWN]), run.folder / "attention.png")
+    figures.plot_history(run.folder / "loss.png", run.history(), {"error": "share wrong"}, run.config.clip)
     result = run.finish({"exact": exact(test, written)}, {"test_questions": len(test), "steps": run.config.steps})
     run.say(f"exact  {result['scores']['exact']:.4f}\nrun folder: {run.folder}")
     return result

@@ -29,12 +29,14 @@ import optax
 
 import seqjax
 from experiments.common import BaseConfig, Options, Run, Verb, launch, load_config, mistakes, option
-from seqjax import data, training
-from seqjax.data import sentences
-from seqjax.data.pairs import SHARES, Pairs, held_out
-from seqjax.diagnostics.pictures import plot_attention
-from seqjax.diagnostics.texts import bleu, bleu_by_length, plot_lines, text_scores
-from seqjax.models import Decoder, Encoder, Seq2Seq, Writer, Written, judge, teacher_forced_loss
+from seqjax import data, datasets, figures, files, training
+from seqjax.decoding import Writer, Written
+from seqjax.figures.attention import plot_attention
+from seqjax.metrics.texts import bleu, bleu_by_length, plot_lines, text_scores
+from seqjax.models import Decoder, Encoder, Seq2Seq
+from seqjax.text import codecs as sentences
+from seqjax.text.pairs import SHARES, Pairs, held_out, pair_batches, read_pairs
+from seqjax.training import judge, teacher_forced_loss
 
 LANGUAGES = ("de", "en", "fr")
 BUCKETS = 4
@@ -189,7 +191,7 @@ def make_judge(model: Seq2Seq, task: Task, greedy, config: Config):
     part, nats_of = task.parts["validation"], jax.jit(functools.partial(judge, model, first=task.codec.tokens.bos))
 
     def evaluate(state) -> dict[str, float]:
-        batches = data.pair_batches(*encoded(part, task.codec), tokens=2 * config.batch, buckets=BUCKETS, once=True)
+        batches = pair_batches(*encoded(part, task.codec), tokens=2 * config.batch, buckets=BUCKETS, once=True)
         score = bleu(texts_of(task.codec, part.sources, greedy(state.ema, part.sources)), part.targets)[0]
         return training.evaluate(nats_of, state.ema, batches) | {"bleu": score, "error": 1 - score / 100}
 
@@ -206,7 +208,7 @@ def make_writer(model: Seq2Seq, codec: Any, config: Config, beam: int, n_best: i
 
     def write(params, sources: list[str]) -> list[list[Written]]:
         ids = [codec.encode(text, codec.new(text)) for text in sources]
-        return writer(params, data.pair_batches(ids, tokens=config.batch, buckets=BUCKETS, once=True), len(ids))
+        return writer(params, pair_batches(ids, tokens=config.batch, buckets=BUCKETS, once=True), len(ids))
 
     return write
 
@@ -231,7 +233,7 @@ def training_batches(task: Task, config: Config):
     if not kept:
         raise ValueError(f"every training pair is longer than --longest {config.longest} tokens; raise it")
     sources, targets = zip(*kept, strict=True)
-    batches = data.pair_batches(
+    batches = pair_batches(
         sources, targets, tokens=config.batch, buckets=BUCKETS, seed=config.seed, multiple_of=config.devices
     )
     return batches, len(pairs) - len(kept)
@@ -260,11 +262,11 @@ def read_parts(config: Config) -> tuple[dict[str, Pairs], str]:
             raise ValueError("--dev and --test go with --train; give the pairs to learn as well")
         if config.source == config.target:
             raise ValueError(f"--source and --target are both {config.source}; choose two of {', '.join(LANGUAGES)}")
-        loaded = {split: data.load("multi30k", split, config.data_dir) for split in SHARES}
+        loaded = {split: datasets.load("multi30k", split, config.data_dir) for split in SHARES}
         columns = {split: part.records.columns() for split, part in loaded.items()}
         parts = {split: Pairs(table[config.source], table[config.target]) for split, table in columns.items()}
         return parts, loaded["train"].origin
-    return held_out({split: data.read_pairs(paths) for split, paths in given.items() if paths}), config.train
+    return held_out({split: read_pairs(paths) for split, paths in given.items() if paths}), config.train
 
 
 def report(run: Run, model: Seq2Seq, params: Any, task: Task, left_out: int) -> dict:
@@ -301,10 +303,10 @@ def report(run: Run, model: Seq2Seq, params: Any, task: Task, left_out: int) -> 
 
 def draw(run: Run, answers: list[tuple[Any, str, Written]]) -> None:
     """The loss, and the attention of some sentences of middle length."""
-    training.plot_history(run.folder / "loss.png", run.history(), {"nats": "validation"}, run.config.clip)
+    figures.plot_history(run.folder / "loss.png", run.history(), {"nats": "validation"}, run.config.clip)
     if run.config.attention:
         shown = sorted(answers, key=lambda answer: abs(len(answer[2].tokens) - 12))[:SHOWN]
-        training.save_figure(
+        figures.save_figure(
             plot_attention([looks(*answer) for answer in shown], columns=2), run.folder / "attention.png"
         )
 
@@ -326,7 +328,7 @@ def measure_widths(run: Run, model: Seq2Seq, params: Any, task: Task) -> None:
         rows.append({"beam": width, "bleu": score, "seconds": time.monotonic() - began})
     run.write_json("beams.json", rows)
     panels = {name: {name: ([r["beam"] for r in rows], [r[name] for r in rows])} for name in ("bleu", "seconds")}
-    training.save_figure(
+    figures.save_figure(
         plot_lines(panels, "width of the beam", f"{len(part.sources):,} validation pairs"), run.folder / "beams.png"
     )
 
@@ -347,7 +349,7 @@ def translate(folder: str, options: Translate) -> None:
     """Translates sentences, one a line."""
     config = load_config(folder, "translate", Config)
     with mistakes():
-        lines = data.formats.read_lines(options.input) if options.input else read_stdin()
+        lines = files.read_lines(options.input) if options.input else read_stdin()
         codec = load_codec(Path(folder), config)
         known = data.Vocabulary.load(Path(folder) / "characters.json")
         model = build(config, codec)
@@ -389,7 +391,7 @@ def compare(*given: Any) -> None:
         if not folders:
             raise ValueError("--compare wants run folders; name at least one")
         names = [name_of(folder) for folder in folders]
-        tables = [data.formats.read_lines(Path(folder) / "predictions.tsv") for folder in folders]
+        tables = [files.read_lines(Path(folder) / "predictions.tsv") for folder in folders]
         Path(options.output).mkdir(parents=True, exist_ok=True)
     lengths, curves = {}, {"nats a token, true words read": {}, "BLEU, own words read": {}}
     for folder, name, table in zip(folders, names, tables, strict=True):
@@ -402,8 +404,8 @@ def compare(*given: Any) -> None:
         for lines, key in zip(curves.values(), ("nats", "bleu"), strict=True):
             lines[name] = [h["step"] for h in history], [h[key] for h in history]
     by_length = plot_lines({"BLEU of the test pairs": lengths}, "words of the source")
-    training.save_figure(by_length, Path(options.output) / "lengths.png")
-    training.save_figure(plot_lines(curves, "step"), Path(options.output) / "curves.png")
+    figures.save_figure(by_length, Path(options.output) / "lengths.png")
+    figures.save_figure(plot_lines(curves, "step"), Path(options.output) / "curves.png")
 
 
 def name_of(folder: str) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from seqjax.data.files import write_atomically
 from seqjax.data.vocabulary import SPECIALS, Specials
+from seqjax.files.disk import write_atomically
 
 
 def _tokenizers() -> Any:

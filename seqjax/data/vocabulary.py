@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seqjax.data.files import write_atomically
+from seqjax.files.disk import write_atomically
 
 PAD, UNK, BOS, EOS = SPECIALS = ("<pad>", "<unk>", "<bos>", "<eos>")
 

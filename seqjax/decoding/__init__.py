@@ -15,3 +15,5 @@ from seqjax.decoding.penalties import Penalty as Penalty
 from seqjax.decoding.sampling import Samples as Samples
 from seqjax.decoding.sampling import sample as sample
 from seqjax.decoding.sampling import sample_logits as sample_logits
+from seqjax.decoding.writing import Writer as Writer
+from seqjax.decoding.writing import Written as Written

@@ -1,6 +1,6 @@
 """Pictures of the laboratory, each a matplotlib figure (`pip install "seqjax[experiments]"`) for the caller to save.
 
-Nothing touches matplotlib's global state: `seqjax.training.save_figure(figure, path)` or `figure.savefig(path)`.
+Nothing touches matplotlib's global state: `seqjax.figures.save_figure(figure, path)` or `figure.savefig(path)`.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from jax.typing import ArrayLike
 
-from seqjax.diagnostics.figures import add_title, new_figure
 from seqjax.diagnostics.spectrum import Spectrum
+from seqjax.figures.figure import add_title, new_figure
 
 LEAST = 1e-45
 """What a norm of zero is drawn as: on a log axis it has no place."""

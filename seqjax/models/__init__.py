@@ -1,4 +1,4 @@
-"""Flax modules: the shell around a recurrence, and one model for each task."""
+"""Flax modules: the shell around a recurrence, and one network for each task."""
 
 from seqjax.models.acoustic import AcousticModel as AcousticModel
 from seqjax.models.acoustic import AcousticState as AcousticState
@@ -21,14 +21,8 @@ from seqjax.models.framewise import FramewiseWriter as FramewiseWriter
 from seqjax.models.framewise import framewise_loss as framewise_loss
 from seqjax.models.framewise import framewise_nats as framewise_nats
 from seqjax.models.language_model import LanguageModel as LanguageModel
-from seqjax.models.listener import Listener as Listener
-from seqjax.models.listener import Listening as Listening
 from seqjax.models.recurrent import Recurrent as Recurrent
 from seqjax.models.seq2seq import Encoded as Encoded
 from seqjax.models.seq2seq import Encoder as Encoder
 from seqjax.models.seq2seq import Seq2Seq as Seq2Seq
 from seqjax.models.tagger import Tagger as Tagger
-from seqjax.models.teaching import judge as judge
-from seqjax.models.teaching import teacher_forced_loss as teacher_forced_loss
-from seqjax.models.writing import Writer as Writer
-from seqjax.models.writing import Written as Written

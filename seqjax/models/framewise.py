@@ -14,9 +14,9 @@ from jax.typing import ArrayLike
 from seqjax import losses
 from seqjax.checks import checked_lengths
 from seqjax.decoding import ctc
+from seqjax.decoding.writing import Written, in_order
 from seqjax.models.acoustic import AcousticModel, Emissions
 from seqjax.models.embedding import TokenEmbedding
-from seqjax.models.writing import Written, in_order
 from seqjax.training import Aux, Mean
 from seqjax.typing import KeyArray, Params
 

@@ -28,11 +28,8 @@ from seqjax.training.precision import mixed_precision as mixed_precision
 from seqjax.training.processes import differences as differences
 from seqjax.training.processes import gather_texts as gather_texts
 from seqjax.training.reports import MetricsLog as MetricsLog
-from seqjax.training.reports import plot_confusion as plot_confusion
-from seqjax.training.reports import plot_history as plot_history
 from seqjax.training.reports import progress_bar as progress_bar
 from seqjax.training.reports import read_metrics as read_metrics
-from seqjax.training.reports import save_figure as save_figure
 from seqjax.training.reports import tensorboard as tensorboard
 from seqjax.training.schedules import constant_sampling as constant_sampling
 from seqjax.training.schedules import exponential_sampling as exponential_sampling
@@ -54,6 +51,8 @@ from seqjax.training.state import create_state as create_state
 from seqjax.training.step import Aux as Aux
 from seqjax.training.step import LossFn as LossFn
 from seqjax.training.step import make_train_step as make_train_step
+from seqjax.training.teacher_forcing import judge as judge
+from seqjax.training.teacher_forcing import teacher_forced_loss as teacher_forced_loss
 from seqjax.training.watch import GRACE as GRACE
 from seqjax.training.watch import Watch as Watch
 from seqjax.training.watch import open_watch as open_watch

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seqjax import diagnostics, training
+from seqjax import diagnostics, figures
 from seqjax.diagnostics import plots
 
 pytest.importorskip("matplotlib")
@@ -41,7 +41,7 @@ def test_clipping_draws_the_threshold(tmp_path):
     figure = plots.plot_clipping(before, after, 1.0, {"loss": loss})
     dashed = [line for line in figure.axes[-1].lines if line.get_linestyle() == "--"]
     np.testing.assert_allclose(dashed[0].get_ydata(), 1.0)
-    training.save_figure(figure, tmp_path / "clipping.png")
+    figures.save_figure(figure, tmp_path / "clipping.png")
     assert (tmp_path / "clipping.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import common, forecast
-from seqjax import data
+from seqjax import forecasting
 
 TINY = (
     "--hidden-size",
@@ -245,8 +245,8 @@ def test_steps_are_as_long_whatever_they_are_counted_in():
 
 
 def test_a_run_without_a_calendar_forecasts_a_table_with_times(tmp_path, monkeypatch, capsys):
-    panel = data.Panel([np.arange(60) % 7 + n for n in range(2)], ["a", "b"], np.timedelta64(24, "h"))
-    monkeypatch.setattr(data, "load_panel", lambda *_: data.LoadedPanel(panel, "made up"))
+    panel = forecasting.Panel([np.arange(60) % 7 + n for n in range(2)], ["a", "b"], np.timedelta64(24, "h"))
+    monkeypatch.setattr(forecasting, "load_panel", lambda *_: forecasting.LoadedPanel(panel, "made up"))
     sizes = ("--hidden-size", "4", "--layers", "1", "--context", "8", "--horizon", "3", "--batch", "8", "--quiet")
     run = tmp_path / "run"
     assert call(monkeypatch, "--dataset", "m4_hourly", *sizes, "--steps", "1", "--folds", "2", "--out", run) == 0

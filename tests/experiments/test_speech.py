@@ -8,10 +8,10 @@ import pytest
 import soundfile
 
 from experiments import common, speech
-from seqjax import data
-from seqjax.data import audio
+from seqjax import data, datasets
+from seqjax import speech as room
 from seqjax.decoding import ctc
-from tests.data.data_files import write, write_wav
+from tests.datasets.data_files import write, write_wav
 
 TINY = (
     "--hidden-size", "12", "--layers", "1", "--bands", "16", "--stride", "3", "--most", "2", "--utterances", "400",
@@ -34,7 +34,7 @@ def few_utterances(monkeypatch):
 def folder(tmp_path_factory):
     """Recordings of two made-up words by two voices, indices 0 to 19."""
     root = tmp_path_factory.mktemp("recordings")
-    clips = audio.synthetic_words(list(LABELS), speakers=2, takes=20)
+    clips = room.synthetic_words(list(LABELS), speakers=2, takes=20)
     for name, samples in zip(clips.names, clips.samples, strict=True):
         soundfile.write(root / f"{name}.wav", samples, 8000, subtype="PCM_16")
     return root
@@ -68,8 +68,8 @@ def test_words_are_learnt_scored_written_down_and_resumed(tmp_path, monkeypatch,
     assert all((run / f"{name}.png").stat().st_size > 1000 for name in ("loss", "confusion", "alignment"))
 
     capsys.readouterr()
-    clips, _ = audio.read_recordings(folder, None)
-    pair = audio.Utterance((clips.texts.index("ab"), clips.texts.index("ox")), (1600, 1600, 800))
+    clips, _ = room.read_recordings(folder, None)
+    pair = room.Utterance((clips.texts.index("ab"), clips.texts.index("ox")), (1600, 1600, 800))
     soundfile.write(tmp_path / "both.flac", pair.render(clips), 8000)
     assert call(monkeypatch, "--transcribe", run, tmp_path / "both.flac", folder / "ox_voice0_3.wav") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -101,12 +101,12 @@ def test_a_streaming_run_on_transcripts_prints_letters_as_they_come(tmp_path, mo
 
 
 def test_unknown_letters_are_counted_and_left_out_of_the_likelihood():
-    letters = data.Vocabulary.characters("noyes ", (audio.BLANK,))
-    ear = audio.Ear(audio.LogMel(8000, 16), letters)
+    letters = data.Vocabulary.characters("noyes ", (room.BLANK,))
+    ear = room.Ear(room.LogMel(8000, 16), letters)
     sounds = np.random.default_rng(0).normal(size=(2, 4000))
-    clips = audio.Clips(8000, list(sounds), ["no", "nóé"], ["ann"] * 2, ["a", "b"])
-    both, first = audio.Part(clips, audio.whole(clips)), audio.Part(clips, audio.whole(clips)[:1])
-    assert audio.unknown_letters(both, letters) == {"ó": 1, "é": 1}
+    clips = room.Clips(8000, list(sounds), ["no", "nóé"], ["ann"] * 2, ["a", "b"])
+    both, first = room.Part(clips, room.whole(clips)), room.Part(clips, room.whole(clips)[:1])
+    assert room.unknown_letters(both, letters) == {"ó": 1, "é": 1}
     assert ear.encode("nóé").tolist() == letters.encode("n").tolist()
     config = speech.Config(hidden_size=4, layers=1, bands=16)
     listener = speech.build(config, ear)
@@ -117,10 +117,10 @@ def test_unknown_letters_are_counted_and_left_out_of_the_likelihood():
 
 def test_the_language_model_is_weighed_by_validation_and_mends_spelling(tmp_path):
     """Letters that the frames leave open: the transcripts decide, with the weight that errs least."""
-    letters = data.Vocabulary.characters("noyes ", (audio.BLANK,))
-    ear = audio.Ear(audio.LogMel(8000), letters)
-    clips = audio.Clips(8000, [np.zeros(1)] * 2, ["no", "yes"], ["ann"] * 2, ["a", "b"])
-    part = audio.Part(clips, audio.whole(clips))
+    letters = data.Vocabulary.characters("noyes ", (room.BLANK,))
+    ear = room.Ear(room.LogMel(8000), letters)
+    clips = room.Clips(8000, [np.zeros(1)] * 2, ["no", "yes"], ["ann"] * 2, ["a", "b"])
+    part = room.Part(clips, room.whole(clips))
     run = common.Run("speech", speech.Config(out=str(tmp_path), beam=8))
     scores = np.full((2, 3, len(letters)), 0.01)
     for row, text in enumerate(("so ", "yes")):
@@ -138,9 +138,9 @@ def test_the_language_model_is_weighed_by_validation_and_mends_spelling(tmp_path
 
 def test_without_recordings_the_command_says_that_it_is_synthetic(tmp_path, monkeypatch, capsys):
     def unreachable(*_):
-        raise speech.data.DataUnavailable("fsdd is not to be had")
+        raise datasets.DataUnavailable("fsdd is not to be had")
 
-    monkeypatch.setattr(audio, "load_digits", unreachable)
+    monkeypatch.setattr(room, "load_digits", unreachable)
     assert call(monkeypatch, *TINY, "--steps", "1", "--every", "1", "--out", tmp_path / "run") == 0
     assert "SYNTHETIC" in capsys.readouterr().err
     assert "synthetic" in json.loads((tmp_path / "run/config.json").read_text())["data"]["origin"]

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from experiments import common, tagging
-from seqjax.data.tagged import annotate, from_iob1, read_tagged
+from seqjax.text.tagged import annotate, from_iob1, read_tagged
 
 TINY = ("--hidden-size", "4", "--embedding-size", "4", "--char-features", "4", "--batch", "60", "--quiet")
 LEARN = ("--epochs", "4", "--learning-rate", "0.1", "--average", "0.3", "--dropout", "0", "--word-dropout", "0")

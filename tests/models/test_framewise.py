@@ -5,7 +5,7 @@ import optax
 import pytest
 
 import seqjax
-from seqjax import data, training
+from seqjax import text, training
 from seqjax.models import AcousticModel, Framewise, FramewiseWriter, framewise_loss
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -20,7 +20,7 @@ def model():
 @pytest.fixture
 def batch():
     sources, targets = [np.array([2, 3, 5]), np.array([4])], [np.array([1, 2, 2, 3]), np.array([3, 1])]
-    return next(data.pair_batches(sources, targets, tokens=12, buckets=1, once=True))
+    return next(text.pair_batches(sources, targets, tokens=12, buckets=1, once=True))
 
 
 def parameters(model):
@@ -57,15 +57,15 @@ def test_a_tiny_task_is_learnt_and_each_symbol_has_its_frames():
     sources = [generator.integers(2, 6, generator.integers(1, 5)) for _ in range(40)]
     targets = [np.array([symbol for token in source for symbol in said[token]]) for source in sources]
     model = Framewise(6, 8, AcousticModel(VOCAB, (seqjax.bidirectional(seqjax.GRU(8)),)), repeats=3)
-    batches = data.pair_batches(sources, targets, tokens=400, buckets=1)
+    batches = text.pair_batches(sources, targets, tokens=400, buckets=1)
     optimiser = optax.adam(0.03)
     state = training.create_state(parameters(model), optimiser, jax.random.key(0), extra=jnp.zeros((), int))
     step = training.make_train_step(lambda *given: framewise_loss(model, *given), optimiser)
     for _ in range(120):
         state, _ = step(state, next(batches))
-    once = data.pair_batches(sources, tokens=400, buckets=1, once=True)
+    once = text.pair_batches(sources, tokens=400, buckets=1, once=True)
     best = FramewiseWriter(model, beam=4, n_best=2)(state.params, once, len(sources))
-    once = data.pair_batches(sources, tokens=400, buckets=1, once=True)
+    once = text.pair_batches(sources, tokens=400, buckets=1, once=True)
     greedy = FramewiseWriter(model, beam=1)(state.params, once, len(sources))
     assert [found[0].tokens.tolist() for found in best] == [target.tolist() for target in targets]
     assert [found[0].tokens.tolist() for found in greedy] == [target.tolist() for target in targets]

@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from seqjax import training
+from seqjax import figures, training
 from seqjax.training import Event, MetricsLog, read_metrics
 
 
@@ -209,7 +209,7 @@ def test_plot_history_draws_what_the_log_holds(tmp_path, threshold):
         log(step_event(step, loss=math.nan if step == 4 else 1 / step))
     log(Event("evaluation", 6, {"nats": 0.5}))
     path = tmp_path / "loss.png"
-    training.plot_history(path, read_metrics(tmp_path / "metrics.jsonl"), {"nats": "validation"}, threshold)
+    figures.plot_history(path, read_metrics(tmp_path / "metrics.jsonl"), {"nats": "validation"}, threshold)
     assert path.read_bytes().startswith(b"\x89PNG")
     pixels = image.imread(path)[..., :3]
     assert pixels.std() > 0.01
@@ -217,7 +217,7 @@ def test_plot_history_draws_what_the_log_holds(tmp_path, threshold):
 
 
 def test_plot_history_of_a_run_without_evaluations(tmp_path):
-    training.plot_history(tmp_path / "loss.png", [], {"nats": "validation"}, 1.0)
+    figures.plot_history(tmp_path / "loss.png", [], {"nats": "validation"}, 1.0)
     assert (tmp_path / "loss.png").stat().st_size > 0
 
 
@@ -230,7 +230,7 @@ def test_a_small_score_has_an_axis_of_its_own(tmp_path, monkeypatch):
     lines.append({"kind": "evaluation", "step": 1, "nats": 40.0, "error": 0.05})
     drawn = []
     monkeypatch.setattr("seqjax.training.reports.save_figure", lambda figure, path: drawn.append(figure))
-    training.plot_history(tmp_path / "loss.png", lines, {"nats": "validation", "error": "share wrong"}, None)
+    figures.plot_history(tmp_path / "loss.png", lines, {"nats": "validation", "error": "share wrong"}, None)
     assert (get_backend(), pyplot.get_fignums()) == before, "matplotlib is left as it was"
     heights = {axis.get_ylabel(): [y for line in axis.lines for y in line.get_ydata()] for axis in drawn[0].axes}
     assert heights["nats"] == [50.0, 40.0]
@@ -242,7 +242,7 @@ def test_a_figure_is_written_whole_or_not_at_all(tmp_path):
 
     figure = Figure()
     figure.add_subplot().plot([1, 2])
-    training.save_figure(figure, tmp_path / "a.png")
+    figures.save_figure(figure, tmp_path / "a.png")
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
     whole = (tmp_path / "a.png").read_bytes()
 
@@ -252,5 +252,5 @@ def test_a_figure_is_written_whole_or_not_at_all(tmp_path):
             raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        training.save_figure(Broken(), tmp_path / "a.png")
+        figures.save_figure(Broken(), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == whole

@@ -10,8 +10,8 @@ import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from seqjax.data.files import write_atomically
-from seqjax.data.formats.text import read_text
+from seqjax.files.disk import write_atomically
+from seqjax.files.text import read_text
 
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 NEVER = -99.0

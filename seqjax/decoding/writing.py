@@ -1,0 +1,155 @@
+"""The best targets of a whole data set, by beam search in few compiled shapes."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seqjax import decoding
+from seqjax.typing import Params
+
+
+class Written(NamedTuple):
+    """One target that was written.
+
+    Attributes:
+      tokens: its ids, without the stop token, `[length]`.
+      score: its log-probability after the penalties.
+      ended: whether it came to its end; False where it was cut off.
+      attention: the weights at each token, `[length, positions]`.
+    """
+
+    tokens: np.ndarray
+    score: float
+    ended: bool
+    attention: np.ndarray
+
+
+def in_order(
+    search: Callable, batches: Iterable[Mapping[str, Any]], count: int, written: Callable, n_best: int
+) -> list[list[Written]]:
+    """What a search finds for each of `count` sources, whatever batches they come in.
+
+    Args:
+      search: `search(sides)` of a batch's `source` and `source_lengths`.
+      batches: see `Writer`.
+      count: sources in all of them.
+      written: `written(found, row, place)`, one target of a row.
+      n_best: targets of each source.
+    """
+    targets: list[list[Written]] = [[] for _ in range(count)]
+    for batch in batches:
+        found = jax.device_get(search({name: batch.get(name) for name in ("source", "source_lengths")}))
+        for row, index in enumerate(batch["indices"]):
+            if index >= 0:
+                targets[index] = [written(found, row, place) for place in range(n_best)]
+    return targets
+
+
+@dataclasses.dataclass(frozen=True)
+class Writer:
+    """Writes the best targets of sources. It is compiled once for each shape of a batch and each `Writer` that differs.
+
+    Attributes:
+      model: has `start(params, source=..., lengths=...)` and `advance`, as `seqjax.models.Seq2Seq` has.
+      first: the token that the decoder reads first.
+      stop_token: ends a target.
+      beam: hypotheses kept; 1 is greedy.
+      n_best: targets of each source, at most `beam`.
+      length_penalty: alpha of `decoding.LengthPenalty`.
+      coverage_penalty: beta of `decoding.CoveragePenalty`.
+      banned: tokens never written, such as padding.
+      block_ngrams: see `decoding.BlockNgrams`; 0 blocks nothing.
+      shortest: tokens to write at least, the stop token counted.
+      growth: tokens to write at most for each position of a batch's sources, besides 8.
+      longest: tokens to write at most, the stop token counted, whatever the source; None goes by `growth`.
+      ensemble: `params` are those of several models, stacked on a first axis; their probabilities are averaged.
+
+    Example:
+      >>> import jax, numpy as np, seqjax
+      >>> from seqjax.models import Decoder, Encoder, Seq2Seq, Writer
+      >>> model = Seq2Seq(Encoder(9, 4, seqjax.GRU(8)), Decoder(9, 4, seqjax.GRU(8)))
+      >>> sources = [np.array([5, 6, 7]), np.array([8])]
+      >>> params = model.init(jax.random.key(0), sources[0][None], None, sources[0][None])["params"]
+      >>> write = Writer(model, first=2, stop_token=3, beam=4, n_best=2)
+      >>> found = write(params, seqjax.text.pair_batches(sources, tokens=8, once=True), len(sources))
+      >>> [len(hypotheses) for hypotheses in found]
+      [2, 2]
+    """
+
+    model: Any
+    first: int
+    stop_token: int
+    beam: int = 5
+    n_best: int = 1
+    length_penalty: float = 0.0
+    coverage_penalty: float = 0.0
+    banned: tuple[int, ...] = ()
+    block_ngrams: int = 0
+    shortest: int = 1
+    growth: float = 1.5
+    longest: int | None = None
+    ensemble: bool = False
+
+    def __call__(self, params: Params, batches: Iterable[Mapping[str, Any]], count: int) -> list[list[Written]]:
+        """The `n_best` targets of each of `count` sources, best first.
+
+        Args:
+          params: the model's.
+          batches: from `data.pair_batches` with `once=True`, or any mappings with `source` and `indices`, the place of
+            each row among the sources or -1; without a coverage penalty `source_lengths` may be left out where all of a
+            source counts.
+          count: sources in all of them.
+        """
+        return in_order(functools.partial(self.search, params), batches, count, self._written, self.n_best)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def search(self, params: Params, batch: Mapping[str, Any]) -> decoding.Beams:
+        """The beams of one batch."""
+        source, lengths = batch["source"], batch["source_lengths"]
+        start, step = functools.partial(self.model.start, source=source, lengths=lengths), self.model.advance
+        if self.ensemble:
+            start, step = jax.vmap(start, out_axes=(0, 1)), decoding.Ensemble(step)
+        context, state = start(params)
+        return decoding.beam_search(
+            step, context, state, jnp.full(len(source), self.first), beam=self.beam, n_best=self.n_best,
+            length=self.longest or math.ceil(self.growth * source.shape[1]) + 8, stop_token=self.stop_token,
+            penalties=self._penalties(lengths), constraints=self._constraints(),
+            observe=_looks_of_all if self.ensemble else _looks,
+        )  # fmt: skip
+
+    def _penalties(self, lengths):
+        chosen = []
+        if self.length_penalty:
+            chosen.append(decoding.LengthPenalty(self.length_penalty))
+        if self.coverage_penalty:
+            chosen.append(decoding.CoveragePenalty(lengths, self.coverage_penalty))
+        return chosen
+
+    def _constraints(self):
+        chosen: list[Any] = [decoding.MinLength(self.shortest, self.stop_token)]
+        if self.banned:
+            chosen.append(decoding.BanTokens(jnp.asarray(self.banned)))
+        if self.block_ngrams:
+            chosen.append(decoding.BlockNgrams(self.block_ngrams))
+        return chosen
+
+    def _written(self, beams, row, place):
+        ended = bool(beams.ended[row, place])
+        length = int(beams.lengths[row, place]) - ended
+        tokens, attention = beams.tokens[row, place, :length], beams.observed[row, place, :length]
+        return Written(tokens, float(beams.scores[row, place]), ended, attention)
+
+
+def _looks(state: Any) -> jax.Array:
+    return state.attention
+
+
+def _looks_of_all(state: Any) -> jax.Array:
+    """The mean of the members' attention; their axis is behind the batch."""
+    return state.attention.mean(1)

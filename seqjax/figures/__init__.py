@@ -1,0 +1,12 @@
+"""Make figures and pages: the one place that draws with matplotlib or writes HTML."""
+
+from seqjax.figures.attention import plot_attention as plot_attention
+from seqjax.figures.attention import plot_captions as plot_captions
+from seqjax.figures.attention import plot_looks as plot_looks
+from seqjax.figures.figure import add_title as add_title
+from seqjax.figures.figure import new_figure as new_figure
+from seqjax.figures.figure import save_figure as save_figure
+from seqjax.figures.history import plot_confusion as plot_confusion
+from seqjax.figures.history import plot_history as plot_history
+from seqjax.figures.page import Section as Section
+from seqjax.figures.page import write_html as write_html

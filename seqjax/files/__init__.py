@@ -1,0 +1,32 @@
+"""Read and write files: bytes to Python values and back, with one line that says what is wrong where."""
+
+from seqjax.files.captions import CAPTION_FILES as CAPTION_FILES
+from seqjax.files.captions import Caption as Caption
+from seqjax.files.captions import read_captions as read_captions
+from seqjax.files.conll import Sentence as Sentence
+from seqjax.files.conll import read_conll as read_conll
+from seqjax.files.conll import read_conllu as read_conllu
+from seqjax.files.headers import header_order as header_order
+from seqjax.files.idx import read_idx as read_idx
+from seqjax.files.pictures import likeness as likeness
+from seqjax.files.pictures import read_image as read_image
+from seqjax.files.pictures import read_picture as read_picture
+from seqjax.files.pictures import squared as squared
+from seqjax.files.recordings import Recording as Recording
+from seqjax.files.recordings import list_recordings as list_recordings
+from seqjax.files.recordings import read_wav as read_wav
+from seqjax.files.sound import check_audio as check_audio
+from seqjax.files.sound import read_audio as read_audio
+from seqjax.files.sound import resample as resample
+from seqjax.files.tables import Table as Table
+from seqjax.files.tables import read_classified as read_classified
+from seqjax.files.tables import read_csv as read_csv
+from seqjax.files.tables import read_table as read_table
+from seqjax.files.tables import read_tsv as read_tsv
+from seqjax.files.tables import read_wide_series as read_wide_series
+from seqjax.files.text import read_aligned as read_aligned
+from seqjax.files.text import read_bytes as read_bytes
+from seqjax.files.text import read_filled_lines as read_filled_lines
+from seqjax.files.text import read_labelled as read_labelled
+from seqjax.files.text import read_lines as read_lines
+from seqjax.files.text import read_text as read_text

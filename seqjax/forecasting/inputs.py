@@ -1,0 +1,71 @@
+"""What a forecasting network reads at each step, made of the windows of `seqjax.forecasting.PanelWindows`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Shaped
+
+Batch = Mapping[str, Any]
+"""Windows, see `seqjax.forecasting.PanelWindows`; every array begins with `rows`."""
+
+
+def without_horizon(batch: Batch, horizon: int) -> Batch:
+    """The same windows with nothing to be seen of what is to be forecast."""
+    time = batch["values"].shape[1]
+    seen = batch["seen"] & (jnp.arange(time) < time - horizon)
+    return {**batch, "values": jnp.where(seen, batch["values"], 0), "seen": seen}
+
+
+def scaled(batch: Batch) -> Float[Array, "rows time"]:
+    """The values in units of their window's scale; 0 where missing."""
+    return batch["values"] / batch["scale"][:, None]
+
+
+def lagged(values: Shaped[Array, "rows time"], lags: tuple[int, ...], steps: int) -> Float[Array, "rows steps lags"]:
+    """For each of the last `steps` steps the values so many steps before it."""
+    time = values.shape[1]
+    return jnp.stack([values[:, time - steps - lag : time - lag] for lag in lags], axis=-1).astype(jnp.float32)
+
+
+def known(batch: Batch, lags: tuple[int, ...], static: Array) -> Float[Array, "rows steps features"]:
+    """What is known of each step of context and horizon beside the lagged values themselves.
+
+    Which of the lagged values were seen, the features known beforehand, the past covariates of the step before, and
+    `static` `[rows, features]`.
+    """
+    steps = batch["features"].shape[1]
+    past = jnp.pad(batch["past"][:, :-1], ((0, 0), (1, 0), (0, 0)))
+    still = jnp.broadcast_to(static[:, None], (len(static), steps, static.shape[1]))
+    return jnp.concatenate([lagged(batch["seen"], lags, steps), batch["features"], past, still], axis=-1)
+
+
+def inputs(batch: Batch, lags: tuple[int, ...], static: Array) -> Float[Array, "rows steps features"]:
+    """What a step reads: the lagged values in units of the scale, then what is `known`."""
+    beside = known(batch, lags, static)
+    return jnp.concatenate([lagged(scaled(batch), lags, beside.shape[1]), beside], axis=-1)
+
+
+class Static(nn.Module):
+    """What a series is: its categories by embedding, and the logarithm of its scale, `[rows, features]`.
+
+    Attributes:
+      kinds: how many categories each kind has.
+      size: features of an embedding, at most half as many as there are categories.
+    """
+
+    kinds: tuple[int, ...]
+    size: int
+
+    @nn.compact
+    def __call__(
+        self, category: Int[Array, "rows kinds"], scale: Float[Array, " rows"]
+    ) -> Float[Array, "rows features"]:
+        """The features."""
+        sizes = [min(self.size, (count + 1) // 2) for count in self.kinds]
+        vectors = [
+            nn.Embed(count, size, name=f"kind_{kind}")(category[:, kind])
+            for kind, (count, size) in enumerate(zip(self.kinds, sizes, strict=True))
+        ]
+        return jnp.concatenate([*vectors, jnp.log10(scale)[:, None]], axis=-1)

@@ -1,0 +1,135 @@
+"""Pictures of forecasts, each a matplotlib figure (`pip install "seqjax[experiments]"`) for the caller to save."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from seqjax.forecasting.forecast import Forecast
+from seqjax.forecasting.panel import Panel
+from seqjax.forecasting.scores import by_step, calibration, truth
+
+BANDS = ((0.9, 0.18), (0.5, 0.35))
+"""Shares of the intervals to draw, with how dark they are."""
+
+COLUMNS = 2
+"""Panels side by side."""
+
+
+def plot_forecasts(panel: Panel, forecast: Forecast, rows: Sequence[int], history: int, title: str = "") -> Any:
+    """Some forecasts with their 50 and 90 % intervals, over the history before them and beside what came.
+
+    Args:
+      panel: the series.
+      forecast: of them.
+      rows: which rows of the forecast to draw.
+      history: steps to show before the cut.
+      title: over the whole.
+
+    Returns:
+      The figure.
+    """
+    height = -(-len(rows) // COLUMNS)
+    figure = _figure((6.4 * min(len(rows), COLUMNS), 2.9 * height + 0.4))
+    axes = figure.subplots(height, min(len(rows), COLUMNS), squeeze=False).ravel()
+    for axis, row in zip(axes, rows, strict=False):
+        series, cut = int(forecast.series[row]), int(forecast.cuts[row])
+        times = _plottable(panel.times(series, cut + forecast.mean.shape[1]))
+        first = max(0, cut - history)
+        values = panel.values[series][first : cut + forecast.mean.shape[1]]
+        axis.plot(times[first : first + len(values)], values, color="0.25", linewidth=1.0, label="what came")
+        _draw(axis, times[cut:], forecast.row(row))
+        axis.axvline(times[cut - 1], color="0.5", linestyle=":", linewidth=0.8)
+        axis.set_title(f"{panel.names[series]}, from {times[cut - 1]}", fontsize="medium")
+    for axis in axes[len(rows) :]:
+        axis.set_visible(False)
+    return _finished(figure, title)
+
+
+def plot_backtest(panel: Panel, forecast: Forecast, series: int = 0, title: str = "") -> Any:
+    """One series' forecasts from several cuts along its values, and the mean absolute error of each cut below.
+
+    Args:
+      panel: the series.
+      forecast: cuts that lie a horizon apart are drawn, those between them only below.
+      series: which one.
+      title: over the whole.
+
+    Returns:
+      The figure.
+    """
+    own = forecast.rows(np.flatnonzero(forecast.series == series))
+    own = own.rows(np.argsort(own.cuts))
+    horizon, first = own.mean.shape[1], int(own.cuts[0])
+    times = _plottable(panel.times(series, int(own.cuts[-1]) + horizon))
+    figure = _figure((11, 5.6))
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    values = panel.values[series][first : len(times)]
+    above.plot(times[first : first + len(values)], values, color="0.25", linewidth=1.0, label="what came")
+    drawn = first
+    for row, cut in enumerate(own.cuts):
+        if cut >= drawn:
+            _draw(above, times[cut : cut + horizon], own.row(row), labelled=bool(drawn == first))
+            drawn = cut + horizon
+    errors = np.nanmean(np.abs(truth(panel, own) - own.median), axis=1)
+    below.plot(times[own.cuts], errors, marker="o" if len(own) < 60 else "", markersize=3, color="C3")
+    below.set(ylabel="mean |error|", ylim=(0, None))
+    return _finished(figure, title, above)
+
+
+def plot_calibration(panel: Panel, forecasts: Mapping[str, Forecast], title: str = "") -> Any:
+    """Which share of the values lay below each quantile; on the diagonal a forecast is as sure as it should be."""
+    figure = _figure((5.2, 5))
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="ideal")
+    for name, forecast in forecasts.items():
+        axis.plot(forecast.levels, calibration(panel, forecast), marker="o", markersize=4, label=name)
+    axis.set(xlabel="level of the quantile", ylabel="share of values below it", xlim=(0, 1), ylim=(0, 1))
+    axis.set_aspect("equal")
+    return _finished(figure, title, axis)
+
+
+def plot_by_step(panel: Panel, forecasts: Mapping[str, Forecast], title: str = "") -> Any:
+    """The mean absolute error of each step of the horizon, a line for each forecaster."""
+    figure = _figure((7.5, 4.2))
+    axis = figure.subplots()
+    for name, forecast in forecasts.items():
+        error = by_step(panel, forecast)
+        axis.plot(np.arange(1, len(error) + 1), error, label=name, marker="o" if len(error) < 30 else "", markersize=3)
+    axis.set(xlabel="steps ahead", ylabel="mean |error|", ylim=(0, None))
+    return _finished(figure, title, axis)
+
+
+def _draw(axis, times, forecast: Forecast, labelled: bool = True) -> None:
+    times = times[: forecast.mean.shape[1]]
+    for share, alpha in BANDS if forecast.spread else ():
+        low, high = forecast.interval(share)
+        label = f"{share:.0%}" if labelled else None
+        axis.fill_between(times, low[0], high[0], color="C0", alpha=alpha, linewidth=0, label=label)
+    axis.plot(times, forecast.median[0], color="C0", linewidth=1.4, label="median" if labelled else None)
+
+
+def _plottable(times: np.ndarray) -> np.ndarray:
+    return times.astype("datetime64[us]").astype(object) if times.dtype.kind == "M" else times
+
+
+def _figure(size):
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=size, layout="constrained")
+
+
+def _finished(figure, title, legend=None):
+    from matplotlib.dates import DateLocator
+
+    for axis in figure.axes:
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+        if isinstance(axis.xaxis.get_major_locator(), DateLocator):
+            axis.tick_params(axis="x", rotation=20)
+    # Beside the axes: within them it would lie over one curve or another.
+    handles, labels = (legend or figure.axes[0]).get_legend_handles_labels()
+    ncols = 4 if figure.get_figwidth() > 6 else 3
+    figure.legend(handles, labels, frameon=False, fontsize="small", ncols=ncols, loc="outside lower center")
+    figure.suptitle(title, fontsize="medium") if title else None
+    return figure

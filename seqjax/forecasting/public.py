@@ -1,0 +1,82 @@
+"""Public data sets as panels."""
+
+import dataclasses
+import os
+
+import numpy as np
+
+from seqjax.datasets.sources import load
+from seqjax.forecasting.panel import Panel
+from seqjax.forecasting.times import parse_time
+
+HOUR, YEAR = np.timedelta64(1, "h"), np.timedelta64(12, "M")
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedPanel:
+    """A panel and where its series come from.
+
+    Attributes:
+      panel: the series.
+      origin: a sentence fit for a report.
+    """
+
+    panel: Panel
+    origin: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """A data set of one series, by the names of its columns; see `read_panel`."""
+
+    source: str
+    target: str
+    time: str
+    known: tuple[str, ...] = ()
+    past: tuple[str, ...] = ()
+
+
+PANELS = {
+    "vic_elec": Columns("vic_elec", "demand", "time", ("holiday",), ("temperature",)),
+    "etth1": Columns("ett/h1", "OT", "date"),
+    "co2": Columns("co2", "co2", "date"),
+    "sunspots": Columns("sunspots", "sunspots", "year"),
+}
+"""The data sets of one series."""
+
+
+def load_panel(name: str, data_dir: str | os.PathLike | None = None) -> LoadedPanel:
+    """A data set of time series as a panel, from the first place that has it, see `load`.
+
+    Args:
+      name: one of `PANELS`, or `"m4_hourly"`: the 414 hourly series of the M4 competition, the official test of 48
+        hours at their ends.
+      data_dir: the local folder of data sets.
+
+    Returns:
+      The panel and its origin.
+
+    Raises:
+      ValueError: the name is unknown, or a file is not what it claims.
+      DataUnavailable: no place has it.
+    """
+    if name == "m4_hourly":
+        return _m4_hourly(data_dir)
+    if name not in PANELS:
+        raise ValueError(f"panel {name!r} is unknown; choose one of {', '.join([*PANELS, 'm4_hourly'])}")
+    about = PANELS[name]
+    part = load(about.source, "full", data_dir)
+    columns = {key: column[0] for key, column in part.records.columns().items()}
+    first, second = (parse_time(str(text)) for text in columns[about.time][:2])
+    step = YEAR if about.time == "year" else second - first
+    known, past = ([np.stack([columns[key] for key in keys], 1)] if keys else () for keys in (about.known, about.past))
+    panel = Panel([columns[about.target]], [about.target], step, np.array([first]), known=known, past=past)
+    return LoadedPanel(panel, part.origin)
+
+
+def _m4_hourly(data_dir: str | os.PathLike | None) -> LoadedPanel:
+    parts = [load("m4_hourly", split, data_dir) for split in ("train", "test")]
+    train, test = (part.records.columns() for part in parts)
+    ends = dict(zip(test["id"], test["values"], strict=True))
+    values = [np.concatenate([v, ends[name]]) for name, v in zip(train["id"], train["values"], strict=True)]
+    return LoadedPanel(Panel(values, list(train["id"]), HOUR), parts[0].origin)

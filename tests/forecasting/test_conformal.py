@@ -1,0 +1,57 @@
+"""Conformal intervals: ranks by hand, and their share of values on data they never saw."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from seqjax import forecasting
+from seqjax.forecasting import Panel
+
+
+@dataclasses.dataclass(frozen=True)
+class Narrow(forecasting.Fitted):
+    """Says 0 with far too narrow, or too wide, quantiles; in units of the scale."""
+
+    width: float
+    horizon = 2
+
+    def windows(self, panel):
+        return forecasting.SeasonalNaive(horizon=2, season=1).fit(panel).windows(panel)
+
+    def forecast(self, batch, key):
+        zero = -np.broadcast_to(batch["loc"][:, None], (len(batch["loc"]), 2)).astype(np.float64)
+        spread = self.width * batch["scale"][:, None, None] * np.array([-2.0, -1, 0, 1, 2])
+        return forecasting.Forecast(zero, zero[..., None] + spread, (0.05, 0.25, 0.5, 0.75, 0.95))
+
+
+def noise(seed, steps=2000):
+    return Panel([3 * np.random.default_rng(seed).normal(size=steps)])
+
+
+def test_margins_are_the_ranks_of_the_misses():
+    panel = noise(0, 60)
+    found = forecasting.conformal(Narrow(0.1), panel, range(2, 42, 2), shares=(0.5,))
+    forecast = Narrow(0.1).predict(panel, range(2, 42, 2))
+    scale = found.windows(panel).at(forecast.series, forecast.cuts)["scale"]
+    for step in range(2):
+        misses = sorted((abs(forecasting.truth(panel, forecast)[:, step]) - 0.1 * scale) / scale)
+        assert found.margins[0, step] == pytest.approx(misses[11 - 1])  # ceil(21 / 2)
+
+
+@pytest.mark.parametrize(
+    "fitted", [Narrow(0.05), Narrow(3.0), forecasting.SeasonalNaive(horizon=2, season=1).fit(noise(0))]
+)
+def test_intervals_hold_their_share_of_new_values(fitted):
+    calibrated = forecasting.conformal(fitted, noise(1), range(2, 1500))
+    forecast = calibrated.predict(noise(2), range(2, 1500))
+    scores = forecasting.score(noise(2), forecast)
+    assert abs(scores["coverage_50"] - 0.5) < 0.04 and abs(scores["coverage_90"] - 0.9) < 0.03
+    assert forecast.levels == (0.05, 0.25, 0.5, 0.75, 0.95) and (np.diff(forecast.quantiles) >= 0).all()
+    np.testing.assert_allclose(forecast.mean, fitted.predict(noise(2), range(2, 1500)).mean)
+
+
+def test_too_few_forecasts():
+    with pytest.raises(ValueError, match="8 values came at step 1 of the horizon; 90% wants 9"):
+        forecasting.conformal(Narrow(1.0), noise(0), range(2, 10))
+    assert forecasting.conformal(Narrow(1.0), noise(0), range(2, 11)).margins.shape == (2, 2)

@@ -1,0 +1,47 @@
+"""Sentences as ids and back."""
+
+import numpy as np
+
+from seqjax import data
+from seqjax.text import codecs as sentences
+
+
+def test_subwords_lose_nothing(tmp_path):
+    codec = sentences.learn_subwords(["low lower lowest", "a new place"] * 5, 300)
+    codec.save(tmp_path / "tokens.json")
+    text = "slower, naïve: 東京 — 🙂"
+    for known in (codec, sentences.load_subwords(tmp_path / "tokens.json")):
+        assert known.decode(known.encode(text)) == text and known.new(text) == []
+    ids = codec.encode("lower place")
+    assert "".join(codec.pieces(ids)) == "lower place"
+
+
+def test_unknown_words_of_a_source_have_ids_of_their_own(tmp_path):
+    codec = sentences.learn_words(["Ann sees Bob.", "Ann sleeps."], size=50, copied=2)
+    size = len(codec.tokens)
+    new = codec.new("Zoe sees Ulm, Zoe sees Rome.")
+    assert new == ["Zoe", "Ulm"]
+    ids = codec.encode("Zoe sees Rome and Ulm.", new)
+    unk, sees, stop = codec.tokens.unk, codec.tokens.ids["sees"], codec.tokens.ids["."]
+    assert ids.tolist() == [size, sees, unk, unk, size + 1, stop] and ids.dtype == np.int32
+    assert codec.decode(ids, new) == "Zoe sees <unk> <unk> Ulm."
+    codec.save(tmp_path / "tokens.json")
+    again = sentences.load_words(tmp_path / "tokens.json", copied=2)
+    assert again == codec and again.new("Zoe") == ["Zoe"]
+
+
+def test_without_copying_nothing_is_new():
+    codec = sentences.Words(data.Vocabulary.words([["a"]]))
+    assert codec.new("b c") == [] and codec.encode("a b").tolist() == [4, 1]
+
+
+def test_sentences_come_back_with_the_blanks_they_had():
+    texts = ["हिन्दी में 3.14", "x=1", "a dog ."]
+    codec = sentences.learn_words(texts, size=50)
+    assert [codec.decode(codec.encode(text)) for text in texts] == texts
+
+
+def test_a_vocabulary_without_unusual_blanks_reads_none():
+    codec = sentences.learn_words(["a b ="], size=50, copied=3)
+    assert codec.new("a=b x") == ["x"]
+    assert codec.pieces(codec.encode("a=b")) == ["a", "=", "b"]
