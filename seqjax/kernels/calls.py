@@ -1,8 +1,8 @@
 """Compiled code as a primitive of JAX: one computation on rows in two forms.
 
 Under `jax.vmap` the mapped axis joins the rows, for no row knows of another; for the same reason a device needs no
-other's rows, see `seqjax.kernels.partition`. The axes of the results are fixed here, and not left to each form: JAX maps
-the rule of a `jax.custom_jvp` apart from its function, and never compares where the two put the mapped axis.
+other's rows, see `seqjax.kernels.partition`. The axes of the results are fixed here, and not left to each form: JAX
+maps the rule of a `jax.custom_jvp` apart from its function, and never compares where the two put the mapped axis.
 """
 
 import dataclasses
