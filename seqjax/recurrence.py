@@ -9,6 +9,11 @@ from typing import Any, ClassVar, get_args
 import jax
 import jax.numpy as jnp
 from jax import lax
+<<<<<<< HEAD
+=======
+from jax.core import Tracer
+from jax.sharding import NamedSharding, PartitionSpec
+>>>>>>> w/kernels
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
@@ -273,7 +278,28 @@ def unroll(
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames=("reverse", "remat", "backend", "time_major"))
-def _unroll(recurrence, params, xs, state, lengths, reset, rng, *, reverse, remat, backend, time_major):
+def _unroll(recurrence, params, xs, state, lengths, reset, rng, *, time_major, **options):
+    params, xs, state = _varying_alike((params, xs, state))
+    run = functools.partial(_sweep, recurrence, time_major=time_major, **options)
+    place = jax.typeof(xs).sharding
+    if explicit := place.mesh.explicit_axes:
+        of_batch, of_time = _batch_and_time(place.spec, time_major)
+        on_mesh = lambda axes: NamedSharding(place.mesh, PartitionSpec(*axes))  # noqa: E731
+        of_state = jax.tree.map(lambda leaf: on_mesh((*of_batch, *[None] * (leaf.ndim - len(of_batch)))), state)
+        of_ys = on_mesh((of_time, *of_batch, None) if time_major else (*of_batch, of_time, None))
+        run = jax.sharding.auto_axes(run, axes=explicit, out_sharding=(of_state, of_ys))
+    return run(params, xs, state, lengths, reset, rng)
+
+
+def _varying_alike(tree: Any) -> Any:
+    """The same arrays, each varying over all axes of a mesh that one of them varies over inside `jax.shard_map`."""
+    if not jax.sharding.get_abstract_mesh().manual_axes:
+        return tree
+    zero = sum(lax.full_like(leaf, 0, jnp.float32, ()) for leaf in jax.tree.leaves(tree))
+    return jax.tree.map(lambda leaf: leaf + lax.convert_element_type(zero, leaf.dtype), tree)
+
+
+def _sweep(recurrence, params, xs, state, lengths, reset, rng, *, reverse, remat, backend, time_major):
     if not time_major:
         xs = jnp.moveaxis(xs, -2, 0)
         reset = None if reset is None else jnp.moveaxis(reset, -1, 0)
