@@ -9,11 +9,7 @@ from typing import Any, ClassVar, get_args
 import jax
 import jax.numpy as jnp
 from jax import lax
-<<<<<<< HEAD
-=======
-from jax.core import Tracer
 from jax.sharding import NamedSharding, PartitionSpec
->>>>>>> w/kernels
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
@@ -91,6 +87,13 @@ class Recurrence:
 
     causal: ClassVar[bool] = True
     """False where an output depends on later inputs: then there is no `step`."""
+
+    def __init_subclass__(cls, **options: Any):
+        """Gives a class with a step of its own the scan over it, in place of one that was written for another step."""
+        super().__init_subclass__(**options)
+        owner = next(base for base in cls.__mro__ if "scan" in vars(base))
+        if "step" in vars(cls) and owner not in (cls, Recurrence) and "step" in vars(owner):
+            cls.scan = Recurrence.scan
 
     def __repr__(self) -> str:
         fields = [(f, getattr(self, f.name)) for f in dataclasses.fields(self)]  # pyright: ignore[reportArgumentType]
@@ -279,6 +282,9 @@ def unroll(
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames=("reverse", "remat", "backend", "time_major"))
 def _unroll(recurrence, params, xs, state, lengths, reset, rng, *, time_major, **options):
+    if state is None:
+        batch_shape, _ = _batch_and_time(xs.shape, time_major)
+        state = recurrence.initial_state(params, batch_shape, xs.dtype)
     params, xs, state = _varying_alike((params, xs, state))
     run = functools.partial(_sweep, recurrence, time_major=time_major, **options)
     place = jax.typeof(xs).sharding
@@ -304,8 +310,6 @@ def _sweep(recurrence, params, xs, state, lengths, reset, rng, *, reverse, remat
         xs = jnp.moveaxis(xs, -2, 0)
         reset = None if reset is None else jnp.moveaxis(reset, -1, 0)
     time = xs.shape[0]
-    if state is None:
-        state = recurrence.initial_state(params, xs.shape[1:-1], xs.dtype)
     if lengths is not None:
         lengths = jnp.asarray(lengths)
         valid = jnp.arange(time, dtype=jnp.int32).reshape(time, *(1,) * lengths.ndim) < lengths[None]
