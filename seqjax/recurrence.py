@@ -9,6 +9,7 @@ from typing import Any, ClassVar, get_args
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
@@ -86,6 +87,13 @@ class Recurrence:
 
     causal: ClassVar[bool] = True
     """False where an output depends on later inputs: then there is no `step`."""
+
+    def __init_subclass__(cls, **options: Any):
+        """Gives a class with a step of its own the scan over it, in place of one that was written for another step."""
+        super().__init_subclass__(**options)
+        owner = next(base for base in cls.__mro__ if "scan" in vars(base))
+        if "step" in vars(cls) and owner not in (cls, Recurrence) and "step" in vars(owner):
+            cls.scan = Recurrence.scan
 
     def __repr__(self) -> str:
         fields = [(f, getattr(self, f.name)) for f in dataclasses.fields(self)]  # pyright: ignore[reportArgumentType]
@@ -273,13 +281,35 @@ def unroll(
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames=("reverse", "remat", "backend", "time_major"))
-def _unroll(recurrence, params, xs, state, lengths, reset, rng, *, reverse, remat, backend, time_major):
+def _unroll(recurrence, params, xs, state, lengths, reset, rng, *, time_major, **options):
+    if state is None:
+        batch_shape, _ = _batch_and_time(xs.shape, time_major)
+        state = recurrence.initial_state(params, batch_shape, xs.dtype)
+    params, xs, state = _varying_alike((params, xs, state))
+    run = functools.partial(_sweep, recurrence, time_major=time_major, **options)
+    place = jax.typeof(xs).sharding
+    if explicit := place.mesh.explicit_axes:
+        of_batch, of_time = _batch_and_time(place.spec, time_major)
+        on_mesh = lambda axes: NamedSharding(place.mesh, PartitionSpec(*axes))  # noqa: E731
+        of_state = jax.tree.map(lambda leaf: on_mesh((*of_batch, *[None] * (leaf.ndim - len(of_batch)))), state)
+        of_ys = on_mesh((of_time, *of_batch, None) if time_major else (*of_batch, of_time, None))
+        run = jax.sharding.auto_axes(run, axes=explicit, out_sharding=(of_state, of_ys))
+    return run(params, xs, state, lengths, reset, rng)
+
+
+def _varying_alike(tree: Any) -> Any:
+    """The same arrays, each varying over all axes of a mesh that one of them varies over inside `jax.shard_map`."""
+    if not jax.sharding.get_abstract_mesh().manual_axes:
+        return tree
+    zero = sum(lax.full_like(leaf, 0, jnp.float32, ()) for leaf in jax.tree.leaves(tree))
+    return jax.tree.map(lambda leaf: leaf + lax.convert_element_type(zero, leaf.dtype), tree)
+
+
+def _sweep(recurrence, params, xs, state, lengths, reset, rng, *, reverse, remat, backend, time_major):
     if not time_major:
         xs = jnp.moveaxis(xs, -2, 0)
         reset = None if reset is None else jnp.moveaxis(reset, -1, 0)
     time = xs.shape[0]
-    if state is None:
-        state = recurrence.initial_state(params, xs.shape[1:-1], xs.dtype)
     if lengths is not None:
         lengths = jnp.asarray(lengths)
         valid = jnp.arange(time, dtype=jnp.int32).reshape(time, *(1,) * lengths.ndim) < lengths[None]

@@ -29,6 +29,15 @@ class Cell(Recurrence):
         check_positions(cls, sizes)
         return super().__new__(cls)
 
+    def __init_subclass__(cls, **options: Any):
+        """Takes the kernels' formula from a class that steps or starts in a way of its own."""
+        super().__init_subclass__(**options)
+        owner = next(base for base in cls.__mro__ if "formula" in vars(base))
+        if owner not in (cls, Cell) and {"step", "initial_state"} & set(vars(cls)):
+            cls.formula = Cell.formula
+        if cls.scan is Recurrence.scan:
+            cls.parallel = False
+
     shows_state: ClassVar[bool] = True
     """False where the output also depends on the input, so that `output` has nothing to read."""
 

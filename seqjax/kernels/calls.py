@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.extend.core import Primitive
+from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import NamedSharding, PartitionSpec
 
@@ -47,26 +47,22 @@ class Kernel:
         primitive.def_abstract_eval(_types)
         ad.primitive_jvps[primitive] = self._push
         batching.primitive_batchers[primitive] = self._batch
-        mlir.register_lowering(primitive, mlir.lower_fun(self._flat(self.plain)))
-        mlir.register_lowering(primitive, mlir.lower_fun(self._flat(self.compiled)), platform="cpu")
+        mlir.register_lowering(primitive, mlir.lower_fun(self._by_plain))
+        mlir.register_lowering(primitive, _lower_compiled, platform="cpu")
         object.__setattr__(self, "primitive", primitive)
 
     def __call__(self, static: Any, *arguments: Any) -> Any:
         """The results, by the form that the platform and the transformation at hand want."""
         leaves, structure = jax.tree.flatten(arguments)
-        like = jax.eval_shape(functools.partial(self.plain, static), *arguments)
-        shapes = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(like))
-        found = self.primitive.bind(*leaves, static=static, structure=structure, shapes=shapes)
-        return jax.tree.unflatten(jax.tree.structure(like), found)
+        # Traced here, for XLA's partitioner must see before it lowers that devices are asked for within.
+        like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
+        compiled, results = jax.make_jaxpr(functools.partial(self.compiled, static), return_shape=True)(*like)
+        found = self.primitive.bind(*leaves, static=static, structure=structure, compiled=compiled)
+        return jax.tree.unflatten(jax.tree.structure(results), found)
 
-    def _flat(self, form):
-        """One form over the leaves of its arguments, as rules of JAX see it."""
-
-        def run(*leaves, static, structure, shapes):
-            del shapes
-            return jax.tree.leaves(form(static, *jax.tree.unflatten(structure, leaves)))
-
-        return run
+    def _by_plain(self, *leaves, static, structure, **_):
+        """The plain form over the leaves of its arguments."""
+        return jax.tree.leaves(self.plain(static, *jax.tree.unflatten(structure, leaves)))
 
     def _run(self, *leaves, **parameters):
         """Outside of any transformation, and under `jax.disable_jit`."""
@@ -81,13 +77,12 @@ class Kernel:
             leaves = list(primals)
             for i, leaf in zip(moving, given, strict=True):
                 leaves[i] = leaf
-            return self._flat(self.plain)(*leaves, **parameters)
+            return self._by_plain(*leaves, **parameters)
 
         return jax.jvp(of_moving, [primals[i] for i in moving], [tangents[i] for i in moving])
 
-    def _batch(self, leaves, dims, *, static, structure, shapes):
+    def _batch(self, leaves, dims, *, static, structure, **_):
         """The mapped axis joins the rows; over mapped weights, or sums over rows, it is one call after another."""
-        del shapes
         arguments = jax.tree.unflatten(structure, leaves)
         of_arguments = zip(arguments, self.arguments, strict=True)
         axes = [axis for argument, axis in of_arguments for _ in jax.tree.leaves(argument)]
@@ -107,16 +102,21 @@ def kernel(plain: Callable, arguments: tuple[Axis, ...], results: Any) -> Callab
     return lambda compiled: Kernel(compiled, plain, arguments, results)
 
 
-def _types(*given, static, structure, shapes):
-    """The types of the results: on the mesh of the operands, and spread over it by hand as they are."""
-    del static, structure
+def _lower_compiled(context, *operands, compiled, **_):
+    """The compiled form, which need not know over which axes of a mesh its operands vary."""
+    context = context.replace(avals_in=compiled.in_avals, avals_out=compiled.out_avals)
+    return mlir.lower_fun(jaxpr_as_fun(compiled))(context, *operands)
+
+
+def _types(*given, compiled, **_):
+    """The types of the results: on the mesh of the operands, and varying over it as they do."""
     like = given[0]
 
-    def of(shape, dtype):
-        place = NamedSharding(like.sharding.mesh, PartitionSpec(*[None] * len(shape)))
-        return like.update(shape=shape, dtype=dtype, weak_type=False, sharding=place)
+    def of(result):
+        place = NamedSharding(like.sharding.mesh, PartitionSpec(*[None] * result.ndim))
+        return like.update(shape=result.shape, dtype=result.dtype, weak_type=False, sharding=place)
 
-    return [of(*each) for each in shapes]
+    return [of(result) for result in compiled.out_avals]
 
 
 def _one_by_one(function, leaves, dims):

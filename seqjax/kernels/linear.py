@@ -1,10 +1,10 @@
 """The linear recurrence `s' = decay * s + inflow`, element by element, solved as the linear system that it is.
 
-All its steps together are the equations `s' - decay * s = inflow`. Derivatives of a solution, forwards and backwards
-and of any order, are solutions of the same system or of the transposed one, which is a linear recurrence run the other way:
-nothing but the states is kept for them. An accelerator takes O(log time) dependent steps (Blelloch, 1990); a CPU has no
-use for so much width and goes step by step, in real arithmetic, for XLA's complex products on a CPU guard against
-infinities one number at a time.
+All its steps together are the equations `s' - decay * s = inflow`. Derivatives of a solution, forwards and
+backwards and of any order, are solutions of the same system or of the transposed one, which is a linear
+recurrence run the other way: nothing but the states is kept for them. An accelerator takes O(log time)
+dependent steps (Blelloch, 1990); a CPU has no use for so much width and goes step by step, in real
+arithmetic, for XLA's complex products on a CPU guard against infinities one number at a time.
 """
 
 import functools

@@ -16,7 +16,20 @@ def loop(decay, inflow, state, reverse):
     return states
 
 
-@pytest.mark.parametrize("form", [linear._by_steps, linear._by_halves, linear.linear_scan])
+def from_zero(form):
+    """A form that begins at zero, given a state as `linear_scan` is."""
+
+    def run(decay, inflow, state, reverse):
+        begin = -1 if reverse else 0
+        return form(decay, inflow.at[begin].add(decay[begin if len(decay) > 1 else 0] * state), reverse)
+
+    return run
+
+
+FORMS = [from_zero(linear._by_steps), from_zero(linear._by_halves), linear.linear_scan]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=["by_steps", "by_halves", "linear_scan"])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("shape", [(7, 2, 3), (1, 1, 3), (7, 2, 1)])
 def test_values(x64, form, reverse, shape):
@@ -34,4 +47,4 @@ def test_derivatives(x64, reverse, shape):
     rng = np.random.default_rng(1)
     arguments = rng.normal(size=shape), rng.normal(size=(5, 2, 3)), rng.normal(size=(2, 3))
     form = jax.jit(lambda *arguments: linear.linear_scan(*arguments, reverse))
-    jax.test_util.check_grads(form, arguments, order=2, modes=["rev"])
+    jax.test_util.check_grads(form, arguments, order=2, modes=["fwd", "rev"])

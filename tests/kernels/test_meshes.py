@@ -1,0 +1,77 @@
+"""Recurrences inside `jax.shard_map` and on a mesh of explicit axes: values and gradients are those of one device."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import functools, json, sys
+import jax
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_disable_most_optimizations", True)
+import jax.numpy as jnp
+import numpy as np
+import seqjax
+from jax.sharding import NamedSharding, PartitionSpec as P
+from tests.recurrences import RECURRENCES, draw_inputs, draw_params
+
+LENGTHS, RESET = np.array([5, 4, 3, 2, 1, 0, 5, 5]), np.zeros((8, 5), bool)
+RESET[:, 2] = True
+mesh = jax.make_mesh((4,), ("data",))
+
+def loss(recurrence, backend, params, xs, lengths, reset):
+    state, ys = seqjax.unroll(recurrence, params, xs, lengths=lengths, reset=reset, backend=backend)
+    return (jnp.sin(ys) ** 2).sum() + sum((jnp.abs(leaf) ** 2).sum() for leaf in jax.tree.leaves(state))
+
+def error(found, wanted):
+    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
+    return max(float(abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs)
+
+put = lambda a, *axes: jax.device_put(a, NamedSharding(mesh, P(*axes)))
+report = {}
+for name in sys.argv[1].split(","):
+    params, xs = draw_params(RECURRENCES[name]), draw_inputs((8, 5))
+    spread = put(params), put(xs, "data"), put(LENGTHS, "data"), put(RESET, "data")
+    for backend in sys.argv[2].split(","):
+        both = jax.value_and_grad(functools.partial(loss, RECURRENCES[name], backend), (0, 1))
+        wanted = jax.jit(both)(params, xs, LENGTHS, RESET)
+
+        @jax.jit
+        @functools.partial(
+            jax.shard_map, mesh=mesh, in_specs=(P(), P("data"), P("data"), P("data")), out_specs=(P(), (P(), P("data")))
+        )
+        def mapped(*arguments):
+            value, gradient = both(*arguments)
+            return jax.lax.psum(value, "data"), gradient
+
+        report[f"{name} {backend}"] = {
+            "shard_map": error(mapped(*spread), wanted),
+            "explicit": error(jax.jit(both)(*spread), wanted),
+        }
+print(json.dumps(report))
+"""
+
+ROOT = Path(__file__).parents[2]
+QUICK = ("elman_tanh", "lstm", "gru_after", "lru", "min_gru", "bidirectional_max", "stack", "zoneout_gru")
+
+
+@pytest.fixture(scope="module")
+def report():
+    call = [sys.executable, "-c", PROGRAM, ",".join(QUICK), "scan,auto"]
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        call, capture_output=True, text=True, check=False, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("backend", ["scan", "auto"])
+@pytest.mark.parametrize("name", QUICK)
+def test_values_and_gradients_are_those_of_one_device(report, name, backend):
+    found = report[f"{name} {backend}"]
+    assert found["shard_map"] < 1e-4 and found["explicit"] < 1e-4, found
