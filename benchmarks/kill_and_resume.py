@@ -76,7 +76,7 @@ def train(folder: Path, steps: int) -> None:
     train_step = training.make_train_step(loss_fn, optimiser, clip=training.clip_by_norm(1.0), ema_decay=0.9)
     checkpoints, batches = training.Checkpoints(folder / "checkpoints"), Source()
     state, progress = training.resume(state, batches, checkpoints)
-    outcome = training.fit(
+    outcome = training.fit_batches(
         state, train_step, batches, steps=steps, progress=progress, every=3, checkpoints=checkpoints, monitor="score",
         evaluate=lambda state: {"score": float(jnp.abs(state.ema["out"] - 0.9).sum())},
         callbacks=[training.MetricsLog(folder / "metrics.jsonl", progress.step), announce],

@@ -381,7 +381,7 @@ class Run:
             ) as bar,
         ):
             try:
-                outcome = training.fit(
+                outcome = training.fit_batches(
                     state, step, placed, steps=steps, progress=progress, evaluate=score, every=every, monitor=monitor,
                     patience=patience, checkpoints=checkpoints, callbacks=(*callbacks, bar), on_nonfinite=self.dump,
                 )  # fmt: skip

@@ -1,5 +1,8 @@
 """Recurrent sequence models for JAX: a pure-functional core, thin Flax shells, and the tools around them."""
 
+import importlib
+from typing import Any
+
 from seqjax import attention as attention
 from seqjax import decoding as decoding
 from seqjax import kernels as kernels
@@ -21,5 +24,32 @@ from seqjax.combinators import zoneout as zoneout
 from seqjax.recurrence import Pass as Pass
 from seqjax.recurrence import Recurrence as Recurrence
 from seqjax.recurrence import unroll as unroll
+
+_LAZY = {
+    "Classifier": "seqjax.classification",
+    "Trained": "seqjax.tasks",
+    "load": "seqjax.tasks",
+    "register": "seqjax.files.settings",
+}
+"""Names that are imported when they are used first: the core does not need Flax."""
+
+_ROOMS = (
+    "data", "datasets", "diagnostics", "figures", "files", "forecasting", "metrics", "models", "speech", "text",
+    "training", "vision",
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a room, or a name of one, when it is used first."""
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    if name in _ROOMS:
+        return importlib.import_module(f"seqjax.{name}")
+    raise AttributeError(f"module 'seqjax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, *_ROOMS})
+
 
 __version__ = "0.1.0"

@@ -6,13 +6,16 @@ Nothing heavy is imported before it is used: grain and tokenizers come with the 
 from seqjax.data.batching import BucketBatches as BucketBatches
 from seqjax.data.batching import IndexBatch as IndexBatch
 from seqjax.data.batching import bucket_boundaries as bucket_boundaries
+from seqjax.data.batching import serving_batches as serving_batches
 from seqjax.data.bpe import BPE as BPE
 from seqjax.data.padding import PaddingReport as PaddingReport
 from seqjax.data.padding import pad_batch as pad_batch
 from seqjax.data.padding import padding_report as padding_report
 from seqjax.data.prefetch import Prefetch as Prefetch
+from seqjax.data.prefetch import prefetch as prefetch
 from seqjax.data.records import Records as Records
 from seqjax.data.stream import BatchIterator as BatchIterator
+from seqjax.data.stream import Mapped as Mapped
 from seqjax.data.stream import batches as batches
 from seqjax.data.stream import mapped as mapped
 from seqjax.data.vocabulary import SPECIALS as SPECIALS

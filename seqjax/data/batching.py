@@ -237,3 +237,41 @@ def _rows(time: int, batch_size: int | None, tokens: int | None, multiple_of: in
         wanted = f"a row has {time} steps" + (f", {multiple_of} rows at a time" if multiple_of > 1 else "")
         raise ValueError(f"batch_size={batch_size}, tokens={tokens}: no room for a row ({wanted}); give more")
     return rows
+
+
+def serving_batches(lengths: np.ndarray | Sequence, steps: int = 2**15, buckets: int = 3) -> list[IndexBatch]:
+    """Plans batches for sequences that are to be answered once: few shapes, however many lengths there are.
+
+    Lengths are rounded up to four sizes an octave, and rows to powers of two, so that later calls meet shapes that were
+    compiled before.
+
+    Args:
+      lengths: steps of each sequence, `[sequences]`.
+      steps: of a batch at most, padding included; a longer sequence makes a batch alone.
+      buckets: shapes at most.
+
+    Returns:
+      Batches in ascending order of length; each sequence is in one of them.
+
+    Example:
+      >>> [(batch.rows, batch.time) for batch in serving_batches([3, 5, 90, 100], buckets=2)]
+      [(2, 5), (2, 112)]
+    """
+    lengths = _lengths(lengths)
+    edges = sorted({_rounded(edge) for edge in bucket_boundaries(lengths, buckets)})
+    place = np.searchsorted(edges, np.maximum(lengths, 1), "left")
+    batches = []
+    for bucket, time in enumerate(edges):
+        members = np.flatnonzero(place == bucket)
+        if not members.size:
+            continue
+        # The next power of two, or the largest one that the budget allows.
+        rows = min(1 << (len(members) - 1).bit_length(), 1 << max(0, (steps // time).bit_length() - 1))
+        batches += [IndexBatch(members[at : at + rows], rows, time) for at in range(0, len(members), rows)]
+    return batches
+
+
+def _rounded(length: int) -> int:
+    """The length, or the next of four sizes an octave."""
+    grain = max(1, 1 << max(0, length.bit_length() - 3))
+    return -(-length // grain) * grain

@@ -342,6 +342,11 @@ class Mapped:
         """Goes on exactly where `state` was taken."""
         self.iterator.restore(dict(state))
 
+    @property
+    def batches_per_epoch(self) -> int:
+        """How many batches an epoch has: those of the iterator."""
+        return self.iterator.batches_per_epoch  # pyright: ignore[reportAttributeAccessIssue]
+
 
 def mapped(function: Callable[[Any], Any], iterator: Resumable) -> Mapped:
     """Applies a function to every item of a resumable iterator and keeps it resumable.

@@ -1,12 +1,15 @@
 """Forecast time series: panels, calendars, forecasters, baselines, metrics, intervals, backtests, plots."""
 
 from seqjax.forecasting.backtest import Backtest as Backtest
+from seqjax.forecasting.backtest import backtest as backtest
 from seqjax.forecasting.baselines import Linear as Linear
 from seqjax.forecasting.baselines import SeasonalNaive as SeasonalNaive
+from seqjax.forecasting.baselines import baselines as baselines
 from seqjax.forecasting.calendar import calendar_features as calendar_features
 from seqjax.forecasting.calendar import lags as lags
 from seqjax.forecasting.calendar import seasons as seasons
 from seqjax.forecasting.conformal import Conformal as Conformal
+from seqjax.forecasting.conformal import conformal as conformal
 from seqjax.forecasting.deepar import DeepAR as DeepAR
 from seqjax.forecasting.deepar import sample_paths as sample_paths
 from seqjax.forecasting.direct import Direct as Direct

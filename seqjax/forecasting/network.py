@@ -96,7 +96,7 @@ class NetworkForecaster(Forecaster):
         settled = self.settled(panel)
         source = data.batches(settled.lessons(panel), recipe.batch_size, seed=recipe.seed)
         state, step = settled.begin(recipe), settled.train_step(recipe)
-        outcome = training.fit(state, step, source, steps=recipe.steps)
+        outcome = training.fit_batches(state, step, source, steps=recipe.steps)
         return Trained(settled, outcome.state.ema)
 
     def settled(self, panel: Panel) -> "NetworkForecaster":

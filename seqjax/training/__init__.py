@@ -6,6 +6,8 @@ from seqjax.training.evaluation import Mean as Mean
 from seqjax.training.evaluation import average as average
 from seqjax.training.evaluation import best_evaluation as best_evaluation
 from seqjax.training.evaluation import evaluate as evaluate
+from seqjax.training.fitting import Interrupted as Interrupted
+from seqjax.training.fitting import fit as fit
 from seqjax.training.health import clip_adaptively as clip_adaptively
 from seqjax.training.health import clip_by_norm as clip_by_norm
 from seqjax.training.health import clip_by_value as clip_by_value
@@ -20,13 +22,14 @@ from seqjax.training.loop import Event as Event
 from seqjax.training.loop import NonFiniteError as NonFiniteError
 from seqjax.training.loop import Outcome as Outcome
 from seqjax.training.loop import Progress as Progress
-from seqjax.training.loop import fit as fit
+from seqjax.training.loop import fit_batches as fit_batches
 from seqjax.training.loop import restore_best as restore_best
 from seqjax.training.loop import resume as resume
 from seqjax.training.precision import cast_floating as cast_floating
 from seqjax.training.precision import mixed_precision as mixed_precision
 from seqjax.training.processes import differences as differences
 from seqjax.training.processes import gather_texts as gather_texts
+from seqjax.training.recipe import Recipe as Recipe
 from seqjax.training.reports import MetricsLog as MetricsLog
 from seqjax.training.reports import progress_bar as progress_bar
 from seqjax.training.reports import read_metrics as read_metrics

@@ -97,11 +97,11 @@ def rank(scores: Mapping[str, Any], monitor: str | Sequence[str]) -> tuple[float
 
 
 def best_evaluation(lines: Iterable[Mapping[str, Any]], monitor: str | Sequence[str]) -> Mapping[str, Any]:
-    """Returns the evaluation whose state `fit` keeps as the best: of equal ones the earliest.
+    """Returns the evaluation whose state `fit_batches` keeps as the best: of equal ones the earliest.
 
     Args:
       lines: from `read_metrics`; those of other kinds are passed over.
-      monitor: as `fit` takes it.
+      monitor: as `fit_batches` takes it.
 
     Returns:
       The line.

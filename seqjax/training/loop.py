@@ -112,7 +112,7 @@ Callback = Callable[[Event], Any]
 """What is told how a run goes; one that answers True to an evaluation ends the run, as early stopping does."""
 
 
-def fit(
+def fit_batches(
     state: TrainState,
     train_step: StepFn,
     batches: Batches | Iterable[Any],
@@ -206,11 +206,11 @@ def resume(
     Args:
       state: a fresh state of the same shapes.
       batches: moved to the position of the checkpoint; of a plain iterator as many as were taken are passed over, and a
-        list is left to `fit`.
+        list is left to `fit_batches`.
       checkpoints: where to look; in a folder that never had any the run begins at the beginning.
 
     Returns:
-      The state and progress to give to `fit`.
+      The state and progress to give to `fit_batches`.
 
     Raises:
       CheckpointError: there are checkpoints, but none is sound, or they are of another model.

@@ -8,7 +8,7 @@ END = object()
 
 
 class Counted:
-    """A source of batches that knows how many it handed out, as `fit` wants it: see `counted`."""
+    """A source of batches that knows how many it handed out, as `fit_batches` wants it: see `counted`."""
 
     def __init__(self, batches: Iterable[Any], taken: int = 0):
         self._batches = iter(batches)

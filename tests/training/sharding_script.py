@@ -79,7 +79,7 @@ def train(mesh, rules, checkpoints=None, steps=STEPS):
     progress = training.Progress()
     if checkpoints is not None:
         state, progress = training.resume(state, source, checkpoints)
-    outcome = training.fit(
+    outcome = training.fit_batches(
         state, train_step, source, steps=steps, progress=progress, checkpoints=checkpoints,
         callbacks=[events.append, lambda event: compiled.append(len(COMPILED))],
     )  # fmt: skip

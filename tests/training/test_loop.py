@@ -45,7 +45,7 @@ class Recorded(Checkpoints):
 
 
 def fit(state=None, source=None, **options):
-    return training.fit(fresh_state() if state is None else state, TRAIN_STEP, source or Source(), **options)
+    return training.fit_batches(fresh_state() if state is None else state, TRAIN_STEP, source or Source(), **options)
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +212,7 @@ def test_states_that_are_not_finite_displace_neither_the_best_nor_the_newest_sou
     # The largest of NaN is a class as well: the error of a lost network is a number, and here the lowest.
     evaluate = lambda state: {"error": 1.0 if int(state.step) < 6 else 0.5}  # noqa: E731
     options = {"steps": 14, "evaluate": evaluate, "monitor": "error", "every": 2, "checkpoints": checkpoints}
-    outcome = training.fit(fresh_state(), unguarded(careless, 6, value), Source(), **options)
+    outcome = training.fit_batches(fresh_state(), unguarded(careless, 6, value), Source(), **options)
     assert outcome.progress.best_step == 2 and checkpoints.steps() == [2, 4, 12, 14]
     with pytest.warns(UserWarning, match=r"is damaged \(.params.* holds (NaN|infinity)\); passed over"):
         step, restored, progress = checkpoints.restore(fresh_state())
@@ -467,7 +467,9 @@ def test_updates_that_are_not_finite_stop_the_run_and_say_that_the_gradient_was(
     schedule = lambda step: jax.numpy.where(step < 4, 0.1, jax.numpy.nan)  # noqa: E731
     state, train_step = updates_that_overflow(lambda params, *_: (params["w"] ** 2).sum(), optax.sgd(schedule))
     with pytest.raises(training.NonFiniteError, match=r"3 updates in a row were not finite, the last at step 7"):
-        training.fit(state, train_step, Source(), steps=20, every=1, max_skipped=3, checkpoints=Checkpoints(tmp_path))
+        training.fit_batches(
+            state, train_step, Source(), steps=20, every=1, max_skipped=3, checkpoints=Checkpoints(tmp_path)
+        )
     with warnings.catch_warnings(action="error"):
         like = training.create_state({"w": jax.numpy.zeros(3)}, optax.sgd(schedule), 0)
         _, restored, _ = Checkpoints(tmp_path).restore(like)
@@ -479,7 +481,7 @@ def test_batches_that_end_end_the_run_with_its_last_state_evaluated_and_saved(tm
     batches = [make_batch(n) for n in range(5)]
     given = batches if kind == "list" else (batch for batch in batches)
     events, checkpoints = [], Recorded(tmp_path)
-    outcome = training.fit(
+    outcome = training.fit_batches(
         fresh_state(), TRAIN_STEP, given, steps=9, evaluate=score, every=2, monitor="score", checkpoints=checkpoints,
         callbacks=[events.append],
     )  # fmt: skip
@@ -492,7 +494,7 @@ def test_batches_that_end_end_the_run_with_its_last_state_evaluated_and_saved(tm
 def test_batches_that_end_at_an_evaluation_are_not_evaluated_twice(tmp_path):
     events = []
     batches = (make_batch(n) for n in range(4))
-    outcome = training.fit(
+    outcome = training.fit_batches(
         fresh_state(), TRAIN_STEP, batches, steps=9, evaluate=score, every=2, callbacks=[events.append]
     )
     assert outcome.reason == "out of batches"
@@ -504,10 +506,10 @@ def test_a_run_over_a_list_or_a_generator_is_resumed_after_the_last_batch_it_too
     batches = [make_batch(n) for n in range(8)]
     fresh = lambda: batches if kind == "list" else (batch for batch in batches)  # noqa: E731
     checkpoints = Checkpoints(tmp_path)
-    training.fit(fresh_state(), TRAIN_STEP, fresh(), steps=3, checkpoints=checkpoints)
+    training.fit_batches(fresh_state(), TRAIN_STEP, fresh(), steps=3, checkpoints=checkpoints)
     again = fresh()
     state, progress = training.resume(fresh_state(), again, checkpoints)
-    outcome = training.fit(state, TRAIN_STEP, again, steps=6, progress=progress, checkpoints=checkpoints)
+    outcome = training.fit_batches(state, TRAIN_STEP, again, steps=6, progress=progress, checkpoints=checkpoints)
     assert_same_bits(outcome.state, fit(steps=6).state)
     short = iter(batches[:2])
     with pytest.raises(ValueError, match="took 6 batches and only 2 are there"):
@@ -524,7 +526,7 @@ def test_a_run_over_a_list_or_a_generator_is_resumed_after_the_last_batch_it_too
 )
 def test_no_batches(unchecked, batches, error, words):
     with pytest.raises(error, match=words):
-        training.fit(fresh_state(), TRAIN_STEP, batches, steps=2)
+        training.fit_batches(fresh_state(), TRAIN_STEP, batches, steps=2)
 
 
 def test_a_list_is_no_source_for_a_run_that_was_begun_with_one_that_knows_its_position(tmp_path):

@@ -1,0 +1,161 @@
+"""`fit`: trains a task on examples."""
+
+import functools
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import optax
+
+from seqjax import data
+from seqjax.tasks import Task, Trained
+from seqjax.training.checkpoints import Checkpoints
+from seqjax.training.health import clip_by_norm
+from seqjax.training.loop import Callback, Outcome, fit_batches, restore_best, resume
+from seqjax.training.recipe import Recipe
+from seqjax.training.reports import progress_bar
+from seqjax.training.sharding import gather, make_mesh, shard_batch, shard_params
+from seqjax.training.state import TrainState, create_state
+from seqjax.training.step import make_train_step
+from seqjax.typing import KeyArray, Params
+
+
+class Interrupted(Exception):
+    """A signal ended a training.
+
+    Attributes:
+      trained: the task with its best parameters so far.
+      signal: the number of the signal.
+    """
+
+    def __init__(self, message: str, trained: Trained, signal: int):
+        super().__init__(message)
+        self.trained, self.signal = trained, signal
+
+
+def fit(
+    task: Task,
+    examples: Any,
+    *,
+    validation: Any = None,
+    recipe: Recipe = Recipe(),  # noqa: B008
+    folder: str | os.PathLike | None = None,
+    devices: int = 1,
+    callbacks: Sequence[Callback] = (),
+    quiet: bool = False,
+) -> Trained:
+    """Trains a task on raw examples and shows how it goes.
+
+    Args:
+      task: what is learnt.
+      examples: what to learn from, as the task takes them.
+      validation: examples that choose the best parameters; None keeps the last ones.
+      recipe: how to train.
+      folder: where checkpoints are kept; one that holds some of this training is gone on with. None keeps them in a
+        temporary folder until training ends.
+      devices: how many to spread each batch over.
+      callbacks: functions of a `seqjax.training.Event`.
+      quiet: show no progress bar.
+
+    Returns:
+      The task with its best parameters.
+
+    Raises:
+      Interrupted: a signal ended the training; with a folder the same call goes on.
+      NonFiniteError: too many gradients in a row were not finite.
+      ValueError: an example or a setting cannot be learnt from (which), or the folder holds another training.
+
+    Example:
+      >>> import numpy as np, seqjax
+      >>> from seqjax import training
+      >>> rows = [np.full((length, 1), length % 2, np.float32) for length in range(3, 13)]
+      >>> labels = ["odd" if len(row) % 2 else "even" for row in rows]
+      >>> task = seqjax.Classifier.of(rows, labels, recurrence=seqjax.GRU(4))
+      >>> recipe = training.Recipe(epochs=40, learning_rate=0.05)
+      >>> trained = training.fit(task, (rows, labels), recipe=recipe, quiet=True)
+      >>> trained.predict(rows[:2])
+      ['odd', 'even']
+    """
+    if folder is not None:
+        return _fit_in(Path(folder), task, examples, validation, recipe, devices, callbacks, quiet)
+    with tempfile.TemporaryDirectory(prefix="seqjax-") as temporary:
+        return _fit_in(Path(temporary), task, examples, validation, recipe, devices, callbacks, quiet)
+
+
+def _fit_in(
+    folder: Path,
+    task: Task,
+    examples: Any,
+    validation: Any,
+    recipe: Recipe,
+    devices: int,
+    callbacks: Sequence[Callback],
+    quiet: bool,
+) -> Trained:
+    """Trains with checkpoints in a folder."""
+    batches = task.batches(examples, batch_size=recipe.batch_size, seed=recipe.seed, multiple_of=devices)
+    per_epoch = batches.batches_per_epoch
+    steps = recipe.total_steps(per_epoch)
+    optimiser, checkpoints = recipe.optimiser(steps), Checkpoints(folder)
+    state, progress = resume(fresh_state(task, recipe, optimiser), batches, checkpoints)
+    mesh = make_mesh(devices)
+    step = make_train_step(
+        functools.partial(_loss, task),
+        optimiser,
+        clip=None if recipe.clip is None else clip_by_norm(recipe.clip),
+        ema_decay=recipe.average,
+    )
+
+    def evaluate(state: TrainState) -> dict[str, float]:
+        return task.evaluate(parameters_of(state if devices == 1 else gather(state)), validation)
+
+    judged = validation is not None
+    put = functools.partial(shard_batch, mesh)
+    rows = recipe.batch_size or getattr(task, "batch_size", 1)
+    with (
+        data.prefetch(batches, device_put=put) as placed,
+        progress_bar(steps, per_step=rows, unit=getattr(task, "unit", "examples"), quiet=quiet) as bar,
+    ):
+        outcome = fit_batches(
+            shard_params(mesh, state),
+            step,
+            placed,
+            steps=steps,
+            progress=progress,
+            evaluate=evaluate if judged else None,
+            every=recipe.steps_between_evaluations(per_epoch),
+            monitor=task.monitor if judged else None,
+            patience=recipe.patience if judged else None,
+            checkpoints=checkpoints,
+            callbacks=(*callbacks, bar),
+        )
+    return _trained(task, outcome, checkpoints, steps)
+
+
+def _trained(task: Task, outcome: Outcome, checkpoints: Checkpoints, steps: int) -> Trained:
+    """The best parameters of a training that came to its end."""
+    trained = Trained(task, parameters_of(gather(restore_best(outcome.state, checkpoints))))
+    if outcome.reason == "interrupted":
+        message = f"training stopped at step {outcome.progress.step} of {steps}"
+        raise Interrupted(message, trained, outcome.signal)
+    return trained
+
+
+def fresh_state(task: Task, recipe: Recipe, optimiser: optax.GradientTransformation) -> TrainState:
+    """Makes the state before the first step; it counts the steps for the task's loss."""
+    init_key, run_key = jax.random.split(jax.random.key(recipe.seed))
+    count = jax.numpy.zeros((), jax.numpy.int32)
+    return create_state(task.init(init_key), optimiser, run_key, extra=count, ema=recipe.average is not None)
+
+
+def parameters_of(state: TrainState) -> Params:
+    """Gives the parameters that are scored and kept: the average where there is one."""
+    return state.params if state.ema is None else state.ema
+
+
+def _loss(task: Task, params: Params, batch: Any, rng: KeyArray, step: jax.Array) -> tuple[jax.Array, Any]:
+    loss, aux = task.loss(params, batch, rng, step)
+    return loss, aux._replace(extra=step + 1)

@@ -1,0 +1,114 @@
+"""Training a task: same result after an interruption, the best parameters, the recipe."""
+
+import os
+import signal
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import seqjax
+from seqjax import training
+
+ROWS = [np.asarray(np.random.default_rng(n).normal(size=(3 + n % 5, 2)), np.float32) for n in range(40)]
+LABELS = ["up" if row[:, 0].mean() > 0 else "down" for row in ROWS]
+RECIPE = training.Recipe(epochs=6, batch_size=8, learning_rate=0.05, every=5)
+
+
+def task():
+    return seqjax.Classifier.of(ROWS, LABELS, recurrence=seqjax.GRU(4))
+
+
+def fit(**options):
+    options = {"recipe": RECIPE, "quiet": True, "validation": (ROWS[:9], LABELS[:9])} | options
+    return training.fit(task(), (ROWS, LABELS), **options)
+
+
+def equal(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a.params, b.params)
+
+
+def test_a_training_that_was_interrupted_goes_on_to_the_same_parameters(tmp_path):
+    whole = fit()
+
+    def kill(event):
+        if event.kind == "step" and event.step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(training.Interrupted, match="stopped at step 7") as caught:
+        fit(folder=tmp_path, callbacks=[kill])
+    assert caught.value.signal == signal.SIGTERM
+    assert set(caught.value.trained.predict(ROWS)) <= {"up", "down"}
+    equal(fit(folder=tmp_path), whole)
+
+
+def test_another_recipe_or_other_data_are_refused_in_the_folder(tmp_path):
+    fit(folder=tmp_path)
+    with pytest.raises(ValueError, match="other|another"):
+        training.fit(task(), (ROWS[:20], LABELS[:20]), recipe=RECIPE, folder=tmp_path, quiet=True)
+
+
+def test_the_best_parameters_are_kept_and_without_validation_the_last():
+    scores = []
+
+    def note(event):
+        if event.kind == "evaluation":
+            scores.append((event.metrics["error"], event.metrics["nats"]))
+
+    best = fit(callbacks=[note])
+    found = best.evaluate((ROWS[:9], LABELS[:9]))
+    assert (found["error"], pytest.approx(found["nats"])) == min(scores)
+    last = fit(validation=None)
+    assert last.evaluate((ROWS, LABELS))["accuracy"] > 0.8
+
+
+def test_the_average_is_what_is_kept():
+    plain, averaged = fit(validation=None), fit(validation=None, recipe=training.Recipe(steps=9, average=0.5))
+    assert jax.tree.structure(plain.params) == jax.tree.structure(averaged.params)
+    assert averaged.evaluate((ROWS, LABELS))["nats"] > plain.evaluate((ROWS, LABELS))["nats"]
+
+
+def test_nothing_is_left_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    fit()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_rate_of_each_step():
+    rate = lambda steps, **options: training.Recipe(learning_rate=1.0, **options).rate(steps)  # noqa: E731
+    assert rate(10, schedule="constant") == 1.0
+    cosine = rate(10, schedule="cosine")
+    np.testing.assert_allclose([cosine(0), cosine(5), cosine(10)], [1, 0.5, 0], atol=1e-6)
+    rising = rate(100, warmup=0.1)
+    np.testing.assert_allclose([rising(0), rising(10), rising(100)], [0, 1, 0], atol=1e-6)
+    flat = rate(100, warmup=0.1, schedule="constant")
+    np.testing.assert_allclose([flat(0), flat(5), flat(50)], [0, 0.5, 1], atol=1e-6)
+
+
+def test_steps_are_counted_in_epochs_where_none_are_given():
+    assert training.Recipe(epochs=3).total_steps(7) == 21 and training.Recipe(steps=5).total_steps(7) == 5
+    assert training.Recipe().total_steps(7) == 70 and training.Recipe(steps=50).steps_between_evaluations(7) == 5
+    assert training.Recipe(epochs=20).steps_between_evaluations(7) == 7
+
+
+def test_weight_decay_is_adamws():
+    params = {"w": np.ones(2)}
+    update = lambda optimiser: optimiser.update({"w": np.zeros(2)}, optimiser.init(params), params)[0]["w"]  # noqa: E731
+    recipe = training.Recipe(weight_decay=0.5, learning_rate=0.1, schedule="constant")
+    np.testing.assert_allclose(update(recipe.optimiser(1)), -0.05 * np.ones(2), rtol=1e-5)
+    np.testing.assert_allclose(update(training.Recipe().optimiser(1)), update(optax.adam(1e-3)))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"steps": 0}, "--steps is 0; give at least 1"),
+        ({"schedule": "step"}, "--schedule is 'step'; choose one of constant, cosine"),
+        ({"learning_rate": float("inf")}, "--learning-rate is inf; give a finite number"),
+        ({"warmup": 1.0}, "--warmup is 1.0; give less than 1"),
+    ],
+)
+def test_settings_out_of_range_are_told(options, message):
+    with pytest.raises(ValueError, match=message):
+        training.Recipe(**options)
