@@ -8,6 +8,7 @@ import optax
 from seqjax.training.options import Options, option
 
 SCHEDULES = ("constant", "cosine")
+LEAST_STEPS = 1000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,8 @@ class Recipe(Options):
 
     Attributes:
       steps: batches to learn from; None counts `epochs`.
-      epochs: passes over the examples, where `steps` is None; without either there are 10.
+      epochs: passes over the examples, where `steps` is None. Without either there are 10, or as many as make 1,000
+        steps, so that few examples are learnt as well.
       batch_size: examples of a batch, in the task's own unit; None takes the task's default.
       learning_rate: Adam's, at its highest.
       schedule: `"constant"`, or `"cosine"`, which falls to 0 at the last step.
@@ -24,7 +26,7 @@ class Recipe(Options):
       weight_decay: AdamW's; 0 for plain Adam.
       clip: largest norm of a gradient; None clips nothing.
       average: decay of a moving average of the parameters, which is then what is scored and kept; None for none.
-      every: steps between evaluations; None takes an epoch, or a tenth of `steps` where that is less.
+      every: steps between evaluations; None takes an epoch, and from 10 to 20 evaluations in all.
       patience: evaluations without a better score before training stops; None never stops early.
       seed: of all that is random.
 
@@ -50,11 +52,16 @@ class Recipe(Options):
 
     def total_steps(self, batches_per_epoch: int) -> int:
         """Counts the steps of the whole training."""
-        return self.steps or (self.epochs or 10) * batches_per_epoch
+        if self.steps is not None:
+            return self.steps
+        if self.epochs is not None:
+            return self.epochs * batches_per_epoch
+        return max(LEAST_STEPS, 10 * batches_per_epoch)
 
     def steps_between_evaluations(self, batches_per_epoch: int) -> int:
         """Counts the steps from one evaluation to the next."""
-        return self.every or min(batches_per_epoch, math.ceil(self.total_steps(batches_per_epoch) / 10))
+        steps = self.total_steps(batches_per_epoch)
+        return self.every or min(max(batches_per_epoch, math.ceil(steps / 20)), math.ceil(steps / 10))
 
     def optimiser(self, steps: int) -> optax.GradientTransformation:
         """Makes Adam, or AdamW, with the rate of each of so many steps."""

@@ -88,7 +88,8 @@ def test_the_rate_of_each_step():
 
 def test_steps_are_counted_in_epochs_where_none_are_given():
     assert training.Recipe(epochs=3).total_steps(7) == 21 and training.Recipe(steps=5).total_steps(7) == 5
-    assert training.Recipe().total_steps(7) == 70 and training.Recipe(steps=50).steps_between_evaluations(7) == 5
+    assert training.Recipe().total_steps(7) == 1000 and training.Recipe().total_steps(700) == 7000
+    assert training.Recipe(steps=50).steps_between_evaluations(7) == 5
     assert training.Recipe(epochs=20).steps_between_evaluations(7) == 7
 
 
