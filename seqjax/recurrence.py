@@ -286,7 +286,7 @@ def _unroll(recurrence, params, xs, state, lengths, reset, rng, *, time_major, *
         batch_shape, _ = _batch_and_time(xs.shape, time_major)
         state = recurrence.initial_state(params, batch_shape, xs.dtype)
     params, xs, state = _varying_alike((params, xs, state))
-    run = functools.partial(_sweep, recurrence, time_major=time_major, **options)
+    run: Any = functools.partial(_sweep, recurrence, time_major=time_major, **options)
     place = jax.typeof(xs).sharding
     if explicit := place.mesh.explicit_axes:
         of_batch, of_time = _batch_and_time(place.spec, time_major)

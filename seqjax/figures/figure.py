@@ -7,7 +7,7 @@ from typing import Any
 from seqjax.files.disk import write_atomically
 
 
-def new_figure(size: tuple[float, float]) -> Any:
+def new_figure(size: tuple[int | float, int | float]) -> Any:
     """An empty matplotlib figure of `size` inches that keeps its parts from overlapping.
 
     Raises:

@@ -178,7 +178,7 @@ def call(
         return run(*weights, *arrays, **attributes)
 
     run = by_rows(compiled, weights, data, results) if jax.device_count() > 1 else compiled
-    return run(list(weights), *(array for array, _ in data))
+    return list(run(list(weights), *(array for array, _ in data)))
 
 
 def _with_rows(shape, axis, rows):

@@ -28,15 +28,15 @@ def clip_by_norm(threshold: float) -> optax.GradientTransformation:
     """
     _positive("threshold", threshold)
 
-    def update(grads, state, params=None):
+    def update(updates, state, params=None):
         del params
-        scale, norm = _norm(_squares_of(jax.tree.leaves(grads)))
+        scale, norm = _norm(_squares_of(jax.tree.leaves(updates)))
 
         def shortened(leaf):
             cut = _scaled(_wide(leaf), scale) / norm * threshold
             return jnp.where(scale * norm < threshold, leaf, cut.astype(leaf.dtype))
 
-        return jax.tree.map(shortened, grads), state
+        return jax.tree.map(shortened, updates), state
 
     return optax.GradientTransformation(optax.init_empty_state, update)
 
@@ -50,7 +50,7 @@ def clip_adaptively(ratio: float = 0.01) -> optax.GradientTransformation:
     """Adaptive gradient clipping: each unit's gradient norm to `ratio` of its weight norm (Brock et al., 2021)."""
     _positive("ratio", ratio)
 
-    def update(grads, state, params):
+    def update(updates, state, params=None):
         if params is None:
             raise ValueError("clip_adaptively compares with the parameters; give update(grads, state, params)")
 
@@ -61,7 +61,7 @@ def clip_adaptively(ratio: float = 0.01) -> optax.GradientTransformation:
             cut = _scaled(_wide(grad), scale) * (most / jnp.maximum(norm, 1e-6 / scale))
             return jnp.where(scale * norm < most, grad, cut.astype(grad.dtype))
 
-        return jax.tree.map(shortened, grads, params), state
+        return jax.tree.map(shortened, updates, params), state
 
     return optax.GradientTransformation(optax.init_empty_state, update)
 
@@ -85,9 +85,9 @@ def clip_with_health(
     squares = _leaf_squares(grads)
     scale, norm = _norm([part for _, part in squares])
     before = after = _product(scale, norm)
-    clipped = grads
+    clipped: Any = grads
     if clip is not None:
-        clipped, _ = clip.update(grads, clip.init(params), params)
+        clipped, _ = clip.update(clipped, clip.init(params), params)
         after = global_norm(clipped)
     health = {
         "gradient_norm": before,

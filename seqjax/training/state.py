@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Integer
 
@@ -91,7 +92,8 @@ def as_key(rng: Any) -> KeyArray:
         if rng.ndim == 0 and jnp.issubdtype(rng.dtype, jax.dtypes.prng_key):
             return jnp.array(rng)
         if rng.ndim == 0 and jnp.issubdtype(rng.dtype, jnp.integer):
-            return jax.random.key(rng)
+            seed: Any = rng
+            return jax.random.key(seed)
         if rng.ndim == 1 and rng.dtype == jnp.uint32:
             return jax.random.wrap_key_data(jnp.array(rng))
     raise TypeError(f"rng is {_kind(rng)}; give one key from jax.random.key(seed), or a seed")
@@ -157,7 +159,7 @@ def unaliased(state: TrainState) -> TrainState:
 
 def is_deleted(leaf: Any) -> bool:
     """Whether an array's memory was given away, as that of a donated state is."""
-    return isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer) and leaf.is_deleted()
+    return isinstance(leaf, jax.Array) and not isinstance(leaf, Tracer) and leaf.is_deleted()
 
 
 def _plain(tree):

@@ -92,6 +92,7 @@ def test_sigterm_saves_and_the_run_resumes(text, tmp_path):
     words = [sys.executable, "-m", "experiments.char_lm", "--text", str(text), *TINY, "--out", str(out)]
     process = subprocess.Popen([*words, "--steps", "100000"], stderr=subprocess.PIPE, text=True)
     while not len(training.read_metrics(out / "metrics.jsonl")) > 3:
+        assert process.poll() is None, process.communicate()[1]
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
