@@ -20,6 +20,18 @@ def test_importing_the_core_brings_in_nothing_heavy():
     assert found.strip() == "[]"
 
 
+def test_every_room_is_reachable_from_the_package():
+    code = (
+        "import seqjax\n"
+        "assert set(seqjax._ROOMS) <= set(dir(seqjax))\n"
+        "print({name for name in seqjax._ROOMS if getattr(seqjax, name).__name__ != f'seqjax.{name}'})\n"
+        "print(seqjax.load.__module__, seqjax.Classifier.__module__)\n"
+    )
+    assert python(code).split() == ["set()", "seqjax.tasks", "seqjax.classification"]
+    with pytest.raises(AttributeError, match="has no attribute 'attic'"):
+        seqjax.attic  # noqa: B018
+
+
 def test_importing_everything_brings_in_neither_tensorflow_nor_torch():
     code = "import sys, seqjax.models, seqjax.training, seqjax.data; print({'tensorflow', 'torch'} & set(sys.modules))"
     assert python(code).strip() == "set()"
