@@ -9,8 +9,8 @@
 
 `"auto"` takes `"native"`; the last two give way to `"fused"` where they cannot run, and all to `"scan"` under `remat`
 and where the state has another dtype than the inputs (bfloat16): `explain` tells the reason.
-Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) of these cells want `backend="scan"`; a program that is to leave the process
-(`jax.export`) wants `"fused"`, for a custom call has a meaning only where seqjax is loaded.
+Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) of these cells want `backend="scan"`; a program that is to leave
+the process (`jax.export`) wants `"fused"`, for a custom call has a meaning only where seqjax is loaded.
 """
 
 import dataclasses
