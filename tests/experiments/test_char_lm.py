@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import char_lm, common
-from seqjax import training
+from seqjax import datasets, training
 
 TINY = ("--hidden-size", "8", "--embedding-size", "4", "--batch", "4", "--window", "20", "--every", "10", "--quiet")
 
@@ -168,11 +168,11 @@ def test_damaged_checkpoints_fall_back_and_then_fail_in_one_line(monkeypatch, ca
 def test_without_a_network_the_first_command_learns_pydoc_topics(monkeypatch, capsys, tmp_path):
     def nothing(name, split, data_dir):
         if name == "tiny_shakespeare":
-            raise char_lm.data.DataUnavailable("tiny_shakespeare is not to be had: no network")
+            raise datasets.DataUnavailable("tiny_shakespeare is not to be had: no network")
         return real(name, split, data_dir)
 
-    real = char_lm.data.load
-    monkeypatch.setattr(char_lm.data, "load", nothing)
+    real = datasets.load
+    monkeypatch.setattr(datasets, "load", nothing)
     train, valid, source = char_lm.read_texts(char_lm.Config())
     assert len(train) > 9 * len(valid) - 100 > 100_000
     assert "no network" in capsys.readouterr().err and "fingerprint" in source

@@ -158,8 +158,10 @@ def spoil(folder, what):
             write_wav(path, noise, rate=4000)
         case "empty":
             write_wav(path, noise[:0])
-        case "cut":
+        case "headless":
             path.write_bytes(path.read_bytes()[:30])
+        case "cut":
+            path.write_bytes(path.read_bytes()[:300])
         case "nan":
             soundfile.write(path, np.full(4000, np.nan), 8000, subtype="FLOAT")
         case "silent":
@@ -172,7 +174,7 @@ def spoil(folder, what):
     ("what", "message"),
     [
         ("stereo", "2 channels"), ("rate", "4,000 samples a second"), ("empty", "no samples"), ("cut", "promises"),
-        ("nan", "nan"), ("silent", "silent"),
+        ("headless", "no audio file that can be read"),        ("nan", "nan"), ("silent", "silent"),
     ],
 )  # fmt: skip
 def test_a_bad_recording_ends_with_code_2_before_training(tmp_path, monkeypatch, capsys, what, message):

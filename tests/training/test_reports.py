@@ -229,7 +229,7 @@ def test_a_small_score_has_an_axis_of_its_own(tmp_path, monkeypatch):
     lines = [{"kind": "step", "step": 1, "loss": 50.0, "gradient_norm": 1.0, "clipped_norm": 1.0}]
     lines.append({"kind": "evaluation", "step": 1, "nats": 40.0, "error": 0.05})
     drawn = []
-    monkeypatch.setattr("seqjax.training.reports.save_figure", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr("seqjax.figures.history.save_figure", lambda figure, path: drawn.append(figure))
     figures.plot_history(tmp_path / "loss.png", lines, {"nats": "validation", "error": "share wrong"}, None)
     assert (get_backend(), pyplot.get_fignums()) == before, "matplotlib is left as it was"
     heights = {axis.get_ylabel(): [y for line in axis.lines for y in line.get_ydata()] for axis in drawn[0].axes}
