@@ -72,7 +72,8 @@ class Writer:
 
     Example:
       >>> import jax, numpy as np, seqjax
-      >>> from seqjax.models import Decoder, Encoder, Seq2Seq, Writer
+      >>> from seqjax.decoding import Writer
+      >>> from seqjax.models import Decoder, Encoder, Seq2Seq
       >>> model = Seq2Seq(Encoder(9, 4, seqjax.GRU(8)), Decoder(9, 4, seqjax.GRU(8)))
       >>> sources = [np.array([5, 6, 7]), np.array([8])]
       >>> params = model.init(jax.random.key(0), sources[0][None], None, sources[0][None])["params"]

@@ -38,7 +38,7 @@ def conformal(fitted: Fitted, panel: Panel, ago: Iterable[int], shares: Sequence
 
     Example:
       >>> import numpy as np
-      >>> from seqjax.data import Panel
+      >>> from seqjax.forecasting import Panel
       >>> from seqjax.forecasting import SeasonalNaive, conformal
       >>> panel = Panel([np.random.default_rng(0).normal(size=200).cumsum()])
       >>> naive = SeasonalNaive(horizon=2, season=1).fit(panel)
