@@ -36,7 +36,8 @@ class Listener:
       >>> from seqjax import data, speech
       >>> from seqjax.models import AcousticModel
       >>> ear = speech.Ear(speech.LogMel(8000), data.Vocabulary.characters("no yes", (speech.BLANK,)))
-      >>> listener = speech.Listener(ear, AcousticModel(len(ear.letters), (seqjax.bidirectional(seqjax.LSTM(8)),), stride=2))
+      >>> layers = (seqjax.bidirectional(seqjax.LSTM(8)),)
+      >>> listener = speech.Listener(ear, AcousticModel(len(ear.letters), layers, stride=2))
       >>> params = listener.init(jax.random.key(0))
       >>> listener.scores(params, jax.numpy.zeros(4000)).shape  # steps of 20 ms, symbols
       (25, 7)
