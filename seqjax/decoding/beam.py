@@ -199,11 +199,8 @@ def _choose(ranks, ended, groups, diversity):
         value, index = lax.top_k((ranks - diversity * taken[:, None]).reshape(batch, -1), width)
         place, token = index // vocab, index % vocab
         new = ~jnp.take_along_axis(ended, place, axis=1)
-        return taken.at[jnp.arange(batch)[:, None], token].add(new.astype(taken.dtype)), (
-            place,
-            token,
-            value > -jnp.inf,
-        )
+        taken = taken.at[jnp.arange(batch)[:, None], token].add(new.astype(taken.dtype))
+        return taken, (place, token, value > -jnp.inf)
 
     if groups == 1:
         return choose(jnp.zeros((batch, 1)), (ranks[0], ended[0]))[1]

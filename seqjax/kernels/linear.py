@@ -33,8 +33,7 @@ def linear_scan(
       The state after each step, `[time, ...]`, in the order of inflow.
     """
     begin = -1 if reverse else 0
-    steady = isinstance(decay.shape[0], int) and decay.shape[0] == 1
-    at_start = decay[0 if steady else begin]
+    at_start = decay[0 if decay.shape[0] == 1 else begin]
     inflow = inflow.at[begin].add(_whole(_product(_parts(at_start), _parts(state))))
     return lax.custom_linear_solve(
         lambda states: _residue(decay, states, reverse),
@@ -54,11 +53,7 @@ def _residue(decay, states, reverse):
 
 def _shifted(array, reverse):
     """What step t holds, at the step read after it; the first one read holds what the last one held."""
-    return (
-        array
-        if isinstance(array.shape[0], int) and array.shape[0] == 1
-        else jnp.roll(array, -1 if reverse else 1, axis=0)
-    )
+    return array if array.shape[0] == 1 else jnp.roll(array, -1 if reverse else 1, axis=0)
 
 
 def _solve(decay, inflow, reverse) -> Any:

@@ -1,10 +1,10 @@
 """`fit`: trains a task on examples."""
 
+import contextlib
 import functools
 import os
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -79,27 +79,26 @@ def fit(
       >>> trained.predict(rows[:2])
       ['odd', 'even']
     """
-    if folder is not None:
-        return _fit_in(Path(folder), task, examples, validation, recipe, devices, callbacks, quiet)
-    with tempfile.TemporaryDirectory(prefix="seqjax-") as temporary:
-        return _fit_in(Path(temporary), task, examples, validation, recipe, devices, callbacks, quiet)
+    place = tempfile.TemporaryDirectory(prefix="seqjax-") if folder is None else contextlib.nullcontext(folder)
+    with place as where:
+        return _fit_in(Checkpoints(where), task, examples, validation, recipe, devices, tuple(callbacks), quiet)
 
 
 def _fit_in(
-    folder: Path,
+    checkpoints: Checkpoints,
     task: Task,
     examples: Any,
     validation: Any,
     recipe: Recipe,
     devices: int,
-    callbacks: Sequence[Callback],
+    callbacks: tuple[Callback, ...],
     quiet: bool,
 ) -> Trained:
-    """Trains with checkpoints in a folder."""
+    """Trains, and goes on from the checkpoints where there are some."""
     batches = task.batches(examples, batch_size=recipe.batch_size, seed=recipe.seed, multiple_of=devices)
     per_epoch = batches.batches_per_epoch
     steps = recipe.total_steps(per_epoch)
-    optimiser, checkpoints = recipe.optimiser(steps), Checkpoints(folder)
+    optimiser = recipe.optimiser(steps)
     state, progress = resume(fresh_state(task, recipe, optimiser), batches, checkpoints)
     mesh = make_mesh(devices)
     step = make_train_step(
