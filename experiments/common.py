@@ -28,6 +28,9 @@ import optax
 from experiments import end_at_once
 from seqjax import data, datasets, kernels, training
 from seqjax.files.disk import write_atomically
+from seqjax.training.options import Options as Options
+from seqjax.training.options import flag
+from seqjax.training.options import option as option
 
 PATHS = ("data_dir", "text", "train", "dev", "test", "csv", "table", "recordings", "pictures")
 """Settings that say where the data is: what it is the fingerprint tells, wherever it has moved."""
@@ -74,46 +77,9 @@ def mistakes() -> Iterator[None]:
         raise Mistake(str(error)) from error
 
 
-def option(
-    default: Any, text: str, *, least: float | None = None, below: float | None = None, choices: Any = None
-) -> Any:
-    """A field of a `Config`: its default, its help, the range of its values."""
-    return dataclasses.field(
-        default=default, metadata={"help": text, "least": least, "below": below, "choices": choices}
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """Settings of a call, each a field made by `option`."""
-
-    def check(self) -> None:
-        """Refuses values out of range.
-
-        Raises:
-          Mistake: names the option, its value and its range.
-        """
-        for field in dataclasses.fields(self):
-            value, meta = getattr(self, field.name), field.metadata
-            if value is None:
-                continue
-            if isinstance(value, float) and not math.isfinite(value):
-                raise Mistake(f"{_flag(field.name)} is {value}; give a finite number")
-            if meta.get("least") is not None and not value >= meta["least"]:
-                raise Mistake(f"{_flag(field.name)} is {value}; give at least {meta['least']}")
-            if meta.get("below") is not None and not value < meta["below"]:
-                raise Mistake(f"{_flag(field.name)} is {value}; give less than {meta['below']}")
-            if meta.get("choices") is not None and value not in meta["choices"]:
-                raise Mistake(f"{_flag(field.name)} is {value!r}; choose one of {', '.join(meta['choices'])}")
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BaseConfig(Options):
-    """What every experiment can be told.
-
-    Attributes:
-      given: the names of the settings that were given, be it their default; a resumed run looks at these alone.
-    """
+    """What every experiment can be told; a resumed run looks at what was `given` alone."""
 
     data_dir: str | None = option(None, "folder of the data sets; else SEQJAX_DATA, else a download")
     out: str | None = option(None, "run folder to make (default: runs/NAME-TIME)")
@@ -122,12 +88,6 @@ class BaseConfig(Options):
     devices: int = option(1, "devices to spread each batch over", least=1)
     backend: str = option("auto", "implementation of the recurrences", choices=kernels.BACKENDS)
     quiet: bool = option(False, "print errors alone")
-
-    def __new__(cls, **settings: Any) -> "BaseConfig":
-        """Notes what is given: once the fields are set, nothing tells a default from a value equal to it."""
-        config = super().__new__(cls)
-        object.__setattr__(config, "given", frozenset(settings))
-        return config
 
 
 class Verb(typing.NamedTuple):
@@ -208,15 +168,16 @@ def _launch(config_class, main, page, verbs):
         foreign = [name for name in given if name not in _names(config_class)]
         if foreign:
             owner = next(name for name, verb in verbs.items() if foreign[0] in _names(verb.config))
-            raise Mistake(f"{_flag(foreign[0])} goes with --{owner} RUN")
+            raise Mistake(f"{flag(foreign[0])} goes with --{owner} RUN")
         main(config_class(**given))
     else:
         words = given.pop(verb)
         for name in given:
             if name not in _names(verbs[verb].config):
-                raise Mistake(f"{_flag(name)} does not go with --{verb}")
+                raise Mistake(f"{flag(name)} does not go with --{verb}")
         settings = verbs[verb].config(**given)
-        settings.check()
+        with mistakes():
+            settings.check()
         verbs[verb].call(*words, settings)
 
 
@@ -245,7 +206,8 @@ class Run:
         self.name = name
         self.resumed = config.resume is not None
         self.config = resumed_config(name, config) if self.resumed else config
-        self.config.check()
+        with mistakes():
+            self.config.check()
         use_devices(self.config.devices)
         if jax.process_count() > 1 and not (config.resume or config.out):
             raise Mistake("several processes write into one run folder; name it with --out")
@@ -292,7 +254,7 @@ class Run:
 
     def _compare(self, settings: dict[str, Any], fingerprint: str) -> None:
         """Refuses processes that were not told the same; where their files lie is their own affair."""
-        told = {_flag(name): str(value) for name, value in settings.items() if name not in PATHS}
+        told = {flag(name): str(value) for name, value in settings.items() if name not in PATHS}
         told |= {"the fingerprint of the data": fingerprint, "--resume": str(self.resumed)}
         told |= {f"the version of {name}": version for name, version in versions().items()}
         lines = training.differences(told)
@@ -459,7 +421,7 @@ class Run:
         changed = {k: v for k, v in dataclasses.asdict(self.config).items() if v != defaults[k] and k not in INVOCATION}
         words = [f"python -m experiments.{self.name}"]
         words += [
-            _flag(k) if v is True else _flag(f"no_{k}") if v is False else f"{_flag(k)} {v}" for k, v in changed.items()
+            flag(k) if v is True else flag(f"no_{k}") if v is False else f"{flag(k)} {v}" for k, v in changed.items()
         ]
         result = {
             "experiment": self.name,
@@ -533,7 +495,7 @@ def resumed_config(name: str, given: Any) -> Any:
     changed = {k: getattr(given, k) for k in sorted(given.given) if k not in INVOCATION}
     for key in changed:
         if key not in CHANGEABLE and changed[key] != getattr(saved, key):
-            raise Mistake(f"{_flag(key)} cannot change in a resumed run; leave it out, or begin a new run")
+            raise Mistake(f"{flag(key)} cannot change in a resumed run; leave it out, or begin a new run")
     invocation = {k: getattr(given, k) for k in INVOCATION}
     return dataclasses.replace(saved, **changed | invocation)
 
@@ -689,10 +651,6 @@ def _names(config_class: type) -> set[str]:
     return {field.name for field in dataclasses.fields(config_class)}
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
 class _Parser(argparse.ArgumentParser):
     """A parser whose complaints are one line, like every other mistake."""
 
@@ -727,10 +685,10 @@ def _add_option(parser, field):
         kind = next(k for k in typing.get_args(kind) if k is not NoneType)
     text = field.metadata.get("help", "")
     if kind is bool:
-        parser.add_argument(_flag(field.name), action=argparse.BooleanOptionalAction, help=text)
+        parser.add_argument(flag(field.name), action=argparse.BooleanOptionalAction, help=text)
         return
     shown = "" if field.default is None else f" (default: {field.default})"
     parser.add_argument(
-        _flag(field.name), type=kind, help=text + shown, choices=field.metadata.get("choices"),
+        flag(field.name), type=kind, help=text + shown, choices=field.metadata.get("choices"),
         metavar=None if field.metadata.get("choices") else kind.__name__.upper(),
     )  # fmt: skip

@@ -12,7 +12,7 @@ def option(
     *,
     least: int | float | None = None,
     below: int | float | None = None,
-    choices: Sequence[str] | None = None,
+    choices: Sequence[Any] | None = None,
     metavar: str | None = None,
 ) -> Any:
     """Makes a field of a dataclass of settings.
