@@ -54,6 +54,13 @@ def test_ten_lengths_compile_at_most_three_times(trained):
     assert type(trained.task)._scores._cache_size() - count <= 3
 
 
+def test_a_later_call_of_about_the_length_compiles_nothing(trained):
+    trained.predict([np.ones((121, 2))])
+    count = type(trained.task)._scores._cache_size()
+    trained.predict([np.ones((117, 2))])
+    assert type(trained.task)._scores._cache_size() == count
+
+
 def test_labels_may_be_numbers_of_numpy_and_rows_one_dimensional():
     rows, labels = [np.arange(5.0), np.arange(3.0)], np.array([7, 3])
     task = seqjax.Classifier.of(rows, labels, recurrence=seqjax.Elman(2))
