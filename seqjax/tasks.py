@@ -16,7 +16,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -30,12 +30,26 @@ FORMAT = 1
 """Of `model.json`; raised when an older version of seqjax could misread what is written."""
 
 
+class Report(NamedTuple):
+    """What a task's `report` tells of trained parameters.
+
+    Attributes:
+      metrics: the figures that a table shows, by name.
+      counts: what they were counted over.
+    """
+
+    metrics: dict[str, float]
+    counts: dict[str, int]
+
+
 @runtime_checkable
 class Task(Protocol):
     """What is learnt: a network, and how raw examples become its batches and its outputs become answers.
 
     An implementation is a frozen dataclass whose fields are settings (see `seqjax.files.settings`), so that it can be
-    saved, compared and given to `jax.jit` as a static argument.
+    saved, compared and given to `jax.jit` as a static argument. It may have more methods of `(params, ...)`: `Trained`
+    offers them all. Two names are agreed on: `stream(params)` of a causal one, and `report(params, examples, folder)`,
+    which scores on examples, writes predictions and pictures into a folder that exists, and returns a `Report`.
     """
 
     monitor: ClassVar[tuple[str, ...]]

@@ -1,5 +1,7 @@
 """`BPE`: subwords by byte-pair encoding, through the `tokenizers` package."""
 
+import dataclasses
+import functools
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
@@ -20,10 +22,14 @@ def _tokenizers() -> Any:
     return tokenizers
 
 
+@dataclasses.dataclass(frozen=True, repr=False)
 class BPE(Specials):
     """Byte-pair encoding over UTF-8 bytes (Sennrich et al., 2016; the byte-level form of Radford et al., 2019).
 
     Every text has an encoding, and `decode(encode(text))` is the text: the 256 bytes are tokens themselves.
+
+    Attributes:
+      json: what the package `tokenizers` writes of its tokenizer.
 
     Example:
       >>> bpe = BPE.train(["low lower lowest"] * 9, vocab_size=270)
@@ -31,8 +37,14 @@ class BPE(Specials):
       'slow'
     """
 
-    def __init__(self, tokenizer: Any):
-        self._tokenizer = tokenizer
+    json: str
+
+    @functools.cached_property
+    def _tokenizer(self) -> Any:
+        tokenizer = _tokenizers().Tokenizer.from_str(self.json)
+        # Text that happens to spell a special stays text; ids of specials are added by who wants them.
+        tokenizer.encode_special_tokens = True
+        return tokenizer
 
     @classmethod
     def train(cls, sentences: Iterable[str], vocab_size: int, specials: Sequence[str] = SPECIALS) -> "BPE":
@@ -60,9 +72,7 @@ class BPE(Specials):
             show_progress=False,
         )
         tokenizer.train_from_iterator(sentences, trainer)
-        # Text that happens to spell a special stays text; ids of specials are added by who wants them.
-        tokenizer.encode_special_tokens = True
-        return cls(tokenizer)
+        return cls(tokenizer.to_str())
 
     def __len__(self) -> int:
         return self._tokenizer.get_vocab_size()
@@ -98,11 +108,11 @@ class BPE(Specials):
     @property
     def fingerprint(self) -> str:
         """The sha256 of the saved form, 64 hexadecimal digits."""
-        return hashlib.sha256(self._tokenizer.to_str().encode()).hexdigest()
+        return hashlib.sha256(self.json.encode()).hexdigest()
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the JSON file of the `tokenizers` package, whole or not at all."""
-        write_atomically(path, self._tokenizer.to_str().encode())
+        write_atomically(path, self.json.encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "BPE":
@@ -112,12 +122,12 @@ class BPE(Specials):
           ValueError: there is no such file, or it is no tokenizer.
           ImportError: the package `tokenizers` is not installed.
         """
-        library = _tokenizers()
         if not Path(path).is_file():
             raise ValueError(f"{path}: no such file")
+        bpe = cls(Path(path).read_text(encoding="utf-8"))
+        _tokenizers()
         try:
-            tokenizer = library.Tokenizer.from_str(Path(path).read_text(encoding="utf-8"))
+            len(bpe)
         except Exception as error:  # The package raises nothing more particular.
             raise ValueError(f"{path}: no tokenizer ({error}); give a file that BPE.save wrote") from None
-        tokenizer.encode_special_tokens = True
-        return cls(tokenizer)
+        return bpe
