@@ -8,7 +8,10 @@ from setuptools.command.build_ext import build_ext
 
 SOURCES = Path("seqjax/kernels/cpu")
 FLAGS = ["-std=c++17", "-O3", "-g0", "-fvisibility=hidden"]
-SETS = {"avx2": ["-mavx2", "-mfma"], "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma"]}
+SETS = {
+    "avx2": ["-mavx2", "-mfma"],
+    "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma"],
+}
 """Flags of the files that are compiled for one instruction set each; which of them runs is seen at run time."""
 
 

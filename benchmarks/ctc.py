@@ -1,8 +1,8 @@
 """CTC loss, value and gradient, beside optax and PyTorch: `python benchmarks/ctc.py` (torch where it is installed).
 
-Batch 32, labels a fifth as long as the frames, random logits; the peers alternate in one process and the least of the
-rounds counts. PyTorch runs in a process of its own; `--python` names the interpreter that has torch where this one has
-not.
+Batch 32, labels a fifth as long as the frames, random logits; the peers alternate in one process
+and the least of the rounds counts. PyTorch runs in a process of its own; `--python` names the
+interpreter that has torch where this one has not.
 """
 
 import argparse
@@ -38,7 +38,10 @@ def jax_steps(frames: int, alphabet: int) -> dict:
         "optax": lambda logits: optax.ctc_loss(logits, paddings[0], labels, paddings[1]).sum(),
     }
     compiled = {name: jax.jit(jax.value_and_grad(loss)) for name, loss in losses.items()}
-    return {name: lambda step=step: jax.block_until_ready(step(logits)) for name, step in compiled.items()}
+    return {
+        name: lambda step=step: jax.block_until_ready(step(logits))
+        for name, step in compiled.items()
+    }
 
 
 def torch_steps(frames: int, alphabet: int) -> dict:
@@ -69,7 +72,9 @@ def least_milliseconds(steps: dict, rounds: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--torch", nargs=2, type=int, help=argparse.SUPPRESS)
     parser.add_argument("--python", default=sys.executable, help="interpreter that has torch")
     parser.add_argument("--rounds", type=int, default=10)
@@ -80,10 +85,21 @@ def main() -> None:
     print("| frames | alphabet | seqjax ms | optax ms | torch ms |\n|---|---|---|---|---|")
     for frames, alphabet in SIZES:
         found = least_milliseconds(jax_steps(frames, alphabet), args.rounds)
-        words = [args.python, __file__, "--rounds", str(args.rounds), "--torch", str(frames), str(alphabet)]
+        words = [
+            args.python,
+            __file__,
+            "--rounds",
+            str(args.rounds),
+            "--torch",
+            str(frames),
+            str(alphabet),
+        ]
         done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         torch = f"{float(done.stdout):.1f}" if done.returncode == 0 else "not installed"
-        print(f"| {frames} | {alphabet:,} | {found['seqjax']:.1f} | {found['optax']:.1f} | {torch} |", flush=True)
+        print(
+            f"| {frames} | {alphabet:,} | {found['seqjax']:.1f} | {found['optax']:.1f} | {torch} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

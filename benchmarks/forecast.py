@@ -1,11 +1,12 @@
 """DeepAR on M4 hourly, beside GluonTS: `python benchmarks/forecast.py --data-dir DATA` (wants gluonts[torch]).
 
-An epoch of 100 batches of 64 windows (two LSTM layers of 40, context 168, horizon 48, Student's t, the same lags and
-as many features of the calendar), the gathering of the windows included; and 100 sample paths for all 414 series. Both
-after `WARM` batches and a forecast that are not counted. The peers run in processes of their own, one
-after the other in every round; a ratio is that of two neighbours. `--python` names the interpreter that has gluonts
-where this one has not, `--batches` how many of an epoch's batches are timed where all would take too long.
-`--series` makes up random series of M4's lengths where its files are not at hand.
+An epoch of 100 batches of 64 windows (two LSTM layers of 40, context 168, horizon 48, Student's t,
+the same lags and as many features of the calendar), the gathering of the windows included; and 100
+sample paths for all 414 series. Both after `WARM` batches and a forecast that are not counted. The
+peers run in processes of their own, one after the other in every round; a ratio is that of two
+neighbours. `--python` names the interpreter that has gluonts where this one has not, `--batches`
+how many of an epoch's batches are timed where all would take too long. `--series` makes up random
+series of M4's lengths where its files are not at hand.
 """
 
 import argparse
@@ -66,7 +67,9 @@ def measure_seqjax(path: str, batches: int, backend: str) -> tuple[float, float]
     panel = forecasting.Panel(series, step=np.timedelta64(1, "h"), starts=starts)
     net = seqjax.stack(*[seqjax.LSTM(HIDDEN)] * LAYERS, dropout=0.1)
     recipe = Recipe(batch_size=BATCH)
-    model = DeepAR(context=CONTEXT, horizon=HORIZON, recurrence=net, lags=LAGS, paths=PATHS, backend=backend)
+    model = DeepAR(
+        context=CONTEXT, horizon=HORIZON, recurrence=net, lags=LAGS, paths=PATHS, backend=backend
+    )
     forecaster = model.settled(panel)
     state, step = forecaster.begin(recipe), forecaster.train_step(recipe)
     source, ends = data.batches(forecaster.lessons(panel), BATCH), []
@@ -75,7 +78,9 @@ def measure_seqjax(path: str, batches: int, backend: str) -> tuple[float, float]
         float(metrics["loss"])
         ends.append(time.perf_counter())
     fitted = Trained(forecaster, state.ema)
-    fitted.predict(panel)  # as many rows as are timed: another number of them would be compiled anew
+    fitted.predict(
+        panel
+    )  # as many rows as are timed: another number of them would be compiled anew
     return epoch(ends), timed(lambda: fitted.predict(panel))
 
 
@@ -106,12 +111,23 @@ def measure_gluonts(path: str, batches: int) -> tuple[float, float]:
         "enable_checkpointing": True,
         "default_root_dir": tempfile.mkdtemp(),
     }
-    rows = [{"start": pd.Period(START, "h"), "target": values.astype(np.float32)} for values in load_series(path)]
+    rows = [
+        {"start": pd.Period(START, "h"), "target": values.astype(np.float32)}
+        for values in load_series(path)
+    ]
     estimator = DeepAREstimator(
-        freq="h", prediction_length=HORIZON, context_length=CONTEXT, num_layers=LAYERS, hidden_size=HIDDEN,
-        lags_seq=list(LAGS), dropout_rate=0.1, batch_size=BATCH, num_batches_per_epoch=WARM + batches,
-        num_parallel_samples=PATHS, trainer_kwargs=quiet,
-    )  # fmt: skip
+        freq="h",
+        prediction_length=HORIZON,
+        context_length=CONTEXT,
+        num_layers=LAYERS,
+        hidden_size=HIDDEN,
+        lags_seq=list(LAGS),
+        dropout_rate=0.1,
+        batch_size=BATCH,
+        num_batches_per_epoch=WARM + batches,
+        num_parallel_samples=PATHS,
+        trainer_kwargs=quiet,
+    )
     predictor = estimator.train(ListDataset(rows, freq="h"))
     draw = lambda rows: list(predictor.predict(ListDataset(rows, freq="h"), num_samples=PATHS))  # noqa: E731
     draw(rows[:BATCH])
@@ -119,18 +135,28 @@ def measure_gluonts(path: str, batches: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--measure", nargs=2, metavar=("PEER", "FILE"), help=argparse.SUPPRESS)
     parser.add_argument("--data-dir", help="folder of the data sets")
     parser.add_argument("--series", action="store_true", help="make up the series")
     parser.add_argument("--python", default=sys.executable, help="interpreter that has gluonts")
-    parser.add_argument("--batches", type=int, default=BATCHES, help="timed in each round; the seconds are of an epoch")
+    parser.add_argument(
+        "--batches",
+        type=int,
+        default=BATCHES,
+        help="timed in each round; the seconds are of an epoch",
+    )
     parser.add_argument("--backend", default="native", help="of our recurrences")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     if args.measure:
         peer, path = args.measure
-        measure = {"gluonts": measure_gluonts, "seqjax": functools.partial(measure_seqjax, backend=args.backend)}
+        measure = {
+            "gluonts": measure_gluonts,
+            "seqjax": functools.partial(measure_seqjax, backend=args.backend),
+        }
         print(*measure[peer](path, args.batches))
         return
 
@@ -138,15 +164,24 @@ def main() -> None:
         python = args.python if peer == "gluonts" else sys.executable
         words = [python, __file__, "--measure", peer, str(path), "--batches", str(args.batches)]
         words += ["--backend", args.backend]
-        done = subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        done = subprocess.run(
+            words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         found = [float(word) for word in done.stdout.split()[-2:]]
-        print(f"{peer}: an epoch {found[0]:.2f} s, the paths {found[1]:.2f} s", file=sys.stderr, flush=True)
+        print(
+            f"{peer}: an epoch {found[0]:.2f} s, the paths {found[1]:.2f} s",
+            file=sys.stderr,
+            flush=True,
+        )
         return found
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "series.npz"
         save_series(path, args.data_dir or os.environ.get("SEQJAX_DATA"), args.series)
-        rounds = [{peer: measured(peer, path) for peer in ("gluonts", "seqjax")} for _ in range(args.rounds)]
+        rounds = [
+            {peer: measured(peer, path) for peer in ("gluonts", "seqjax")}
+            for _ in range(args.rounds)
+        ]
     print(
         f"With --backend {args.backend}:\n\n| task | peer | seconds | times GluonTS (least, most) |\n|---|---|---|---|"
     )

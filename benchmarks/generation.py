@@ -1,7 +1,8 @@
 """Characters generated a second, beside PyTorch's loop: `python benchmarks/generation.py` (wants torch installed).
 
-The model of `experiments.char_lm` with random weights: vocabulary 65, embedding 128, two LSTM layers of 256. PyTorch
-runs in a process of its own, for two thread pools in one process spoil each other; the two alternate.
+The model of `experiments.char_lm` with random weights: vocabulary 65, embedding 128, two LSTM
+layers of 256. PyTorch runs in a process of its own, for two thread pools in one process spoil each
+other; the two alternate.
 """
 
 import argparse
@@ -27,7 +28,9 @@ def seqjax_rates(rows: int, length: int, rounds: int) -> list[float]:
         state = model.start(params, (rows,))
         key = jax.random.key(seed)
         jax.block_until_ready(
-            seqjax.decoding.sample(model.advance, params, state, prompt, key, length, temperature=0.8)
+            seqjax.decoding.sample(
+                model.advance, params, state, prompt, key, length, temperature=0.8
+            )
         )
 
     write(0)
@@ -63,7 +66,10 @@ def seconds(call) -> float:
 def measure(what: str, rounds: int) -> list[float]:
     """Rates measured in a fresh process."""
     words = [sys.executable, __file__, "--measure", what, "--rounds", str(rounds)]
-    return [float(word) for word in subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()]
+    return [
+        float(word)
+        for word in subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+    ]
 
 
 def main() -> None:
@@ -84,9 +90,15 @@ def main() -> None:
         for what in rates:
             rates[what] += measure(what, args.rounds)
     base = statistics.median(rates["torch"])
-    for what, label in (("torch", "PyTorch, batch 1"), ("one", "seqjax, batch 1"), ("many", "seqjax, batch 64")):
+    for what, label in (
+        ("torch", "PyTorch, batch 1"),
+        ("one", "seqjax, batch 1"),
+        ("many", "seqjax, batch 64"),
+    ):
         rate = statistics.median(rates[what])
-        print(f"{label:<18}{rate:>10,.0f} characters/s  {rate / base:6.1f}x  (min {min(rates[what]):,.0f})")
+        print(
+            f"{label:<18}{rate:>10,.0f} characters/s  {rate / base:6.1f}x  (min {min(rates[what]):,.0f})"
+        )
 
 
 if __name__ == "__main__":

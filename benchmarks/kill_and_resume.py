@@ -1,9 +1,10 @@
 """SIGKILL at random moments, and resume: `python benchmarks/kill_and_resume.py --kills 20`.
 
-A small recurrent model with dropout, a carried state, a moving average and a checkpoint every third step is trained to
-the end once undisturbed. Then it is trained again by processes that are killed at random moments, in the middle of a
-step, of a save or of a restore, until enough have been killed; each goes on from what the one before it left behind.
-Every run that gets to its end must have the state, data position and metrics of the undisturbed one, byte for byte.
+A small recurrent model with dropout, a carried state, a moving average and a checkpoint every third
+step is trained to the end once undisturbed. Then it is trained again by processes that are killed
+at random moments, in the middle of a step, of a save or of a restore, until enough have been
+killed; each goes on from what the one before it left behind. Every run that gets to its end must
+have the state, data position and metrics of the undisturbed one, byte for byte.
 """
 
 import argparse
@@ -33,7 +34,11 @@ class Source:
     def __next__(self):
         import numpy as np
 
-        xs = np.random.default_rng(self.position).normal(size=(ROWS, TIME + 1, FEATURES)).astype(np.float32)
+        xs = (
+            np.random.default_rng(self.position)
+            .normal(size=(ROWS, TIME + 1, FEATURES))
+            .astype(np.float32)
+        )
         self.position += 1
         return {"xs": xs[:, :-1], "targets": np.sin(xs[:, 1:]).sum(-1)}
 
@@ -73,14 +78,23 @@ def train(folder: Path, steps: int) -> None:
     optimiser = optax.adam(1e-2)
     memory = recurrence.initial_state(params["rnn"], (ROWS,), jnp.float32)
     state = training.create_state(params, optimiser, jax.random.key(1), extra=memory, ema=True)
-    train_step = training.make_train_step(loss_fn, optimiser, clip=training.clip_by_norm(1.0), ema_decay=0.9)
+    train_step = training.make_train_step(
+        loss_fn, optimiser, clip=training.clip_by_norm(1.0), ema_decay=0.9
+    )
     checkpoints, batches = training.Checkpoints(folder / "checkpoints"), Source()
     state, progress = training.resume(state, batches, checkpoints)
     outcome = training.fit_batches(
-        state, train_step, batches, steps=steps, progress=progress, every=3, checkpoints=checkpoints, monitor="score",
+        state,
+        train_step,
+        batches,
+        steps=steps,
+        progress=progress,
+        every=3,
+        checkpoints=checkpoints,
+        monitor="score",
         evaluate=lambda state: {"score": float(jnp.abs(state.ema["out"] - 0.9).sum())},
         callbacks=[training.MetricsLog(folder / "metrics.jsonl", progress.step), announce],
-    )  # fmt: skip
+    )
     digest = hashlib.blake2b(digest_size=16)
     for leaf in jax.tree.leaves(outcome.state.replace(rng=jax.random.key_data(outcome.state.rng))):
         digest.update(np.asarray(leaf).tobytes())
@@ -111,7 +125,9 @@ def finish(process: subprocess.Popen, heard: str = "") -> str:
     return words[-1]
 
 
-def torment(folder: Path, steps: int, kills: int, seconds: float, reference: str) -> tuple[list[str], int]:
+def torment(
+    folder: Path, steps: int, kills: int, seconds: float, reference: str
+) -> tuple[list[str], int]:
     """Kills until enough are killed: the steps they were killed at, and how many runs came to their end."""
     killed, finished = [], 0
     while True:
@@ -126,7 +142,9 @@ def torment(folder: Path, steps: int, kills: int, seconds: float, reference: str
                 killed.append((["start", *(heard + process.communicate()[0]).split()])[-1])
                 continue
         if finish(process, heard) != reference:
-            raise RuntimeError(f"after {len(killed)} kills a run ended otherwise than undisturbed; see {folder}")
+            raise RuntimeError(
+                f"after {len(killed)} kills a run ended otherwise than undisturbed; see {folder}"
+            )
         shutil.rmtree(folder)
         finished += 1
         if len(killed) == kills:
@@ -134,7 +152,9 @@ def torment(folder: Path, steps: int, kills: int, seconds: float, reference: str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=20, help="processes to kill (default: 20)")
     parser.add_argument("--steps", type=int, default=60, help="steps of a run (default: 60)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
@@ -154,7 +174,9 @@ def main() -> None:
         sys.exit(f"FAILED: {error}")
     shutil.rmtree(folder)
     print("killed at steps", *killed)
-    print(f"OK: {len(killed)} kills, {finished} runs to the end, each the same as the undisturbed one, byte for byte")
+    print(
+        f"OK: {len(killed)} kills, {finished} runs to the end, each the same as the undisturbed one, byte for byte"
+    )
 
 
 if __name__ == "__main__":

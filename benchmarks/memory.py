@@ -1,8 +1,9 @@
 """Memory and time of the gradient through long sequences: `python benchmarks/memory.py`.
 
-One sequence at a time, of 64 features for 64 units, and a loss on the last state; each figure comes from its own
-process. Memory is what XLA plans beside arguments and results, and by how much the process grows at its largest; time a
-step should not grow with the length. `remat="sqrt"` keeps one state for each of about sqrt(time) chunks.
+One sequence at a time, of 64 features for 64 units, and a loss on the last state; each figure comes
+from its own process. Memory is what XLA plans beside arguments and results, and by how much the
+process grows at its largest; time a step should not grow with the length. `remat="sqrt"` keeps one
+state for each of about sqrt(time) chunks.
 """
 
 import argparse
@@ -22,7 +23,9 @@ def measure(cell: str, steps: int, remat: str) -> dict[str, float]:
 
     import seqjax
 
-    layer = {"lstm": seqjax.LSTM, "gru": seqjax.GRU, "elman": seqjax.Elman, "lru": seqjax.LRU}[cell](UNITS)
+    layer = {"lstm": seqjax.LSTM, "gru": seqjax.GRU, "elman": seqjax.Elman, "lru": seqjax.LRU}[
+        cell
+    ](UNITS)
     params = layer.init(jax.random.key(0), UNITS)
 
     def loss(params, xs):
@@ -47,9 +50,15 @@ def resident() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--measure", nargs=3, metavar=("CELL", "STEPS", "REMAT"), help=argparse.SUPPRESS)
-    parser.add_argument("--cells", nargs="+", choices=("lstm", "gru", "elman", "lru"), default=("lstm", "lru"))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--measure", nargs=3, metavar=("CELL", "STEPS", "REMAT"), help=argparse.SUPPRESS
+    )
+    parser.add_argument(
+        "--cells", nargs="+", choices=("lstm", "gru", "elman", "lru"), default=("lstm", "lru")
+    )
     parser.add_argument("--steps", nargs="+", type=int, default=(1_000, 10_000, 100_000))
     args = parser.parse_args()
     if args.measure:
@@ -62,8 +71,14 @@ def main() -> None:
         for steps in args.steps:
             for remat in ("none", "sqrt"):
                 words = [sys.executable, __file__, "--measure", cell, str(steps), remat]
-                found = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout)
-                figures = (f"{found['planned']:.1f}", f"{found['resident']:.1f}", f"{found['step']:.2f}")
+                found = json.loads(
+                    subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
+                )
+                figures = (
+                    f"{found['planned']:.1f}",
+                    f"{found['resident']:.1f}",
+                    f"{found['step']:.2f}",
+                )
                 print("|", " | ".join((cell, f"{steps:,}", remat, *figures)), "|", flush=True)
 
 

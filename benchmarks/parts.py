@@ -1,7 +1,8 @@
 """Where the time of training a recurrent layer goes: `python benchmarks/parts.py --cell lstm --shape c`.
 
-Gradients of less and less are left out, so that XLA drops what computes them; differences of medians are the parts. The
-product of two square matrices in the same rounds says what the machine can do.
+Gradients of less and less are left out, so that XLA drops what computes them; differences of
+medians are the parts. The product of two square matrices in the same rounds says what the machine
+can do.
 """
 
 import argparse
@@ -18,7 +19,9 @@ ROUNDS, SQUARE = 15, 2048
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cell", default="lstm", choices=("elman", "lstm", "gru"))
     parser.add_argument("--shape", default="c", choices=tuple(SHAPES))
     parser.add_argument("--backend", default="native", choices=("native", "fused", "scan"))
@@ -31,7 +34,9 @@ def main() -> None:
     state = layer.initial_state(params, (batch,), jnp.float32)
 
     def loss(state, xs, params):
-        return seqjax.unroll(layer, params, xs, state, backend=args.backend, time_major=True)[1].sum()
+        return seqjax.unroll(layer, params, xs, state, backend=args.backend, time_major=True)[
+            1
+        ].sum()
 
     product = jax.jit(jnp.matmul)
     passes = {
@@ -52,13 +57,18 @@ def main() -> None:
     into = forward * features / (features + units)
     parts = {
         "forwards": (took["forward"], forward),
-        "recurrences backwards, and what they need kept": (took["state"] - took["forward"], forward - into),
+        "recurrences backwards, and what they need kept": (
+            took["state"] - took["forward"],
+            forward - into,
+        ),
         "gradient of the inputs": (took["inputs"] - took["state"], into),
         "gradient of the weights": (took["all"] - took["inputs"], forward),
     }
     print("| part | ms | share of peak |\n|---|---|---|")
     for name, (seconds, work) in parts.items():
-        print(f"| {name} | {1e3 * seconds:.1f} | {work / seconds * took['peak'] / (2 * SQUARE**3):.2f} |")
+        print(
+            f"| {name} | {1e3 * seconds:.1f} | {work / seconds * took['peak'] / (2 * SQUARE**3):.2f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """A recurrent layer forwards and in training, beside its peers: `python benchmarks/recurrent_layers.py`.
 
-    python benchmarks/recurrent_layers.py --python torch=~/torch/bin/python keras=~/keras/bin/python onnxruntime=...
+    python benchmarks/recurrent_layers.py --python torch=~/torch/bin/python keras=~/keras/bin/python
+    onnxruntime=...
 
-Shapes are batch, steps, features and units; training is the forward pass and the gradients of weights and inputs. Each
-peer is a process of its own, for two thread pools in one process spoil each other; they stay alive, take turns, and a
-ratio is that of two neighbours in one round. The peak is that of a product of two square matrices in the same round,
-`first` the seconds of a first call, which for JAX compiles. On a machine that does other work the figures mean
-little. `--python` names interpreters for the peers that this one lacks (torch, keras, onnx and onnxruntime).
+Shapes are batch, steps, features and units; training is the forward pass and the gradients of
+weights and inputs. Each peer is a process of its own, for two thread pools in one process spoil
+each other; they stay alive, take turns, and a ratio is that of two neighbours in one round. The
+peak is that of a product of two square matrices in the same round, `first` the seconds of a first
+call, which for JAX compiles. On a machine that does other work the figures mean little. `--python`
+names interpreters for the peers that this one lacks (torch, keras, onnx and onnxruntime).
 """
 
 import argparse
@@ -92,7 +94,9 @@ def torch_calls(shape: str, cell: str, threads: int):
 
     torch.set_num_threads(threads)
     batch, steps, features, units = SHAPES[shape]
-    layer = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "elman": torch.nn.RNN}[cell](features, units)
+    layer = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "elman": torch.nn.RNN}[cell](
+        features, units
+    )
     xs = torch.randn(steps, batch, features, requires_grad=True)
     square = torch.randn(2048, 2048)
 
@@ -117,7 +121,10 @@ def onnxruntime_calls(shape: str, cell: str, threads: int):
     batch, steps, features, units = SHAPES[shape]
     wide, rng = GATES[cell] * units, np.random.default_rng(0)
     sizes = {"w": (1, wide, features), "r": (1, wide, units), "b": (1, 2 * wide)}
-    weights = [numpy_helper.from_array(0.1 * rng.normal(size=s).astype("f4"), name) for name, s in sizes.items()]
+    weights = [
+        numpy_helper.from_array(0.1 * rng.normal(size=s).astype("f4"), name)
+        for name, s in sizes.items()
+    ]
     more = {"linear_before_reset": 1} if cell == "gru" else {}
     kind = {"lstm": "LSTM", "gru": "GRU", "elman": "RNN"}[cell]
     node = helper.make_node(kind, ["x", "w", "r", "b"], ["y"], hidden_size=units, **more)
@@ -129,7 +136,9 @@ def onnxruntime_calls(shape: str, cell: str, threads: int):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, ["CPUExecutionProvider"]
+    )
     xs = rng.normal(size=(steps, batch, features)).astype("f4")
     return {"forward": lambda: session.run(None, {"x": xs})}
 
@@ -171,7 +180,9 @@ class Peer:
 
     def __init__(self, name: str, python: str, threads: int):
         words = [os.path.expanduser(python), __file__, "--serve", name, "--threads", str(threads)]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_COMPILATION_CACHE")}
+        environment = {
+            k: v for k, v in os.environ.items() if not k.startswith("JAX_COMPILATION_CACHE")
+        }
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen(words, text=True, env=environment, **pipes)
         self.name = name
@@ -182,18 +193,27 @@ class Peer:
         print(json.dumps([shape, cell]), file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
         if not answer:
-            raise SystemExit(f"{self.name} gave up; name an interpreter that has it: --python {self.name}=PATH")
+            raise SystemExit(
+                f"{self.name} gave up; name an interpreter that has it: --python {self.name}=PATH"
+            )
         time.sleep(0.02)  # its threads go to sleep
         return json.loads(answer)
 
 
-def rows_of(shape: str, cell: str, rounds: list[dict[str, dict[str, float]]], first: dict[str, dict[str, float]]):
+def rows_of(
+    shape: str,
+    cell: str,
+    rounds: list[dict[str, dict[str, float]]],
+    first: dict[str, dict[str, float]],
+):
     """The lines of the table, from what each peer said in each round."""
     peak = lambda r: 2 * 2048**3 / r["torch"]["peak"]  # noqa: E731
     for kind, work in (("forward", 1), ("training", 3)):
         for peer in (p for p in rounds[0] if kind in rounds[0][p]):
             ratios = sorted(r["torch"][kind] / r[peer][kind] for r in rounds)
-            share = statistics.median(work * operations(shape, cell) / r[peer][kind] / peak(r) for r in rounds)
+            share = statistics.median(
+                work * operations(shape, cell) / r[peer][kind] / peak(r) for r in rounds
+            )
             milliseconds = 1000 * statistics.median(r[peer][kind] for r in rounds)
             ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}, {ratios[-1]:.2f})"
             yield (
@@ -209,12 +229,18 @@ def rows_of(shape: str, cell: str, rounds: list[dict[str, dict[str, float]]], fi
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--serve", metavar="PEER", help=argparse.SUPPRESS)
     parser.add_argument("--shapes", nargs="+", choices=tuple(SHAPES), default=tuple(SHAPES))
     parser.add_argument("--cells", nargs="+", choices=tuple(GATES), default=("lstm", "gru"))
-    parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS, help="torch is the measure of all")
-    parser.add_argument("--python", nargs="+", default=(), metavar="PEER=PATH", help="interpreters of peers")
+    parser.add_argument(
+        "--peers", nargs="+", choices=PEERS, default=PEERS, help="torch is the measure of all"
+    )
+    parser.add_argument(
+        "--python", nargs="+", default=(), metavar="PEER=PATH", help="interpreters of peers"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
@@ -224,12 +250,17 @@ def main() -> None:
     pythons = dict(word.split("=", 1) for word in args.python)
     names = dict.fromkeys(("torch", *args.peers))
     peers = {name: Peer(name, pythons.get(name, sys.executable), args.threads) for name in names}
-    print("| cell | shape | pass | peer | ms | share of peak | times PyTorch (least, most) | first, s |")
+    print(
+        "| cell | shape | pass | peer | ms | share of peak | times PyTorch (least, most) | first, s |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for cell in args.cells:
         for shape in args.shapes:
             first = {name: peer.measure(shape, cell) for name, peer in peers.items()}
-            rounds = [{name: peer.measure(shape, cell) for name, peer in peers.items()} for _ in range(args.rounds)]
+            rounds = [
+                {name: peer.measure(shape, cell) for name, peer in peers.items()}
+                for _ in range(args.rounds)
+            ]
             for row in rows_of(shape, cell, rounds, first):
                 print("|", " | ".join(row), "|", flush=True)
 

@@ -1,10 +1,11 @@
 """Training steps a second, beside the same model and loop in PyTorch: `python benchmarks/training.py` (wants torch).
 
-`mnist_rows`: 28 rows of 28 pixels, two bidirectional LSTM layers of 128 with dropout 0.3, batch 128, an epoch of 469
-steps. `char_lm`: vocabulary 65, embedding 128, two LSTM layers of 256 with dropout 0.3, 64 windows of 100 characters.
-Both under Adam with the gradient clipped at norm 5, on random data. The peers run in processes of their own, for two
-thread pools in one process spoil each other, and alternate; a ratio is that of two neighbours. `--python` names the
-interpreter that has torch where this one has not.
+`mnist_rows`: 28 rows of 28 pixels, two bidirectional LSTM layers of 128 with dropout 0.3, batch
+128, an epoch of 469 steps. `char_lm`: vocabulary 65, embedding 128, two LSTM layers of 256 with
+dropout 0.3, 64 windows of 100 characters. Both under Adam with the gradient clipped at norm 5, on
+random data. The peers run in processes of their own, for two thread pools in one process spoil each
+other, and alternate; a ratio is that of two neighbours. `--python` names the interpreter that has
+torch where this one has not.
 """
 
 import argparse
@@ -118,7 +119,9 @@ def median_seconds(step, steps: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--measure", nargs=2, metavar=("PEER", "TASK"), help=argparse.SUPPRESS)
     parser.add_argument("--tasks", nargs="+", choices=tuple(RATES), default=tuple(RATES))
     parser.add_argument("--backends", nargs="+", default=("auto",), help="of seqjax")
@@ -128,7 +131,11 @@ def main() -> None:
     args = parser.parse_args()
     if args.measure:
         peer, task = args.measure
-        print(median_seconds(torch_step(task) if peer == "torch" else seqjax_step(task, peer), args.steps))
+        print(
+            median_seconds(
+                torch_step(task) if peer == "torch" else seqjax_step(task, peer), args.steps
+            )
+        )
         return
 
     def measured(peer: str, task: str) -> float:
@@ -138,7 +145,10 @@ def main() -> None:
 
     print("| task | peer | ms a step | times PyTorch (least, most) |\n|---|---|---|---|")
     for task in args.tasks:
-        rounds = [{peer: measured(peer, task) for peer in ("torch", *args.backends)} for _ in range(args.rounds)]
+        rounds = [
+            {peer: measured(peer, task) for peer in ("torch", *args.backends)}
+            for _ in range(args.rounds)
+        ]
         for peer in rounds[0]:
             ratios = sorted(seconds["torch"] / seconds[peer] for seconds in rounds)
             middle = statistics.median(seconds[peer] for seconds in rounds)

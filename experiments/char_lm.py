@@ -4,10 +4,10 @@
     python -m experiments.char_lm --text FILE --cell gru            # any text, another cell
     python -m experiments.char_lm --generate RUN --prompt "ROMEO:"  # write with a trained model
 
-The classic exercise: embedding 128, two LSTM layers of 256, dropout 0.3, windows of 100 characters, batch 64, Adam
-2e-3, gradient norm clipped at 5, 3,000 steps; the last tenth of the text is for validation.
-Expect 1.50 nats a character there, 43 minutes on a shared core.
-Paper: Graves, "Generating Sequences With Recurrent Neural Networks", 2013.
+The classic exercise: embedding 128, two LSTM layers of 256, dropout 0.3, windows of 100 characters,
+batch 64, Adam 2e-3, gradient norm clipped at 5, 3,000 steps; the last tenth of the text is for
+validation. Expect 1.50 nats a character there, 43 minutes on a shared core. Paper: Graves,
+"Generating Sequences With Recurrent Neural Networks", 2013.
 """
 
 import dataclasses
@@ -45,12 +45,17 @@ LAYERS = {
     "min_gru": lambda hidden: seqjax.gated(seqjax.MinGRU(hidden)),
     "min_lstm": lambda hidden: seqjax.gated(seqjax.MinLSTM(hidden)),
 }
-ROWS, CHUNK = 256, 1000  # of validation: windows side by side, characters between two states carried
+ROWS, CHUNK = (
+    256,
+    1000,
+)  # of validation: windows side by side, characters between two states carried
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(BaseConfig):
-    corpus: str = option("tiny_shakespeare", "text to learn", choices=("tiny_shakespeare", "pydoc_topics"))
+    corpus: str = option(
+        "tiny_shakespeare", "text to learn", choices=("tiny_shakespeare", "pydoc_topics")
+    )
     text: str | None = option(None, "UTF-8 file to learn instead of the corpus")
     cell: str = option("lstm", "recurrent layer", choices=tuple(LAYERS))
     embedding_size: int = option(128, "features of a character", least=1)
@@ -71,7 +76,9 @@ class Generate(Options):
     temperature: float = option(0.8, "0 takes the likeliest character always", least=0)
     length: int = option(500, "characters to write", least=1)
     top_k: int | None = option(None, "draw from the k likeliest characters", least=1)
-    top_p: float | None = option(None, "draw from the likeliest characters that hold this much probability")
+    top_p: float | None = option(
+        None, "draw from the likeliest characters that hold this much probability"
+    )
     seed: int = option(0, "seed of the draws", least=0)
 
 
@@ -86,12 +93,18 @@ def main(config: Config) -> dict:
         windows = data.Windows(vocabulary.encode(train), config.window)
         valid_ids = vocabulary.encode(valid)
         if len(valid_ids) < 2:
-            raise ValueError(f"the text has {len(train + valid)} characters; give at least 20, a tenth validates")
-        batches = data.batches(windows, config.batch, seed=config.seed, shard=run.shard, drop_remainder=True)
+            raise ValueError(
+                f"the text has {len(train + valid)} characters; give at least 20, a tenth validates"
+            )
+        batches = data.batches(
+            windows, config.batch, seed=config.seed, shard=run.shard, drop_remainder=True
+        )
         model = build(config, len(vocabulary.tokens))
     run.begin(source)
     vocabulary.save(run.folder / "vocabulary.json")
-    run.say(f"{len(train):,} + {len(valid):,} characters, {len(vocabulary.tokens)} kinds: {source['origin']}")
+    run.say(
+        f"{len(train):,} + {len(valid):,} characters, {len(vocabulary.tokens)} kinds: {source['origin']}"
+    )
 
     best = run.train(
         fresh_state(model, config),
@@ -112,7 +125,9 @@ def main(config: Config) -> dict:
 def build(config: Config, vocab_size: int) -> LanguageModel:
     """The model of a config."""
     layers = [LAYERS[config.cell](config.hidden_size) for _ in range(config.layers)]
-    recurrence = seqjax.stack(*layers, dropout=config.dropout, residual=config.cell in ("lru", "min_gru", "min_lstm"))
+    recurrence = seqjax.stack(
+        *layers, dropout=config.dropout, residual=config.cell in ("lru", "min_gru", "min_lstm")
+    )
     return LanguageModel(vocab_size, config.embedding_size, recurrence, backend=config.backend)
 
 
@@ -126,7 +141,9 @@ def fresh_state(model: LanguageModel, config: Config) -> training.TrainState:
 def loss(model, params, batch, rng, extra):
     """Mean cross-entropy of the next character, in nats."""
     _, logits = model.apply({"params": params}, batch["inputs"], rngs={"dropout": rng})
-    return seqjax.losses.cross_entropy(logits, batch["targets"]), training.Aux(weight=batch["targets"].size)
+    return seqjax.losses.cross_entropy(logits, batch["targets"]), training.Aux(
+        weight=batch["targets"].size
+    )
 
 
 def make_validation(model, ids, config):
@@ -150,7 +167,9 @@ def make_validation(model, ids, config):
         by_window = training.average(score(params, empty, batch)[1] for batch in windows)["nats"]
         by_text = training.average(carried(params))["nats"]
         nats = {"window_nats": by_window, "carried_nats": by_text}
-        return nats | {name.replace("nats", "bits"): value / math.log(2) for name, value in nats.items()}
+        return nats | {
+            name.replace("nats", "bits"): value / math.log(2) for name, value in nats.items()
+        }
 
     return validate
 
@@ -160,7 +179,11 @@ def cut(ids, window, rows):
     count = len(ids) - 1
     padding = -count % (window * rows)
     shape = lambda a: np.pad(a, (0, padding)).reshape(-1, rows, window)  # noqa: E731
-    parts = {"inputs": shape(ids[:-1]), "targets": shape(ids[1:]), "weight": shape(np.ones(count, np.float32))}
+    parts = {
+        "inputs": shape(ids[:-1]),
+        "targets": shape(ids[1:]),
+        "weight": shape(np.ones(count, np.float32)),
+    }
     return [dict(zip(parts, batch, strict=True)) for batch in zip(*parts.values(), strict=True)]
 
 
@@ -170,13 +193,20 @@ def report(run, model, vocabulary, params):
     best = run.best()
     samples = []
     for temperature in (0.5, 0.8, 1.2):
-        text = write(model, params, vocabulary, Generate(temperature=temperature, seed=run.config.seed))
+        text = write(
+            model, params, vocabulary, Generate(temperature=temperature, seed=run.config.seed)
+        )
         samples.append(f"--- temperature {temperature} ---\n{text}\n")
     run.write_text("samples.txt", "\n".join(samples))
-    labels = {"window_nats": f"validation, windows of {run.config.window}", "carried_nats": "validation, state carried"}
+    labels = {
+        "window_nats": f"validation, windows of {run.config.window}",
+        "carried_nats": "validation, state carried",
+    }
     figures.plot_history(run.folder / "loss.png", lines, labels, run.config.clip)
     run.say("\n" + "\n".join(samples))
-    scores = {name: best[name] for name in ("window_nats", "carried_nats", "window_bits", "carried_bits")}
+    scores = {
+        name: best[name] for name in ("window_nats", "carried_nats", "window_bits", "carried_bits")
+    }
     result = run.finish(scores, {"steps": lines[-1]["step"], "best_step": best["step"]})
     for name, value in scores.items():
         run.say(f"{name.replace('_', ' '):>13}  {value:.4f}")
@@ -203,9 +233,16 @@ def write(model, params, vocabulary, config: Generate) -> str:
     beginning = "\n" if "\n" in vocabulary else vocabulary.tokens[0]
     prompt = vocabulary.encode(config.prompt or beginning)[None]
     samples = seqjax.decoding.sample(
-        model.advance, params, model.start(params, (1,)), prompt, jax.random.key(config.seed), config.length,
-        temperature=config.temperature, top_k=config.top_k, top_p=config.top_p,
-    )  # fmt: skip
+        model.advance,
+        params,
+        model.start(params, (1,)),
+        prompt,
+        jax.random.key(config.seed),
+        config.length,
+        temperature=config.temperature,
+        top_k=config.top_k,
+        top_p=config.top_p,
+    )
     return "".join(vocabulary.decode(np.asarray(samples.tokens[0])))
 
 
@@ -224,8 +261,17 @@ def read_file(path: str) -> tuple[str, str, dict]:
     if "\0" in text:
         raise ValueError(f"{path}: binary (it has zero bytes); give a text file in UTF-8")
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return text[: len(text) * 9 // 10], text[len(text) * 9 // 10 :], {"origin": path, "fingerprint": digest}
+    return (
+        text[: len(text) * 9 // 10],
+        text[len(text) * 9 // 10 :],
+        {"origin": path, "fingerprint": digest},
+    )
 
 
 if __name__ == "__main__":
-    launch(Config, main, __doc__, {"generate": Verb(generate, Generate, "write text with a trained model")})
+    launch(
+        Config,
+        main,
+        __doc__,
+        {"generate": Verb(generate, Generate, "write text with a trained model")},
+    )

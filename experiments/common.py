@@ -81,9 +81,13 @@ def mistakes() -> Iterator[None]:
 class BaseConfig(Options):
     """What every experiment can be told; a resumed run looks at what was `given` alone."""
 
-    data_dir: str | None = option(None, "folder of the data sets; else SEQJAX_DATA, else a download")
+    data_dir: str | None = option(
+        None, "folder of the data sets; else SEQJAX_DATA, else a download"
+    )
     out: str | None = option(None, "run folder to make (default: runs/NAME-TIME)")
-    resume: str | None = option(None, "run folder to go on with, exactly as if it had never stopped")
+    resume: str | None = option(
+        None, "run folder to go on with, exactly as if it had never stopped"
+    )
     seed: int = option(0, "seed of all that is random", least=0)
     devices: int = option(1, "devices to spread each batch over", least=1)
     backend: str = option("auto", "implementation of the recurrences", choices=kernels.BACKENDS)
@@ -102,10 +106,13 @@ class Verb(typing.NamedTuple):
     operand: str | None = None
 
 
-def launch(config_class: type, main: Callable[[Any], Any], page: str, verbs: dict[str, Verb] | None = None) -> None:
+def launch(
+    config_class: type, main: Callable[[Any], Any], page: str, verbs: dict[str, Verb] | None = None
+) -> None:
     """Runs an experiment from the command line and exits.
 
-    The exit codes: 0 done, 2 a user's mistake, 1 a defect, 143 after SIGTERM, 130 after Ctrl-C, 129 after SIGHUP.
+    The exit codes: 0 done, 2 a user's mistake, 1 a defect, 143 after SIGTERM, 130 after Ctrl-C, 129
+    after SIGHUP.
     """
     if signal.getsignal(signal.SIGINT) is end_at_once:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -200,8 +207,8 @@ class Run:
           config: the settings given.
 
         Raises:
-          Mistake: the settings are out of range, or the folder is taken, is none, or is another experiment's; or
-            several processes are given no folder.
+          Mistake: the settings are out of range, or the folder is taken, is none, or is another
+            experiment's; or several processes are given no folder.
         """
         self.name = name
         self.resumed = config.resume is not None
@@ -226,15 +233,17 @@ class Run:
           data: origin and fingerprint of the data.
 
         Raises:
-          Mistake: the folder cannot be written, holds files of others or is being written by another process; or a
-            resumed run's data has changed, its log is damaged or its checkpoints are gone; or the processes of this run
-            were told different things.
+          Mistake: the folder cannot be written, holds files of others or is being written by
+            another process; or a resumed run's data has changed, its log is damaged or its
+            checkpoints are gone; or the processes of this run were told different things.
         """
         settings = {k: v for k, v in dataclasses.asdict(self.config).items() if k not in INVOCATION}
         if self.resumed:
             before = read_run(self.folder)["data"].get("fingerprint")
             if before != data["fingerprint"]:
-                raise Mistake(f"the data is not that of {self.folder} (another fingerprint); give its --data-dir")
+                raise Mistake(
+                    f"the data is not that of {self.folder} (another fingerprint); give its --data-dir"
+                )
             trained = any(line["kind"] == "step" for line in self.history())
             if trained and not self.checkpoints.steps():
                 raise Mistake(
@@ -249,7 +258,13 @@ class Run:
         if self.leads:
             with mistakes():
                 self.write_json(
-                    "config.json", {"experiment": self.name, "config": settings, "data": data, "versions": versions()}
+                    "config.json",
+                    {
+                        "experiment": self.name,
+                        "config": settings,
+                        "data": data,
+                        "versions": versions(),
+                    },
                 )
 
     def _compare(self, settings: dict[str, Any], fingerprint: str) -> None:
@@ -304,8 +319,8 @@ class Run:
           steps: the step to end at.
           every: steps between evaluations and checkpoints.
           evaluate: scores a state.
-          monitor: the score to minimise, or several of which each decides where those before are equal; None where
-            the last state is wanted.
+          monitor: the score to minimise, or several of which each decides where those before are
+            equal; None where the last state is wanted.
           per_step: units read in a step, for the progress bar.
           unit: their name.
           clip: as `training.make_train_step` takes it.
@@ -319,20 +334,24 @@ class Run:
         Raises:
           Interrupted: SIGTERM, SIGINT or SIGHUP came.
           Followed: this process does not lead, and training is over.
-          Mistake: the checkpoints of a resumed run are damaged or of another model, the devices do not divide a batch,
-            or the training diverged.
+          Mistake: the checkpoints of a resumed run are damaged or of another model, the devices do
+            not divide a batch, or the training diverged.
         """
         checkpoints, progress, self._monitor = self.checkpoints, None, monitor
         if self.resumed:
             with mistakes():
                 state, progress = training.resume(state, batches, checkpoints)
-        PEERS.advice = f"Start all of them again with --resume {self.folder} to go on from the last checkpoint"
+        PEERS.advice = (
+            f"Start all of them again with --resume {self.folder} to go on from the last checkpoint"
+        )
         mesh = training.make_mesh(self.config.devices)
         state = training.shard_params(mesh, state)
         step = training.make_train_step(loss_fn, optimiser, clip=clip, **options)
         if self.leads:
             with mistakes():
-                log = training.MetricsLog(self.folder / "metrics.jsonl", progress.step if progress else 0)
+                log = training.MetricsLog(
+                    self.folder / "metrics.jsonl", progress.step if progress else 0
+                )
             callbacks += (log,)
         score = evaluate if mesh.size == 1 else lambda state: evaluate(training.gather(state))
         put = functools.partial(training.shard_batch, mesh)
@@ -344,18 +363,32 @@ class Run:
         ):
             try:
                 outcome = training.fit_batches(
-                    state, step, placed, steps=steps, progress=progress, evaluate=score, every=every, monitor=monitor,
-                    patience=patience, checkpoints=checkpoints, callbacks=(*callbacks, bar), on_nonfinite=self.dump,
-                )  # fmt: skip
+                    state,
+                    step,
+                    placed,
+                    steps=steps,
+                    progress=progress,
+                    evaluate=score,
+                    every=every,
+                    monitor=monitor,
+                    patience=patience,
+                    checkpoints=checkpoints,
+                    callbacks=(*callbacks, bar),
+                    on_nonfinite=self.dump,
+                )
             except training.NonFiniteError as error:
                 raise Mistake(f"{error} in {self.folder}") from error
             except training.UnevenBatch as error:
                 raise Mistake(f"{error}; give a --batch that --devices divides") from error
             except KeyboardInterrupt as error:
-                raise KeyboardInterrupt(f"go on from the last checkpoint with --resume {self.folder}") from error
+                raise KeyboardInterrupt(
+                    f"go on from the last checkpoint with --resume {self.folder}"
+                ) from error
         step = outcome.progress.step
         if outcome.reason == "interrupted":
-            raise Interrupted(f"stopped at step {step}; go on with --resume {self.folder}", outcome.signal)
+            raise Interrupted(
+                f"stopped at step {step}; go on with --resume {self.folder}", outcome.signal
+            )
         if monitor is not None and outcome.progress.best is None:
             raise Mistake(
                 f"the training diverged: {monitor} was never a finite number in {step} steps; lower the learning rate "
@@ -376,7 +409,9 @@ class Run:
     def share(self, batch: Any) -> Any:
         """This process's rows of a batch that every process makes."""
         index, count = self.shard
-        return jax.tree.map(lambda a: a[len(a) // count * index : len(a) // count * (index + 1)], batch)
+        return jax.tree.map(
+            lambda a: a[len(a) // count * index : len(a) // count * (index + 1)], batch
+        )
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`."""
@@ -390,10 +425,12 @@ class Run:
     def dump(self, step: int, batch: Any) -> None:
         """Keeps the batch of the first gradient that was not finite, as `nonfinite-STEP.npz`.
 
-        Of several processes each keeps its own rows, those after the first as `nonfinite-STEP-PROCESS.npz`.
+        Of several processes each keeps its own rows, those after the first as
+        `nonfinite-STEP-PROCESS.npz`.
         """
         leaves = {
-            jax.tree_util.keystr(path): training.own_rows(leaf) for path, leaf in jax.tree.leaves_with_path(batch)
+            jax.tree_util.keystr(path): training.own_rows(leaf)
+            for path, leaf in jax.tree.leaves_with_path(batch)
         }
         file = io.BytesIO()
         np.savez(file, **leaves)
@@ -409,7 +446,11 @@ class Run:
         write_atomically(self.folder / name, text.encode())
 
     def finish(
-        self, scores: dict[str, float], counts: dict[str, int], minutes: float | None = None, **notes: str
+        self,
+        scores: dict[str, float],
+        counts: dict[str, int],
+        minutes: float | None = None,
+        **notes: str,
     ) -> dict[str, Any]:
         """Writes `result.json`, what `experiments.table` reads: the scores, and what they were counted over.
 
@@ -418,23 +459,32 @@ class Run:
         history = self.history()
         minutes = history[-1]["seconds"] / 60 if minutes is None else minutes
         defaults = {f.name: f.default for f in dataclasses.fields(self.config)}
-        changed = {k: v for k, v in dataclasses.asdict(self.config).items() if v != defaults[k] and k not in INVOCATION}
+        changed = {
+            k: v
+            for k, v in dataclasses.asdict(self.config).items()
+            if v != defaults[k] and k not in INVOCATION
+        }
         words = [f"python -m experiments.{self.name}"]
         words += [
-            flag(k) if v is True else flag(f"no_{k}") if v is False else f"{flag(k)} {v}" for k, v in changed.items()
+            flag(k) if v is True else flag(f"no_{k}") if v is False else f"{flag(k)} {v}"
+            for k, v in changed.items()
         ]
         result = {
             "experiment": self.name,
             "command": " ".join(words),
             "minutes": round(minutes, 1),
-            "scores": {name: value if math.isfinite(value) else None for name, value in scores.items()},
+            "scores": {
+                name: value if math.isfinite(value) else None for name, value in scores.items()
+            },
             "counts": counts,
             **notes,
             "skipped_steps": skipped_of(history),
         }
         self.write_json("result.json", result)
         if result["skipped_steps"]:
-            self.say(f"{result['skipped_steps']:,} steps were skipped: their gradients were not finite (metrics.jsonl)")
+            self.say(
+                f"{result['skipped_steps']:,} steps were skipped: their gradients were not finite (metrics.jsonl)"
+            )
         return result
 
     def say(self, text: str) -> None:
@@ -445,7 +495,9 @@ class Run:
 
 def skipped_of(history: list[dict[str, Any]]) -> int:
     """Returns how many steps a log's training skipped over gradients that were not finite."""
-    return next((int(line["skipped"]) for line in reversed(history) if line.get("skipped") is not None), 0)
+    return next(
+        (int(line["skipped"]) for line in reversed(history) if line.get("skipped") is not None), 0
+    )
 
 
 def check_free(folder: Path) -> None:
@@ -457,12 +509,18 @@ def check_free(folder: Path) -> None:
     if not folder.is_dir():
         return
     if (folder / "config.json").exists():
-        raise Mistake(f"{folder} holds a run already; --resume it, or name another folder with --out")
+        raise Mistake(
+            f"{folder} holds a run already; --resume it, or name another folder with --out"
+        )
     for path in sorted(folder.iterdir()):
         # What a run leaves that was killed before it wrote its config.json.
-        begun = path.name == ".lock" or (path.name == "checkpoints" and path.is_dir() and not any(path.iterdir()))
+        begun = path.name == ".lock" or (
+            path.name == "checkpoints" and path.is_dir() and not any(path.iterdir())
+        )
         if not begun:
-            raise Mistake(f"{folder} holds files that are no run's, such as {path.name}; give --out a new folder")
+            raise Mistake(
+                f"{folder} holds files that are no run's, such as {path.name}; give --out a new folder"
+            )
 
 
 def make_folder(folder: Path, named: bool) -> Path:
@@ -470,7 +528,8 @@ def make_folder(folder: Path, named: bool) -> Path:
 
     Args:
       folder: where it shall be.
-      named: whether the user chose the name; else a number is added to one that another run has taken.
+      named: whether the user chose the name; else a number is added to one that another run has
+        taken.
 
     Returns:
       Where it is.
@@ -495,7 +554,9 @@ def resumed_config(name: str, given: Any) -> Any:
     changed = {k: getattr(given, k) for k in sorted(given.given) if k not in INVOCATION}
     for key in changed:
         if key not in CHANGEABLE and changed[key] != getattr(saved, key):
-            raise Mistake(f"{flag(key)} cannot change in a resumed run; leave it out, or begin a new run")
+            raise Mistake(
+                f"{flag(key)} cannot change in a resumed run; leave it out, or begin a new run"
+            )
     invocation = {k: getattr(given, k) for k in INVOCATION}
     return dataclasses.replace(saved, **changed | invocation)
 
@@ -508,13 +569,20 @@ def load_config(folder: str, name: str, config_class: type) -> Any:
     """
     saved = read_run(Path(folder))
     if saved["experiment"] != name:
-        raise Mistake(f"{folder} is a run of experiments.{saved['experiment']}, not of experiments.{name}")
-    path, fields = Path(folder) / "config.json", {f.name: f for f in dataclasses.fields(config_class)}
+        raise Mistake(
+            f"{folder} is a run of experiments.{saved['experiment']}, not of experiments.{name}"
+        )
+    path, fields = (
+        Path(folder) / "config.json",
+        {f.name: f for f in dataclasses.fields(config_class)},
+    )
     for key, value in saved["config"].items():
         if key not in fields:
             raise Mistake(f"{path} has the setting {key!r}, which this version does not know")
         if not _fits(value, fields[key].type):
-            raise Mistake(f"{path}: {key} is {value!r}; put the value back that the run was begun with")
+            raise Mistake(
+                f"{path}: {key} is {value!r}; put the value back that the run was begun with"
+            )
     return config_class(**saved["config"])
 
 
@@ -522,7 +590,9 @@ def _fits(value: Any, kind: Any) -> bool:
     """Whether a value read from JSON is one of a field's type; a whole number does for a float."""
     if isinstance(value, bool):
         return bool in (kind, *typing.get_args(kind))
-    return isinstance(value, kind) or (isinstance(value, int) and float in (kind, *typing.get_args(kind)))
+    return isinstance(value, kind) or (
+        isinstance(value, int) and float in (kind, *typing.get_args(kind))
+    )
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -536,8 +606,12 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise Mistake(f"{folder} is no run folder: it has no config.json")
     saved = read_json(path)
     parts = {"experiment": str, "config": dict, "data": dict}
-    if not isinstance(saved, dict) or not all(isinstance(saved.get(k), kind) for k, kind in parts.items()):
-        raise Mistake(f"{folder} is no run folder: its config.json is not one that an experiment wrote")
+    if not isinstance(saved, dict) or not all(
+        isinstance(saved.get(k), kind) for k, kind in parts.items()
+    ):
+        raise Mistake(
+            f"{folder} is no run folder: its config.json is not one that an experiment wrote"
+        )
     return saved
 
 
@@ -584,13 +658,18 @@ class Peers:
         """Ends this process over an error that is a defect or the end of another process."""
         if self._watch is None:
             return
-        # A process that is gone breaks the computations of the others. If that is the reason, `_lost` ends this one.
+        # A process that is gone breaks the computations of the others. If that is the reason,
+        # `_lost` ends this one.
         time.sleep(training.GRACE + 1)
         traceback.print_exception(error)
         self.end(1, f"{type(error).__name__}: {error}".splitlines()[0])
 
     def _lost(self, index: int, words: str) -> None:
-        why = f" ({words.removeprefix('error: ')})" if words else "; it was killed, or its machine is gone"
+        why = (
+            f" ({words.removeprefix('error: ')})"
+            if words
+            else "; it was killed, or its machine is gone"
+        )
         line = f"error: process {index} of {jax.process_count()} has ended{why}. {self.advice}\n"
         # Past every lock that the thread at work may hold.
         os.write(2, line.encode())
@@ -604,15 +683,21 @@ def use_devices(count: int) -> None:
     """Joins the processes that `SEQJAX_PROCESSES` names, and lets a CPU show its share of the devices asked for."""
     with mistakes():
         spec = os.environ.get("SEQJAX_PROCESSES")
-        processes = training.join_processes(spec) if spec and not jax.distributed.is_initialized() else 1
+        processes = (
+            training.join_processes(spec) if spec and not jax.distributed.is_initialized() else 1
+        )
     if count > 1 and processes > 0:
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", max(1, count // processes))
-    PEERS.join(spec.split(",")[0].rpartition(":")[0].strip("[]") if spec and spec != "auto" else None)
+    PEERS.join(
+        spec.split(",")[0].rpartition(":")[0].strip("[]") if spec and spec != "auto" else None
+    )
     if count > len(jax.devices()):
         raise Mistake(f"--devices is {count}; this machine shows {len(jax.devices())}")
     if count % jax.process_count():
-        raise Mistake(f"--devices is {count}; give a multiple of the {jax.process_count()} processes")
+        raise Mistake(
+            f"--devices is {count}; give a multiple of the {jax.process_count()} processes"
+        )
 
 
 def check_rows(rows: int, devices: int) -> None:
@@ -641,10 +726,19 @@ def read_corpus(name: str, data_dir: str | None) -> tuple[str, str, dict]:
     try:
         parts = [datasets.load(name, split, data_dir) for split in ("train", "validation")]
     except datasets.DataUnavailable as reason:
-        print(f"{reason}. Learning pydoc_topics, the English prose that ships with CPython", file=sys.stderr)
-        parts = [datasets.load("pydoc_topics", split, data_dir) for split in ("train", "validation")]
+        print(
+            f"{reason}. Learning pydoc_topics, the English prose that ships with CPython",
+            file=sys.stderr,
+        )
+        parts = [
+            datasets.load("pydoc_topics", split, data_dir) for split in ("train", "validation")
+        ]
     train, valid = ("".join(part.records.columns()["text"]) for part in parts)
-    return train, valid, {"origin": parts[0].origin, "fingerprint": "-".join(part.fingerprint for part in parts)}
+    return (
+        train,
+        valid,
+        {"origin": parts[0].origin, "fingerprint": "-".join(part.fingerprint for part in parts)},
+    )
 
 
 def _names(config_class: type) -> set[str]:
@@ -670,7 +764,9 @@ def _parser(config_class, page, verbs):
     for name, verb in verbs.items():
         words = ("RUN",) if verb.operand is None else ("RUN", verb.operand)
         shown = tuple(word.removesuffix("...") for word in words)
-        parser.add_argument(f"--{name}", nargs=len(words) if shown == words else "+", metavar=shown, help=verb.text)
+        parser.add_argument(
+            f"--{name}", nargs=len(words) if shown == words else "+", metavar=shown, help=verb.text
+        )
     for source in (config_class, *(v.config for v in verbs.values())):
         for field in dataclasses.fields(source):
             if field.name not in added:
@@ -689,6 +785,9 @@ def _add_option(parser, field):
         return
     shown = "" if field.default is None else f" (default: {field.default})"
     parser.add_argument(
-        flag(field.name), type=kind, help=text + shown, choices=field.metadata.get("choices"),
+        flag(field.name),
+        type=kind,
+        help=text + shown,
+        choices=field.metadata.get("choices"),
         metavar=None if field.metadata.get("choices") else kind.__name__.upper(),
-    )  # fmt: skip
+    )

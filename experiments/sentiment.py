@@ -1,15 +1,16 @@
 """experiments.sentiment: a bidirectional LSTM with attention reads a sentence and says what its author thinks.
 
-    python -m experiments.sentiment                                      # Stanford Sentiment Treebank, two classes
-    python -m experiments.sentiment --train train.tsv --dev dev.tsv      # any labels: label, tab, text
-    python -m experiments.sentiment --corpus imdb                        # film reviews, through TFDS
-    python -m experiments.sentiment --predict RUN "a charming film"      # the class, and the weight of each word
+    python -m experiments.sentiment                                      # Stanford Sentiment
+    Treebank, two classes python -m experiments.sentiment --train train.tsv --dev dev.tsv      # any
+    labels: label, tab, text python -m experiments.sentiment --corpus imdb                        #
+    film reviews, through TFDS python -m experiments.sentiment --predict RUN "a charming film"
+    # the class, and the weight of each word
 
-The 6,920 sentences of SST-2 without their phrases and no pretrained vectors: embeddings of lower-case words, one
-bidirectional layer, attention pooling, much dropout, an average of the weights, early stopping by the dev set.
-`attention.html` in the run folder shows where the model looked. Expect 80% of the dev set right after
-a minute on a shared core.
-Papers: Socher et al., 2013, for the data; Yang et al., 2016, for attention pooling.
+The 6,920 sentences of SST-2 without their phrases and no pretrained vectors: embeddings of
+lower-case words, one bidirectional layer, attention pooling, much dropout, an average of the
+weights, early stopping by the dev set. `attention.html` in the run folder shows where the model
+looked. Expect 80% of the dev set right after a minute on a shared core. Papers: Socher et al.,
+2013, for the data; Yang et al., 2016, for attention pooling.
 """
 
 import dataclasses
@@ -41,7 +42,9 @@ from seqjax.data.words import CHARACTER, PART
 from seqjax.files.disk import write_atomically
 from seqjax.models import SequenceClassifier
 
-WORD = regex.compile(rf"n't|{CHARACTER}|'{PART}|{PART}(?=n't)|{PART}(?:-{PART})*|\.\.\.|--|(?!\s)\X", regex.V1)
+WORD = regex.compile(
+    rf"n't|{CHARACTER}|'{PART}|{PART}(?=n't)|{PART}(?:-{PART})*|\.\.\.|--|(?!\s)\X", regex.V1
+)
 """Words as the treebank writes them: `didn't` is `did n't`, `it's` is `it 's`; of scripts without blanks characters."""
 
 CELLS = {"lstm": seqjax.LSTM, "gru": seqjax.GRU}
@@ -53,7 +56,9 @@ BUCKETS = 4
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(BaseConfig):
     corpus: str = option("sst2", "data set", choices=("sst2", "imdb"))
-    train: str | None = option(None, "file to learn in place of the corpus, each line a label, a tab, a text")
+    train: str | None = option(
+        None, "file to learn in place of the corpus, each line a label, a tab, a text"
+    )
     dev: str | None = option(None, "file of the same form to score")
     tokens: str = option("words", "what the network reads", choices=("words", "bpe"))
     min_count: int = option(2, "rarer words are unknown words", least=1)
@@ -63,14 +68,21 @@ class Config(BaseConfig):
     embedding_size: int = option(100, "features of a token", least=1)
     hidden_size: int = option(100, "units of each direction", least=1)
     layers: int = option(1, "bidirectional layers", least=1)
-    pooling: str = option("attention", "of the outputs", choices=("attention", "mean", "max", "last"))
-    dropout: float = option(0.5, "rate on embeddings, between layers and before the classes", least=0, below=1)
+    pooling: str = option(
+        "attention", "of the outputs", choices=("attention", "mean", "max", "last")
+    )
+    dropout: float = option(
+        0.5, "rate on embeddings, between layers and before the classes", least=0, below=1
+    )
     word_dropout: float = option(0.2, "rate at which words are read as unknown", least=0, below=1)
     batch: int = option(32, "texts a step", least=1)
     learning_rate: float = option(2e-3, "Adam's", least=0)
     weight_decay: float = option(1e-2, "AdamW's", least=0)
     average: float = option(
-        0.99, "decay of the moving average of the weights, which is what is scored", least=0, below=1
+        0.99,
+        "decay of the moving average of the weights, which is what is scored",
+        least=0,
+        below=1,
     )
     clip: float = option(5.0, "largest gradient norm", least=1e-12)
     epochs: int = option(15, "passes over the training texts at most", least=1)
@@ -100,13 +112,17 @@ def main(config: Config) -> dict:
         train, dev, source = read_texts(config)
         tokeniser = make_tokeniser(config, train.texts)
         batches = make_batches(encode_all(tokeniser, train.texts, config), train.labels, config)
-        judged = list(make_batches(encode_all(tokeniser, dev.texts, config), dev.labels, config, once=True))
+        judged = list(
+            make_batches(encode_all(tokeniser, dev.texts, config), dev.labels, config, once=True)
+        )
     run.begin(source)
     if run.leads:
         tokeniser.save(run.folder / "tokens.json")
         run.write_json("labels.json", train.names)
     long = sum(len(pieces(tokeniser, text)) > config.max_length for text in train.texts + dev.texts)
-    run.say(f"{len(train.texts):,} + {len(dev.texts):,} texts, {len(tokeniser):,} tokens: {source['origin']}")
+    run.say(
+        f"{len(train.texts):,} + {len(dev.texts):,} texts, {len(tokeniser):,} tokens: {source['origin']}"
+    )
     if strange := dev.names[len(train.names) :]:
         count = int((dev.labels >= len(train.names)).sum())
         shown = ", ".join(map(repr, strange[:5]))
@@ -137,7 +153,9 @@ def main(config: Config) -> dict:
 
 def build(config: Config, vocab_size: int, classes: int) -> SequenceClassifier:
     """The model of a config."""
-    layers = [seqjax.bidirectional(CELLS[config.cell](config.hidden_size)) for _ in range(config.layers)]
+    layers = [
+        seqjax.bidirectional(CELLS[config.cell](config.hidden_size)) for _ in range(config.layers)
+    ]
     return SequenceClassifier(
         classes,
         seqjax.stack(*layers, dropout=config.dropout),
@@ -163,7 +181,9 @@ def fresh_state(model, config: Config) -> training.TrainState:
 
 def loss(model, params, batch, rng, extra):
     """Mean cross-entropy of the labels, in nats."""
-    logits = model.apply({"params": params}, batch["tokens"], lengths=batch["lengths"], rngs={"dropout": rng})
+    logits = model.apply(
+        {"params": params}, batch["tokens"], lengths=batch["lengths"], rngs={"dropout": rng}
+    )
     right = training.Mean.of(logits.argmax(-1) == batch["label"], batch["weight"])
     nats = seqjax.losses.cross_entropy(logits, batch["label"], batch["weight"])
     return nats, training.Aux(weight=batch["weight"].sum(), metrics={"accuracy": right})
@@ -174,10 +194,13 @@ def metrics(model, params, batch):
     logits = model.apply({"params": params}, batch["tokens"], lengths=batch["lengths"])
     # A label that training lacks is never right, and has no likelihood.
     known = batch["label"] < logits.shape[-1]
-    nll = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.where(known, batch["label"], 0))
+    nll = optax.softmax_cross_entropy_with_integer_labels(
+        logits, jnp.where(known, batch["label"], 0)
+    )
     wrong = logits.argmax(-1) != batch["label"]
     means = {
-        name: training.Mean.of(values, batch["weight"]) for name, values in (("error", wrong), ("accuracy", ~wrong))
+        name: training.Mean.of(values, batch["weight"])
+        for name, values in (("error", wrong), ("accuracy", ~wrong))
     }
     return {"nats": training.Mean.of(nll, batch["weight"] * known), **means}
 
@@ -209,19 +232,29 @@ def make_batches(ids, labels, config: Config, once: bool = False):
     """Batches by length: endless and shuffled, or once in order; `indices` are those of the texts, -1 for no text."""
 
     def collate(chosen):
-        tokens, lengths, weight = data.pad_batch([ids[i] for i in chosen.indices], chosen.time, chosen.rows)
+        tokens, lengths, weight = data.pad_batch(
+            [ids[i] for i in chosen.indices], chosen.time, chosen.rows
+        )
         indices = np.full(chosen.rows, -1)
         indices[: len(chosen.indices)] = chosen.indices
         return {
-            "tokens": tokens, "lengths": lengths, "weight": weight,
-            "label": np.where(indices < 0, 0, labels[indices]), "indices": indices,
-        }  # fmt: skip
+            "tokens": tokens,
+            "lengths": lengths,
+            "weight": weight,
+            "label": np.where(indices < 0, 0, labels[indices]),
+            "indices": indices,
+        }
 
     lengths = [len(numbers) for numbers in ids]
     return data.mapped(
         collate,
         data.BucketBatches(
-            lengths, config.batch, buckets=BUCKETS, seed=config.seed, shuffle=not once, epochs=1 if once else None
+            lengths,
+            config.batch,
+            buckets=BUCKETS,
+            seed=config.seed,
+            shuffle=not once,
+            epochs=1 if once else None,
         ),
     )
 
@@ -239,16 +272,22 @@ def read_texts(config: Config) -> tuple[Texts, Texts, dict]:
     else:
         parts = [datasets.load("sst2", split, config.data_dir) for split in ("train", "dev")]
         tables = [part.records.columns() for part in parts]
-        train, dev = ({"label": [SST2[n] for n in t["label"]], "text": t["sentence"]} for t in tables)
+        train, dev = (
+            {"label": [SST2[n] for n in t["label"]], "text": t["sentence"]} for t in tables
+        )
         origin = parts[0].origin
     fingerprint = "-".join(data.Records(table).fingerprint() for table in (train, dev))
     names = tuple(sorted(set(train["label"])))
     if len(names) < 2:
-        raise ValueError(f"{config.train or origin}: every text has the label {names[0]!r}; give at least two labels")
+        raise ValueError(
+            f"{config.train or origin}: every text has the label {names[0]!r}; give at least two labels"
+        )
     strange = tuple(sorted(set(dev["label"]) - set(names)))
     if len(strange) == len(set(dev["label"])):
         shown = ", ".join(names[:10])
-        raise ValueError(f"{config.dev or origin}: no label is in training ({shown}), such as {strange[0]!r}")
+        raise ValueError(
+            f"{config.dev or origin}: no label is in training ({shown}), such as {strange[0]!r}"
+        )
     train, dev = numbered(train, names), numbered(dev, names + strange)
     return train, dev, {"origin": origin, "fingerprint": fingerprint}
 
@@ -284,7 +323,10 @@ def read_imdb(data_dir: str | None):
     columns = read_prepared(Path(builder.data_dir), "train").columns()
     rows = list(zip((SST2[int(label)] for label in columns["label"]), columns["text"], strict=True))
     parts = [row for at, row in enumerate(rows) if at % 10 != 9], rows[9::10]
-    return ({"label": [label for label, _ in part], "text": [text for _, text in part]} for part in parts)
+    return (
+        {"label": [label for label, _ in part], "text": [text for _, text in part]}
+        for part in parts
+    )
 
 
 def report(run, model, params, tokeniser, train, dev):
@@ -293,48 +335,76 @@ def report(run, model, params, tokeniser, train, dev):
     guesses = np.array([probabilities.argmax() for probabilities, _ in found])
     lines = [
         f"{dev.names[label]}\t{dev.names[guess]}\t{probabilities[guess]:.3f}\t{text}"
-        for label, guess, (probabilities, _), text in zip(dev.labels, guesses, found, dev.texts, strict=True)
+        for label, guess, (probabilities, _), text in zip(
+            dev.labels, guesses, found, dev.texts, strict=True
+        )
     ]
-    run.write_text("predictions.tsv", "\n".join(["label\tpredicted\tprobability\ttext", *lines]) + "\n")
+    run.write_text(
+        "predictions.tsv", "\n".join(["label\tpredicted\tprobability\ttext", *lines]) + "\n"
+    )
     if run.config.pooling == "attention":
         certainty = np.array([probabilities.max() for probabilities, _ in found])
         order = np.argsort(-certainty, kind="stable")
         right, wrong = (order[(guesses == dev.labels)[order] == hit] for hit in (True, False))
-        parts = {"right, the surest": right[:30], "wrong, the surest": wrong[:30], "unsure": order[::-1][:20]}
+        parts = {
+            "right, the surest": right[:30],
+            "wrong, the surest": wrong[:30],
+            "unsure": order[::-1][:20],
+        }
         sections = {
-            title: [row(tokeniser, dev.texts[i], found[i], dev.names, dev.names[dev.labels[i]]) for i in indices]
+            title: [
+                row(tokeniser, dev.texts[i], found[i], dev.names, dev.names[dev.labels[i]])
+                for i in indices
+            ]
             for title, indices in parts.items()
         }
-        run.write_text("attention.html", page(f"Where the model looked: {run.folder.name}", sections))
+        run.write_text(
+            "attention.html", page(f"Where the model looked: {run.folder.name}", sections)
+        )
     names = [*dev.names]
     figures.plot_confusion(
-        run.folder / "confusion.png", [names[i] for i in dev.labels], [names[i] for i in guesses], names
+        run.folder / "confusion.png",
+        [names[i] for i in dev.labels],
+        [names[i] for i in guesses],
+        names,
     )
     history = run.history()
     figures.plot_history(run.folder / "loss.png", history, {"nats": "dev"}, run.config.clip)
     best = run.best()
     scores = {"dev_accuracy": float((guesses == dev.labels).mean()), "dev_nats": best["nats"]}
-    counts = {"train_texts": len(train.texts), "dev_texts": len(dev.texts), "right": int((guesses == dev.labels).sum())}
+    counts = {
+        "train_texts": len(train.texts),
+        "dev_texts": len(dev.texts),
+        "right": int((guesses == dev.labels).sum()),
+    }
     if len(dev.names) > len(train.names):
         counts["texts_of_unknown_labels"] = int((dev.labels >= len(train.names)).sum())
     result = run.finish(scores, counts | {"steps": history[-1]["step"], "best_step": best["step"]})
-    run.say(f"dev accuracy {scores['dev_accuracy']:.2%}: {counts['right']:,} of {counts['dev_texts']:,}")
+    run.say(
+        f"dev accuracy {scores['dev_accuracy']:.2%}: {counts['right']:,} of {counts['dev_texts']:,}"
+    )
     run.say(f"run folder: {run.folder}")
     return result
 
 
-def classify(model, params, tokeniser, texts, config: Config) -> list[tuple[np.ndarray, np.ndarray]]:
+def classify(
+    model, params, tokeniser, texts, config: Config
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each text the probabilities of the classes, and the weights of its tokens (ones without attention)."""
     attends = config.pooling == "attention"
 
     @jax.jit
     def apply(tokens, lengths):
-        found = model.apply({"params": params}, tokens, lengths=lengths, method="attend" if attends else None)
+        found = model.apply(
+            {"params": params}, tokens, lengths=lengths, method="attend" if attends else None
+        )
         logits, weights = found if attends else (found, jnp.ones(tokens.shape))
         return jax.nn.softmax(logits), weights
 
     results = [None] * len(texts)
-    for batch in make_batches(encode_all(tokeniser, texts, config), np.zeros(len(texts), int), config, once=True):
+    for batch in make_batches(
+        encode_all(tokeniser, texts, config), np.zeros(len(texts), int), config, once=True
+    ):
         probabilities, weights = jax.device_get(apply(batch["tokens"], batch["lengths"]))
         for place, index in enumerate(batch["indices"]):
             if index >= 0:
@@ -351,7 +421,9 @@ def row(tokeniser, text, found, names, truth=None) -> str:
         known = not isinstance(tokeniser, data.Vocabulary) or token in tokeniser
         style = f"background:rgba(255,170,0,{(weight / weights.max()) ** 2:.2f})"
         kind = "" if known else ' class="unknown"'
-        spans.append(f'<span{kind} style="{style}" title="{weight:.1%}">{html.escape(token)}</span>')
+        spans.append(
+            f'<span{kind} style="{style}" title="{weight:.1%}">{html.escape(token)}</span>'
+        )
     note = f"{html.escape(guess)} {probabilities.max():.0%}"
     if truth is not None and truth != guess:
         note += f", in truth {html.escape(truth)}"
@@ -360,7 +432,9 @@ def row(tokeniser, text, found, names, truth=None) -> str:
 
 def page(title: str, sections: dict[str, list[str]]) -> str:
     """A self-contained HTML page of lines under headings."""
-    body = "\n".join(f"<h2>{html.escape(name)}</h2>\n" + "\n".join(rows) for name, rows in sections.items())
+    body = "\n".join(
+        f"<h2>{html.escape(name)}</h2>\n" + "\n".join(rows) for name, rows in sections.items()
+    )
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{html.escape(title)}</title>
@@ -390,15 +464,26 @@ def predict(folder: str, text: str, options: Predict) -> None:
         if not words:
             raise ValueError("the text is empty; give at least one word")
         model = build(config, len(tokeniser), len(names))
-        state = training.restore_best(fresh_state(model, config), training.Checkpoints(Path(folder) / "checkpoints"))
+        state = training.restore_best(
+            fresh_state(model, config), training.Checkpoints(Path(folder) / "checkpoints")
+        )
         found = classify(model, state.ema, tokeniser, [text], config)[0]
         print(f"{names[found[0].argmax()]} {found[0].max():.3f}")
         if config.pooling == "attention":
-            print(" ".join(f"{word}:{weight:.2f}" for word, weight in zip(words, found[1], strict=False)))
+            print(
+                " ".join(
+                    f"{word}:{weight:.2f}" for word, weight in zip(words, found[1], strict=False)
+                )
+            )
         if options.html is not None:
             lines = {"": [row(tokeniser, text, found, names)]}
             write_atomically(options.html, page("Where the model looked", lines).encode())
 
 
 if __name__ == "__main__":
-    launch(Config, main, __doc__, {"predict": Verb(predict, Predict, "name the class of a text", "TEXT")})
+    launch(
+        Config,
+        main,
+        __doc__,
+        {"predict": Verb(predict, Predict, "name the class of a text", "TEXT")},
+    )

@@ -1,21 +1,23 @@
 """experiments.speech: a bidirectional LSTM with CTC hears connected digits and spells them, letter by letter.
 
-    python -m experiments.speech                                 # 1 to 7 spoken digits, real recordings
-    python -m experiments.speech --held-out theo                 # and a speaker that training never heard
-    python -m experiments.speech --streaming                     # one way only: words while the audio arrives
-    python -m experiments.speech --recordings FOLDER             # any folder of label_speaker_index.wav
-    python -m experiments.speech --train TSV --test TSV          # any speech: lines of audio file, tab, transcript
-    python -m experiments.speech --transcribe RUN FILE...        # words with their times
-    python -m experiments.speech --stream RUN FILE               # words as they come, and the delay
+    python -m experiments.speech                                 # 1 to 7 spoken digits, real
+    recordings python -m experiments.speech --held-out theo                 # and a speaker that
+    training never heard python -m experiments.speech --streaming                     # one way
+    only: words while the audio arrives python -m experiments.speech --recordings FOLDER
+    # any folder of label_speaker_index.wav python -m experiments.speech --train TSV --test TSV
+    # any speech: lines of audio file, tab, transcript python -m experiments.speech --transcribe RUN
+    FILE...        # words with their times python -m experiments.speech --stream RUN FILE
+    # words as they come, and the delay
 
-Each utterance joins recordings of one speaker with random pauses, levels and noise; in half of training and validation
-and in a second test (`varied`) the silence is of every kind: noise that changes from word to word, exact zeros, and now
-and then an offset, clipping or a codec's gaps. Recordings of index 0 to 4 test, 5 to 9 validate, the others train.
-Log-mel energies, two frames a step, LSTM layers with layer norm; SpecAugment and three speeds in training; an average
-of the weights. Decoding is greedy, by a beam, and by a beam with an n-gram model of the training transcripts' letters.
-Without recordings and network: made-up tones, and a word that says so. Expect 4.1% of words wrong greedily, 4.0 with a
-beam, 2.3 with the model of letters, 6.0 of `varied`: 25 minutes on a free core.
-Papers: Graves et al., 2006 and 2013; Park et al., 2019.
+Each utterance joins recordings of one speaker with random pauses, levels and noise; in half of
+training and validation and in a second test (`varied`) the silence is of every kind: noise that
+changes from word to word, exact zeros, and now and then an offset, clipping or a codec's gaps.
+Recordings of index 0 to 4 test, 5 to 9 validate, the others train. Log-mel energies, two frames a
+step, LSTM layers with layer norm; SpecAugment and three speeds in training; an average of the
+weights. Decoding is greedy, by a beam, and by a beam with an n-gram model of the training
+transcripts' letters. Without recordings and network: made-up tones, and a word that says so. Expect
+4.1% of words wrong greedily, 4.0 with a beam, 2.3 with the model of letters, 6.0 of `varied`: 25
+minutes on a free core. Papers: Graves et al., 2006 and 2013; Park et al., 2019.
 """
 
 import collections
@@ -32,7 +34,18 @@ import numpy as np
 import optax
 
 import seqjax
-from experiments.common import BaseConfig, Mistake, Options, Run, Verb, launch, load_config, mistakes, option, read_json
+from experiments.common import (
+    BaseConfig,
+    Mistake,
+    Options,
+    Run,
+    Verb,
+    launch,
+    load_config,
+    mistakes,
+    option,
+    read_json,
+)
 from seqjax import data, datasets, figures, speech, training
 from seqjax.decoding import ctc
 from seqjax.metrics.words import word_errors, word_pairs
@@ -48,13 +61,20 @@ TAIL = 0.3  # seconds of silence after an utterance: read one way, letters are k
 GAP = 10  # frames that a mask hides at most: digits are short
 NONE = "(other)"
 ORDER = 6  # letters of the language model's n-grams
-WEIGHTS, BONUSES = (0.5, 1.0, 2.0), (0.0, 1.0)  # of the language model and of a letter, to choose from
+WEIGHTS, BONUSES = (
+    (0.5, 1.0, 2.0),
+    (0.0, 1.0),
+)  # of the language model and of a letter, to choose from
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(BaseConfig):
-    recordings: str | None = option(None, "folder of label_speaker_index.wav in place of the spoken digits")
-    train: str | None = option(None, "TSV of audio file and transcript to learn in place of recordings")
+    recordings: str | None = option(
+        None, "folder of label_speaker_index.wav in place of the spoken digits"
+    )
+    train: str | None = option(
+        None, "TSV of audio file and transcript to learn in place of recordings"
+    )
     test: str | None = option(None, "TSV of the same form to score")
     held_out: str | None = option(None, "speaker to leave out of training and to score apart")
     streaming: bool = option(False, "read one way, so that --stream can use the model")
@@ -62,7 +82,9 @@ class Config(BaseConfig):
     utterances: int = option(20_000, "utterances to draw for training", least=1)
     bands: int = option(40, "mel bands", least=4)
     stride: int = option(2, "frames of a step", least=1)
-    convolution: int | None = option(None, "features of a convolution over two steps' frames", least=1)
+    convolution: int | None = option(
+        None, "features of a convolution over two steps' frames", least=1
+    )
     hidden_size: int = option(128, "units of each direction", least=1)
     layers: int = option(2, "recurrent layers", least=1)
     dropout: float = option(0.2, "rate on the outputs of every layer", least=0, below=1)
@@ -70,7 +92,10 @@ class Config(BaseConfig):
     batch: float = option(40.0, "seconds of sound a step, padding included, at most", least=1)
     learning_rate: float = option(3e-3, "Adam's highest", least=0)
     average: float = option(
-        0.99, "decay of the moving average of the weights, which is what is scored", least=0, below=1
+        0.99,
+        "decay of the moving average of the weights, which is what is scored",
+        least=0,
+        below=1,
     )
     clip: float = option(5.0, "largest gradient norm", least=1e-12)
     steps: int = option(3000, "training steps", least=1)
@@ -89,7 +114,9 @@ def read_speech(config: Config) -> tuple[dict[str, speech.Part], str]:
     if (config.train is None) != (config.test is None):
         raise ValueError("--train and --test go together; give both files")
     if config.train is not None and config.held_out is not None:
-        raise ValueError("--held-out names a speaker of single recordings; leave it out with --train")
+        raise ValueError(
+            "--held-out names a speaker of single recordings; leave it out with --train"
+        )
     if config.train is not None:
         return read_corpus(config)
     clips, indices, origin = read_words(config)
@@ -97,7 +124,9 @@ def read_speech(config: Config) -> tuple[dict[str, speech.Part], str]:
     draw = functools.partial(speech.connect, most=config.most)
     train = draw(chosen["train"], config.utterances, config.seed, speeds=speech.SPEEDS)
     judged = {name: draw(chosen[name], JUDGED, len(name)) for name in chosen if name != "train"}
-    parts = {name: speech.Part(chosen[name], drawn) for name, drawn in {"train": train, **judged}.items()}
+    parts = {
+        name: speech.Part(chosen[name], drawn) for name, drawn in {"train": train, **judged}.items()
+    }
     return with_silences(parts, config.seed), origin
 
 
@@ -109,7 +138,10 @@ def read_words(config: Config) -> tuple[speech.Clips, np.ndarray, str]:
     try:
         return speech.load_digits(config.data_dir)
     except datasets.DataUnavailable as reason:
-        print(f"{reason}. Learning SYNTHETIC tones and hisses, one for each letter; no one speaks", file=sys.stderr)
+        print(
+            f"{reason}. Learning SYNTHETIC tones and hisses, one for each letter; no one speaks",
+            file=sys.stderr,
+        )
         takes = 30
         clips = speech.synthetic_words(speech.DIGITS, speakers=4, takes=takes)
         return clips, np.arange(len(clips)) % takes, "synthetic tones, not speech"
@@ -121,12 +153,15 @@ def read_corpus(config: Config) -> tuple[dict[str, speech.Part], str]:
     test = speech.read_transcripts(config.test, known.rate)
     tenth = np.arange(len(known)) % 10 == 9
     if not tenth.any():
-        raise ValueError(f"{config.train}: {len(known)} lines; give at least 10, every tenth validates")
+        raise ValueError(
+            f"{config.train}: {len(known)} lines; give at least 10, every tenth validates"
+        )
     train, validation = known.where(~tenth), known.where(tenth)
     drawn = speech.connect(train, config.utterances, config.seed, most=1, speeds=speech.SPEEDS)
     parts = {"train": speech.Part(train, drawn)}
     parts |= {
-        name: speech.Part(clips, speech.whole(clips)) for name, clips in (("validation", validation), ("test", test))
+        name: speech.Part(clips, speech.whole(clips))
+        for name, clips in (("validation", validation), ("test", test))
     }
     return with_silences(parts, config.seed), f"{config.train}, {config.test}"
 
@@ -165,13 +200,17 @@ def main(config: Config) -> dict:
     if run.leads:
         ear.save(run.folder / "ear.json")
     sizes = " + ".join(
-        f"{len(part.clips):,} {name.replace('_', ' ')}" for name, part in parts.items() if name != "varied"
+        f"{len(part.clips):,} {name.replace('_', ' ')}"
+        for name, part in parts.items()
+        if name != "varied"
     )
     run.say(f"{sizes} recordings, {len(ear.letters)} symbols: {origin}")
     for name, letters in strange.items():
         if letters:
             shown = ", ".join(f"{letter!r} ({count:,})" for letter, count in letters.most_common(5))
-            run.say(f"{name}: recordings with letters that no training transcript has, never written: {shown}")
+            run.say(
+                f"{name}: recordings with letters that no training transcript has, never written: {shown}"
+            )
     run.say(batches.iterator.report())
 
     state = run.train(
@@ -199,13 +238,23 @@ def tail(config: Config) -> float:
 def optimiser_of(config: Config) -> optax.GradientTransformation:
     """Adam, its rate rising for a twentieth of the steps and falling along a cosine."""
     rise = max(1, config.steps // 20)
-    return optax.adam(optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, rise, max(config.steps, rise + 1)))
+    return optax.adam(
+        optax.warmup_cosine_decay_schedule(
+            0.0, config.learning_rate, rise, max(config.steps, rise + 1)
+        )
+    )
 
 
 def make_batches(part: speech.Part, ear: speech.Ear, config: Config, once: bool = False):
     """Batches of so many seconds of sound; endless and shuffled, or once in order."""
     return speech.utterance_batches(
-        part, ear, config.batch, seed=config.seed, once=once, multiple_of=config.devices, buckets=BUCKETS
+        part,
+        ear,
+        config.batch,
+        seed=config.seed,
+        once=once,
+        multiple_of=config.devices,
+        buckets=BUCKETS,
     )
 
 
@@ -260,7 +309,11 @@ def judge(listener, config, params, part: speech.Part) -> dict[str, float]:
     nats = 0.0
     for batch, scores, lengths in heard:
         counted = (batch["indices"] >= 0) & known[batch["indices"]]
-        nats += float(seqjax.losses.ctc(scores, batch["labels"], lengths, batch["label_lengths"])[counted].sum())
+        nats += float(
+            seqjax.losses.ctc(scores, batch["labels"], lengths, batch["label_lengths"])[
+                counted
+            ].sum()
+        )
     letters = sum(len(text) for text, counts in zip(texts, known, strict=True) if counts)
     guesses = transcripts(listener.ear, heard, spell_greedily)
     return {"nats": nats / max(letters, 1), **word_errors(texts, guesses)}
@@ -268,7 +321,11 @@ def judge(listener, config, params, part: speech.Part) -> dict[str, float]:
 
 def report(run, listener, params, parts):
     """Scores every decoder, draws the pictures, writes the result; returns it."""
-    heard = {name: listen(listener, run.config, params, part) for name, part in parts.items() if name != "train"}
+    heard = {
+        name: listen(listener, run.config, params, part)
+        for name, part in parts.items()
+        if name != "train"
+    }
     learn_letters(run, listener.ear, parts, heard["validation"])
     decoders = decoders_of(run.config, run.folder, listener.ear)
     scores, guesses, lines = {}, {}, ["part\tdecoder\tWER\tSER"]
@@ -278,14 +335,25 @@ def report(run, listener, params, parts):
         scores |= {f"{name}_{decoder}_{score}": value for score, value in found.items()}
         lines.append("\t".join([name, decoder, *(f"{value:.2%}" for value in found.values())]))
     run.write_text("decoders.tsv", "\n".join(lines) + "\n")
-    run.say("\n".join("{:>10} {:>25} {:>7} {:>7}".format(*line.split("\t")) for line in lines).replace("_", " "))
+    run.say(
+        "\n".join("{:>10} {:>25} {:>7} {:>7}".format(*line.split("\t")) for line in lines).replace(
+            "_", " "
+        )
+    )
     texts, best = parts["test"].texts(), guesses["test", list(decoders)[-1]]
-    run.write_text("heard.tsv", "".join(f"{text}\t{guess}\n" for text, guess in zip(texts, best, strict=True)))
+    run.write_text(
+        "heard.tsv", "".join(f"{text}\t{guess}\n" for text, guess in zip(texts, best, strict=True))
+    )
     draw_confusion(run, texts, best)
     draw_alignment(run, listener, params, parts["test"])
-    figures.plot_history(run.folder / "loss.png", run.history(), {"nats": "validation"}, run.config.clip)
+    figures.plot_history(
+        run.folder / "loss.png", run.history(), {"nats": "validation"}, run.config.clip
+    )
     counts = {f"{name}_utterances": len(part.utterances) for name, part in parts.items()}
-    counts |= {"test_words": sum(len(text.split()) for text in texts), "steps": run.history()[-1]["step"]}
+    counts |= {
+        "test_words": sum(len(text.split()) for text in texts),
+        "steps": run.history()[-1]["step"],
+    }
     result = run.finish(scores, counts)
     run.say(f"run folder: {run.folder}")
     return result
@@ -301,7 +369,9 @@ def learn_letters(run, ear: speech.Ear, parts: dict[str, speech.Part], heard: li
         decode = functools.partial(search, beam=run.config.beam, language_model=letters, **settings)
         return word_errors(texts, transcripts(ear, heard, decode))["wer"]
 
-    grid = [{"weight": weight, "bonus": bonus} for weight, bonus in itertools.product(WEIGHTS, BONUSES)]
+    grid = [
+        {"weight": weight, "bonus": bonus} for weight, bonus in itertools.product(WEIGHTS, BONUSES)
+    ]
     run.write_json("letters.json", min(grid, key=wer))
 
 
@@ -328,9 +398,17 @@ def decoders_of(config: Config, folder: Path, ear: speech.Ear) -> dict:
 def draw_confusion(run, texts: list[str], heard: list[str]) -> None:
     """The words said and the words heard in their place; `NONE` stands for no word and for any other."""
     pairs = word_pairs(texts, heard, NONE)
-    common = [word for word, _ in collections.Counter(said for said, _ in pairs).most_common(20) if word != NONE]
-    names = sorted(common, key=lambda word: (speech.DIGITS.index(word) if word in speech.DIGITS else 10, word)) + [NONE]
-    shown = [[word if word in names else NONE for word in side] for side in zip(*pairs, strict=True)]
+    common = [
+        word
+        for word, _ in collections.Counter(said for said, _ in pairs).most_common(20)
+        if word != NONE
+    ]
+    names = sorted(
+        common, key=lambda word: (speech.DIGITS.index(word) if word in speech.DIGITS else 10, word)
+    ) + [NONE]
+    shown = [
+        [word if word in names else NONE for word in side] for side in zip(*pairs, strict=True)
+    ]
     figures.plot_confusion(run.folder / "confusion.png", *shown, names)
 
 
@@ -342,9 +420,13 @@ def draw_alignment(run, listener, params, part: speech.Part) -> None:
     scores = listener.scores(params, samples)
     frames = np.asarray(listener.ear.mel(samples))[: len(scores) * run.config.stride]
     figure = plot_alignment(
-        frames, np.exp(scores), listener.locate(scores, text), listener.ear.letters.tokens,
-        seconds=len(scores) * listener.step, title=text,
-    )  # fmt: skip
+        frames,
+        np.exp(scores),
+        listener.locate(scores, text),
+        listener.ear.letters.tokens,
+        seconds=len(scores) * listener.step,
+        title=text,
+    )
     figures.save_figure(figure, run.folder / "alignment.png")
 
 
@@ -354,7 +436,11 @@ def restore(folder: str) -> tuple[Config, Listener, dict]:
     with mistakes():
         listener = build(config, speech.Ear.load(Path(folder) / "ear.json"))
         checkpoints = training.Checkpoints(Path(folder) / "checkpoints")
-        return config, listener, training.restore_best(fresh_state(listener, config), checkpoints).ema
+        return (
+            config,
+            listener,
+            training.restore_best(fresh_state(listener, config), checkpoints).ema,
+        )
 
 
 def read_file(path: str, listener: Listener, config: Config) -> np.ndarray:
@@ -385,13 +471,17 @@ def stream(folder: str, path: str, options: Stream) -> None:
     """Plays a file to the model piece by piece, prints letters as they are heard, and measures the delay."""
     config, listener, params = restore(folder)
     if not config.streaming:
-        raise Mistake(f"{folder} reads both ways and so waits for the end; train one with --streaming")
+        raise Mistake(
+            f"{folder} reads both ways and so waits for the end; train one with --streaming"
+        )
     samples = read_file(path, listener, config)
     steps = max(1, round(options.piece / listener.step))
     size = steps * listener.step_size
     pieces = np.pad(samples, (0, -len(samples) % size)).reshape(-1, size)
     state = listener.start(params)
-    warm, _ = listener.hear(params, state, pieces[0])  # Compiled before the clock runs, also for a state of its own.
+    warm, _ = listener.hear(
+        params, state, pieces[0]
+    )  # Compiled before the clock runs, also for a state of its own.
     listener.hear(params, warm, pieces[0])[1].block_until_ready()
     letters, busy, last, began = [], [], 0, time.monotonic()
     for number, piece in enumerate(pieces):
@@ -414,7 +504,9 @@ def stream(folder: str, path: str, options: Stream) -> None:
 
 def tell_delay(letters, busy, piece: float) -> None:
     """Each word, when its last letter was heard and how much later it was printed; and what the delay is made of."""
-    for word, _, (spoken, printed) in speech.words_of([(letter, 0.0, times) for letter, *times in letters]):
+    for word, _, (spoken, printed) in speech.words_of(
+        [(letter, 0.0, times) for letter, *times in letters]
+    ):
         print(f"  {spoken:6.2f} s  {word}, printed {1000 * (printed - spoken):.0f} ms later")
     late = [printed - spoken for _, spoken, printed in letters]
     if late:

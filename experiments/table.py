@@ -13,8 +13,12 @@ def row(folder: str) -> str:
         raise Mistake(f"{folder} has no result.json; let the run finish, or leave it out")
     result = read_json(path)
     if not isinstance(result, dict) or not {"command", "minutes", "scores"} <= result.keys():
-        raise Mistake(f"{path} is not what an experiment writes; let the run finish again, or leave it out")
-    scores = ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in result["scores"].items())
+        raise Mistake(
+            f"{path} is not what an experiment writes; let the run finish again, or leave it out"
+        )
+    scores = ", ".join(
+        f"{name.replace('_', ' ')} {_number(value)}" for name, value in result["scores"].items()
+    )
     return f"| `{result['command']}` | {result['minutes']:g} | {scores} |"
 
 

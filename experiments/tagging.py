@@ -1,17 +1,18 @@
 """experiments.tagging: a bidirectional LSTM with characters and a CRF gives every word its tag.
 
-    python -m experiments.tagging                                          # parts of speech, UD English GUM
-    python -m experiments.tagging --corpus wnut17                          # named entities in noisy text, BIO
-    python -m experiments.tagging --corpus wnut17 --no-crf --characters none    # what CRF and characters are worth
-    python -m experiments.tagging --train FILE --dev FILE                  # any CoNLL or CoNLL-U (.conllu) files
-    python -m experiments.tagging --predict RUN FILE                       # tags a file, in its own format
+    python -m experiments.tagging                                          # parts of speech, UD
+    English GUM python -m experiments.tagging --corpus wnut17                          # named
+    entities in noisy text, BIO python -m experiments.tagging --corpus wnut17 --no-crf --characters
+    none    # what CRF and characters are worth python -m experiments.tagging --train FILE --dev
+    FILE                  # any CoNLL or CoNLL-U (.conllu) files python -m experiments.tagging
+    --predict RUN FILE                       # tags a file, in its own format
 
-Words in lower case, a convolution over the characters, one bidirectional LSTM, a linear-chain CRF; an average of the
-weights, early stopping by the dev set. A CoNLL file has its words first and its tags last, with tabs or blanks
-between; tags in BIO, BIOES, BILOU or BMES are scored by spans, and the CRF keeps to the scheme. Without a network the
-Turkish treebank that the package turkish-treebanks ships. Expect 96.4% of the tags of GUM right, 11 minutes on a shared
-core.
-Papers: Lample et al., 2016; Ma and Hovy, 2016.
+Words in lower case, a convolution over the characters, one bidirectional LSTM, a linear-chain CRF;
+an average of the weights, early stopping by the dev set. A CoNLL file has its words first and its
+tags last, with tabs or blanks between; tags in BIO, BIOES, BILOU or BMES are scored by spans, and
+the CRF keeps to the scheme. Without a network the Turkish treebank that the package
+turkish-treebanks ships. Expect 96.4% of the tags of GUM right, 11 minutes on a shared core. Papers:
+Lample et al., 2016; Ma and Hovy, 2016.
 """
 
 import collections
@@ -57,7 +58,10 @@ class Config(BaseConfig):
     batch: int = option(600, "words a step, padding included, at most", least=1)
     learning_rate: float = option(3e-3, "Adam's", least=0)
     average: float = option(
-        0.99, "decay of the moving average of the weights, which is what is scored", least=0, below=1
+        0.99,
+        "decay of the moving average of the weights, which is what is scored",
+        least=0,
+        below=1,
     )
     clip: float = option(5.0, "largest gradient norm", least=1e-12)
     epochs: int = option(20, "passes over the training sentences at most", least=1)
@@ -88,7 +92,12 @@ class Encoder:
     @classmethod
     def load(cls, folder: Path) -> "Encoder":
         """What `save` wrote."""
-        return cls(*(data.Vocabulary.load(folder / f"{name}.json") for name in ("words", "characters", "tags")))
+        return cls(
+            *(
+                data.Vocabulary.load(folder / f"{name}.json")
+                for name in ("words", "characters", "tags")
+            )
+        )
 
     def save(self, folder: Path) -> None:
         """Writes the three vocabularies."""
@@ -99,7 +108,9 @@ class Encoder:
         """One sentence: `words [time]`, `characters [time, SPELLING]` and `char_lengths [time]`."""
         half = SPELLING // 2
         spelt = [word if len(word) <= SPELLING else word[:half] + word[-half:] for word in sentence]
-        characters, char_lengths, _ = data.pad_batch([self.characters.encode(w) for w in spelt], SPELLING, len(spelt))
+        characters, char_lengths, _ = data.pad_batch(
+            [self.characters.encode(w) for w in spelt], SPELLING, len(spelt)
+        )
         words = self.words.encode([word.lower() for word in sentence])
         return {"words": words, "characters": characters, "char_lengths": char_lengths}
 
@@ -123,10 +134,14 @@ def main(config: Config) -> dict:
     run.say(f"{len(train.tokens):,} + {len(dev.tokens):,} sentences, {kinds}: {source['origin']}")
     if strange:
         shown = ", ".join(f"{tag} ({count:,})" for tag, count in strange.most_common(5))
-        run.say(f"{strange.total():,} dev words have tags that training lacks, and count as wrong: {shown}")
+        run.say(
+            f"{strange.total():,} dev words have tags that training lacks, and count as wrong: {shown}"
+        )
     run.say(batches.iterator.report())
     if scheme is None and (stray := stray_tag(encoder.tags)):
-        run.say(f"spans are not scored: with {stray!r} the tags are in none of {', '.join(crf.SCHEMES)}; correct it")
+        run.say(
+            f"spans are not scored: with {stray!r} the tags are in none of {', '.join(crf.SCHEMES)}; correct it"
+        )
 
     model, every = build(config, encoder), batches.iterator.batches_per_epoch
     tagger = make_tagger(model, encoder, config)
@@ -181,9 +196,13 @@ def scores_of(model, constraints, params, batch, rngs=None) -> crf.Scores:
     """The chain of a batch, kept to the scheme of its tags."""
     spelling = (batch["characters"],) if model.char_vocab_size else ()
     scores = model.apply(
-        {"params": params}, batch["words"], *spelling, lengths=batch["lengths"], char_lengths=batch["char_lengths"],
+        {"params": params},
+        batch["words"],
+        *spelling,
+        lengths=batch["lengths"],
+        char_lengths=batch["char_lengths"],
         rngs=rngs,
-    )  # fmt: skip
+    )
     return scores if constraints is None else crf.constrain(scores, constraints)
 
 
@@ -213,7 +232,10 @@ def make_tagger(model, encoder: Encoder, config: Config):
         for batch in batches:
             best, likelihood = jax.device_get(judge(params, batch))
             known = batch["tagged"]
-            total, words = total - float(likelihood[known].sum()), words + int(batch["lengths"][known].sum())
+            total, words = (
+                total - float(likelihood[known].sum()),
+                words + int(batch["lengths"][known].sum()),
+            )
             for row, index, length in zip(best, batch["indices"], batch["lengths"], strict=True):
                 if index >= 0:
                     found[index] = encoder.tags.decode(row[:length])
@@ -235,7 +257,9 @@ def make_batches(encoder: Encoder, part: TaggedSentences, config: Config, once: 
 
     def collate(chosen):
         columns = {
-            name: data.pad_batch([sentences[i][name] for i in chosen.indices], chosen.time, chosen.rows)
+            name: data.pad_batch(
+                [sentences[i][name] for i in chosen.indices], chosen.time, chosen.rows
+            )
             for name in ("words", "characters", "char_lengths", "tags")
         }
         indices = np.full(chosen.rows, -1)
@@ -247,9 +271,14 @@ def make_batches(encoder: Encoder, part: TaggedSentences, config: Config, once: 
         }
 
     order = data.BucketBatches(
-        lengths, tokens=max(config.batch, max(lengths) * config.devices), buckets=BUCKETS, seed=config.seed,
-        shuffle=not once, epochs=1 if once else None, multiple_of=config.devices,
-    )  # fmt: skip
+        lengths,
+        tokens=max(config.batch, max(lengths) * config.devices),
+        buckets=BUCKETS,
+        seed=config.seed,
+        shuffle=not once,
+        epochs=1 if once else None,
+        multiple_of=config.devices,
+    )
     return data.mapped(collate, order)
 
 
@@ -281,7 +310,9 @@ def strangers(part: TaggedSentences, known: data.Vocabulary) -> collections.Coun
     found = collections.Counter({tag: count for tag, count in counts.items() if tag not in known})
     if found.total() == counts.total():
         tag = next(iter(found))
-        raise ValueError(f"{part.place(0)}: the tag {tag!r}, and all others of the file, do not occur in training")
+        raise ValueError(
+            f"{part.place(0)}: the tag {tag!r}, and all others of the file, do not occur in training"
+        )
     return found
 
 
@@ -328,7 +359,9 @@ def read_corpora(config: Config) -> tuple[TaggedSentences, TaggedSentences, dict
         except datasets.DataUnavailable as reason:
             print(f"{reason}. Learning turkish_treebank, which a package ships", file=sys.stderr)
             train, dev = load_corpora(config, "turkish_treebank")
-    prints = (data.Records({"tokens": p.tokens, "tags": p.tags}).fingerprint() for p in (train, dev))
+    prints = (
+        data.Records({"tokens": p.tokens, "tags": p.tags}).fingerprint() for p in (train, dev)
+    )
     return train, dev, {"origin": train.origin, "fingerprint": "-".join(prints)}
 
 
@@ -337,7 +370,10 @@ def load_corpora(config: Config, name: str) -> Iterator[TaggedSentences]:
     parts = [datasets.load(name, split, config.data_dir) for split in ("train", "dev")]
     tables = [part.records.columns() for part in parts]
     column = "tags" if "tags" in tables[0] else config.column
-    return (TaggedSentences(t["tokens"], t[column], p.origin) for t, p in zip(tables, parts, strict=True))
+    return (
+        TaggedSentences(t["tokens"], t[column], p.origin)
+        for t, p in zip(tables, parts, strict=True)
+    )
 
 
 def score(part: TaggedSentences, predictions, nats: float, scheme: str | None) -> dict[str, float]:
@@ -351,7 +387,9 @@ def score(part: TaggedSentences, predictions, nats: float, scheme: str | None) -
     if scheme is not None:
         from seqeval.metrics import f1_score
 
-        truth, found = ([crf.in_bioes(tags, scheme) for tags in rows] for rows in (part.tags, predictions))
+        truth, found = (
+            [crf.in_bioes(tags, scheme) for tags in rows] for rows in (part.tags, predictions)
+        )
         scores["span_f1"] = float(f1_score(truth, found, zero_division=0))
     return scores | {"error": 1 - scores.get("span_f1", scores["accuracy"])}
 
@@ -363,9 +401,13 @@ def report(run, predictions, nats, encoder, train, dev, scheme):
         for sentence in zip(dev.tokens, dev.tags, predictions, strict=True)
     )
     run.write_text("predictions.conll", "\n".join(rows))
-    truth, guesses = ([tag for sentence in part for tag in sentence] for part in (dev.tags, predictions))
+    truth, guesses = (
+        [tag for sentence in part for tag in sentence] for part in (dev.tags, predictions)
+    )
     strange = strangers(dev, encoder.tags)
-    figures.plot_confusion(run.folder / "confusion.png", truth, guesses, (*encoder.tags.tokens, *sorted(strange)))
+    figures.plot_confusion(
+        run.folder / "confusion.png", truth, guesses, (*encoder.tags.tokens, *sorted(strange))
+    )
     history = run.history()
     figures.plot_history(run.folder / "loss.png", history, {"nats": "dev"}, run.config.clip)
     if scheme is not None:
@@ -374,13 +416,27 @@ def report(run, predictions, nats, encoder, train, dev, scheme):
         spans = ([crf.in_bioes(tags, scheme) for tags in rows] for rows in (dev.tags, predictions))
         run.write_text("spans.txt", classification_report(*spans, digits=4, zero_division=0))
     known = [word.lower() in encoder.words for sentence in dev.tokens for word in sentence]
-    unknown = [tag == guess for tag, guess, seen in zip(truth, guesses, known, strict=True) if not seen]
-    scores = {name: value for name, value in score(dev, predictions, nats, scheme).items() if name != "error"}
+    unknown = [
+        tag == guess for tag, guess, seen in zip(truth, guesses, known, strict=True) if not seen
+    ]
+    scores = {
+        name: value
+        for name, value in score(dev, predictions, nats, scheme).items()
+        if name != "error"
+    }
     if unknown:
         scores["accuracy_unknown_words"] = sum(unknown) / len(unknown)
     best = run.best()
-    counts = {"train_sentences": len(train.tokens), "dev_sentences": len(dev.tokens), "dev_words": len(truth)}
-    counts |= {"unknown_words": len(unknown), "steps": history[-1]["step"], "best_step": best["step"]}
+    counts = {
+        "train_sentences": len(train.tokens),
+        "dev_sentences": len(dev.tokens),
+        "dev_words": len(truth),
+    }
+    counts |= {
+        "unknown_words": len(unknown),
+        "steps": history[-1]["step"],
+        "best_step": best["step"],
+    }
     if strange:
         counts["words_of_unknown_tags"] = strange.total()
     result = run.finish(scores, counts)
@@ -396,9 +452,13 @@ def predict(folder: str, path: str, options: Predict) -> None:
     with mistakes():
         encoder = Encoder.load(Path(folder))
         part = read_tagged(path, config.column, tagged=False)
-        part = dataclasses.replace(part, tags=[[encoder.tags.tokens[0]] * len(tokens) for tokens in part.tokens])
+        part = dataclasses.replace(
+            part, tags=[[encoder.tags.tokens[0]] * len(tokens) for tokens in part.tokens]
+        )
         model = build(config, encoder)
-        state = training.restore_best(fresh_state(model, config), training.Checkpoints(Path(folder) / "checkpoints"))
+        state = training.restore_best(
+            fresh_state(model, config), training.Checkpoints(Path(folder) / "checkpoints")
+        )
         batches = make_batches(encoder, part, config, once=True)
         predictions, _ = make_tagger(model, encoder, config)(state.ema, batches, len(part.tokens))
         text = annotate(path, predictions, config.column)

@@ -37,7 +37,9 @@ class Transformer(nn.Module):
     @nn.compact
     def __call__(self, tokens, position=0):
         """Logits `[batch, time, vocab]` of tokens `[batch, time]`, the first of which stands at `position`."""
-        x = nn.Embed(self.vocab_size, self.features)(tokens) * self.features**0.5  # as large as the positions
+        x = (
+            nn.Embed(self.vocab_size, self.features)(tokens) * self.features**0.5
+        )  # as large as the positions
         x = x + sinusoids(position + jnp.arange(tokens.shape[1]), self.features)
         mask = None if self.decode else nn.make_causal_mask(tokens)
         for _ in range(self.layers):
@@ -76,9 +78,13 @@ class Attentive:
     def memory(self, params, context, coming):
         """An empty cache for `context` tokens, standing where the last `coming` of them are still to come."""
         model = self.model(decode=True)
-        shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, context), int)))["cache"]
+        shapes = jax.eval_shape(
+            lambda: model.init(jax.random.key(0), jnp.zeros((1, context), int))
+        )["cache"]
         filled = context - coming
-        cache = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype) if a.ndim else jnp.array(filled, a.dtype), shapes)
+        cache = jax.tree.map(
+            lambda a: jnp.zeros(a.shape, a.dtype) if a.ndim else jnp.array(filled, a.dtype), shapes
+        )
         return {"cache": cache, "position": jnp.array(filled)}
 
     def step(self, params, memory, token):

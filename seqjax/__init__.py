@@ -34,9 +34,19 @@ _LAZY = {
 """Names that are imported when they are used first: the core does not need Flax."""
 
 _ROOMS = (
-    "data", "datasets", "diagnostics", "figures", "files", "forecasting", "metrics", "models", "speech", "text",
-    "training", "vision",
-)  # fmt: skip
+    "data",
+    "datasets",
+    "diagnostics",
+    "figures",
+    "files",
+    "forecasting",
+    "metrics",
+    "models",
+    "speech",
+    "text",
+    "training",
+    "vision",
+)
 
 
 def __getattr__(name: str) -> Any:

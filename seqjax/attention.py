@@ -1,13 +1,16 @@
 """Attention: scores become weights and a context, as pure functions.
 
-A query asks, keys answer with scores, the scores become weights, and the context is the mean of the values under them:
+A query asks, keys answer with scores, the scores become weights, and the context is the mean of the
+values under them:
 
-    scores = score(query, keys);  weights = softmax(scores, where the mask is True);  context = weights @ values
+    scores = score(query, keys);  weights = softmax(scores, where the mask is True);  context =
+    weights @ values
 
-Every function here takes `query [*batch, steps, ...]`, `keys` and `values [*batch, positions, ...]` and a
-`mask [*batch, positions]`, and gives `Attended(context, weights)`. The keys hold what depends on the memory alone, such
-as its product with a weight, and so are computed once for all steps: `additive` wants `keys = memory @ w_key + b`, and
-`dot` with `keys = memory @ w` is Luong's "general".
+Every function here takes `query [*batch, steps, ...]`, `keys` and `values [*batch, positions, ...]`
+and a `mask [*batch, positions]`, and gives `Attended(context, weights)`. The keys hold what depends
+on the memory alone, such as its product with a weight, and so are computed once for all steps:
+`additive` wants `keys = memory @ w_key + b`, and `dot` with `keys = memory @ w` is Luong's
+"general".
 """
 
 from typing import NamedTuple
@@ -28,8 +31,8 @@ class Attended(NamedTuple):
 
     Attributes:
       context: the mean of the values under the weights, `[*batch, steps, values]`.
-      weights: `[*batch, steps, positions]`, for several heads `[*batch, heads, steps, positions]`; they sum to 1 over
-        the valid positions, and are 0 elsewhere and where none is valid.
+      weights: `[*batch, steps, positions]`, for several heads `[*batch, heads, steps, positions]`;
+        they sum to 1 over the valid positions, and are 0 elsewhere and where none is valid.
     """
 
     context: Float[Array, "*batch steps values"]
@@ -40,12 +43,14 @@ def masked_softmax(scores: ArrayLike, mask: ArrayLike | None = None) -> Float[Ar
     """Softmax over the last axis, among the valid scores alone.
 
     Args:
-      scores: `[..., positions]`; what stands where the mask is False is ignored, NaN included, also by the gradient.
-      mask: `[..., positions]` or a shape that broadcasts to it, True where a score is valid; None when all are.
+      scores: `[..., positions]`; what stands where the mask is False is ignored, NaN included, also
+        by the gradient.
+      mask: `[..., positions]` or a shape that broadcasts to it, True where a score is valid; None
+        when all are.
 
     Returns:
-      Weights of the same shape: 0 where invalid, else positive with sum 1. Where nothing is valid all are 0, and so is
-      the gradient.
+      Weights of the same shape: 0 where invalid, else positive with sum 1. Where nothing is valid
+      all are 0, and so is the gradient.
     """
     scores = jnp.asarray(scores)
     mask = jnp.broadcast_to(True if mask is None else jnp.asarray(mask, bool), scores.shape)
@@ -88,7 +93,9 @@ def dot(query: Query, keys: Keys, values: Values, mask: PositionMask | None = No
     return attend(query @ jnp.swapaxes(_valid(keys, mask), -1, -2), values, mask)
 
 
-def scaled_dot(query: Query, keys: Keys, values: Values, mask: PositionMask | None = None) -> Attended:
+def scaled_dot(
+    query: Query, keys: Keys, values: Values, mask: PositionMask | None = None
+) -> Attended:
     """`score = query . key / sqrt(features)` (Vaswani et al., 2017)."""
     return dot(query * query.shape[-1] ** -0.5, keys, values, mask)
 
@@ -127,7 +134,8 @@ def additive(
       mask: `[*batch, positions]`.
       w_query: `[query, units]`.
       v: `[units]`.
-      beside: what else goes into the tanh, for example a coverage times a vector (See et al., 2017).
+      beside: what else goes into the tanh, for example a coverage times a vector (See et al.,
+        2017).
 
     Returns:
       `Attended(context, weights)`.
@@ -152,7 +160,9 @@ def concat(
     """
     size = query.shape[-1]
     if w.shape[0] != size + keys.shape[-1]:
-        raise ValueError(f"concat: w has {w.shape[0]} rows; query and key have {size} + {keys.shape[-1]} features")
+        raise ValueError(
+            f"concat: w has {w.shape[0]} rows; query and key have {size} + {keys.shape[-1]} features"
+        )
     return additive(query, _valid(keys, mask) @ w[size:], values, mask, w_query=w[:size], v=v)
 
 
@@ -178,19 +188,24 @@ def location_sensitive(
       before: the weights of the step before each, `[*batch, steps, positions]`.
       w_query: `[query, units]`.
       v: `[units]`.
-      filters: run over the positions of `before`, zeros at its edges; of odd width, position p sees as far either side.
+      filters: run over the positions of `before`, zeros at its edges; of odd width, position p sees
+        as far either side.
       w_location: `[channels, units]`.
 
     Returns:
       `Attended(context, weights)`.
     """
     rows = before.reshape(-1, 1, before.shape[-1])
-    found = jax.lax.conv_general_dilated(rows, filters.T[:, None, :].astype(rows.dtype), (1,), "SAME")
+    found = jax.lax.conv_general_dilated(
+        rows, filters.T[:, None, :].astype(rows.dtype), (1,), "SAME"
+    )
     features = jnp.swapaxes(found, -1, -2).reshape(*before.shape, filters.shape[1])
     return additive(query, keys, values, mask, w_query=w_query, v=v, beside=features @ w_location)
 
 
-def multi_head(query: Query, keys: Keys, values: Values, mask: PositionMask | None = None, *, heads: int) -> Attended:
+def multi_head(
+    query: Query, keys: Keys, values: Values, mask: PositionMask | None = None, *, heads: int
+) -> Attended:
     """`scaled_dot` in each of several slices of the features (Vaswani et al., 2017).
 
     Args:
@@ -201,15 +216,22 @@ def multi_head(query: Query, keys: Keys, values: Values, mask: PositionMask | No
       heads: slices; they divide the features and the values.
 
     Returns:
-      The heads' contexts side by side, `[*batch, steps, values]`, and weights `[*batch, heads, steps, positions]`.
+      The heads' contexts side by side, `[*batch, steps, values]`, and weights
+      `[*batch, heads, steps, positions]`.
 
     Raises:
       ValueError: the heads do not divide the features.
     """
     if keys.shape[-1] % heads or values.shape[-1] % heads:
-        raise ValueError(f"{heads} heads do not divide keys of {keys.shape[-1]} and values of {values.shape[-1]}")
+        raise ValueError(
+            f"{heads} heads do not divide keys of {keys.shape[-1]} and values of {values.shape[-1]}"
+        )
     split = lambda a: jnp.moveaxis(a.reshape(*a.shape[:-1], heads, -1), -2, -3)  # noqa: E731
-    each = None if mask is None else jnp.broadcast_to(mask[..., None, :], (*mask.shape[:-1], heads, mask.shape[-1]))
+    each = (
+        None
+        if mask is None
+        else jnp.broadcast_to(mask[..., None, :], (*mask.shape[:-1], heads, mask.shape[-1]))
+    )
     context, weights = scaled_dot(split(query), split(keys), split(values), each)
     context = jnp.moveaxis(context, -3, -2)
     return Attended(context.reshape(*context.shape[:-2], -1), weights)

@@ -1,7 +1,7 @@
 """What the public doors make of their arguments: arrays of the right kind, or one line that says what to give.
 
-Lengths that are known are checked. Under `jax.jit` their values are not known: then they are clamped to what the array
-holds, `[0, steps]`, in the same way wherever the library takes lengths.
+Lengths that are known are checked. Under `jax.jit` their values are not known: then they are
+clamped to what the array holds, `[0, steps]`, in the same way wherever the library takes lengths.
 """
 
 import functools
@@ -43,9 +43,13 @@ def checked_features(xs: Any, name: str, order: str, least_axes: int = 1) -> Flo
         xs = _one_array(xs, name, order)
     if xs.ndim < least_axes:
         axes = "axis" if least_axes == 1 else "axes"
-        raise ValueError(f"{name} has shape {xs.shape}; give {order}, at least {_count(least_axes)} {axes}")
+        raise ValueError(
+            f"{name} has shape {xs.shape}; give {order}, at least {_count(least_axes)} {axes}"
+        )
     if not jnp.issubdtype(xs.dtype, jnp.floating):
-        raise TypeError(f"{name} is {xs.dtype}; give floating-point features {order} (embed or one-hot tokens first)")
+        raise TypeError(
+            f"{name} is {xs.dtype}; give floating-point features {order} (embed or one-hot tokens first)"
+        )
     return xs
 
 
@@ -78,13 +82,16 @@ def _is_ragged(rows) -> bool:
     return len(shapes) > 1
 
 
-def checked_lengths(lengths: Any, batch_shape: Shape, most: Any, name: str = "lengths", of: str = "") -> Lengths:
+def checked_lengths(
+    lengths: Any, batch_shape: Shape, most: Any, name: str = "lengths", of: str = ""
+) -> Lengths:
     """Lengths as int32 `[*batch]`, from 0 to `most`.
 
     Known lengths are checked; those that are traced (under `jax.jit`) are clamped to `[0, most]`.
 
     Args:
-      lengths: integers `[*batch]`, an array or a list, under `jax.jit` also a list of traced ones; None for `most`.
+      lengths: integers `[*batch]`, an array or a list, under `jax.jit` also a list of traced ones;
+        None for `most`.
       batch_shape: of the rows that they are of.
       most: steps of the sequences.
       name: what a complaint calls them.
@@ -110,7 +117,9 @@ def lengths_in_range(
     if lengths.size == 0 and lengths.shape == batch_shape:
         lengths = lengths.astype(jnp.int32)  # An empty list makes an array of floats.
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise TypeError(f"{name} are {lengths.dtype}; give integers, the number of valid steps of each row")
+        raise TypeError(
+            f"{name} are {lengths.dtype}; give integers, the number of valid steps of each row"
+        )
     if lengths.shape != batch_shape:
         raise ValueError(f"{name} have shape {lengths.shape}; the batch{of} is {batch_shape}")
     if isinstance(lengths, Tracer):
@@ -166,7 +175,9 @@ def checked_key(key: Any, name: str = "rng") -> KeyArray:
         return key
     if key.dtype == jnp.uint32 and key.shape == (2,):
         return jax.random.wrap_key_data(jnp.asarray(key))
-    raise TypeError(f"{name} is an array {key.dtype}{list(key.shape)}; give one key from jax.random.key(seed)")
+    raise TypeError(
+        f"{name} is an array {key.dtype}{list(key.shape)}; give one key from jax.random.key(seed)"
+    )
 
 
 class Layout(NamedTuple):
@@ -195,7 +206,9 @@ def laid_out(tree: Any) -> tuple[list, Layout]:
     """The leaves of a pytree, and its layout."""
     leaves, structure = jax.tree.flatten(tree)
     leaves = [leaf if hasattr(leaf, "dtype") else np.asarray(leaf) for leaf in leaves]
-    return leaves, Layout(structure, tuple(leaf.shape for leaf in leaves), tuple(leaf.dtype for leaf in leaves))
+    return leaves, Layout(
+        structure, tuple(leaf.shape for leaf in leaves), tuple(leaf.dtype for leaf in leaves)
+    )
 
 
 class Plan(NamedTuple):
@@ -213,12 +226,17 @@ class Plan(NamedTuple):
 
     def carry_out(self, leaves: list) -> Any:
         """The wanted pytree."""
-        placed = [_as_dtype(leaves[index], dtype) for index, dtype in zip(self.order, self.dtypes, strict=True)]
+        placed = [
+            _as_dtype(leaves[index], dtype)
+            for index, dtype in zip(self.order, self.dtypes, strict=True)
+        ]
         return self.structure.unflatten(placed)
 
 
 def _as_dtype(leaf, dtype):
-    if dtype is None or (isinstance(leaf, jax.Array) and leaf.dtype == dtype and not leaf.weak_type):
+    if dtype is None or (
+        isinstance(leaf, jax.Array) and leaf.dtype == dtype and not leaf.weak_type
+    ):
         return leaf
     return jnp.asarray(leaf, dtype)
 
@@ -226,8 +244,8 @@ def _as_dtype(leaf, dtype):
 def plan(name: str, owner: str, given: Layout, wanted: Any) -> Plan:
     """Finds how given leaves become the pytree that is wanted, all of the wanted shapes.
 
-    A list may stand for a tuple or a named tuple; a mapping for a dict or, by the names of its fields, for a named
-    tuple; and what holds one array, such as `flax.nnx.Param`, for the array.
+    A list may stand for a tuple or a named tuple; a mapping for a dict or, by the names of its
+    fields, for a named tuple; and what holds one array, such as `flax.nnx.Param`, for the array.
 
     Args:
       name: what a complaint calls the pytree.

@@ -72,14 +72,22 @@ def _as_sequence(row: int, given: Any, features: int | None = None) -> np.ndarra
     """One input as `[time, features]`."""
     array = np.asarray(given)
     if array.dtype.kind not in "fiub":
-        raise ValueError(f"sequence {row} is {array.dtype}; give an array of numbers, [time, features]")
+        raise ValueError(
+            f"sequence {row} is {array.dtype}; give an array of numbers, [time, features]"
+        )
     array = array[:, None] if array.ndim == 1 else array
     if array.ndim != 2 or not len(array):
-        raise ValueError(f"sequence {row} has shape {array.shape}; give [time, features], at least one step")
+        raise ValueError(
+            f"sequence {row} has shape {array.shape}; give [time, features], at least one step"
+        )
     if features is not None and array.shape[1] != features:
-        raise ValueError(f"sequence {row} has {array.shape[1]} features; the others have {features}")
+        raise ValueError(
+            f"sequence {row} has {array.shape[1]} features; the others have {features}"
+        )
     if not np.isfinite(array).all():
-        raise ValueError(f"sequence {row} has values that are not finite; fill or leave out its gaps")
+        raise ValueError(
+            f"sequence {row} has values that are not finite; fill or leave out its gaps"
+        )
     return array
 
 
@@ -113,17 +121,21 @@ class Classifier:
     batch_size: ClassVar[int] = 32
 
     @classmethod
-    def of(cls, arrays: Sequence[Any], labels: Labels, recurrence: Recurrence, **settings: Any) -> "Classifier":
+    def of(
+        cls, arrays: Sequence[Any], labels: Labels, recurrence: Recurrence, **settings: Any
+    ) -> "Classifier":
         """Makes the task of training arrays.
 
         Args:
           arrays: `[time, features]` each, of any lengths.
           labels: the class of each, any sortable values.
           recurrence: reads them.
-          **settings: further ones of `seqjax.models.SequenceClassifier`, such as `pooling` and `dropout`.
+          **settings: further ones of `seqjax.models.SequenceClassifier`, such as `pooling` and
+            `dropout`.
 
         Raises:
-          ValueError: arrays and labels differ in number, there is one class alone, or an array cannot be read.
+          ValueError: arrays and labels differ in number, there is one class alone, or an array
+            cannot be read.
         """
         classes = classes_of(arrays, labels)
         model = SequenceClassifier(len(classes), recurrence, **settings)
@@ -160,7 +172,9 @@ class Classifier:
         """
         rows = batch_size or self.batch_size
         if rows % multiple_of:
-            raise ValueError(f"batch_size is {rows}; give a multiple of {multiple_of}, the number of devices")
+            raise ValueError(
+                f"batch_size is {rows}; give a multiple of {multiple_of}, the number of devices"
+            )
         sequences, labels = self.inputs.sequences(examples[0]), self.encode_labels(examples[1])
         order = data.BucketBatches(
             [len(sequence) for sequence in sequences],
@@ -182,10 +196,14 @@ class Classifier:
         for row, label in enumerate(labels):
             if _plain(label) not in places:
                 known = ", ".join(map(str, self.labels[:10]))
-                raise ValueError(f"example {row}: the label {label!r} is not among those learnt ({known})")
+                raise ValueError(
+                    f"example {row}: the label {label!r} is not among those learnt ({known})"
+                )
         return np.array([places[_plain(label)] for label in labels], np.int64)
 
-    def loss(self, params: Params, batch: Any, rng: KeyArray, step: Any) -> tuple[jax.Array, training.Aux]:
+    def loss(
+        self, params: Params, batch: Any, rng: KeyArray, step: Any
+    ) -> tuple[jax.Array, training.Aux]:
         """Computes the mean cross-entropy of the labels, in nats."""
         logits = self._apply(params, batch, {"dropout": rng})
         right = training.Mean.of(logits.argmax(-1) == batch["label"], batch["weight"])
@@ -198,7 +216,11 @@ class Classifier:
         logits = self.logits(params, examples[0])
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         wrong = float(np.mean(logits.argmax(-1) != labels))
-        return {"nats": float(np.mean(np.asarray(nats, np.float64))), "error": wrong, "accuracy": 1 - wrong}
+        return {
+            "nats": float(np.mean(np.asarray(nats, np.float64))),
+            "error": wrong,
+            "accuracy": 1 - wrong,
+        }
 
     def predict(self, params: Params, inputs: Sequence[Any]) -> list[Any]:
         """Names the class of each input."""
@@ -225,7 +247,9 @@ class Classifier:
         weights: list[Any] = [None] * len(inputs)
         for batch in self._inputs_alone(inputs):
             found = np.asarray(self._attend(params, batch))
-            for row, (index, length) in enumerate(zip(batch["indices"], batch["lengths"], strict=True)):
+            for row, (index, length) in enumerate(
+                zip(batch["indices"], batch["lengths"], strict=True)
+            ):
                 if index >= 0:
                     weights[index] = found[row, :length]
         return weights
@@ -243,11 +267,15 @@ class Classifier:
 
     @functools.partial(jax.jit, static_argnums=0)
     def _attend(self, params: Params, batch: Any) -> jax.Array:
-        found: Any = self.model.apply({"params": params}, batch["inputs"], lengths=batch["lengths"], method="attend")
+        found: Any = self.model.apply(
+            {"params": params}, batch["inputs"], lengths=batch["lengths"], method="attend"
+        )
         return found.weights
 
     def _apply(self, params: Params, batch: Any, rngs: Any) -> Any:
-        return self.model.apply({"params": params}, batch["inputs"], lengths=batch["lengths"], rngs=rngs)
+        return self.model.apply(
+            {"params": params}, batch["inputs"], lengths=batch["lengths"], rngs=rngs
+        )
 
 
 def classes_of(inputs: Sequence[Any], labels: Labels) -> tuple[Any, ...]:
@@ -257,11 +285,16 @@ def classes_of(inputs: Sequence[Any], labels: Labels) -> tuple[Any, ...]:
       ValueError: inputs and labels differ in number, or there is one class alone.
     """
     if len(inputs) != len(labels):
-        raise ValueError(f"{len(inputs):,} inputs and {len(labels):,} labels; give one label for each input")
+        raise ValueError(
+            f"{len(inputs):,} inputs and {len(labels):,} labels; give one label for each input"
+        )
     classes = tuple(sorted({_plain(label) for label in labels}))
     if len(classes) < 2:
-        raise ValueError(f"every example has the label {classes[0]!r}; give at least two classes" if classes else
-                         "there is no example; give at least two, of two classes")  # fmt: skip
+        raise ValueError(
+            f"every example has the label {classes[0]!r}; give at least two classes"
+            if classes
+            else "there is no example; give at least two, of two classes"
+        )
     return classes
 
 
@@ -270,10 +303,20 @@ def _plain(label: Any) -> Any:
     return label.item() if isinstance(label, np.generic) else label
 
 
-def _collate(sequences: list[np.ndarray], labels: np.ndarray, chosen: data.IndexBatch) -> dict[str, np.ndarray]:
+def _collate(
+    sequences: list[np.ndarray], labels: np.ndarray, chosen: data.IndexBatch
+) -> dict[str, np.ndarray]:
     """One batch: `inputs [rows, time, ...]`, and `lengths`, `weight`, `label` and `indices`, all `[rows]`."""
-    inputs, lengths, weight = data.pad_batch([sequences[i] for i in chosen.indices], chosen.time, chosen.rows)
+    inputs, lengths, weight = data.pad_batch(
+        [sequences[i] for i in chosen.indices], chosen.time, chosen.rows
+    )
     indices = np.full(chosen.rows, -1)
     indices[: len(chosen.indices)] = chosen.indices
     label = np.where(indices < 0, 0, labels[indices])
-    return {"inputs": inputs, "lengths": lengths, "weight": weight, "label": label, "indices": indices}
+    return {
+        "inputs": inputs,
+        "lengths": lengths,
+        "weight": weight,
+        "label": label,
+        "indices": indices,
+    }

@@ -57,14 +57,18 @@ def stack(*layers: Recurrence, dropout: float = 0.0, residual: bool = False) -> 
     return Stack(tuple(built))
 
 
-def bidirectional(forward: Recurrence, backward: Recurrence | None = None, merge: Merge = "concat") -> "Bidirectional":
+def bidirectional(
+    forward: Recurrence, backward: Recurrence | None = None, merge: Merge = "concat"
+) -> "Bidirectional":
     """Two recurrences over the same inputs, the second read from each row's end (Schuster and Paliwal, 1997).
 
-    Params are `{forward, backward}`, the state is `BidirectionalState(forward, backward)`. The whole is not causal.
+    Params are `{forward, backward}`, the state is `BidirectionalState(forward, backward)`. The
+    whole is not causal.
 
     Args:
       forward: reads from the first step on.
-      backward: reads from the last valid step back; None takes the same kind as `forward`, with parameters of its own.
+      backward: reads from the last valid step back; None takes the same kind as `forward`, with
+        parameters of its own.
       merge: how two outputs become one: `"concat"`, `"sum"`, `"mean"` or `"max"`.
 
     Returns:
@@ -91,8 +95,9 @@ def dropout(recurrence: Recurrence, rate: float, variational: bool = False) -> "
     Args:
       recurrence: whose outputs to drop.
       rate: share of outputs set to zero, in [0, 1); the others grow by `1 / (1 - rate)`.
-      variational: draw one mask for each row and keep it at every step (Gal and Ghahramani, 2016). The mask comes
-        from the key of the sequence's first step; streaming with `step`, give the same key each time.
+      variational: draw one mask for each row and keep it at every step (Gal and Ghahramani, 2016).
+        The mask comes from the key of the sequence's first step; streaming with `step`, give the
+        same key each time.
 
     Returns:
       One recurrence, with the same params and state.
@@ -108,8 +113,8 @@ def dropout(recurrence: Recurrence, rate: float, variational: bool = False) -> "
 def zoneout(cell: Cell, rate: float = 0.1, cell_rate: float | None = None) -> "Zoneout":
     """Lets units of the state keep their old value at random (Krueger et al., 2017).
 
-    While a key is given each unit stays with probability `rate`; without one, old and new are mixed in that ratio,
-    the expectation.
+    While a key is given each unit stays with probability `rate`; without one, old and new are mixed
+    in that ratio, the expectation.
 
     Args:
       cell: a cell whose output is part of its state: Elman, LSTM, GRU, MinGRU, MinLSTM.
@@ -168,22 +173,34 @@ class Stack(Recurrence):
             input_size = layer.output_size(input_size)
         return params
 
-    def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> tuple[State, ...]:
+    def initial_state(
+        self, params: Params, batch_shape: tuple[int, ...], dtype: Any
+    ) -> tuple[State, ...]:
         """The initial states of the layers."""
         return tuple(layer.initial_state(p, batch_shape, dtype) for layer, p in self._with(params))
 
-    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
+    def step(
+        self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[State, Output]:
         """One time step through every layer."""
         _check_causal(self)
         if not isinstance(state, tuple | list) or len(state) != len(self.layers):
-            raise ValueError(f"state is {_in_short(state)}; {self} wants a tuple of {len(self.layers)} states")
+            raise ValueError(
+                f"state is {_in_short(state)}; {self} wants a tuple of {len(self.layers)} states"
+            )
         states = []
         for index, (layer, p) in enumerate(self._with(params)):
             layer_state, x = layer.step(p, state[index], x, rng=_branch(rng, index))
             states.append(layer_state)
         return tuple(states), x
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
+    def scan(
+        self,
+        params: Params,
+        xs: Sequence,
+        state: State,
+        how: Pass = Pass(),  # noqa: B008
+    ) -> tuple[State, Outputs]:
         """A whole sequence, layer after layer, each with its own fastest implementation."""
         states = []
         for index, (layer, p) in enumerate(self._with(params)):
@@ -217,23 +234,32 @@ class Bidirectional(Recurrence):
         if self.merge == "concat":
             return sum(sizes)
         if sizes[0] != sizes[1]:
-            raise ValueError(f"bidirectional: merge={self.merge!r} wants equal output sizes; they are {sizes}")
+            raise ValueError(
+                f"bidirectional: merge={self.merge!r} wants equal output sizes; they are {sizes}"
+            )
         return sizes[0]
 
     def init(self, key: KeyArray, input_size: int) -> Params:
         """Fresh parameters `{forward, backward}`."""
         self.output_size(input_size)
         keys = jax.random.split(checked_key(key, "key"))
-        return {"forward": self.forward.init(keys[0], input_size), "backward": self.backward.init(keys[1], input_size)}
+        return {
+            "forward": self.forward.init(keys[0], input_size),
+            "backward": self.backward.init(keys[1], input_size),
+        }
 
-    def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> BidirectionalState:
+    def initial_state(
+        self, params: Params, batch_shape: tuple[int, ...], dtype: Any
+    ) -> BidirectionalState:
         """The initial states of both directions."""
         return BidirectionalState(
             self.forward.initial_state(params["forward"], batch_shape, dtype),
             self.backward.initial_state(params["backward"], batch_shape, dtype),
         )
 
-    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
+    def step(
+        self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[State, Output]:
         """Refused: an output depends on later inputs.
 
         Raises:
@@ -241,7 +267,13 @@ class Bidirectional(Recurrence):
         """
         return _check_causal(self)
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
+    def scan(
+        self,
+        params: Params,
+        xs: Sequence,
+        state: State,
+        how: Pass = Pass(),  # noqa: B008
+    ) -> tuple[State, Outputs]:
         """A whole sequence, both ways."""
         back = dataclasses.replace(how.branch(1), reverse=not how.reverse)
         forward, ys = self.forward.scan(params["forward"], xs, state.forward, how.branch(0))
@@ -286,15 +318,25 @@ class Residual(Wrapper):
         """
         output_size = self.inner.output_size(input_size)
         if output_size != input_size:
-            raise ValueError(f"residual: {self.inner} turns {input_size} features into {output_size}; make them equal")
+            raise ValueError(
+                f"residual: {self.inner} turns {input_size} features into {output_size}; make them equal"
+            )
         return self.inner.init(key, input_size)
 
-    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
+    def step(
+        self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[State, Output]:
         """One time step."""
         state, y = self.inner.step(params, state, x, rng=rng)
         return state, x + y
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
+    def scan(
+        self,
+        params: Params,
+        xs: Sequence,
+        state: State,
+        how: Pass = Pass(),  # noqa: B008
+    ) -> tuple[State, Outputs]:
         """A whole sequence."""
         state, ys = self.inner.scan(params, xs, state, how)
         return state, xs + ys
@@ -311,12 +353,20 @@ class Dropout(Wrapper):
     def __post_init__(self):
         settle(self, rate=rate, variational=flag)
 
-    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
+    def step(
+        self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[State, Output]:
         """One time step."""
         state, y = self.inner.step(params, state, x, rng=_branch(rng, 0))
         return state, y if rng is None else self._drop(_branch(rng, 1), y)
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
+    def scan(
+        self,
+        params: Params,
+        xs: Sequence,
+        state: State,
+        how: Pass = Pass(),  # noqa: B008
+    ) -> tuple[State, Outputs]:
         """A whole sequence."""
         state, ys = self.inner.scan(params, xs, state, how.branch(0))
         keys = how.branch(1).rngs
@@ -342,22 +392,32 @@ class Zoneout(Wrapper):
     def __post_init__(self):
         settle(self, rate=rate, cell_rate=rate)
         if not isinstance(self.inner, Cell) or not self.inner.shows_state:
-            raise TypeError(f"zoneout: {self.inner} does not show its state; give Elman, LSTM, GRU, MinGRU or MinLSTM")
+            raise TypeError(
+                f"zoneout: {self.inner} does not show its state; give Elman, LSTM, GRU, MinGRU or MinLSTM"
+            )
 
     def formula(self) -> None:
         """None: the kernels do not know a cell whose state is held at random."""
 
-    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
+    def step(
+        self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[State, Output]:
         """One time step."""
         params, state, x = step_arguments(type(self.inner), self.inner, params, state, x)
         new, _ = self.inner.step(params, state, x)
         leaves, structure = jax.tree.flatten(new)
         rates = jax.tree.unflatten(structure, (self.rate, self.cell_rate)[: len(leaves)])
         if rng is None:
-            state = jax.tree.map(lambda old, new, rate: rate * old + (1 - rate) * new, state, new, rates)
+            state = jax.tree.map(
+                lambda old, new, rate: rate * old + (1 - rate) * new, state, new, rates
+            )
         else:
-            keys = jax.tree.unflatten(structure, list(jax.random.split(checked_key(rng), len(leaves))))
-            stays = jax.tree.map(lambda key, new, rate: jax.random.bernoulli(key, rate, new.shape), keys, new, rates)
+            keys = jax.tree.unflatten(
+                structure, list(jax.random.split(checked_key(rng), len(leaves)))
+            )
+            stays = jax.tree.map(
+                lambda key, new, rate: jax.random.bernoulli(key, rate, new.shape), keys, new, rates
+            )
             state = jax.tree.map(select, stays, state, new)
         return state, self.inner.output(state).astype(x.dtype)
 
@@ -382,12 +442,20 @@ class Gated(Wrapper):
         """The inner recurrence's initial state."""
         return self.inner.initial_state(params["inner"], batch_shape, dtype)
 
-    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
+    def step(
+        self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[State, Output]:
         """One time step."""
         state, y = self.inner.step(params["inner"], state, x, rng=rng)
         return state, self._gate(params, y)
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
+    def scan(
+        self,
+        params: Params,
+        xs: Sequence,
+        state: State,
+        how: Pass = Pass(),  # noqa: B008
+    ) -> tuple[State, Outputs]:
         """A whole sequence; zeros in the padding stay zero, for gelu(0) is 0."""
         state, ys = self.inner.scan(params["inner"], xs, state, how)
         return state, self._gate(params, ys)
@@ -405,13 +473,17 @@ def _branch(rng: KeyArray | None, index: int) -> KeyArray | None:
 
 def _check_causal(recurrence: Recurrence) -> Any:
     if not recurrence.causal:
-        raise ValueError(f"{recurrence} reads the future, so it has no step; give the whole sequence to seqjax.unroll")
+        raise ValueError(
+            f"{recurrence} reads the future, so it has no step; give the whole sequence to seqjax.unroll"
+        )
 
 
 def _check_recurrences(name: str, *recurrences: Recurrence) -> None:
     for r in recurrences:
         if not isinstance(r, Recurrence):
-            raise TypeError(f"{name}() was given a {type(r).__name__}; give recurrences, for example LSTM(256)")
+            raise TypeError(
+                f"{name}() was given a {type(r).__name__}; give recurrences, for example LSTM(256)"
+            )
 
 
 def _in_short(state: Any) -> str:

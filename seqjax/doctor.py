@@ -1,7 +1,8 @@
 """Checks an installation: `python -m seqjax.doctor`.
 
-Prints versions, devices, threads and which backend each cell would take; measures that the time of a scan is linear in
-its length, which it is not under jaxlib 0.11.1 on a CPU (jax-ml/jax#40101). Exit code 1 on a finding.
+Prints versions, devices, threads and which backend each cell would take; measures that the time of
+a scan is linear in its length, which it is not under jaxlib 0.11.1 on a CPU (jax-ml/jax#40101).
+Exit code 1 on a finding.
 """
 
 import os
@@ -15,8 +16,25 @@ import jax.numpy as jnp
 
 import seqjax
 
-PACKAGES = ("seqjax", "jax", "jaxlib", "flax", "optax", "chex", "orbax-checkpoint", "tensorflow-datasets", "grain")
-CELLS = (seqjax.Elman(256), seqjax.LSTM(256), seqjax.GRU(256), seqjax.LRU(256), seqjax.MinGRU(256), seqjax.MinLSTM(256))
+PACKAGES = (
+    "seqjax",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "chex",
+    "orbax-checkpoint",
+    "tensorflow-datasets",
+    "grain",
+)
+CELLS = (
+    seqjax.Elman(256),
+    seqjax.LSTM(256),
+    seqjax.GRU(256),
+    seqjax.LRU(256),
+    seqjax.MinGRU(256),
+    seqjax.MinLSTM(256),
+)
 
 
 def scan_growth(short: int = 2_000, factor: int = 8, rounds: int = 5) -> float:
@@ -58,7 +76,9 @@ def findings() -> list[str]:
         )
     for forbidden in ("tensorflow", "torch"):
         if forbidden in sys.modules:
-            found.append(f"importing seqjax brought {forbidden} in; a package that you installed imports it")
+            found.append(
+                f"importing seqjax brought {forbidden} in; a package that you installed imports it"
+            )
     return found
 
 

@@ -46,8 +46,10 @@ class Pass:
     """How one pass over time is made: what `unroll` tells `Recurrence.scan`, time-major.
 
     Attributes:
-      lengths: valid steps of each row, `[*batch]`; None when all are. The inputs past a row's end are zero already.
-      reset: `[time, *batch]`, True at the first step of each sequence, in input order whatever the direction.
+      lengths: valid steps of each row, `[*batch]`; None when all are. The inputs past a row's end
+        are zero already.
+      reset: `[time, *batch]`, True at the first step of each sequence, in input order whatever the
+        direction.
       rngs: one key for each time step, `[time]`; None turns every dropout off.
       reverse: read from the last step to the first; outputs stay in input order.
       remat: what the backward pass recomputes, see `unroll`.
@@ -65,12 +67,15 @@ class Pass:
         """The same pass with independent keys, for the `index`-th part of a combinator."""
         if self.rngs is None:
             return self
-        return dataclasses.replace(self, rngs=jax.vmap(lambda key: jax.random.fold_in(key, index))(self.rngs))
+        return dataclasses.replace(
+            self, rngs=jax.vmap(lambda key: jax.random.fold_in(key, index))(self.rngs)
+        )
 
     def starts(self, time: int) -> Reset | None:
         """Where the state is thrown away before a step, `[time, *batch]`, in the direction of reading.
 
-        Read backwards, a sequence is entered at its last step: the one before the next sequence's first.
+        Read backwards, a sequence is entered at its last step: the one before the next sequence's
+        first.
         """
         if self.reset is None or not self.reverse or time == 0:
             return self.reset
@@ -80,9 +85,10 @@ class Pass:
 class Recurrence:
     """Something that remembers: data that says what it is, and pure functions that say what it does.
 
-    A subclass is a frozen dataclass (with `repr=False`) that holds no array: it prints what it is, compares and hashes
-    by value, and so serves as a static argument of `jax.jit` and as an attribute of a Flax module. It defines `init`,
-    `output_size`, `initial_state` and `step`; `scan` comes with the base class, and a cell may have a faster one.
+    A subclass is a frozen dataclass (with `repr=False`) that holds no array: it prints what it is,
+    compares and hashes by value, and so serves as a static argument of `jax.jit` and as an
+    attribute of a Flax module. It defines `init`, `output_size`, `initial_state` and `step`; `scan`
+    comes with the base class, and a cell may have a faster one.
     """
 
     causal: ClassVar[bool] = True
@@ -98,7 +104,11 @@ class Recurrence:
     def __repr__(self) -> str:
         fields = [(f, getattr(self, f.name)) for f in dataclasses.fields(self)]  # pyright: ignore[reportArgumentType]
         needed = [repr(value) for f, value in fields if f.default is dataclasses.MISSING]
-        chosen = [f"{f.name}={value!r}" for f, value in fields if f.default not in (dataclasses.MISSING, value)]
+        chosen = [
+            f"{f.name}={value!r}"
+            for f, value in fields
+            if f.default not in (dataclasses.MISSING, value)
+        ]
         return f"{type(self).__name__}({', '.join(needed + chosen)})"
 
     def init(self, key: KeyArray, input_size: int) -> Params:
@@ -113,11 +123,15 @@ class Recurrence:
         """The state before the first step, for inputs of `dtype`; every leaf begins with `batch_shape`."""
         raise NotImplementedError
 
-    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
+    def step(
+        self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[State, Output]:
         """One time step: the next state, and the output `[*batch, output_size]`."""
         raise NotImplementedError
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
+    def scan(
+        self, params: Params, xs: Sequence, state: State, how: Pass = Pass()
+    ) -> tuple[State, Outputs]:
         """A whole time-major sequence: the state after it, and the outputs `[time, *batch, output_size]`."""
         start = self.initial_state(params, xs.shape[1:-1], xs.dtype)
         return scan_steps(functools.partial(self.step, params), start, xs, state, how)
@@ -146,7 +160,9 @@ def spread(values: Array, like: Array) -> Array:
     return jnp.broadcast_to(values.astype(like.dtype), like.shape)
 
 
-def scan_steps(step: Callable, start: State, xs: Sequence, state: State, how: Pass) -> tuple[State, Outputs]:
+def scan_steps(
+    step: Callable, start: State, xs: Sequence, state: State, how: Pass
+) -> tuple[State, Outputs]:
     """The engine: folds `step(state, x, rng=key) -> (state, y)` over time with `lax.scan`.
 
     Args:
@@ -173,11 +189,17 @@ def scan_steps(step: Callable, start: State, xs: Sequence, state: State, how: Pa
     inputs = (jnp.arange(time, dtype=jnp.int32), xs, how.starts(time), how.rngs)
     for leaf in jax.tree.leaves(inputs):
         if leaf.shape[:1] != (time,):
-            raise ValueError(f"xs have {time} steps; a reset or the keys have shape {leaf.shape}, not [{time}, ...]")
+            raise ValueError(
+                f"xs have {time} steps; a reset or the keys have shape {leaf.shape}, not [{time}, ...]"
+            )
     if how.remat == "step":
         advance = jax.checkpoint(advance, prevent_cse=False)
     sweep = functools.partial(lax.scan, advance, reverse=how.reverse)
-    return sweep_chunks(sweep, state, inputs, time, how.reverse) if how.remat == "sqrt" else sweep(state, inputs)
+    return (
+        sweep_chunks(sweep, state, inputs, time, how.reverse)
+        if how.remat == "sqrt"
+        else sweep(state, inputs)
+    )
 
 
 def sweep_chunks(
@@ -185,8 +207,8 @@ def sweep_chunks(
 ) -> tuple[State, Any]:
     """Runs `sweep(state, inputs)` over chunks of `size` steps, else of about sqrt(time); keeps the states between them.
 
-    The backward pass runs each chunk again: by sqrt(time) memory grows, and work by one forward pass
-    (Chen et al., 2016, "Training Deep Nets with Sublinear Memory Cost").
+    The backward pass runs each chunk again: by sqrt(time) memory grows, and work by one forward
+    pass (Chen et al., 2016, "Training Deep Nets with Sublinear Memory Cost").
     """
     size = size or _near_root(time)
     whole = time - time % size
@@ -227,29 +249,34 @@ def unroll(
 ) -> tuple[State, Any]:
     """Runs a recurrence over a batch of sequences: the one public door to a sequence.
 
-    Without options it is the fold of `recurrence.step` over time. The recurrence and the options are static, so a call
-    compiles once for each of them and each shape.
+    Without options it is the fold of `recurrence.step` over time. The recurrence and the options
+    are static, so a call compiles once for each of them and each shape.
 
     Args:
       recurrence: what to run.
       params: its parameters, from `recurrence.init`; arrays may be wrapped, as in `flax.nnx.Param`.
       xs: inputs, `[*batch, time, features]` with any number of batch axes, none included.
-      state: the state to begin with, from `recurrence.initial_state` or an earlier call; None takes the former.
-      lengths: valid steps of each row, integers `[*batch]`. Past a row's end outputs are zero, the state is held and
-        whatever stands in the padding is ignored. Under `jax.jit`, where no value is known, what is out of range is
-        clamped: 0 for less, all steps for more.
-      reset: `[*batch, time]`, True at steps where a new sequence starts: the state returns to the initial one. With
-        `reverse` the marks still stand on first steps in input order, and no memory crosses them.
+      state: the state to begin with, from `recurrence.initial_state` or an earlier call; None takes
+        the former.
+      lengths: valid steps of each row, integers `[*batch]`. Past a row's end outputs are zero, the
+        state is held and whatever stands in the padding is ignored. Under `jax.jit`, where no value
+        is known, what is out of range is clamped: 0 for less, all steps for more.
+      reset: `[*batch, time]`, True at steps where a new sequence starts: the state returns to the
+        initial one. With `reverse` the marks still stand on first steps in input order, and no
+        memory crosses them.
       reverse: read each row backwards from its own end; outputs stay in input order.
-      rng: key for dropout and its kin; None turns them off. Step t draws from `jax.random.fold_in(rng, t)`.
-      remat: `"none"` keeps every step's activations for the backward pass; `"step"` keeps the states alone; `"sqrt"`
-        keeps one state for each of about sqrt(time) chunks.
-      backend: which implementation runs: `"auto"` or one of `seqjax.kernels.BACKENDS`. One that cannot do what is asked
-        for gives way to `"fused"` or `"scan"`; `seqjax.kernels.explain` says which runs, and why.
+      rng: key for dropout and its kin; None turns them off. Step t draws from
+        `jax.random.fold_in(rng, t)`.
+      remat: `"none"` keeps every step's activations for the backward pass; `"step"` keeps the
+        states alone; `"sqrt"` keeps one state for each of about sqrt(time) chunks.
+      backend: which implementation runs: `"auto"` or one of `seqjax.kernels.BACKENDS`. One that
+        cannot do what is asked for gives way to `"fused"` or `"scan"`; `seqjax.kernels.explain`
+        says which runs, and why.
       time_major: xs, reset and outputs have time as their first axis.
 
     Returns:
-      `(state, ys)`: the state after each row's last step, and the outputs `[*batch, time, output_size]` in xs' dtype.
+      `(state, ys)`: the state after each row's last step, and the outputs
+      `[*batch, time, output_size]` in xs' dtype.
 
     Raises:
       TypeError: `xs` is not floating point, or an argument is not of its kind.
@@ -264,7 +291,9 @@ def unroll(
       ((2, 5, 8), (2, 8))
     """
     if not isinstance(recurrence, Recurrence):
-        raise TypeError(f"recurrence is a {type(recurrence).__name__}; give a seqjax.Recurrence, for example LSTM(256)")
+        raise TypeError(
+            f"recurrence is a {type(recurrence).__name__}; give a seqjax.Recurrence, for example LSTM(256)"
+        )
     order = "[time, *batch, features]" if time_major else "[*batch, time, features]"
     inputs = checked_features(xs, "xs", order, least_axes=2)
     batch_shape, time = _batch_and_time(inputs.shape, time_major)
@@ -275,12 +304,23 @@ def unroll(
     reset = None if reset is None else _checked_reset(reset, batch_shape, time, time_major)
     rng = None if rng is None else checked_key(rng)
     return _unroll(
-        recurrence, params, inputs, state, lengths, reset, rng,
-        reverse=bool(reverse), remat=remat, backend=backend, time_major=bool(time_major),
-    )  # fmt: skip
+        recurrence,
+        params,
+        inputs,
+        state,
+        lengths,
+        reset,
+        rng,
+        reverse=bool(reverse),
+        remat=remat,
+        backend=backend,
+        time_major=bool(time_major),
+    )
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames=("reverse", "remat", "backend", "time_major"))
+@functools.partial(
+    jax.jit, static_argnums=0, static_argnames=("reverse", "remat", "backend", "time_major")
+)
 def _unroll(recurrence, params, xs, state, lengths, reset, rng, *, time_major, **options):
     if state is None:
         batch_shape, _ = _batch_and_time(xs.shape, time_major)
@@ -291,7 +331,9 @@ def _unroll(recurrence, params, xs, state, lengths, reset, rng, *, time_major, *
     if explicit := place.mesh.explicit_axes:
         of_batch, of_time = _batch_and_time(place.spec, time_major)
         on_mesh = lambda axes: NamedSharding(place.mesh, PartitionSpec(*axes))  # noqa: E731
-        of_state = jax.tree.map(lambda leaf: on_mesh((*of_batch, *[None] * (leaf.ndim - len(of_batch)))), state)
+        of_state = jax.tree.map(
+            lambda leaf: on_mesh((*of_batch, *[None] * (leaf.ndim - len(of_batch)))), state
+        )
         of_ys = on_mesh((of_time, *of_batch, None) if time_major else (*of_batch, of_time, None))
         run = jax.sharding.auto_axes(run, axes=explicit, out_sharding=(of_state, of_ys))
     return run(params, xs, state, lengths, reset, rng)
@@ -305,17 +347,25 @@ def _varying_alike(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf + lax.convert_element_type(zero, leaf.dtype), tree)
 
 
-def _sweep(recurrence, params, xs, state, lengths, reset, rng, *, reverse, remat, backend, time_major):
+def _sweep(
+    recurrence, params, xs, state, lengths, reset, rng, *, reverse, remat, backend, time_major
+):
     if not time_major:
         xs = jnp.moveaxis(xs, -2, 0)
         reset = None if reset is None else jnp.moveaxis(reset, -1, 0)
     time = xs.shape[0]
     if lengths is not None:
         lengths = jnp.asarray(lengths)
-        valid = jnp.arange(time, dtype=jnp.int32).reshape(time, *(1,) * lengths.ndim) < lengths[None]
+        valid = (
+            jnp.arange(time, dtype=jnp.int32).reshape(time, *(1,) * lengths.ndim) < lengths[None]
+        )
         xs = jnp.where(valid[..., None], xs, 0)
         reset = None if reset is None else reset & valid
-    rngs = None if rng is None else jax.vmap(functools.partial(jax.random.fold_in, rng))(jnp.arange(time))
+    rngs = (
+        None
+        if rng is None
+        else jax.vmap(functools.partial(jax.random.fold_in, rng))(jnp.arange(time))
+    )
     how = Pass(lengths, reset, rngs, reverse, remat, backend)
     state, ys = recurrence.scan(params, xs, state, how)
     return state, ys if time_major else jnp.moveaxis(ys, 0, -2)
@@ -323,7 +373,9 @@ def _sweep(recurrence, params, xs, state, lengths, reset, rng, *, reverse, remat
 
 def _check_option(name: str, given: Any, known: tuple[str, ...]) -> None:
     if given not in known:
-        raise ValueError(f"{name}={given!r} is unknown; choose one of {', '.join(map(repr, known))}")
+        raise ValueError(
+            f"{name}={given!r} is unknown; choose one of {', '.join(map(repr, known))}"
+        )
 
 
 def _batch_and_time(shape: tuple[int, ...], time_major: bool) -> tuple[tuple[int, ...], int]:
@@ -333,14 +385,17 @@ def _batch_and_time(shape: tuple[int, ...], time_major: bool) -> tuple[tuple[int
 def _fitted(recurrence, params, state, features, batch_shape, dtype):
     """Params and state in the containers of the recurrence, after a look at every shape; the state in its dtype.
 
-    The looking is remembered by shapes, dtypes and containers, so that a loop of single steps pays for it once.
+    The looking is remembered by shapes, dtypes and containers, so that a loop of single steps pays
+    for it once.
     """
     leaves, layout = laid_out(params)
     params = _params_plan(recurrence, features, layout).carry_out(leaves)
     if state is None:
         return params, None
     leaves, given = laid_out(state)
-    return params, _state_plan(recurrence, features, layout, batch_shape, dtype, given).carry_out(leaves)
+    return params, _state_plan(recurrence, features, layout, batch_shape, dtype, given).carry_out(
+        leaves
+    )
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
@@ -351,7 +406,12 @@ def _params_plan(recurrence: Recurrence, features: int, given: Layout) -> Plan:
 
 @functools.lru_cache(maxsize=REMEMBERED)
 def _state_plan(
-    recurrence: Recurrence, features: int, params: Layout, batch_shape: Shape, dtype: Any, given: Layout
+    recurrence: Recurrence,
+    features: int,
+    params: Layout,
+    batch_shape: Shape,
+    dtype: Any,
+    given: Layout,
 ) -> Plan:
     like = _params_plan(recurrence, features, params).carry_out(jax.tree.leaves(params.structs()))
     start = functools.partial(recurrence.initial_state, batch_shape=batch_shape, dtype=dtype)
@@ -369,7 +429,9 @@ def state_dtypes(found: Plan, given: Layout, wanted: State, owner: Any) -> tuple
     dtypes = tuple(leaf.dtype for leaf in jax.tree.leaves(wanted))
     for index, dtype in zip(found.order, dtypes, strict=True):
         has = given.dtypes[index]
-        if jnp.issubdtype(has, jnp.complexfloating) and not jnp.issubdtype(dtype, jnp.complexfloating):
+        if jnp.issubdtype(has, jnp.complexfloating) and not jnp.issubdtype(
+            dtype, jnp.complexfloating
+        ):
             raise TypeError(f"the state is {has}; {owner} remembers real numbers, give {dtype}")
     return dtypes
 

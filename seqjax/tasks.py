@@ -5,8 +5,8 @@
     trained.evaluate(examples)
     trained.save("copy")
 
-A saved model is a folder of two files: `model.json` names the class of the task and its settings, and
-`weights.safetensors` holds the parameters by path. Neither holds anything that runs.
+A saved model is a folder of two files: `model.json` names the class of the task and its settings,
+and `weights.safetensors` holds the parameters by path. Neither holds anything that runs.
 """
 
 import dataclasses
@@ -46,10 +46,11 @@ class Report(NamedTuple):
 class Task(Protocol):
     """What is learnt: a network, and how raw examples become its batches and its outputs become answers.
 
-    An implementation is a frozen dataclass whose fields are settings (see `seqjax.files.settings`), so that it can be
-    saved, compared and given to `jax.jit` as a static argument. It may have more methods of `(params, ...)`: `Trained`
-    offers them all. Two names are agreed on: `stream(params)` of a causal one, and `report(params, examples, folder)`,
-    which scores on examples, writes predictions and pictures into a folder that exists, and returns a `Report`.
+    An implementation is a frozen dataclass whose fields are settings (see `seqjax.files.settings`),
+    so that it can be saved, compared and given to `jax.jit` as a static argument. It may have more
+    methods of `(params, ...)`: `Trained` offers them all. Two names are agreed on: `stream(params)`
+    of a causal one, and `report(params, examples, folder)`, which scores on examples, writes
+    predictions and pictures into a folder that exists, and returns a `Report`.
     """
 
     monitor: ClassVar[tuple[str, ...]]
@@ -60,7 +61,13 @@ class Task(Protocol):
         ...
 
     def batches(
-        self, examples: Any, *, batch_size: int | None = None, seed: int = 0, once: bool = False, multiple_of: int = 1
+        self,
+        examples: Any,
+        *,
+        batch_size: int | None = None,
+        seed: int = 0,
+        once: bool = False,
+        multiple_of: int = 1,
     ) -> Any:
         """Makes batches of raw examples: endless and shuffled, or `once` and in order.
 
@@ -116,7 +123,9 @@ class Trained:
         return functools.partial(method, self.params)
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *(name for name in dir(self.task) if not name.startswith("_"))})
+        return sorted(
+            {*super().__dir__(), *(name for name in dir(self.task) if not name.startswith("_"))}
+        )
 
     def predict(self, inputs: Any, **options: Any) -> Any:
         """Answers raw inputs, see the task's `predict`."""
@@ -133,7 +142,9 @@ class Trained:
           TypeError: the task needs whole sequences.
         """
         if not hasattr(self.task, "stream"):
-            raise TypeError(f"{type(self.task).__name__} reads whole sequences and cannot stream; call predict")
+            raise TypeError(
+                f"{type(self.task).__name__} reads whole sequences and cannot stream; call predict"
+            )
         return self.task.stream(self.params, **options)
 
     def save(self, folder: str | os.PathLike) -> None:
@@ -177,7 +188,9 @@ def load(folder: str | os.PathLike) -> Trained:
     path = folder / "weights.safetensors"
     arrays = read_weights(path)
     if _fingerprint(arrays) != about["weights"]:
-        raise ValueError(f"{path} does not belong to its model.json, or is damaged; save the model again")
+        raise ValueError(
+            f"{path} does not belong to its model.json, or is damaged; save the model again"
+        )
     _check_weights(path, task, arrays)
     return Trained(task, jax.tree.map(jax.numpy.asarray, unflatten_params(arrays)))
 
@@ -220,7 +233,9 @@ def _read_about(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{path} is no model that seqjax saved, or is damaged") from None
     if version != FORMAT:
-        raise ValueError(f"{path} has format {version}; this version of seqjax reads {FORMAT}: install a newer one")
+        raise ValueError(
+            f"{path} has format {version}; this version of seqjax reads {FORMAT}: install a newer one"
+        )
     if missing:
         raise ValueError(f"{path} lacks {min(missing)!r}; the file is damaged")
     return about
@@ -229,7 +244,9 @@ def _read_about(path: Path) -> dict[str, Any]:
 def _check_weights(path: Path, task: Any, arrays: Mapping[str, np.ndarray]) -> None:
     """Refuses weights that are not those of the task's network."""
     if not isinstance(task, Task):
-        raise ValueError(f"{path.parent / 'model.json'} holds a {type(task).__name__}, which is no task")
+        raise ValueError(
+            f"{path.parent / 'model.json'} holds a {type(task).__name__}, which is no task"
+        )
     wanted = jax.eval_shape(task.init, jax.random.key(0))
     shapes = {name: leaf.shape for name, leaf in flatten_params(wanted).items()}
     for name in sorted(set(shapes) | set(arrays)):
@@ -238,4 +255,6 @@ def _check_weights(path: Path, task: Any, arrays: Mapping[str, np.ndarray]) -> N
         if name not in shapes:
             raise ValueError(f"{path} has {name!r}, which the network lacks")
         if arrays[name].shape != shapes[name]:
-            raise ValueError(f"{path}: {name!r} has shape {arrays[name].shape}; the network wants {shapes[name]}")
+            raise ValueError(
+                f"{path}: {name!r} has shape {arrays[name].shape}; the network wants {shapes[name]}"
+            )

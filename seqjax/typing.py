@@ -1,6 +1,7 @@
 """The dimension legend, and the array aliases built on it.
 
-The shapes of the core are written with these names; what a module adds to them its docstrings explain:
+The shapes of the core are written with these names; what a module adds to them its docstrings
+explain:
 
 | name       | meaning                                                                    |
 |------------|----------------------------------------------------------------------------|
@@ -10,8 +11,8 @@ The shapes of the core are written with these names; what a module adds to them 
 | `hidden`   | units of a recurrent layer; `gates` is a multiple of it, gates side by side |
 | `vocab`    | entries of a vocabulary                                                     |
 
-Inside the library sequences are time-major, `[time, *batch, features]`, as `lax.scan` wants them; at the public doors
-they are `[*batch, time, features]` unless `time_major=True`.
+Inside the library sequences are time-major, `[time, *batch, features]`, as `lax.scan` wants them;
+at the public doors they are `[*batch, time, features]` unless `time_major=True`.
 """
 
 from collections.abc import Mapping

@@ -15,10 +15,12 @@ from tests.datasets.data_files import tiny_files
 # Before the first import of seqjax: from here on its annotations are checked at every call.
 jaxtyping.install_import_hook("seqjax", "beartype.beartype")
 
-# Hundreds of small functions are compiled and each runs for microseconds: XLA's older code generator compiles them in
-# half the time. XLA aborts at a flag it does not know, hence the guard.
+# Hundreds of small functions are compiled and each runs for microseconds: XLA's older code
+# generator compiles them in half the time. XLA aborts at a flag it does not know, hence the guard.
 if jax.__version_info__[:2] == (0, 10):
-    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
+    os.environ["XLA_FLAGS"] = (
+        os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
+    )
 
 hypothesis.settings.register_profile(
     "seqjax",
@@ -27,7 +29,10 @@ hypothesis.settings.register_profile(
     derandomize=True,
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate, hypothesis.Phase.shrink],
     # Drawing is cheap and the first example compiles: what these two checks measure is XLA.
-    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.differing_executors],
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.differing_executors,
+    ],
 )
 hypothesis.settings.load_profile("seqjax")
 

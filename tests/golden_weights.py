@@ -30,7 +30,10 @@ def torch_params(golden, what, gru):
         b = b_x + b_h if what == "param" else b_x
         params = {"w_x": take("weight_ih").T, "w_h": take("weight_hh").T, "b": b}
         if gru:
-            params |= {"b": np.concatenate([b[: 2 * units], b_x[2 * units :]]), "b_n": b_h[2 * units :]}
+            params |= {
+                "b": np.concatenate([b[: 2 * units], b_x[2 * units :]]),
+                "b_n": b_h[2 * units :],
+            }
         if f"{what}/weight_hr_{suffix}" in golden:
             params["w_r"] = take("weight_hr").T
         return params
@@ -57,7 +60,10 @@ def onnx_params(golden, direction):
     b_x, b_h = ordered(bias[: len(w_x)]), ordered(bias[len(w_x) :])
     params = {"w_x": w_x.T, "w_h": w_h.T, "b": b_x + b_h}
     if op == "GRU":
-        params |= {"b": np.concatenate([(b_x + b_h)[: 2 * hidden], b_x[2 * hidden :]]), "b_n": b_h[2 * hidden :]}
+        params |= {
+            "b": np.concatenate([(b_x + b_h)[: 2 * hidden], b_x[2 * hidden :]]),
+            "b_n": b_h[2 * hidden :],
+        }
     if "P" in golden:
         i, o, f = np.split(golden["P"][direction], 3)
         params["w_p"] = np.concatenate([i, f, o])

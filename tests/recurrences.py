@@ -1,6 +1,7 @@
 """Every cell variant and every combinator, and random params, states and inputs for them.
 
-The laws of `test_recurrence.py` hold for each entry of `RECURRENCES`. Inputs have `INPUT_SIZE` features.
+The laws of `test_recurrence.py` hold for each entry of `RECURRENCES`. Inputs have `INPUT_SIZE`
+features.
 """
 
 import functools
@@ -39,11 +40,15 @@ RECURRENCES = {
     "zoneout_lstm": seqjax.zoneout(seqjax.LSTM(4), 0.3, 0.6),
     "zoneout_gru": seqjax.zoneout(seqjax.GRU(4), 0.3),
     "gated_lru": seqjax.gated(seqjax.LRU(4)),
-    "stack_bidirectional": seqjax.stack(seqjax.bidirectional(seqjax.Elman(4)), seqjax.bidirectional(seqjax.GRU(2))),
+    "stack_bidirectional": seqjax.stack(
+        seqjax.bidirectional(seqjax.Elman(4)), seqjax.bidirectional(seqjax.GRU(2))
+    ),
 }
 CAUSAL = {name: recurrence for name, recurrence in RECURRENCES.items() if recurrence.causal}
 NOT_CAUSAL = {name: recurrence for name, recurrence in RECURRENCES.items() if not recurrence.causal}
-STOCHASTIC = {name: RECURRENCES[name] for name in ("stack", "dropout", "zoneout_lstm", "zoneout_gru")}
+STOCHASTIC = {
+    name: RECURRENCES[name] for name in ("stack", "dropout", "zoneout_lstm", "zoneout_gru")
+}
 
 
 def each(recurrences):
@@ -94,7 +99,9 @@ def draw_inputs(shape, seed=0):
 
 def in_float64(tree):
     """The same numbers in float64 and complex128; wants the fixture `x64`."""
-    return jax.tree.map(lambda a: jax.numpy.asarray(a, jax.numpy.promote_types(a.dtype, np.float64)), tree)
+    return jax.tree.map(
+        lambda a: jax.numpy.asarray(a, jax.numpy.promote_types(a.dtype, np.float64)), tree
+    )
 
 
 def assert_close(given, wanted, tolerance=1e-5):

@@ -1,12 +1,12 @@
 """The cells written out in NumPy, as the papers print them: float64, one row, one loop over time.
 
-These functions are what the cells of `seqjax` are compared with, so they import nothing from it and share no code
-with it. `elman`, `lstm` (peephole, projection and coupled gates too) and `gru` agree with PyTorch and ONNX Runtime on
-the files of `tests/golden`.
+These functions are what the cells of `seqjax` are compared with, so they import nothing from it and
+share no code with it. `elman`, `lstm` (peephole, projection and coupled gates too) and `gru` agree
+with PyTorch and ONNX Runtime on the files of `tests/golden`.
 
-Each takes `params`, a dict in the layout of the cell, the inputs `xs [T, I]` of one row and the state before
-the first step. It returns `(state, ys)`: the state after the last step and the outputs `[T, H]` (`[T, P]` for an LSTM
-with a projection). With T = 0 the state comes back as it was given.
+Each takes `params`, a dict in the layout of the cell, the inputs `xs [T, I]` of one row and the
+state before the first step. It returns `(state, ys)`: the state after the last step and the outputs
+`[T, H]` (`[T, P]` for an LSTM with a projection). With T = 0 the state comes back as it was given.
 
 Weights act from the right (`x @ w_x`). The gates of a cell lie side by side in the last axis.
 """
@@ -62,15 +62,17 @@ def lstm(params, xs, h, c, peephole=False, projection=False, layer_norm=False, c
         o  = sigmoid(x W_xo + h W_ho + b_o + p_o * c')
         h' = o * tanh(c'),    y = h'
 
-    params: `w_x [I, 4H]`, `w_h [H, 4H]`, `b [4H]`, gates in the order i, f, g, o. State: `(h [H], c [H])`.
+    params: `w_x [I, 4H]`, `w_h [H, 4H]`, `b [4H]`, gates in the order i, f, g, o. State:
+      `(h [H], c [H])`.
 
     * `peephole` (Gers & Schmidhuber, 2000): `w_p [3H]` holds p_i, p_f, p_o; without it they are 0.
-    * `projection` (Sak et al., 2014): `w_r [H, P]`; h' = (o * tanh(c')) W_r, so that h is `[P]` and `w_h` is `[P, 4H]`.
-    * `layer_norm` (Ba et al., 2016, eqs. 20-22): x W_x becomes LN(x W_x) * ln_x, h W_h becomes LN(h W_h) * ln_h, each
-      normalised over all gates together, and tanh(c') becomes tanh(LN(c') * ln_c + b_c). The cell carries c' as it is.
-      `ln_x [4H]`, `ln_h [4H]`, `ln_c [H]`, `b_c [H]`.
-    * `coupled` (Greff et al., 2017, CIFG): i = 1 - f. The gates are f, g, o: 3H for 4H above, and `w_p [2H]` holds
-      p_f, p_o.
+    * `projection` (Sak et al., 2014): `w_r [H, P]`; h' = (o * tanh(c')) W_r, so that h is `[P]` and
+      `w_h` is `[P, 4H]`.
+    * `layer_norm` (Ba et al., 2016, eqs. 20-22): x W_x becomes LN(x W_x) * ln_x, h W_h becomes LN(h
+      W_h) * ln_h, each normalised over all gates together, and tanh(c') becomes tanh(LN(c') * ln_c
+      + b_c). The cell carries c' as it is. `ln_x [4H]`, `ln_h [4H]`, `ln_c [H]`, `b_c [H]`.
+    * `coupled` (Greff et al., 2017, CIFG): i = 1 - f. The gates are f, g, o: 3H for 4H above, and
+      `w_p [2H]` holds p_f, p_o.
     """
     p = as_float64(params)
     xs, h, c = np.asarray(xs, np.float64), np.asarray(h, np.float64), np.asarray(c, np.float64)
@@ -120,12 +122,13 @@ def gru(params, xs, h, reset="after", layer_norm=False):
         n  = tanh(x W_xn + b_xn + (r * h) W_hn + b_n)      reset="before": the paper
         h' = (1 - z) * n + z * h,    y = h'
 
-    params: `w_x [I, 3H]`, `w_h [H, 3H]`, `b [3H]` (b_r, b_z, b_xn), gates in the order r, z, n, and `b_n [H]`.
+    params: `w_x [I, 3H]`, `w_h [H, 3H]`, `b [3H]` (b_r, b_z, b_xn), gates in the order r, z, n, and
+      `b_n [H]`.
     State: `h [H]`.
 
-    `layer_norm` (Ba et al., 2016): every product with a weight matrix becomes LN(product) * scale, with r and z
-    normalised together over 2H and n by itself over H; biases are added after. `ln_x [3H]`, `ln_h [3H]` hold the
-    scales of r, z, n.
+    `layer_norm` (Ba et al., 2016): every product with a weight matrix becomes LN(product) * scale,
+    with r and z normalised together over 2H and n by itself over H; biases are added after.
+    `ln_x [3H]`, `ln_h [3H]` hold the scales of r, z, n.
     """
     p = as_float64(params)
     xs, h = np.asarray(xs, np.float64), np.asarray(h, np.float64)
@@ -142,11 +145,17 @@ def gru(params, xs, h, reset="after", layer_norm=False):
 
     ys = []
     for x in xs:
-        r, z = np.split(sigmoid(normalised(x @ w_x_rz, s_x_rz) + normalised(h @ w_h_rz, s_h_rz) + b_rz), 2)
+        r, z = np.split(
+            sigmoid(normalised(x @ w_x_rz, s_x_rz) + normalised(h @ w_h_rz, s_h_rz) + b_rz), 2
+        )
         if reset == "after":
-            n = np.tanh(normalised(x @ w_x_n, s_x_n) + b_x_n + r * (normalised(h @ w_h_n, s_h_n) + p["b_n"]))
+            n = np.tanh(
+                normalised(x @ w_x_n, s_x_n) + b_x_n + r * (normalised(h @ w_h_n, s_h_n) + p["b_n"])
+            )
         elif reset == "before":
-            n = np.tanh(normalised(x @ w_x_n, s_x_n) + b_x_n + normalised((r * h) @ w_h_n, s_h_n) + p["b_n"])
+            n = np.tanh(
+                normalised(x @ w_x_n, s_x_n) + b_x_n + normalised((r * h) @ w_h_n, s_h_n) + p["b_n"]
+            )
         else:
             raise ValueError(f'reset is "after" or "before", not {reset!r}')
         h = (1.0 - z) * n + z * h
@@ -204,7 +213,8 @@ def lru(params, xs, s):
         s' = lambda * s + exp(gamma) * (x B)
         y  = Re(s' C) + x D
 
-    params: `nu [H]`, `theta [H]`, `gamma [H]`, B = `b_re + i b_im` `[I, H]`, C = `c_re + i c_im` `[H, H]`,
+    params: `nu [H]`, `theta [H]`, `gamma [H]`, B = `b_re + i b_im` `[I, H]`, C = `c_re + i c_im`
+      `[H, H]`,
     D = `d [I, H]`. State: `s [H]`, complex.
     """
     p = as_float64(params)

@@ -26,9 +26,14 @@ def classified(pooling):
 
 def spelt(recurrence):
     tagger = models.Tagger(
-        vocab_size=5, num_tags=4, recurrence=seqjax.GRU(3), embedding_size=3, char_vocab_size=5,
-        char_recurrence=recurrence, char_features=3,
-    )  # fmt: skip
+        vocab_size=5,
+        num_tags=4,
+        recurrence=seqjax.GRU(3),
+        embedding_size=3,
+        char_vocab_size=5,
+        char_recurrence=recurrence,
+        char_features=3,
+    )
     return applied(tagger, TOKENS[0, :2], TOKENS, char_lengths=None)
 
 
@@ -57,7 +62,11 @@ TAKERS = {
     "classifier mean": classified("mean"),
     "classifier max": classified("max"),
     "classifier attention": classified("attention"),
-    "tagger": applied(models.Tagger(vocab_size=5, num_tags=4, recurrence=BOTH, embedding_size=3), TOKENS, lengths=None),
+    "tagger": applied(
+        models.Tagger(vocab_size=5, num_tags=4, recurrence=BOTH, embedding_size=3),
+        TOKENS,
+        lengths=None,
+    ),
     "spelling": spelt(None),
     "spelling read": spelt(BOTH),
     "acoustic": applied(models.AcousticModel(4, (BOTH,), stride=2), FRAMES, lengths=None),
@@ -81,10 +90,18 @@ def test_a_prompt_has_at_least_one_token():
     step = lambda params, state, tokens: (state, jax.nn.one_hot(tokens, 5))  # noqa: E731
     write = jax.jit(
         lambda lengths: decoding.sample(
-            step, {}, jnp.zeros((2, 1)), TOKENS, length=2, key=jax.random.key(0), prompt_lengths=lengths
+            step,
+            {},
+            jnp.zeros((2, 1)),
+            TOKENS,
+            length=2,
+            key=jax.random.key(0),
+            prompt_lengths=lengths,
         )
     )
-    jax.tree.map(np.testing.assert_array_equal, write(jnp.array([99, -3])), write(jnp.array([6, 1])))
+    jax.tree.map(
+        np.testing.assert_array_equal, write(jnp.array([99, -3])), write(jnp.array([6, 1]))
+    )
 
 
 def test_wide_integers_are_clamped_before_they_are_narrowed(x64):
@@ -92,7 +109,9 @@ def test_wide_integers_are_clamped_before_they_are_narrowed(x64):
     np.testing.assert_array_equal(clamp(jnp.array([2**40 + 2, -(2**40)])), [5, 0])
 
 
-@pytest.mark.parametrize("lengths", [[3, 1], (3, 1), np.array([3, 1], np.uint8), [np.int64(3), 1], jnp.array([3, 1])])
+@pytest.mark.parametrize(
+    "lengths", [[3, 1], (3, 1), np.array([3, 1], np.uint8), [np.int64(3), 1], jnp.array([3, 1])]
+)
 def test_lengths_of_any_kind(lengths):
     given = checked_lengths(lengths, (2,), 4)
     assert given.tolist() == [3, 1] and given.dtype == jnp.int32

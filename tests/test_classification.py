@@ -24,7 +24,9 @@ def waves(count=60, seed=0):
 @pytest.fixture(scope="module")
 def trained():
     rows, labels = waves()
-    task = seqjax.Classifier.of(rows, labels, recurrence=seqjax.bidirectional(seqjax.GRU(8)), pooling="mean")
+    task = seqjax.Classifier.of(
+        rows, labels, recurrence=seqjax.bidirectional(seqjax.GRU(8)), pooling="mean"
+    )
     recipe = training.Recipe(epochs=15, learning_rate=0.02, average=0.9)
     return training.fit(task, (rows, labels), validation=waves(20, 1), recipe=recipe, quiet=True)
 
@@ -33,7 +35,10 @@ def test_it_learns_and_scores(trained):
     metrics = trained.evaluate(waves(40, 2))
     assert metrics["accuracy"] > 0.95 and metrics["error"] == pytest.approx(1 - metrics["accuracy"])
     rows, labels = waves(40, 2)
-    assert np.mean([a == b for a, b in zip(trained.predict(rows), labels, strict=True)]) == metrics["accuracy"]
+    assert (
+        np.mean([a == b for a, b in zip(trained.predict(rows), labels, strict=True)])
+        == metrics["accuracy"]
+    )
     probabilities = trained.probabilities(rows)
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
     right = np.array([trained.task.labels.index(label) for label in labels])
@@ -80,9 +85,17 @@ def test_features_are_standardised_as_in_training():
         ([np.ones((2, 1))], ["a", "b"], "1 inputs and 2 labels"),
         ([np.ones((2, 1))] * 2, ["a", "a"], "every example has the label 'a'"),
         ([], [], "there is no example"),
-        ([np.ones((2, 1)), np.ones((2, 3))], ["a", "b"], "sequence 1 has 3 features; the others have 1"),
+        (
+            [np.ones((2, 1)), np.ones((2, 3))],
+            ["a", "b"],
+            "sequence 1 has 3 features; the others have 1",
+        ),
         ([np.ones((2, 1)), np.ones((0, 1))], ["a", "b"], r"sequence 1 has shape \(0, 1\)"),
-        ([np.ones((2, 1)), np.full((2, 1), np.nan)], ["a", "b"], "sequence 1 has values that are not finite"),
+        (
+            [np.ones((2, 1)), np.full((2, 1), np.nan)],
+            ["a", "b"],
+            "sequence 1 has values that are not finite",
+        ),
         ([np.ones((2, 1)), np.array(["x"])], ["a", "b"], "sequence 1 is <U1"),
     ],
 )
@@ -92,5 +105,7 @@ def test_what_cannot_be_learnt_is_told_in_one_line(rows, labels, message):
 
 
 def test_an_unknown_label_is_named(trained):
-    with pytest.raises(ValueError, match="example 1: the label 'odd' is not among those learnt .fast, slow."):
+    with pytest.raises(
+        ValueError, match="example 1: the label 'odd' is not among those learnt .fast, slow."
+    ):
         trained.evaluate(([np.ones((2, 2))] * 2, ["fast", "odd"]))

@@ -49,7 +49,9 @@ def test_merges(merge, function):
     _, forward = seqjax.unroll(seqjax.GRU(3), params["forward"], XS)
     _, backward = seqjax.unroll(seqjax.GRU(3), params["backward"], XS[:, ::-1])
     _, ys = seqjax.unroll(net, params, XS)
-    np.testing.assert_allclose(ys, function(np.asarray(forward), np.asarray(backward)[:, ::-1]), rtol=1e-6)
+    np.testing.assert_allclose(
+        ys, function(np.asarray(forward), np.asarray(backward)[:, ::-1]), rtol=1e-6
+    )
     assert ys.shape[-1] == net.output_size(4)
 
 
@@ -66,7 +68,9 @@ def test_a_gate_by_its_formula():
     params["b"] = jnp.linspace(-1, 1, 4)
     u = jax.nn.gelu(seqjax.unroll(seqjax.LRU(4), params["inner"], XS)[1])
     _, ys = seqjax.unroll(net, params, XS)
-    np.testing.assert_allclose(ys, u / (1 + np.exp(-(u @ params["w"] + params["b"]))), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        ys, u / (1 + np.exp(-(u @ params["w"] + params["b"]))), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("variational", [False, True])
@@ -117,16 +121,30 @@ def test_zoneout_with_a_key_holds_its_share_of_h_and_c():
         (lambda: seqjax.stack(seqjax.GRU(3), 5), TypeError, "was given a int"),
         (lambda: seqjax.stack(seqjax.GRU(3), dropout=1.0), ValueError, "is 1.0"),
         (lambda: seqjax.dropout(seqjax.GRU(3), -0.1), ValueError, "is -0.1"),
-        (lambda: seqjax.bidirectional(seqjax.GRU(3), merge="product"), ValueError, "choose one of 'concat'"),
+        (
+            lambda: seqjax.bidirectional(seqjax.GRU(3), merge="product"),
+            ValueError,
+            "choose one of 'concat'",
+        ),
         (lambda: seqjax.zoneout(seqjax.LRU(3)), TypeError, "does not show its state"),
         (lambda: seqjax.zoneout(seqjax.GRU(3), 2.0), ValueError, "is 2.0"),
-        (lambda: seqjax.residual(seqjax.GRU(3)).init(jax.random.key(0), 4), ValueError, "make them equal"),
         (
-            lambda: seqjax.bidirectional(seqjax.GRU(3), seqjax.GRU(4), "sum").init(jax.random.key(0), 2),
+            lambda: seqjax.residual(seqjax.GRU(3)).init(jax.random.key(0), 4),
+            ValueError,
+            "make them equal",
+        ),
+        (
+            lambda: seqjax.bidirectional(seqjax.GRU(3), seqjax.GRU(4), "sum").init(
+                jax.random.key(0), 2
+            ),
             ValueError,
             "equal output sizes",
         ),
-        (lambda: seqjax.bidirectional(seqjax.GRU(3)).step({}, None, XS[:, 0]), ValueError, "reads the future"),
+        (
+            lambda: seqjax.bidirectional(seqjax.GRU(3)).step({}, None, XS[:, 0]),
+            ValueError,
+            "reads the future",
+        ),
     ],
 )
 def test_mistakes_are_named(unchecked, make, error, message):
@@ -142,4 +160,7 @@ def test_every_combinator_prints_compares_and_hashes_by_value():
         lambda: seqjax.gated(seqjax.MinGRU(3)),
     ):
         assert make() == make() and hash(make()) == hash(make())
-    assert repr(combinators.Dropout(seqjax.LSTM(8, peephole=True), 0.5)) == "Dropout(LSTM(8, peephole=True), 0.5)"
+    assert (
+        repr(combinators.Dropout(seqjax.LSTM(8, peephole=True), 0.5))
+        == "Dropout(LSTM(8, peephole=True), 0.5)"
+    )

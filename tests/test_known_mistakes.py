@@ -1,8 +1,8 @@
 """Mistakes of other libraries, shown absent by the plainest case of each.
 
-Elsewhere: orthogonality gate by gate in `cells/test_gates.py`, the GRU's two candidate biases in `cells/test_gru.py`,
-a wrong number of features in `test_unroll.py`. The same facts hold for every recurrence by the laws of
-`test_recurrence.py`; here they are compared with a loop in NumPy.
+Elsewhere: orthogonality gate by gate in `cells/test_gates.py`, the GRU's two candidate biases in
+`cells/test_gru.py`, a wrong number of features in `test_unroll.py`. The same facts hold for every
+recurrence by the laws of `test_recurrence.py`; here they are compared with a loop in NumPy.
 """
 
 import jax
@@ -59,13 +59,20 @@ def test_two_batch_axes_may_have_lengths(padded):
     )
     for row, length in enumerate(LENGTHS):
         wanted = references.elman(PARAMS, xs[row, :length], state[row])
-        assert_close((np.asarray(after.reshape(4, 4)[row]), np.asarray(ys.reshape(4, 5, 4)[row, :length])), wanted)
+        assert_close(
+            (np.asarray(after.reshape(4, 4)[row]), np.asarray(ys.reshape(4, 5, 4)[row, :length])),
+            wanted,
+        )
 
 
 @each(RECURRENCES)
-@pytest.mark.parametrize("param_dtype", [jnp.float32, jnp.bfloat16], ids=["float32 params", "bfloat16 params"])
+@pytest.mark.parametrize(
+    "param_dtype", [jnp.float32, jnp.bfloat16], ids=["float32 params", "bfloat16 params"]
+)
 def test_bfloat16_goes_in_and_out_and_float32_is_kept_in_between(recurrence, param_dtype):
-    params = jax.tree.map(lambda p: jax.ShapeDtypeStruct(p.shape, param_dtype), draw_params(recurrence))
+    params = jax.tree.map(
+        lambda p: jax.ShapeDtypeStruct(p.shape, param_dtype), draw_params(recurrence)
+    )
     xs = jax.ShapeDtypeStruct((2, 5, 3), jnp.bfloat16)
     lengths = jax.ShapeDtypeStruct((2,), jnp.int32)
     run = lambda params, xs, lengths: seqjax.unroll(  # noqa: E731
@@ -73,7 +80,10 @@ def test_bfloat16_goes_in_and_out_and_float32_is_kept_in_between(recurrence, par
     )
     state, ys = jax.eval_shape(run, params, xs, lengths)
     assert ys.dtype == jnp.bfloat16
-    assert {leaf.dtype for leaf in jax.tree.leaves(state)} <= {np.dtype("float32"), np.dtype("complex64")}
+    assert {leaf.dtype for leaf in jax.tree.leaves(state)} <= {
+        np.dtype("float32"),
+        np.dtype("complex64"),
+    }
 
 
 def test_a_state_in_bfloat16_does_not_stall():

@@ -8,11 +8,22 @@ import pytest
 import seqjax
 from seqjax import doctor
 
-HEAVY = ("tensorflow", "torch", "tensorflow_datasets", "orbax", "matplotlib", "grain", "flax", "optax")
+HEAVY = (
+    "tensorflow",
+    "torch",
+    "tensorflow_datasets",
+    "orbax",
+    "matplotlib",
+    "grain",
+    "flax",
+    "optax",
+)
 
 
 def python(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
 
 
 def test_importing_the_core_brings_in_nothing_heavy():

@@ -33,21 +33,38 @@ def dtypes(tree):
 def loss(recurrence, backend, reverse, params, xs, state, rng):
     """A function of all that an unrolling with lengths and resets gives."""
     results = seqjax.unroll(
-        recurrence, params, xs, state, lengths=LENGTHS, reset=np.zeros((2, 5), bool), rng=rng, reverse=reverse,
+        recurrence,
+        params,
+        xs,
+        state,
+        lengths=LENGTHS,
+        reset=np.zeros((2, 5), bool),
+        rng=rng,
+        reverse=reverse,
         backend=backend,
-    )  # fmt: skip
+    )
     return sum(jnp.sum(jnp.sin(jnp.real(leaf))) for leaf in jax.tree.leaves(results))
 
 
 @settings
 @each(RECURRENCES)
-@pytest.mark.parametrize(("backend", "reverse"), [("scan", False), ("fused", True), ("native", True)])
+@pytest.mark.parametrize(
+    ("backend", "reverse"), [("scan", False), ("fused", True), ("native", True)]
+)
 def test_every_recurrence_and_backend(setting, recurrence, backend, reverse):
-    arguments = draw_params(recurrence), jnp.asarray(draw_inputs((2, 5))), draw_state(recurrence, (2,))
+    arguments = (
+        draw_params(recurrence),
+        jnp.asarray(draw_inputs((2, 5))),
+        draw_state(recurrence, (2,)),
+    )
     with setting():
-        gradient = jax.grad(functools.partial(loss, recurrence, backend, reverse), argnums=(0, 1, 2))
+        gradient = jax.grad(
+            functools.partial(loss, recurrence, backend, reverse), argnums=(0, 1, 2)
+        )
         gradients = jax.eval_shape(gradient, *arguments, jax.random.key(0))
-        state, ys = jax.eval_shape(functools.partial(seqjax.unroll, recurrence, backend=backend), *arguments)
+        state, ys = jax.eval_shape(
+            functools.partial(seqjax.unroll, recurrence, backend=backend), *arguments
+        )
         fresh = jax.eval_shape(lambda: seqjax.unroll(recurrence, arguments[0], arguments[1])[0])
     assert dtypes(gradients) == dtypes(arguments)
     assert dtypes((state, ys)) == dtypes((arguments[2], arguments[1]))
@@ -57,7 +74,11 @@ def test_every_recurrence_and_backend(setting, recurrence, backend, reverse):
 @settings
 @each({name: recurrence for name, recurrence in RECURRENCES.items() if recurrence.causal})
 def test_every_step(setting, recurrence):
-    params, x, state = draw_params(recurrence), jnp.asarray(draw_inputs((2,))), draw_state(recurrence, (2,))
+    params, x, state = (
+        draw_params(recurrence),
+        jnp.asarray(draw_inputs((2,))),
+        draw_state(recurrence, (2,)),
+    )
     with setting():
         after, y = jax.eval_shape(recurrence.step, params, state, x, rng=jax.random.key(0))
         jax.eval_shape(lambda: recurrence.init(jax.random.key(0), 3))
@@ -101,7 +122,7 @@ LOOKS = {
         v=ones(6),
         filters=ones(3, 2),
         w_location=ones(2, 6),
-    ),  # fmt: skip
+    ),
     "multi_head": functools.partial(attention.multi_head, mask=MASK, heads=2),
 }
 
@@ -116,7 +137,11 @@ def test_every_attention(unchecked, setting, look):
 
 
 CHAIN = ones(4, 4), ones(4), ones(4)
-TAGS, LABELS, LABEL_LENGTHS = np.zeros((2, 5), np.int32), np.array([[1, 2], [3, 1]], np.int32), np.array([2, 1])
+TAGS, LABELS, LABEL_LENGTHS = (
+    np.zeros((2, 5), np.int32),
+    np.array([[1, 2], [3, 1]], np.int32),
+    np.array([2, 1]),
+)
 ALLOWED = crf.bio_constraints(["O", "B-x", "I-x", "B-y"])
 LOSSES = {
     "cross_entropy": lambda e: losses.cross_entropy(e, TAGS, MASK, label_smoothing=0.1),
@@ -125,7 +150,9 @@ LOSSES = {
     "uniform_cross_entropy": lambda e: losses.uniform_cross_entropy(e, LENGTHS).sum(),
     "crf": lambda e: crf.log_likelihood(TAGS, e, *CHAIN, LENGTHS).sum(),
     "crf by halves": lambda e: crf.log_likelihood(TAGS, e, *CHAIN, LENGTHS, associative=True).sum(),
-    "crf constrained": lambda e: crf.log_likelihood(TAGS, *crf.constrain(crf.Scores(e, *CHAIN), ALLOWED)).sum(),
+    "crf constrained": lambda e: crf.log_likelihood(
+        TAGS, *crf.constrain(crf.Scores(e, *CHAIN), ALLOWED)
+    ).sum(),
     "marginals": lambda e: crf.marginals(e, *CHAIN, LENGTHS).sum(),
     "viterbi": lambda e: crf.viterbi(e, *CHAIN, LENGTHS).scores.sum(),
     "kbest": lambda e: crf.kbest(e, *CHAIN, LENGTHS, k=3).scores.sum(),
@@ -153,9 +180,13 @@ def test_searches_and_samples(setting):
     state, first, prompt = jnp.zeros((2, 1)), jnp.zeros(2, jnp.int32), jnp.zeros((2, 3), jnp.int32)
     search = functools.partial(decoding.beam_search, step, {}, length=3, stop_token=2)
     penalties = (decoding.LengthPenalty(),)
-    write = functools.partial(decoding.sample, step, {}, length=3, temperature=0.7, top_k=3, top_p=0.9, stop_token=2)
+    write = functools.partial(
+        decoding.sample, step, {}, length=3, temperature=0.7, top_k=3, top_p=0.9, stop_token=2
+    )
     with setting():
         jax.eval_shape(functools.partial(search, beam=2, penalties=penalties), state, first)
         jax.eval_shape(functools.partial(search, beam=4, groups=2, n_best=2), state, first)
-        jax.eval_shape(lambda state, key: search(state, first, beam=2, key=key), state, jax.random.key(0))
+        jax.eval_shape(
+            lambda state, key: search(state, first, beam=2, key=key), state, jax.random.key(0)
+        )
         jax.eval_shape(lambda state, key: write(state, prompt, key=key), state, jax.random.key(0))

@@ -14,5 +14,8 @@ def test_the_code_of_the_readme_runs(tmp_path, monkeypatch):
     assert names["ys"].shape == (32, 50, 256) and names["y"].shape == (32, 64)
     assert names["samples"].tokens.shape == (4, 200)
     assert names["trained"].evaluate((names["rows"], names["labels"]))["accuracy"] > 0.8
-    assert sorted(path.name for path in (tmp_path / "trend").iterdir()) == ["model.json", "weights.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "trend").iterdir()) == [
+        "model.json",
+        "weights.safetensors",
+    ]
     assert names["metrics"]["finite"] == 1 and names["metrics"]["gradient_norm"] > 0

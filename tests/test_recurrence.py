@@ -1,8 +1,8 @@
 """The eight laws, for every cell and every combinator: see `tests/recurrences.py` for the list.
 
-Batches have two axes, so that each law also says that two do. A single row, which has none, is the other side of most
-comparisons. `TIME` and `SHORT` are the only lengths that anything is compiled for; a row of any length is made of
-parts of 1 and `SHORT` steps.
+Batches have two axes, so that each law also says that two do. A single row, which has none, is the
+other side of most comparisons. `TIME` and `SHORT` are the only lengths that anything is compiled
+for; a row of any length is made of parts of 1 and `SHORT` steps.
 """
 
 import dataclasses
@@ -53,7 +53,9 @@ class Batch:
         return np.arange(TIME) < self.lengths[..., None]
 
     def with_padding(self, value):
-        return dataclasses.replace(self, xs=np.where(self.valid[..., None], self.xs, np.float32(value)))
+        return dataclasses.replace(
+            self, xs=np.where(self.valid[..., None], self.xs, np.float32(value))
+        )
 
 
 def make_batch(recurrence, seed, lengths=(TIME,) * ROWS, marks=(0,) * ROWS):
@@ -72,7 +74,13 @@ def make_batch(recurrence, seed, lengths=(TIME,) * ROWS, marks=(0,) * ROWS):
 def run(recurrence, batch, **options):
     """The one compiled form of a whole batch (two with `reverse`)."""
     return seqjax.unroll(
-        recurrence, batch.params, batch.xs, batch.state, lengths=batch.lengths, reset=batch.reset, **options
+        recurrence,
+        batch.params,
+        batch.xs,
+        batch.state,
+        lengths=batch.lengths,
+        reset=batch.reset,
+        **options,
     )
 
 
@@ -82,14 +90,19 @@ def rows(tree):
     return [jax.tree.map(lambda leaf, row=row: leaf[row], flat) for row in range(ROWS)]
 
 
-step = jax.jit(lambda recurrence, params, state, x, rng: recurrence.step(params, state, x, rng=rng), static_argnums=0)
+step = jax.jit(
+    lambda recurrence, params, state, x, rng: recurrence.step(params, state, x, rng=rng),
+    static_argnums=0,
+)
 
 
 def fold(recurrence, params, xs, state, rng=None):
     """What `unroll` means."""
     ys = []
     for t, x in enumerate(xs):
-        state, y = step(recurrence, params, state, x, None if rng is None else jax.random.fold_in(rng, t))
+        state, y = step(
+            recurrence, params, state, x, None if rng is None else jax.random.fold_in(rng, t)
+        )
         ys.append(y)
     return state, np.stack(ys)
 
@@ -153,13 +166,20 @@ def test_law_3_a_row_alone_gives_the_same(recurrence, seed, lengths):
     state, ys = run(recurrence, batch)
     for row in range(ROWS):
         length = lengths[row]
-        alone = seqjax.unroll(recurrence, batch.params, rows(batch.xs)[row][:length], rows(batch.state)[row])
+        alone = seqjax.unroll(
+            recurrence, batch.params, rows(batch.xs)[row][:length], rows(batch.state)[row]
+        )
         assert_close((rows(state)[row], rows(ys)[row][:length]), alone)
 
 
 @each(RECURRENCES)
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
-@hypothesis.given(seed=seeds, lengths=any_lengths, marks=any_marks, garbage=st.sampled_from([np.nan, np.inf, -1e30]))
+@hypothesis.given(
+    seed=seeds,
+    lengths=any_lengths,
+    marks=any_marks,
+    garbage=st.sampled_from([np.nan, np.inf, -1e30]),
+)
 def test_law_4_padding_is_ignored(recurrence, reverse, seed, lengths, marks, garbage):
     batch = make_batch(recurrence, seed, lengths, marks)
     state, ys = run(recurrence, batch.with_padding(garbage), reverse=reverse)
@@ -202,7 +222,10 @@ def row_gradients(recurrence, params, xs, state, weights_y, weights_state):
 
 def dot(tree, weights):
     """The real part of the inner product of two pytrees."""
-    return sum(jnp.sum(jnp.real(a * b)) for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(weights), strict=True))
+    return sum(
+        jnp.sum(jnp.real(a * b))
+        for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(weights), strict=True)
+    )
 
 
 def make_weights(recurrence, batch, seed):
@@ -218,7 +241,9 @@ def make_weights(recurrence, batch, seed):
 def test_law_4_gradients_are_those_of_trimmed_rows(recurrence, seed, lengths):
     batch = make_batch(recurrence, seed, lengths).with_padding(np.nan)
     weights = make_weights(recurrence, batch, seed)
-    params, xs, state = batch_gradients(recurrence, batch.params, batch.xs, batch.state, batch.lengths, *weights)
+    params, xs, state = batch_gradients(
+        recurrence, batch.params, batch.xs, batch.state, batch.lengths, *weights
+    )
     assert not np.asarray(xs)[~batch.valid].any()
 
     wanted = jax.tree.map(np.zeros_like, batch.params)
@@ -228,7 +253,9 @@ def test_law_4_gradients_are_those_of_trimmed_rows(recurrence, seed, lengths):
             assert_close(rows(state)[row], state_weights)
             continue
         row_xs, row_state = rows(batch.xs)[row][:SHORT], rows(batch.state)[row]
-        alone = row_gradients(recurrence, batch.params, row_xs, row_state, row_weights[:SHORT], state_weights)
+        alone = row_gradients(
+            recurrence, batch.params, row_xs, row_state, row_weights[:SHORT], state_weights
+        )
         assert_close((rows(xs)[row][:SHORT], rows(state)[row]), alone[1:], 1e-4)
         wanted = jax.tree.map(np.add, wanted, alone[0])
     assert_close(params, wanted, 1e-4)
@@ -248,7 +275,9 @@ def test_law_4_garbage_in_the_padding_does_not_reach_gradients(recurrence, seed,
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
 
 
-row_parts = st.lists(st.sampled_from([1, SHORT]), max_size=TIME).filter(lambda parts: sum(parts) <= TIME)
+row_parts = st.lists(st.sampled_from([1, SHORT]), max_size=TIME).filter(
+    lambda parts: sum(parts) <= TIME
+)
 batch_parts = st.lists(row_parts, min_size=ROWS, max_size=ROWS)
 
 
@@ -257,7 +286,9 @@ def make_packed(recurrence, seed, parts):
     starts = [np.cumsum(row)[:-1] for row in parts]
     marks = [sum(1 << int(start) for start in row) for row in starts]
     batch = make_batch(recurrence, seed, [sum(row) for row in parts], marks)
-    return dataclasses.replace(batch, state=recurrence.initial_state(batch.params, BATCH, batch.xs.dtype))
+    return dataclasses.replace(
+        batch, state=recurrence.initial_state(batch.params, BATCH, batch.xs.dtype)
+    )
 
 
 @each(RECURRENCES)
@@ -266,7 +297,9 @@ def test_law_5_a_reset_is_a_fresh_start(recurrence, seed, parts):
     batch = make_packed(recurrence, seed, parts)
     state, ys = run(recurrence, batch)
     for row in range(ROWS):
-        alone = run_parts(recurrence, batch.params, rows(batch.xs)[row], rows(batch.state)[row], parts[row])
+        alone = run_parts(
+            recurrence, batch.params, rows(batch.xs)[row], rows(batch.state)[row], parts[row]
+        )
         assert_close(rows(ys)[row][: sum(parts[row])], alone[1])
         if recurrence.causal:
             assert_close(rows(state)[row], alone[0])
@@ -276,7 +309,9 @@ def test_law_5_a_reset_is_a_fresh_start(recurrence, seed, parts):
 @hypothesis.given(seed=seeds)
 def test_law_5_a_reset_at_the_first_step_forgets_the_given_state(recurrence, seed):
     batch = make_batch(recurrence, seed, marks=(1,) * ROWS)
-    fresh = dataclasses.replace(batch, state=recurrence.initial_state(batch.params, BATCH, batch.xs.dtype))
+    fresh = dataclasses.replace(
+        batch, state=recurrence.initial_state(batch.params, BATCH, batch.xs.dtype)
+    )
     assert_close(run(recurrence, batch), run(recurrence, fresh))
 
 
@@ -286,9 +321,12 @@ def test_law_5_a_reset_at_the_first_step_forgets_the_given_state(recurrence, see
 def test_law_5_a_reset_in_the_padding_does_nothing(recurrence, reverse, seed, lengths, marks):
     batch = make_batch(recurrence, seed, lengths, marks)
     cleared, filled = (
-        dataclasses.replace(batch, reset=r) for r in (batch.reset & batch.valid, batch.reset | ~batch.valid)
+        dataclasses.replace(batch, reset=r)
+        for r in (batch.reset & batch.valid, batch.reset | ~batch.valid)
     )
-    assert_close(run(recurrence, filled, reverse=reverse), run(recurrence, cleared, reverse=reverse))
+    assert_close(
+        run(recurrence, filled, reverse=reverse), run(recurrence, cleared, reverse=reverse)
+    )
 
 
 @each(RECURRENCES)
@@ -309,22 +347,30 @@ def test_law_6_reverse_with_resets_reads_each_packed_sequence_from_its_end(recur
     state, ys = run(recurrence, batch, reverse=True)
     for row in range(ROWS):
         backwards = rows(batch.xs)[row][: sum(parts[row])][::-1]
-        alone = run_parts(recurrence, batch.params, backwards, rows(batch.state)[row], parts[row][::-1])
+        alone = run_parts(
+            recurrence, batch.params, backwards, rows(batch.state)[row], parts[row][::-1]
+        )
         assert_close(rows(ys)[row][: sum(parts[row])][::-1], alone[1])
         if recurrence.causal:
             assert_close(rows(state)[row], alone[0])
 
 
 @each(RECURRENCES)
-@hypothesis.given(seed=seeds, lengths=any_lengths, marks=any_marks, order=st.permutations(range(ROWS)))
+@hypothesis.given(
+    seed=seeds, lengths=any_lengths, marks=any_marks, order=st.permutations(range(ROWS))
+)
 def test_law_7_permuting_the_batch_permutes_the_result(recurrence, seed, lengths, marks, order):
     batch = make_batch(recurrence, seed, lengths, marks)
 
     def permute(tree):
-        return jax.tree.map(lambda a: np.asarray(a).reshape(ROWS, *a.shape[2:])[list(order)].reshape(a.shape), tree)
+        return jax.tree.map(
+            lambda a: np.asarray(a).reshape(ROWS, *a.shape[2:])[list(order)].reshape(a.shape), tree
+        )
 
     fields = {name: permute(getattr(batch, name)) for name in ("xs", "state", "lengths", "reset")}
-    assert_close(run(recurrence, dataclasses.replace(batch, **fields)), permute(run(recurrence, batch)))
+    assert_close(
+        run(recurrence, dataclasses.replace(batch, **fields)), permute(run(recurrence, batch))
+    )
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -341,7 +387,9 @@ def unroll_each_row(recurrence, params, xs, state, lengths, reset):
 @hypothesis.given(seed=seeds, lengths=any_lengths, marks=any_marks)
 def test_law_8_jit_and_vmap_agree(recurrence, seed, lengths, marks):
     b = make_batch(recurrence, seed, lengths, marks)
-    assert_close(unroll_each_row(recurrence, b.params, b.xs, b.state, b.lengths, b.reset), run(recurrence, b))
+    assert_close(
+        unroll_each_row(recurrence, b.params, b.xs, b.state, b.lengths, b.reset), run(recurrence, b)
+    )
 
 
 @each(RECURRENCES)

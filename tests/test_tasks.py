@@ -59,7 +59,9 @@ def test_a_run_folder_is_read_by_its_model(trained, folder):
 
 
 def test_repr_is_one_line(trained):
-    assert repr(trained).startswith("Trained(Classifier(") and repr(trained).endswith(" parameters)")
+    assert repr(trained).startswith("Trained(Classifier(") and repr(trained).endswith(
+        " parameters)"
+    )
     assert "\n" not in repr(trained)
 
 
@@ -95,15 +97,33 @@ def reweighed(folder, change):
     "spoil, message",
     [
         (lambda f: (f / "model.json").unlink(), "holds no model: it has no model.json"),
-        (lambda f: (f / "model.json").write_text("{"), "is no model that seqjax saved, or is damaged"),
-        (lambda f: (f / "model.json").write_text("[]"), "is no model that seqjax saved, or is damaged"),
-        (lambda f: edited(f, lambda a: a.update(format=99)), "has format 99; this version of seqjax reads 1"),
+        (
+            lambda f: (f / "model.json").write_text("{"),
+            "is no model that seqjax saved, or is damaged",
+        ),
+        (
+            lambda f: (f / "model.json").write_text("[]"),
+            "is no model that seqjax saved, or is damaged",
+        ),
+        (
+            lambda f: edited(f, lambda a: a.update(format=99)),
+            "has format 99; this version of seqjax reads 1",
+        ),
         (lambda f: edited(f, lambda a: a.pop("task")), "lacks 'task'"),
-        (lambda f: edited(f, lambda a: a["task"].update({"class": "os.system"})), "os.system is no class of seqjax"),
+        (
+            lambda f: edited(f, lambda a: a["task"].update({"class": "os.system"})),
+            "os.system is no class of seqjax",
+        ),
         (lambda f: edited(f, lambda a: a.update(task=3)), "holds a int, which is no task"),
         (lambda f: (f / "weights.safetensors").unlink(), "weights.safetensors: no such file"),
-        (lambda f: (f / "weights.safetensors").write_bytes(b"x" * 9), "no safetensors file, or a damaged one"),
-        (lambda f: reweighed(f, lambda a: a.popitem()), "does not belong to its model.json, or is damaged"),
+        (
+            lambda f: (f / "weights.safetensors").write_bytes(b"x" * 9),
+            "no safetensors file, or a damaged one",
+        ),
+        (
+            lambda f: reweighed(f, lambda a: a.popitem()),
+            "does not belong to its model.json, or is damaged",
+        ),
     ],
 )
 def test_what_is_no_sound_model_is_refused_in_one_line(folder, spoil, message):
@@ -119,5 +139,7 @@ def test_weights_of_another_network_are_refused(trained, folder):
     saved = json.loads((folder / "model.json").read_text())
     trained.save(folder)
     edited(folder, lambda about: about.update(task=saved["task"]))
-    with pytest.raises(ValueError, match="which the network lacks|the network wants|which the network has"):
+    with pytest.raises(
+        ValueError, match="which the network lacks|the network wants|which the network has"
+    ):
         seqjax.load(folder)

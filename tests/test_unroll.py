@@ -28,7 +28,10 @@ from tests.recurrences import (
     each,
 )
 
-KINDS = {name: RECURRENCES[name] for name in ("elman_tanh", "lstm", "gru_after", "lru", "stack_bidirectional")}
+KINDS = {
+    name: RECURRENCES[name]
+    for name in ("elman_tanh", "lstm", "gru_after", "lru", "stack_bidirectional")
+}
 
 
 def make_arguments(recurrence, batch_shape, time, seed=0):
@@ -45,10 +48,14 @@ def values_and_gradients(recurrence, params, xs, state, lengths, reset, **option
     """State and outputs, and the gradients of a function of both."""
 
     def loss(params, xs, state):
-        results = seqjax.unroll(recurrence, params, xs, state, lengths=lengths, reset=reset, **options)
+        results = seqjax.unroll(
+            recurrence, params, xs, state, lengths=lengths, reset=reset, **options
+        )
         return sum(jnp.sum(jnp.sin(jnp.real(leaf))) for leaf in jax.tree.leaves(results)), results
 
-    (_, results), gradients = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)(params, xs, state)
+    (_, results), gradients = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)(
+        params, xs, state
+    )
     return results, gradients
 
 
@@ -69,7 +76,9 @@ def test_time_major(quick_compile, recurrence, reverse):
     params, xs, state, lengths, reset = make_arguments(recurrence, (3,), 5)
     options = {"lengths": lengths, "reverse": reverse}
     wanted_state, ys = seqjax.unroll(recurrence, params, xs, state, reset=reset, **options)
-    given = seqjax.unroll(recurrence, params, xs.swapaxes(0, 1), state, reset=reset.T, time_major=True, **options)
+    given = seqjax.unroll(
+        recurrence, params, xs.swapaxes(0, 1), state, reset=reset.T, time_major=True, **options
+    )
     assert_close(given, (wanted_state, np.swapaxes(ys, 0, 1)))
 
 
@@ -87,13 +96,20 @@ def test_remat_changes_neither_values_nor_gradients(quick_compile, recurrence, r
 def test_remat_sqrt_at_any_length(quick_compile, recurrence, reverse, time):
     arguments = make_arguments(recurrence, (3,), time)
     wanted = values_and_gradients(recurrence, *arguments, reverse=reverse, backend="scan")
-    assert_close(values_and_gradients(recurrence, *arguments, reverse=reverse, remat="sqrt"), wanted)
+    assert_close(
+        values_and_gradients(recurrence, *arguments, reverse=reverse, remat="sqrt"), wanted
+    )
 
 
 @each(RECURRENCES)
 def test_an_empty_sequence_returns_the_given_state(recurrence):
     params, xs, state, lengths, reset = make_arguments(recurrence, (2,), 0)
-    for options in ({}, {"lengths": lengths, "reset": reset}, {"remat": "sqrt"}, {"rng": jax.random.key(0)}):
+    for options in (
+        {},
+        {"lengths": lengths, "reset": reset},
+        {"remat": "sqrt"},
+        {"rng": jax.random.key(0)},
+    ):
         after, ys = seqjax.unroll(recurrence, params, xs, state, **options)
         assert_identical(after, state)
         assert ys.shape == (2, 0, recurrence.output_size(INPUT_SIZE))
@@ -104,7 +120,9 @@ def test_an_empty_sequence_returns_the_given_state(recurrence):
 def test_every_backend_gives_what_scan_gives(quick_compile, recurrence, reverse):
     arguments = make_arguments(recurrence, (3,), 6)
     wanted = values_and_gradients(recurrence, *arguments, reverse=reverse, backend="scan")
-    assert_close(values_and_gradients(recurrence, *arguments, reverse=reverse, backend="auto"), wanted)
+    assert_close(
+        values_and_gradients(recurrence, *arguments, reverse=reverse, backend="auto"), wanted
+    )
 
 
 @each({name: RECURRENCES[name] for name in ("gru_after", "lru", "stack")})
@@ -113,7 +131,9 @@ def test_vmap_over_an_ensemble_of_params(quick_compile, recurrence):
     ensemble = jax.tree.map(lambda *leaves: np.stack(leaves), *members)
     given = jax.vmap(lambda params: seqjax.unroll(recurrence, params, xs))(ensemble)
     for index, params in enumerate(members):
-        assert_close(jax.tree.map(lambda a, i=index: a[i], given), seqjax.unroll(recurrence, params, xs))
+        assert_close(
+            jax.tree.map(lambda a, i=index: a[i], given), seqjax.unroll(recurrence, params, xs)
+        )
 
 
 @hypothesis.given(split=st.sampled_from([0, 1, 4]))
@@ -136,7 +156,9 @@ def test_lengths_and_resets_may_be_lists():
     cell = seqjax.GRU(4)
     params, xs, reset = draw_params(cell), draw_inputs((2, 3)), [[False, True, False], [False] * 3]
     given = seqjax.unroll(cell, params, xs, lengths=[3, 1], reset=reset)
-    assert_identical(given, seqjax.unroll(cell, params, xs, lengths=np.array([3, 1]), reset=np.array(reset)))
+    assert_identical(
+        given, seqjax.unroll(cell, params, xs, lengths=np.array([3, 1]), reset=np.array(reset))
+    )
 
 
 def test_known_lengths_may_be_used_under_jit():
@@ -149,7 +171,10 @@ def test_known_lengths_may_be_used_under_jit():
 def test_a_key_may_be_given_in_its_old_form():
     cell = seqjax.dropout(seqjax.GRU(4), 0.5)
     params, xs = draw_params(cell), draw_inputs((2, 3))
-    given, wanted = (seqjax.unroll(cell, params, xs, rng=rng) for rng in (jax.random.PRNGKey(3), jax.random.key(3)))
+    given, wanted = (
+        seqjax.unroll(cell, params, xs, rng=rng)
+        for rng in (jax.random.PRNGKey(3), jax.random.key(3))
+    )
     assert_identical(given, wanted)
 
 
@@ -179,7 +204,12 @@ def test_a_state_may_come_in_other_containers(unchecked, convert):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"h": np.zeros(4), "d": np.zeros(4)}, [np.zeros(4)], np.zeros((2, 4)), seqjax.BidirectionalState(0.0, 0.0)],
+    [
+        {"h": np.zeros(4), "d": np.zeros(4)},
+        [np.zeros(4)],
+        np.zeros((2, 4)),
+        seqjax.BidirectionalState(0.0, 0.0),
+    ],
 )
 def test_a_state_in_a_container_that_means_something_else_is_refused(unchecked, wrong):
     cell = seqjax.LSTM(4)
@@ -198,14 +228,20 @@ def test_params_of_nnx_are_params(unchecked, wrap):
     jax.tree.map(np.testing.assert_array_equal, jax.tree.leaves(given), jax.tree.leaves(wanted))
     cell, x = LSTM.layers[0], jnp.asarray(xs[:, 0])
     state = cell.initial_state({}, (2,), xs.dtype)
-    assert_identical(cell.step(wrapped["layer_0"], state, x), cell.step(params["layer_0"], state, x))
+    assert_identical(
+        cell.step(wrapped["layer_0"], state, x), cell.step(params["layer_0"], state, x)
+    )
 
 
 def test_traced_lengths_and_resets_may_stand_in_lists():
     cell = seqjax.GRU(4)
     params, xs, reset = draw_params(cell), draw_inputs((2, 3)), [[False, True, False], [False] * 3]
-    compiled = jax.jit(lambda lengths, reset: seqjax.unroll(cell, params, xs, lengths=lengths, reset=reset))
-    assert_close(compiled([3, 1], reset), seqjax.unroll(cell, params, xs, lengths=[3, 1], reset=reset))
+    compiled = jax.jit(
+        lambda lengths, reset: seqjax.unroll(cell, params, xs, lengths=lengths, reset=reset)
+    )
+    assert_close(
+        compiled([3, 1], reset), seqjax.unroll(cell, params, xs, lengths=[3, 1], reset=reset)
+    )
 
 
 def test_rows_may_stand_in_a_list():
@@ -277,7 +313,9 @@ def test_equal_shapes_and_equal_recurrences_compile_once():
 def test_user_functions_are_traced_once():
     cell = seqjax.LSTM(5)
     params, xs, state, _, _ = make_arguments(cell, (2,), 4)
-    stream = jax.jit(chex.assert_max_traces(lambda state, xs: seqjax.unroll(cell, params, xs, state), n=1))
+    stream = jax.jit(
+        chex.assert_max_traces(lambda state, xs: seqjax.unroll(cell, params, xs, state), n=1)
+    )
     for _ in range(3):
         state, _ = stream(state, xs)
 
@@ -311,41 +349,129 @@ GRU = seqjax.GRU(4)
 GOOD = {"recurrence": GRU, "params": draw_params(GRU), "xs": draw_inputs((2, 5))}
 SHORT_PARAMS = {name: value for name, value in GOOD["params"].items() if name != "w_h"}
 MISTAKES = {
-    "recurrence": (TypeError, {"recurrence": "gru"}, r"recurrence is a str; give a seqjax.Recurrence"),
-    "class": (TypeError, {"recurrence": seqjax.GRU}, r"recurrence is a type; give a seqjax.Recurrence"),
-    "rank": (ValueError, {"xs": np.ones(3)}, r"xs has shape \(3,\); give \[\*batch, time, features\], at least two"),
-    "rank time-major": (ValueError, {"xs": np.ones(3), "time_major": True}, r"give \[time, \*batch, features\]"),
-    "tokens": (TypeError, {"xs": np.ones((2, 5, 3), int)}, r"xs is int32; give floating-point features .*embed"),
-    "features": (ValueError, {"xs": np.ones((2, 5, 7), np.float32)}, r"params\['w_x'\] has shape \(3, 12\).*\(7, 12\)"),
-    "params missing": (ValueError, {"params": SHORT_PARAMS}, r"params\['w_h'\] is missing; GRU\(4\) .*wants \(4, 12\)"),
-    "params extra": (ValueError, {"params": GOOD["params"] | {"w": 1.0}}, r"params\['w'\] .*has no such entry"),
-    "params shape": (ValueError, {"params": draw_params(seqjax.GRU(5))}, r"params\['b'\] has shape \(15,\).*\(12,\)"),
+    "recurrence": (
+        TypeError,
+        {"recurrence": "gru"},
+        r"recurrence is a str; give a seqjax.Recurrence",
+    ),
+    "class": (
+        TypeError,
+        {"recurrence": seqjax.GRU},
+        r"recurrence is a type; give a seqjax.Recurrence",
+    ),
+    "rank": (
+        ValueError,
+        {"xs": np.ones(3)},
+        r"xs has shape \(3,\); give \[\*batch, time, features\], at least two",
+    ),
+    "rank time-major": (
+        ValueError,
+        {"xs": np.ones(3), "time_major": True},
+        r"give \[time, \*batch, features\]",
+    ),
+    "tokens": (
+        TypeError,
+        {"xs": np.ones((2, 5, 3), int)},
+        r"xs is int32; give floating-point features .*embed",
+    ),
+    "features": (
+        ValueError,
+        {"xs": np.ones((2, 5, 7), np.float32)},
+        r"params\['w_x'\] has shape \(3, 12\).*\(7, 12\)",
+    ),
+    "params missing": (
+        ValueError,
+        {"params": SHORT_PARAMS},
+        r"params\['w_h'\] is missing; GRU\(4\) .*wants \(4, 12\)",
+    ),
+    "params extra": (
+        ValueError,
+        {"params": GOOD["params"] | {"w": 1.0}},
+        r"params\['w'\] .*has no such entry",
+    ),
+    "params shape": (
+        ValueError,
+        {"params": draw_params(seqjax.GRU(5))},
+        r"params\['b'\] has shape \(15,\).*\(12,\)",
+    ),
     "state batch": (
         ValueError,
         {"state": jnp.zeros((3, 4))},
         r"state has shape \(3, 4\); .*batch \(2,\) wants \(2, 4\)",
     ),
-    "state kind": (ValueError, {"state": (jnp.zeros((2, 4)),) * 2}, r"state\[0\].*has no such entry|state is missing"),
+    "state kind": (
+        ValueError,
+        {"state": (jnp.zeros((2, 4)),) * 2},
+        r"state\[0\].*has no such entry|state is missing",
+    ),
     "lengths dtype": (TypeError, {"lengths": np.ones(2)}, r"lengths are float\d+; give integers"),
     "lengths shape": (
         ValueError,
         {"lengths": np.ones(3, int)},
         r"lengths have shape \(3,\); the batch of xs is \(2,\)",
     ),
-    "lengths scalar": (ValueError, {"lengths": 5}, r"lengths have shape \(\); the batch of xs is \(2,\)"),
-    "length too long": (ValueError, {"lengths": np.array([5, 6])}, r"a length is 6; the sequence has 5 steps"),
-    "length negative": (ValueError, {"lengths": np.array([-1, 5])}, r"a length is -1; .* give lengths from 0 to 5"),
+    "lengths scalar": (
+        ValueError,
+        {"lengths": 5},
+        r"lengths have shape \(\); the batch of xs is \(2,\)",
+    ),
+    "length too long": (
+        ValueError,
+        {"lengths": np.array([5, 6])},
+        r"a length is 6; the sequence has 5 steps",
+    ),
+    "length negative": (
+        ValueError,
+        {"lengths": np.array([-1, 5])},
+        r"a length is -1; .* give lengths from 0 to 5",
+    ),
     "reset dtype": (TypeError, {"reset": np.ones((2, 5))}, r"reset is float\d+; give booleans"),
-    "reset shape": (ValueError, {"reset": np.ones((5, 2), bool)}, r"reset has shape \(5, 2\); these xs want \(2, 5\)"),
-    "remat": (ValueError, {"remat": "all"}, r"remat='all' is unknown; choose one of 'none', 'step', 'sqrt'"),
-    "backend": (ValueError, {"backend": "cuda"}, r"backend='cuda' is unknown; choose one of 'auto', 'scan'"),
+    "reset shape": (
+        ValueError,
+        {"reset": np.ones((5, 2), bool)},
+        r"reset has shape \(5, 2\); these xs want \(2, 5\)",
+    ),
+    "remat": (
+        ValueError,
+        {"remat": "all"},
+        r"remat='all' is unknown; choose one of 'none', 'step', 'sqrt'",
+    ),
+    "backend": (
+        ValueError,
+        {"backend": "cuda"},
+        r"backend='cuda' is unknown; choose one of 'auto', 'scan'",
+    ),
     "rng": (TypeError, {"rng": 0}, r"rng is the number 0; give a key, rng=jax.random.key\(0\)"),
-    "ragged": (ValueError, {"xs": [np.ones((3, 3)), np.ones((4, 3))]}, r"xs is ragged: its 2 rows .* pad them"),
-    "ragged lists": (ValueError, {"xs": [[[1.0] * 3], [[1.0] * 2]]}, r"xs is ragged: .* give their lengths"),
-    "ragged objects": (ValueError, {"xs": np.array([np.ones(3), np.ones(4)], object)}, "xs is ragged"),
-    "state complex": (TypeError, {"state": jnp.zeros((2, 4), complex)}, r"the state is complex64; GRU\(4\) remembers"),
-    "rng word": (TypeError, {"rng": "dropout"}, r"rng is a str; give one key from jax.random.key\(seed\)"),
-    "rngs": (TypeError, {"rng": jax.random.split(jax.random.key(0), 3)}, r"give one key from jax.random.key\(seed\)"),
+    "ragged": (
+        ValueError,
+        {"xs": [np.ones((3, 3)), np.ones((4, 3))]},
+        r"xs is ragged: its 2 rows .* pad them",
+    ),
+    "ragged lists": (
+        ValueError,
+        {"xs": [[[1.0] * 3], [[1.0] * 2]]},
+        r"xs is ragged: .* give their lengths",
+    ),
+    "ragged objects": (
+        ValueError,
+        {"xs": np.array([np.ones(3), np.ones(4)], object)},
+        "xs is ragged",
+    ),
+    "state complex": (
+        TypeError,
+        {"state": jnp.zeros((2, 4), complex)},
+        r"the state is complex64; GRU\(4\) remembers",
+    ),
+    "rng word": (
+        TypeError,
+        {"rng": "dropout"},
+        r"rng is a str; give one key from jax.random.key\(seed\)",
+    ),
+    "rngs": (
+        TypeError,
+        {"rng": jax.random.split(jax.random.key(0), 3)},
+        r"give one key from jax.random.key\(seed\)",
+    ),
 }
 
 
@@ -362,10 +488,15 @@ def test_wrong_inner_shapes_are_named_by_their_path(unchecked):
     params, xs = draw_params(recurrence), draw_inputs((2, 5))
     state = draw_state(recurrence, (2,))
     params["layer_1"]["backward"]["b"] = jnp.zeros(15)
-    with pytest.raises(ValueError, match=r"params\['layer_1'\]\['backward'\]\['b'\] has shape \(15,\).*\(16,\)"):
+    with pytest.raises(
+        ValueError, match=r"params\['layer_1'\]\['backward'\]\['b'\] has shape \(15,\).*\(16,\)"
+    ):
         seqjax.unroll(recurrence, params, xs)
 
-    wrong = (state[0], state[1]._replace(backward=seqjax.LSTMState(jnp.zeros((2, 4)), jnp.zeros((2, 5)))))
+    wrong = (
+        state[0],
+        state[1]._replace(backward=seqjax.LSTMState(jnp.zeros((2, 4)), jnp.zeros((2, 5)))),
+    )
     with pytest.raises(ValueError, match=r"state\[1\]\.backward\.c has shape \(2, 5\).*\(2, 4\)"):
         seqjax.unroll(recurrence, draw_params(recurrence), xs, wrong)
 
@@ -373,7 +504,9 @@ def test_wrong_inner_shapes_are_named_by_their_path(unchecked):
 @each(RECURRENCES)
 def test_a_wrong_number_of_features_is_never_accepted(unchecked, recurrence):
     with pytest.raises(ValueError, match=f"on inputs of {INPUT_SIZE + 1} features|make them equal"):
-        seqjax.unroll(recurrence, draw_params(recurrence), np.ones((2, 5, INPUT_SIZE + 1), np.float32))
+        seqjax.unroll(
+            recurrence, draw_params(recurrence), np.ones((2, 5, INPUT_SIZE + 1), np.float32)
+        )
 
 
 @each({name: r for name, r in RECURRENCES.items() if r.causal})
@@ -384,18 +517,36 @@ def test_a_wrong_number_of_features_is_never_accepted_by_step(unchecked, recurre
 
 
 WRONG_STEPS = {
-    "integer x": (TypeError, {"x": jnp.ones((2, 3), int)}, "x is int32; give floating-point features"),
-    "boolean x": (TypeError, {"x": jnp.ones((2, 3), bool)}, "x is bool; give floating-point features"),
+    "integer x": (
+        TypeError,
+        {"x": jnp.ones((2, 3), int)},
+        "x is int32; give floating-point features",
+    ),
+    "boolean x": (
+        TypeError,
+        {"x": jnp.ones((2, 3), bool)},
+        "x is bool; give floating-point features",
+    ),
     "features": (ValueError, {"x": jnp.ones((2, 5))}, "on inputs of 5 features|params"),
-    "one row of state": (ValueError, {"state": lambda state: jax.tree.map(lambda a: a[:1], state)}, "state.*batch"),
+    "one row of state": (
+        ValueError,
+        {"state": lambda state: jax.tree.map(lambda a: a[:1], state)},
+        "state.*batch",
+    ),
     "another batch": (ValueError, {"x": jnp.ones((5, 3))}, "state"),
     "no batch": (ValueError, {"x": jnp.ones(3)}, "state"),
-    "units": (ValueError, {"state": lambda state: jax.tree.map(lambda a: a[..., :1], state)}, "state"),
+    "units": (
+        ValueError,
+        {"state": lambda state: jax.tree.map(lambda a: a[..., :1], state)},
+        "state",
+    ),
 }
 
 
 @each({name: r for name, r in RECURRENCES.items() if r.causal})
-@pytest.mark.parametrize(("error", "change", "message"), WRONG_STEPS.values(), ids=WRONG_STEPS.keys())
+@pytest.mark.parametrize(
+    ("error", "change", "message"), WRONG_STEPS.values(), ids=WRONG_STEPS.keys()
+)
 def test_step_refuses_what_unroll_refuses(unchecked, recurrence, error, change, message):
     params, state = draw_params(recurrence), draw_state(recurrence, (2,))
     state = change.get("state", lambda state: state)(state)
@@ -406,7 +557,9 @@ def test_step_refuses_what_unroll_refuses(unchecked, recurrence, error, change, 
         recurrence.step(params, state, x)
 
 
-@pytest.mark.parametrize("state", [(), (jnp.zeros((2, 4)),), [jnp.zeros((2, 4))] * 3, jnp.zeros((2, 4))])
+@pytest.mark.parametrize(
+    "state", [(), (jnp.zeros((2, 4)),), [jnp.zeros((2, 4))] * 3, jnp.zeros((2, 4))]
+)
 def test_a_stack_steps_with_one_state_for_each_layer(unchecked, state):
     net = seqjax.stack(seqjax.GRU(4), seqjax.GRU(4))
     with pytest.raises(ValueError, match="wants a tuple of 2 states"):
@@ -435,17 +588,32 @@ def test_a_subclass_may_hand_a_part_of_its_params_to_the_step_of_its_base(unchec
 
 
 @pytest.mark.parametrize(
-    "name", ["elman_tanh", "lstm", "gru_after", "lru", "min_gru", "min_lstm", "stack", "bidirectional_sum", "gated_lru"]
+    "name",
+    [
+        "elman_tanh",
+        "lstm",
+        "gru_after",
+        "lru",
+        "min_gru",
+        "min_lstm",
+        "stack",
+        "bidirectional_sum",
+        "gated_lru",
+    ],
 )
 def test_a_seed_is_no_key(unchecked, name):
-    with pytest.raises(TypeError, match=r"key is the number 7; give a key, key=jax.random.key\(7\)"):
+    with pytest.raises(
+        TypeError, match=r"key is the number 7; give a key, key=jax.random.key\(7\)"
+    ):
         RECURRENCES[name].init(7, INPUT_SIZE)
 
 
 @each(STOCHASTIC)
 def test_a_seed_is_no_key_for_a_step(unchecked, recurrence):
     with pytest.raises(TypeError, match="rng is the number 7"):
-        recurrence.step(draw_params(recurrence), draw_state(recurrence, (2,)), jnp.ones((2, INPUT_SIZE)), rng=7)
+        recurrence.step(
+            draw_params(recurrence), draw_state(recurrence, (2,)), jnp.ones((2, INPUT_SIZE)), rng=7
+        )
 
 
 def test_passes_that_do_not_fit_are_told_in_words(unchecked):

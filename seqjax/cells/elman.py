@@ -21,7 +21,8 @@ class Elman(Cell):
 
         h' = activation(x W_x + h W_h + b)
 
-    Params are `{w_x [I, H], w_h [H, H], b [H]}`; the state is h `[*batch, H]`, and so is the output.
+    Params are `{w_x [I, H], w_h [H, H], b [H]}`; the state is h `[*batch, H]`, and so is the
+    output.
 
     Attributes:
       hidden_size: units, H.
@@ -45,7 +46,9 @@ class Elman(Cell):
     def __post_init__(self):
         settle(self, hidden_size=size)
         if self.activation not in ACTIVATIONS:
-            raise ValueError(f"Elman: activation={self.activation!r} is unknown; choose 'tanh' or 'relu'")
+            raise ValueError(
+                f"Elman: activation={self.activation!r} is unknown; choose 'tanh' or 'relu'"
+            )
 
     def init(self, key: KeyArray, input_size: int) -> Params:
         """Fresh parameters for inputs of `input_size` features."""
@@ -56,7 +59,9 @@ class Elman(Cell):
             "b": jnp.zeros(self.hidden_size),
         }
 
-    def step(self, params: Params, state: Hidden, x: Frame, *, rng: KeyArray | None = None) -> tuple[Hidden, Output]:
+    def step(
+        self, params: Params, state: Hidden, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[Hidden, Output]:
         """One time step: the next h and the output."""
         params, h, x = step_arguments(Elman, self, params, state, x)
         a = product(x, params["w_x"], h.dtype) + product(h, params["w_h"], h.dtype)

@@ -60,7 +60,13 @@ class Cell(Recurrence):
         """The name of this cell among the kernels; None where they do not know it."""
         return None
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
+    def scan(
+        self,
+        params: Params,
+        xs: Sequence,
+        state: State,
+        how: Pass = Pass(),  # noqa: B008
+    ) -> tuple[State, Outputs]:
         """A whole sequence, by the implementation that `how` asks for or allows."""
         return kernels.run(self, self.formula(), params, xs, state, how)
 
@@ -72,13 +78,18 @@ def check_features(cell: Recurrence, x: Any, w: Any) -> None:
       ValueError: it does not.
     """
     if x.shape[-1] != w.shape[0]:
-        raise ValueError(f"{cell} was given {x.shape[-1]} features; its parameters are for {w.shape[0]}")
+        raise ValueError(
+            f"{cell} was given {x.shape[-1]} features; its parameters are for {w.shape[0]}"
+        )
 
 
-def step_arguments(owner: type, cell: Any, params: Params, state: State, x: Any) -> tuple[Params, State, Frame]:
+def step_arguments(
+    owner: type, cell: Any, params: Params, state: State, x: Any
+) -> tuple[Params, State, Frame]:
     """What a step reads, after the looks that `unroll` takes at it: shapes, and floating-point features.
 
-    The state keeps its precision. A list may stand for a named tuple, and a wrapped array for the array.
+    The state keeps its precision. A list may stand for a named tuple, and a wrapped array for the
+    array.
 
     Args:
       owner: the class whose step it is, for a subclass may have more params than the step reads.
@@ -113,7 +124,9 @@ def _params_like(owner, cell, features):
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
-def _plans(owner: Any, cell: Recurrence, shape: Shape, dtype: Any, params: Layout, state: Layout) -> tuple[Plan, Plan]:
+def _plans(
+    owner: Any, cell: Recurrence, shape: Shape, dtype: Any, params: Layout, state: Layout
+) -> tuple[Plan, Plan]:
     """How params and state become what the step reads."""
     *batch, features = shape
     like = _params_like(owner, cell, features)
@@ -148,13 +161,21 @@ def layer_norm(
     return normed * spread(scale, normed)
 
 
-def input_weights(key: KeyArray, inputs: int, hidden: int, gates: int) -> Float[Array, "features gates"]:
+def input_weights(
+    key: KeyArray, inputs: int, hidden: int, gates: int
+) -> Float[Array, "features gates"]:
     """Glorot uniform weights `[inputs, gates * hidden]`, each gate drawn as a matrix of its own."""
     draw = initializers.glorot_uniform()
-    return jnp.concatenate([draw(k, (inputs, hidden)) for k in jax.random.split(key, gates)], axis=-1)
+    return jnp.concatenate(
+        [draw(k, (inputs, hidden)) for k in jax.random.split(key, gates)], axis=-1
+    )
 
 
-def recurrent_weights(key: KeyArray, inputs: int, hidden: int, gates: int) -> Float[Array, "features gates"]:
+def recurrent_weights(
+    key: KeyArray, inputs: int, hidden: int, gates: int
+) -> Float[Array, "features gates"]:
     """Weights `[inputs, gates * hidden]` in which each gate's matrix is orthogonal (Saxe et al., 2014)."""
     draw = initializers.orthogonal()
-    return jnp.concatenate([draw(k, (inputs, hidden)) for k in jax.random.split(key, gates)], axis=-1)
+    return jnp.concatenate(
+        [draw(k, (inputs, hidden)) for k in jax.random.split(key, gates)], axis=-1
+    )

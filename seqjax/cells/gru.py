@@ -7,7 +7,14 @@ import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid
 
-from seqjax.cells.gates import Cell, input_weights, layer_norm, product, recurrent_weights, step_arguments
+from seqjax.cells.gates import (
+    Cell,
+    input_weights,
+    layer_norm,
+    product,
+    recurrent_weights,
+    step_arguments,
+)
 from seqjax.cells.options import flag, settle, size
 from seqjax.checks import checked_key
 from seqjax.recurrence import spread
@@ -24,9 +31,10 @@ class GRU(Cell):
         n  = tanh(x W_xn + b_xn + (r * h) W_hn + b_n)      reset="before"
         h' = (1 - z) * n + z * h
 
-    Params are `{w_x [I, 3H], w_h [H, 3H], b [3H], b_n [H]}` with the gates side by side in the order r, z, n, and b
-    holding b_r, b_z, b_xn; the state is h `[*batch, H]`, and so is the output. With `layer_norm` each product is
-    normalised, r and z together and n on its own, with scales `ln_x [3H]` and `ln_h [3H]` (Ba et al., 2016).
+    Params are `{w_x [I, 3H], w_h [H, 3H], b [3H], b_n [H]}` with the gates side by side in the
+    order r, z, n, and b holding b_r, b_z, b_xn; the state is h `[*batch, H]`, and so is the output.
+    With `layer_norm` each product is normalised, r and z together and n on its own, with scales
+    `ln_x [3H]` and `ln_h [3H]` (Ba et al., 2016).
 
     Attributes:
       hidden_size: units, H.
@@ -62,20 +70,32 @@ class GRU(Cell):
             "b": jnp.zeros(3 * hidden),
             "b_n": jnp.zeros(hidden),
         }
-        return params | {"ln_x": jnp.ones(3 * hidden), "ln_h": jnp.ones(3 * hidden)} if self.layer_norm else params
+        return (
+            params | {"ln_x": jnp.ones(3 * hidden), "ln_h": jnp.ones(3 * hidden)}
+            if self.layer_norm
+            else params
+        )
 
-    def step(self, params: Params, state: Hidden, x: Frame, *, rng: KeyArray | None = None) -> tuple[Hidden, Output]:
+    def step(
+        self, params: Params, state: Hidden, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[Hidden, Output]:
         """One time step: the next h and the output."""
         params, h, x = step_arguments(GRU, self, params, state, x)
         gates = 2 * self.hidden_size
         norm_x, norm_h = self._norms(params)
         from_x = product(x, params["w_x"], h.dtype)
-        x_rz, x_n = norm_x(from_x[..., :gates], slice(gates)), norm_x(from_x[..., gates:], slice(gates, None))
+        x_rz, x_n = (
+            norm_x(from_x[..., :gates], slice(gates)),
+            norm_x(from_x[..., gates:], slice(gates, None)),
+        )
         x_rz, x_n = x_rz + spread(params["b"][:gates], x_rz), x_n + spread(params["b"][gates:], x_n)
         b_n = spread(params["b_n"], h)
         if self.reset == "after":
             from_h = product(h, params["w_h"], h.dtype)
-            h_rz, h_n = norm_h(from_h[..., :gates], slice(gates)), norm_h(from_h[..., gates:], slice(gates, None))
+            h_rz, h_n = (
+                norm_h(from_h[..., :gates], slice(gates)),
+                norm_h(from_h[..., gates:], slice(gates, None)),
+            )
             r, z = jnp.split(sigmoid(x_rz + h_rz), 2, axis=-1)
             n = jnp.tanh(x_n + r * (h_n + b_n))
         else:
@@ -93,4 +113,6 @@ class GRU(Cell):
     def _norms(self, params):
         if not self.layer_norm:
             return (lambda a, units: a,) * 2
-        return tuple(lambda a, units, s=params[name]: layer_norm(a, s[units]) for name in ("ln_x", "ln_h"))
+        return tuple(
+            lambda a, units, s=params[name]: layer_norm(a, s[units]) for name in ("ln_x", "ln_h")
+        )

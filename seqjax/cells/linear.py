@@ -37,18 +37,27 @@ class LinearCell(Cell):
         """The output of the step that read x and left `state`."""
         return state
 
-    def step(self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None) -> tuple[State, Output]:
+    def step(
+        self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[State, Output]:
         """One time step: the next state and the output."""
         params, state, x = step_arguments(type(self), self, params, state, x)
         decay, inflow = self.coefficients(params, x)
         state = (spread(decay, state) * state + inflow).astype(state.dtype)
         return state, self.read(params, state, x).astype(x.dtype)
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
+    def scan(
+        self,
+        params: Params,
+        xs: Sequence,
+        state: State,
+        how: Pass = Pass(),  # noqa: B008
+    ) -> tuple[State, Outputs]:
         """A whole sequence by `kernels.linear.linear_scan`, or `step` by step with `backend="scan"`.
 
-        On a CPU `remat="none"` also goes in chunks of time, and keeps the states between them alone: to compute a chunk
-        again while it is in the cache takes less time than to bring it back.
+        On a CPU `remat="none"` also goes in chunks of time, and keeps the states between them
+        alone: to compute a chunk again while it is in the cache takes less time than to bring it
+        back.
         """
         time, start = xs.shape[0], self.initial_state(params, xs.shape[1:-1], xs.dtype)
         if how.backend == "scan" or time == 0:
@@ -75,7 +84,9 @@ class LinearCell(Cell):
         if how.remat == "step":
             return jax.checkpoint(sweep)(state, inputs)
         if not all(isinstance(size, int) for size in inputs[1].shape):
-            return sweep(state, inputs)  # Symbolic sizes, of `jax.export`, cannot be cut into chunks.
+            return sweep(
+                state, inputs
+            )  # Symbolic sizes, of `jax.export`, cannot be cut into chunks.
         size = max(LEAST_STEPS, CHUNK // max(1, state.size))
         if size >= time:
             return sweep(state, inputs)
@@ -91,8 +102,9 @@ class LRU(LinearCell):
         s' = lambda * s + exp(gamma) * (x (B_re + i B_im))
         y  = Re(s' (C_re + i C_im)) + x D
 
-    Params are `{nu, theta, gamma [H], b_re, b_im [I, H], c_re, c_im [H, H], d [I, H]}`; the state s is complex
-    `[*batch, H]`. The layer is linear: put a nonlinearity between two of them, see `seqjax.gated`.
+    Params are `{nu, theta, gamma [H], b_re, b_im [I, H], c_re, c_im [H, H], d [I, H]}`; the state s
+    is complex `[*batch, H]`. The layer is linear: put a nonlinearity between two of them, see
+    `seqjax.gated`.
 
     Attributes:
       hidden_size: complex units of the state, and features of the output, H.
@@ -100,7 +112,8 @@ class LRU(LinearCell):
       max_radius: largest modulus of lambda at the start; nearer to 1 remembers for longer.
       max_phase: largest phase of lambda at the start, in radians.
 
-    Reference: Orvieto et al., "Resurrecting Recurrent Neural Networks for Long Sequences", ICML 2023.
+    Reference: Orvieto et al., "Resurrecting Recurrent Neural Networks for Long Sequences", ICML
+    2023.
 
     Example:
       >>> import jax, seqjax
@@ -148,7 +161,9 @@ class LRU(LinearCell):
 
     def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> State:
         """Zeros `[*batch, H]`, complex64 or wider."""
-        return jnp.zeros((*batch_shape, self.hidden_size), np.result_type(state_dtype(dtype), np.complex64))
+        return jnp.zeros(
+            (*batch_shape, self.hidden_size), np.result_type(state_dtype(dtype), np.complex64)
+        )
 
     def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
         """Lambda, and the scaled input."""
@@ -164,7 +179,9 @@ class LRU(LinearCell):
     def read(self, params: Params, state: State, x: Frame) -> Output:
         """The real part of the mixed state, and the input's own path."""
         wide = state.real.dtype
-        mixed = product(state.real, params["c_re"], wide) - product(state.imag, params["c_im"], wide)
+        mixed = product(state.real, params["c_re"], wide) - product(
+            state.imag, params["c_im"], wide
+        )
         return mixed + product(x, params["d"], wide)
 
 
@@ -176,7 +193,8 @@ class MinGRU(LinearCell):
         n  = x W_n + b_n
         h' = (1 - z) * h + z * n
 
-    Params are `{w_x [I, 2H], b [2H]}` in the order z, n; the state is h `[*batch, H]`, and so is the output.
+    Params are `{w_x [I, 2H], b [2H]}` in the order z, n; the state is h `[*batch, H]`, and so is
+    the output.
 
     Attributes:
       hidden_size: units, H.
@@ -213,7 +231,8 @@ class MinLSTM(LinearCell):
         n  = x W_n + b_n
         h' = f / (f + i) * h + i / (f + i) * n
 
-    Params are `{w_x [I, 3H], b [3H]}` in the order f, i, n; the state is h `[*batch, H]`, and so is the output.
+    Params are `{w_x [I, 3H], b [3H]}` in the order f, i, n; the state is h `[*batch, H]`, and so is
+    the output.
 
     Attributes:
       hidden_size: units, H.

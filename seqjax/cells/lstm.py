@@ -7,7 +7,14 @@ import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid
 
-from seqjax.cells.gates import Cell, input_weights, layer_norm, product, recurrent_weights, step_arguments
+from seqjax.cells.gates import (
+    Cell,
+    input_weights,
+    layer_norm,
+    product,
+    recurrent_weights,
+    step_arguments,
+)
 from seqjax.cells.options import flag, number, optional_size, settle, size
 from seqjax.checks import checked_key
 from seqjax.recurrence import spread, state_dtype
@@ -32,13 +39,16 @@ class LSTM(Cell):
         c' = f * c + i * g
         h' = o * tanh(c')
 
-    Params are `{w_x [I, 4H], w_h [H, 4H], b [4H]}` with the gates side by side in the order i, f, g, o; the state is
-    `LSTMState(h, c)`, the output h'. The variants combine freely:
+    Params are `{w_x [I, 4H], w_h [H, 4H], b [4H]}` with the gates side by side in the order i, f,
+    g, o; the state is `LSTMState(h, c)`, the output h'. The variants combine freely:
 
-    * `peephole`: i and f also see `c * w_p`, o sees `c' * w_p`; `w_p [3H]` in the order i, f, o (Gers et al., 2002).
-    * `projection_size=P`: `h' = (o * tanh(c')) W_r` with `w_r [H, P]`; `w_h` is `[P, 4H]` (Sak et al., 2014).
-    * `layer_norm`: the products with x and with h and the memory under the output's tanh are normalised, with scales
-      `ln_x [4H]`, `ln_h [4H]`, `ln_c [H]` and the last one's bias `b_c [H]` (Ba et al., 2016, equations 20 to 22).
+    * `peephole`: i and f also see `c * w_p`, o sees `c' * w_p`; `w_p [3H]` in the order i, f, o
+    (Gers et al., 2002).
+    * `projection_size=P`: `h' = (o * tanh(c')) W_r` with `w_r [H, P]`; `w_h` is `[P, 4H]` (Sak et
+      al., 2014).
+    * `layer_norm`: the products with x and with h and the memory under the output's tanh are
+      normalised, with scales `ln_x [4H]`, `ln_h [4H]`, `ln_c [H]` and the last one's bias `b_c [H]`
+      (Ba et al., 2016, equations 20 to 22).
     * `coupled`: `i = 1 - f`; the gates are f, g, o, and all that was 4H is 3H (Greff et al., 2017).
 
     Attributes:
@@ -82,7 +92,9 @@ class LSTM(Cell):
         params = {
             "w_x": input_weights(key_x, input_size, hidden, gates),
             "w_h": recurrent_weights(key_h, self.output_size(input_size), hidden, gates),
-            "b": jnp.zeros(gates * hidden).at[forget * hidden : (forget + 1) * hidden].set(self.forget_bias),
+            "b": jnp.zeros(gates * hidden)
+            .at[forget * hidden : (forget + 1) * hidden]
+            .set(self.forget_bias),
         }
         if self.peephole:
             params |= {"w_p": jnp.zeros((gates - 1) * hidden)}
@@ -96,7 +108,9 @@ class LSTM(Cell):
     def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> LSTMState:
         """Zeros, float32 or wider."""
         zeros = lambda size: jnp.zeros((*batch_shape, size), state_dtype(dtype))  # noqa: E731
-        return LSTMState(h=zeros(self.projection_size or self.hidden_size), c=zeros(self.hidden_size))
+        return LSTMState(
+            h=zeros(self.projection_size or self.hidden_size), c=zeros(self.hidden_size)
+        )
 
     def step(
         self, params: Params, state: LSTMState, x: Frame, *, rng: KeyArray | None = None
@@ -121,7 +135,11 @@ class LSTM(Cell):
 
     def formula(self) -> str | None:
         """The name of this cell among the kernels; None where they do not know the variant."""
-        return None if self.peephole or self.projection_size or self.layer_norm or self.coupled else "lstm"
+        return (
+            None
+            if self.peephole or self.projection_size or self.layer_norm or self.coupled
+            else "lstm"
+        )
 
     def output(self, state: LSTMState) -> Hidden:
         """What the cell shows of its state: h."""

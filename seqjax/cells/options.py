@@ -89,7 +89,9 @@ def check_positions(kind: type, given: tuple[Any, ...]) -> None:
 
 
 def _is_bool(value) -> bool:
-    return isinstance(value, bool) or (np.ndim(value) == 0 and getattr(value, "dtype", None) == np.bool_)
+    return isinstance(value, bool) or (
+        np.ndim(value) == 0 and getattr(value, "dtype", None) == np.bool_
+    )
 
 
 def _is_real(value) -> bool:

@@ -13,16 +13,19 @@ CANDIDATES = 512
 """Lengths that `bucket_boundaries` considers at most; beyond that it takes quantiles of them."""
 
 
-def bucket_boundaries(lengths: np.ndarray | Sequence, buckets: int, max_length: int | None = None) -> tuple[int, ...]:
+def bucket_boundaries(
+    lengths: np.ndarray | Sequence, buckets: int, max_length: int | None = None
+) -> tuple[int, ...]:
     """The lengths to pad to, chosen so that padding every sequence to the next of them costs the fewest steps.
 
-    Dynamic programming over the lengths that occur, or over their quantiles where more than `CANDIDATES` do.
+    Dynamic programming over the lengths that occur, or over their quantiles where more than
+    `CANDIDATES` do.
 
     Args:
       lengths: steps of each sequence, `[sequences]`.
       buckets: how many boundaries at most.
-      max_length: the last boundary, for example to leave room for unseen data; sequences beyond it do not count. None
-        takes the longest sequence.
+      max_length: the last boundary, for example to leave room for unseen data; sequences beyond it
+        do not count. None takes the longest sequence.
 
     Returns:
       Boundaries in ascending order; fewer than `buckets` where fewer lengths occur.
@@ -40,12 +43,17 @@ def bucket_boundaries(lengths: np.ndarray | Sequence, buckets: int, max_length: 
     last = int(lengths.max()) if max_length is None else max_length
     lengths = lengths[lengths <= last]
     if not lengths.size:
-        raise ValueError(f"no sequence has at most max_length={max_length} steps; give a larger one")
+        raise ValueError(
+            f"no sequence has at most max_length={max_length} steps; give a larger one"
+        )
     edges = np.unique(np.append(lengths, last))
     if len(edges) > CANDIDATES:
         quantiles = np.quantile(lengths, np.linspace(0, 1, CANDIDATES), method="higher")
         edges = np.unique(np.append(quantiles, last))
-    return tuple(int(edge) for edge in _cheapest(edges, np.searchsorted(np.sort(lengths), edges, "right"), buckets))
+    return tuple(
+        int(edge)
+        for edge in _cheapest(edges, np.searchsorted(np.sort(lengths), edges, "right"), buckets)
+    )
 
 
 def _cheapest(edges: np.ndarray, below: np.ndarray, buckets: int) -> np.ndarray:
@@ -82,7 +90,8 @@ class IndexBatch:
     """Which sequences make up a batch, and the shape they are padded to.
 
     Attributes:
-      indices: of the sequences, int64 `[at most rows]`; rows beyond them are to be empty, of weight 0.
+      indices: of the sequences, int64 `[at most rows]`; rows beyond them are to be empty, of weight
+        0.
       rows: of the batch.
       time: steps of the batch.
     """
@@ -95,25 +104,29 @@ class IndexBatch:
 class BucketBatches:
     """Index batches over sequences of different lengths: few shapes, nothing dropped, resumable.
 
-    Every sequence goes into the first bucket that it fits into, and each bucket has one shape `(rows, time)`. The last
-    batch of a bucket may hold fewer sequences than rows; `pad_batch` fills it with rows of weight 0. The order is a
-    pure function of (seed, epoch): sequences are shuffled within their bucket, then the batches of all buckets.
+    Every sequence goes into the first bucket that it fits into, and each bucket has one shape
+    `(rows, time)`. The last batch of a bucket may hold fewer sequences than rows; `pad_batch` fills
+    it with rows of weight 0. The order is a pure function of (seed, epoch): sequences are shuffled
+    within their bucket, then the batches of all buckets.
 
     It is an iterator over `IndexBatch`; `state` and `restore` are its position.
 
     Args:
       lengths: steps of each sequence, `[sequences]`.
       batch_size: rows of every batch; or
-      tokens: steps of a batch at most, so that short sequences come in larger batches. Give one of the two.
+      tokens: steps of a batch at most, so that short sequences come in larger batches. Give one of
+        the two.
       buckets: how many boundaries `bucket_boundaries` shall choose, or the boundaries themselves.
       seed: of the order.
-      shuffle: False keeps the order of the sequences within each bucket, and the buckets in ascending order.
+      shuffle: False keeps the order of the sequences within each bucket, and the buckets in
+        ascending order.
       epochs: how often to go through the data; None never ends.
-      multiple_of: rows are a multiple of this, for example of the number of devices (by `tokens` alone).
+      multiple_of: rows are a multiple of this, for example of the number of devices (by `tokens`
+        alone).
 
     Raises:
-      ValueError: both or none of `batch_size` and `tokens`, a sequence longer than the last boundary (how many), or a
-        budget of tokens too small for a row.
+      ValueError: both or none of `batch_size` and `tokens`, a sequence longer than the last
+        boundary (how many), or a budget of tokens too small for a row.
     """
 
     def __init__(
@@ -133,7 +146,9 @@ class BucketBatches:
         rows = [_rows(time, batch_size, tokens, multiple_of) for time in self.boundaries]
         self.shapes = tuple(zip(rows, self.boundaries, strict=True))
         self._buckets = self._sorted_into_buckets()
-        self._batches_per_epoch = sum(-(-len(members) // rows) for members, (rows, _) in self._pairs())
+        self._batches_per_epoch = sum(
+            -(-len(members) // rows) for members, (rows, _) in self._pairs()
+        )
         self._epoch, self._batch, self._plan = 0, 0, (None, [])
 
     def _sorted_into_buckets(self) -> list[np.ndarray]:
@@ -169,12 +184,21 @@ class BucketBatches:
         batches = []
         for members, (rows, time) in self._pairs():
             order = generator.permutation(members) if self.shuffle else members
-            batches += [IndexBatch(order[start : start + rows], rows, time) for start in range(0, len(order), rows)]
-        return [batches[place] for place in generator.permutation(len(batches))] if self.shuffle else batches
+            batches += [
+                IndexBatch(order[start : start + rows], rows, time)
+                for start in range(0, len(order), rows)
+            ]
+        return (
+            [batches[place] for place in generator.permutation(len(batches))]
+            if self.shuffle
+            else batches
+        )
 
     def report(self) -> PaddingReport:
         """What the padding of an epoch costs; the same for every epoch."""
-        return padding_report(self.lengths, [(batch.rows, batch.time) for batch in self.plan(self._epoch)])
+        return padding_report(
+            self.lengths, [(batch.rows, batch.time) for batch in self.plan(self._epoch)]
+        )
 
     def __iter__(self) -> "BucketBatches":
         return self
@@ -213,7 +237,12 @@ class BucketBatches:
 
 def _lengths(lengths: np.ndarray | Sequence) -> np.ndarray:
     array = np.asarray(lengths)
-    if array.ndim != 1 or not array.size or not np.issubdtype(array.dtype, np.integer) or array.min() < 0:
+    if (
+        array.ndim != 1
+        or not array.size
+        or not np.issubdtype(array.dtype, np.integer)
+        or array.min() < 0
+    ):
         raise ValueError(
             f"lengths are {array.dtype}{list(array.shape)}; give the number of steps of each sequence, at least one"
         )
@@ -225,25 +254,35 @@ def _boundaries(lengths: np.ndarray, buckets: int | Sequence) -> tuple[int, ...]
         return bucket_boundaries(lengths, int(buckets))  # pyright: ignore[reportArgumentType]
     boundaries = tuple(sorted({int(edge) for edge in buckets}))  # pyright: ignore[reportGeneralTypeIssues]
     if not boundaries or boundaries[0] < 1:
-        raise ValueError(f"buckets are {boundaries}; give their number, or lengths of at least 1 to pad to")
+        raise ValueError(
+            f"buckets are {boundaries}; give their number, or lengths of at least 1 to pad to"
+        )
     return boundaries
 
 
 def _rows(time: int, batch_size: int | None, tokens: int | None, multiple_of: int) -> int:
     if (batch_size is None) == (tokens is None):
         raise ValueError(f"batch_size={batch_size} and tokens={tokens}; give one of the two")
-    rows = batch_size if batch_size is not None else (tokens or 0) // time // multiple_of * multiple_of
+    rows = (
+        batch_size if batch_size is not None else (tokens or 0) // time // multiple_of * multiple_of
+    )
     if rows < 1:
-        wanted = f"a row has {time} steps" + (f", {multiple_of} rows at a time" if multiple_of > 1 else "")
-        raise ValueError(f"batch_size={batch_size}, tokens={tokens}: no room for a row ({wanted}); give more")
+        wanted = f"a row has {time} steps" + (
+            f", {multiple_of} rows at a time" if multiple_of > 1 else ""
+        )
+        raise ValueError(
+            f"batch_size={batch_size}, tokens={tokens}: no room for a row ({wanted}); give more"
+        )
     return rows
 
 
-def serving_batches(lengths: np.ndarray | Sequence, steps: int = 2**15, buckets: int = 3) -> list[IndexBatch]:
+def serving_batches(
+    lengths: np.ndarray | Sequence, steps: int = 2**15, buckets: int = 3
+) -> list[IndexBatch]:
     """Plans batches for sequences that are to be answered once: few shapes, however many lengths there are.
 
-    Lengths are rounded up to four sizes an octave, and rows to powers of two, so that later calls meet shapes that were
-    compiled before.
+    Lengths are rounded up to four sizes an octave, and rows to powers of two, so that later calls
+    meet shapes that were compiled before.
 
     Args:
       lengths: steps of each sequence, `[sequences]`.
@@ -266,8 +305,12 @@ def serving_batches(lengths: np.ndarray | Sequence, steps: int = 2**15, buckets:
         if not members.size:
             continue
         # The next power of two, or the largest one that the budget allows.
-        rows = min(1 << (len(members) - 1).bit_length(), 1 << max(0, (steps // time).bit_length() - 1))
-        batches += [IndexBatch(members[at : at + rows], rows, time) for at in range(0, len(members), rows)]
+        rows = min(
+            1 << (len(members) - 1).bit_length(), 1 << max(0, (steps // time).bit_length() - 1)
+        )
+        batches += [
+            IndexBatch(members[at : at + rows], rows, time) for at in range(0, len(members), rows)
+        ]
     return batches
 
 

@@ -18,7 +18,9 @@ def _tokenizers() -> Any:
     try:
         import tokenizers
     except ImportError as error:
-        raise ImportError('BPE needs the package tokenizers: pip install "seqjax[experiments]"') from error
+        raise ImportError(
+            'BPE needs the package tokenizers: pip install "seqjax[experiments]"'
+        ) from error
     return tokenizers
 
 
@@ -26,7 +28,8 @@ def _tokenizers() -> Any:
 class BPE(Specials):
     """Byte-pair encoding over UTF-8 bytes (Sennrich et al., 2016; the byte-level form of Radford et al., 2019).
 
-    Every text has an encoding, and `decode(encode(text))` is the text: the 256 bytes are tokens themselves.
+    Every text has an encoding, and `decode(encode(text))` is the text: the 256 bytes are tokens
+    themselves.
 
     Attributes:
       json: what the package `tokenizers` writes of its tokenizer.
@@ -42,12 +45,15 @@ class BPE(Specials):
     @functools.cached_property
     def _tokenizer(self) -> Any:
         tokenizer = _tokenizers().Tokenizer.from_str(self.json)
-        # Text that happens to spell a special stays text; ids of specials are added by who wants them.
+        # Text that happens to spell a special stays text; ids of specials are added by who wants
+        # them.
         tokenizer.encode_special_tokens = True
         return tokenizer
 
     @classmethod
-    def train(cls, sentences: Iterable[str], vocab_size: int, specials: Sequence[str] = SPECIALS) -> "BPE":
+    def train(
+        cls, sentences: Iterable[str], vocab_size: int, specials: Sequence[str] = SPECIALS
+    ) -> "BPE":
         """Merges the most frequent pairs of a corpus until there are `vocab_size` tokens.
 
         Args:
@@ -61,7 +67,9 @@ class BPE(Specials):
         """
         library = _tokenizers()
         if vocab_size < 256 + len(specials):
-            raise ValueError(f"vocab_size is {vocab_size}; the bytes and specials alone are {256 + len(specials)}")
+            raise ValueError(
+                f"vocab_size is {vocab_size}; the bytes and specials alone are {256 + len(specials)}"
+            )
         tokenizer = library.Tokenizer(library.models.BPE())
         tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = library.decoders.ByteLevel()
@@ -92,7 +100,10 @@ class BPE(Specials):
 
     def encode_all(self, texts: Iterable[str]) -> list[np.ndarray]:
         """The ids of many texts, faster than one by one."""
-        return [np.array(encoding.ids, np.int32) for encoding in self._tokenizer.encode_batch(list(texts))]
+        return [
+            np.array(encoding.ids, np.int32)
+            for encoding in self._tokenizer.encode_batch(list(texts))
+        ]
 
     def decode(self, ids: Iterable | np.ndarray) -> str:
         """The text of a sequence of ids; specials vanish.
@@ -129,5 +140,7 @@ class BPE(Specials):
         try:
             len(bpe)
         except Exception as error:  # The package raises nothing more particular.
-            raise ValueError(f"{path}: no tokenizer ({error}); give a file that BPE.save wrote") from None
+            raise ValueError(
+                f"{path}: no tokenizer ({error}); give a file that BPE.save wrote"
+            ) from None
         return bpe

@@ -18,21 +18,29 @@ def pad_batch(
       pad_value: what stands past the end of a sequence.
 
     Returns:
-      `(array, lengths, weight)`: `[rows, time, ...]` in the dtype of the first sequence (integers that are not an array
-      become int32), int32 `[rows]`, and float32 `[rows]`, 1 for a sequence and 0 for an empty row.
+      `(array, lengths, weight)`: `[rows, time, ...]` in the dtype of the first sequence (integers
+      that are not an array become int32), int32 `[rows]`, and float32 `[rows]`, 1 for a sequence
+      and 0 for an empty row.
 
     Raises:
       ValueError: there is no sequence, there are too many, or some are too long (how many).
     """
     if not 0 < len(sequences) <= rows:
-        raise ValueError(f"{len(sequences)} sequences for {rows} rows; give at least one and at most as many as rows")
-    arrays = [np.asarray(sequence) if isinstance(sequence, np.ndarray) else _listed(sequence) for sequence in sequences]
+        raise ValueError(
+            f"{len(sequences)} sequences for {rows} rows; give at least one and at most as many as rows"
+        )
+    arrays = [
+        np.asarray(sequence) if isinstance(sequence, np.ndarray) else _listed(sequence)
+        for sequence in sequences
+    ]
     lengths = np.zeros(rows, np.int32)
     lengths[: len(arrays)] = [len(array) for array in arrays]
     if lengths.max() > time:
         count = int((lengths > time).sum())
         longest = f"the longest has {lengths.max()}"
-        raise ValueError(f"{count} of {len(arrays)} sequences are longer than {time} steps ({longest}); leave them out")
+        raise ValueError(
+            f"{count} of {len(arrays)} sequences are longer than {time} steps ({longest}); leave them out"
+        )
     padded = np.full((rows, time, *arrays[0].shape[1:]), pad_value, arrays[0].dtype)
     for row, array in enumerate(arrays):
         padded[row, : len(array)] = array
@@ -65,7 +73,9 @@ class PaddingReport:
         return f"{self.waste:.1%} padding: {self.real:,} of {total:,} steps are real, in {self.shapes} shapes"
 
 
-def padding_report(lengths: Iterable | np.ndarray, shapes: Sequence[tuple[int, int]]) -> PaddingReport:
+def padding_report(
+    lengths: Iterable | np.ndarray, shapes: Sequence[tuple[int, int]]
+) -> PaddingReport:
     """What it costs to lay out sequences of these lengths in batches of these shapes.
 
     Args:
@@ -81,4 +91,6 @@ def padding_report(lengths: Iterable | np.ndarray, shapes: Sequence[tuple[int, i
         raise ValueError(
             f"the batches hold {total:,} steps, the sequences have {real:,}; give every batch of the epoch"
         )
-    return PaddingReport(real, total - real, (total - real) / total if total else 0.0, len(set(shapes)))
+    return PaddingReport(
+        real, total - real, (total - real) / total if total else 0.0, len(set(shapes))
+    )

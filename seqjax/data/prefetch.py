@@ -18,8 +18,9 @@ _END = object()
 def owned(tree: Any) -> Any:
     """Returns the pytree with every NumPy array copied, so that no later change to the given arrays reaches it.
 
-    `jax.device_put` on a CPU may use the memory of a NumPy array as it is, and on an accelerator it returns before the
-    array has been read. Whoever fills one buffer again and again would change what was handed out before.
+    `jax.device_put` on a CPU may use the memory of a NumPy array as it is, and on an accelerator it
+    returns before the array has been read. Whoever fills one buffer again and again would change
+    what was handed out before.
 
     Args:
       tree: any pytree; leaves that are no NumPy arrays stay as they are.
@@ -30,7 +31,9 @@ def owned(tree: Any) -> Any:
 class Prefetch:
     """A resumable iterator that a background thread keeps `size` items ahead; see `prefetch`."""
 
-    def __init__(self, iterator: Resumable, size: int = 2, device_put: Callable[[Any], Any] = jax.device_put):
+    def __init__(
+        self, iterator: Resumable, size: int = 2, device_put: Callable[[Any], Any] = jax.device_put
+    ):
         if size < 1:
             raise ValueError(f"size is {size}; give at least 1")
         self.iterator, self.size, self.device_put = iterator, size, device_put
@@ -100,7 +103,8 @@ class _Worker:
         error = None
         try:
             while not self.stopped.is_set():
-                # The source may fill the same arrays again, and change its state, while this item waits its turn.
+                # The source may fill the same arrays again, and change its state, while this item
+                # waits its turn.
                 item = owned(next(iterator))
                 self.give((device_put(item), copy.deepcopy(iterator.state()), None))
         except StopIteration:
@@ -125,20 +129,25 @@ class _Worker:
             self.thread.join(patience)
 
 
-def prefetch(iterator: Resumable, size: int = 2, device_put: Callable[[Any], Any] = jax.device_put) -> Prefetch:
+def prefetch(
+    iterator: Resumable, size: int = 2, device_put: Callable[[Any], Any] = jax.device_put
+) -> Prefetch:
     """Reads ahead in a background thread and puts the items on the device.
 
-    Each item's NumPy arrays are copied as soon as they are read: the source may fill the same buffers again.
+    Each item's NumPy arrays are copied as soon as they are read: the source may fill the same
+    buffers again.
 
     Args:
       iterator: such as `batches(...)` or `mapped(...)`; leave it alone until `close`.
       size: how many items to be ahead at most.
-      device_put: what to do with an item in the thread; `functools.partial(jax.device_put, device=sharding)` shards.
+      device_put: what to do with an item in the thread;
+        `functools.partial(jax.device_put, device=sharding)` shards.
 
     Returns:
-      An iterator over the items. Its `state()` is the position after the last one handed out, so that saving and
-      resuming is exact although more has been read. What the thread raises is raised by `next`. Close it, or use it as
-      a context manager, to stop the thread; being forgotten stops it too.
+      An iterator over the items. Its `state()` is the position after the last one handed out, so
+      that saving and resuming is exact although more has been read. What the thread raises is
+      raised by `next`. Close it, or use it as a context manager, to stop the thread; being
+      forgotten stops it too.
 
     Raises:
       ValueError: `size` is less than 1.

@@ -14,8 +14,9 @@ Column = np.ndarray | list
 class Records(Sequence):
     """A random-access source of dict records over columns in memory.
 
-    It indexes like a list (`records[3]` is a dict, `records[:100]` are Records), serves as a grain and TFDS data source
-    (`__getitems__`), gives `seqjax.data.batches` its rows in one gather, and everything at once with `columns()`.
+    It indexes like a list (`records[3]` is a dict, `records[:100]` are Records), serves as a grain
+    and TFDS data source (`__getitems__`), gives `seqjax.data.batches` its rows in one gather, and
+    everything at once with `columns()`.
 
     Args:
       columns: name to column, an array `[records, ...]` or a list; all have the same length.
@@ -34,7 +35,9 @@ class Records(Sequence):
         columns = {name: _column(name, column) for name, column in columns.items()}
         lengths = {name: len(column) for name, column in columns.items()}
         if len(set(lengths.values())) != 1:
-            raise ValueError(f"columns have lengths {lengths}; give at least one, all of the same length")
+            raise ValueError(
+                f"columns have lengths {lengths}; give at least one, all of the same length"
+            )
         self._columns = columns
         self._length = next(iter(lengths.values()))
 
@@ -96,14 +99,19 @@ def _has_places(column: Any) -> bool:
 
 
 def _take(column: Column, indices: np.ndarray) -> Column:
-    return column[indices] if isinstance(column, np.ndarray) else [column[int(index)] for index in indices]
+    return (
+        column[indices]
+        if isinstance(column, np.ndarray)
+        else [column[int(index)] for index in indices]
+    )
 
 
 def chunks(value: Any) -> Iterator[bytes]:
     """Yields bytes that tell two values apart: kind and size go before the contents, so that nothing runs together.
 
     Args:
-      value: text, an array, a number, or lists and dicts of these. Of any other object only its type counts.
+      value: text, an array, a number, or lists and dicts of these. Of any other object only its
+        type counts.
     """
     if isinstance(value, str):
         text = value.encode("utf-8", "surrogatepass")

@@ -47,7 +47,12 @@ class BatchIterator:
     ):
         source = _as_source(source)
         self.source, self.batch_size, self.seed = source, batch_size, seed
-        self.epochs, self.shuffle, self.shard, self.drop_remainder = epochs, shuffle, shard, drop_remainder
+        self.epochs, self.shuffle, self.shard, self.drop_remainder = (
+            epochs,
+            shuffle,
+            shard,
+            drop_remainder,
+        )
         self._epoch, self._batch = 0, 0
         if seed < 0:
             raise ValueError(f"seed is {seed}; give at least 0")
@@ -56,9 +61,13 @@ class BatchIterator:
             raise ValueError(f"shard is {shard}; give (index, count) with 0 <= index < count")
         if batch_size is None:
             if shuffle:
-                raise ValueError("batch_size is None: the source's own batches come in order; give shuffle=False")
+                raise ValueError(
+                    "batch_size is None: the source's own batches come in order; give shuffle=False"
+                )
         elif batch_size < 1 or batch_size % count:
-            raise ValueError(f"batch_size is {batch_size}; give a positive multiple of the {count} shards")
+            raise ValueError(
+                f"batch_size is {batch_size}; give a positive multiple of the {count} shards"
+            )
         if self.batches_per_epoch < 1:
             raise ValueError(
                 f"the source has {len(source)} records; a batch wants {batch_size}: give more or smaller batches"
@@ -81,7 +90,11 @@ class BatchIterator:
     def __next__(self) -> dict[str, Any]:
         if self._epoch == self.epochs:
             raise StopIteration
-        batch = self._own_batch() if self.batch_size is None else self._gathered(self.batch_size // self.shard[1])
+        batch = (
+            self._own_batch()
+            if self.batch_size is None
+            else self._gathered(self.batch_size // self.shard[1])
+        )
         self._batch += 1
         if self._batch == self.batches_per_epoch:
             self._epoch, self._batch = self._epoch + 1, 0
@@ -106,7 +119,9 @@ class BatchIterator:
         if self.drop_remainder:
             return batch
         if "weight" in batch:
-            raise ValueError('the records have a field "weight" themselves; rename it, or give drop_remainder=True')
+            raise ValueError(
+                'the records have a field "weight" themselves; rename it, or give drop_remainder=True'
+            )
         return {**batch, "weight": (np.arange(rows) < len(indices)).astype(np.float32)}
 
     def _indices(self, part: int, rows: int) -> np.ndarray:
@@ -120,13 +135,18 @@ class BatchIterator:
 
     def state(self) -> dict[str, Any]:
         """The position, of plain numbers: what `restore` wants. It does not depend on the shard."""
-        return {"epoch": self._epoch, "batch": self._batch, **self._settings(), "content": self._content}
+        return {
+            "epoch": self._epoch,
+            "batch": self._batch,
+            **self._settings(),
+            "content": self._content,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on exactly where `state` was taken, on this shard or another.
 
-        Other records of the same number are known by a sample of them (`SAMPLE`). A source whose records differ from
-        one reading to the next, such as one that draws crops, is not compared.
+        Other records of the same number are known by a sample of them (`SAMPLE`). A source whose
+        records differ from one reading to the next, such as one that draws crops, is not compared.
 
         Raises:
           ValueError: it was taken over another source, batch size, seed or order (which of them).
@@ -138,7 +158,9 @@ class BatchIterator:
                 )
         content = state.get("content")
         if content and self._content and content != self._content:
-            raise ValueError("the state was taken over other records than this iterator's; give the same to resume")
+            raise ValueError(
+                "the state was taken over other records than this iterator's; give the same to resume"
+            )
         self._epoch, self._batch = int(state["epoch"]), int(state["batch"])
 
     def _settings(self) -> dict[str, Any]:
@@ -172,24 +194,29 @@ def batches(
 ) -> BatchIterator:
     """Batches of a random-access source, endless or for some epochs, whose position can be saved.
 
-    grain shuffles: a fresh order each epoch, computed place by place, so that a position is three numbers whatever the
-    size of the source. The rows are then gathered at once.
+    grain shuffles: a fresh order each epoch, computed place by place, so that a position is three
+    numbers whatever the size of the source. The rows are then gathered at once.
 
     Args:
-      source: has `len` and records that are dicts: `Records`, `Windows`, a list, a grain or TFDS source. One with
-        `gather(indices)` gives its rows stacked, one with `__getitems__` many at a time. A dict of columns, arrays
-        `[records, ...]` or lists, and a table of pandas serve as `Records` of them.
-      batch_size: rows of a batch over all shards. None: the source's items are batches already, as with `contiguous`.
+      source: has `len` and records that are dicts: `Records`, `Windows`, a list, a grain or TFDS
+        source. One with `gather(indices)` gives its rows stacked, one with `__getitems__` many at a
+        time. A dict of columns, arrays `[records, ...]` or lists, and a table of pandas serve as
+        `Records` of them.
+      batch_size: rows of a batch over all shards. None: the source's items are batches already, as
+        with `contiguous`.
       seed: of the order, at least 0.
       epochs: how often to go through the source; None never ends.
       shuffle: False takes the records in order.
-      shard: `(index, count)` of this process: it gets its `batch_size / count` rows of every batch. The shards' rows
-        side by side are the batch that one process alone would see; all shards have the same number of batches.
-      drop_remainder: leave out the records that do not fill the last batch of an epoch. By default that batch is filled
-        up with repeated rows, and every batch has a `weight`, float32 `[rows]`, which is 0 for them.
+      shard: `(index, count)` of this process: it gets its `batch_size / count` rows of every batch.
+        The shards' rows side by side are the batch that one process alone would see; all shards
+        have the same number of batches.
+      drop_remainder: leave out the records that do not fill the last batch of an epoch. By default
+        that batch is filled up with repeated rows, and every batch has a `weight`, float32
+        `[rows]`, which is 0 for them.
 
     Returns:
-      An iterator over dicts of arrays `[rows, ...]`, with `state()`, `restore(state)`, `epoch`, `batches_per_epoch`.
+      An iterator over dicts of arrays `[rows, ...]`, with `state()`, `restore(state)`, `epoch`,
+      `batches_per_epoch`.
 
     Raises:
       TypeError: the source has no places, as a generator, or its records are no dicts.
@@ -201,7 +228,13 @@ def batches(
       [([1, 2], [1.0, 1.0]), ([3, 1], [1.0, 0.0])]
     """
     return BatchIterator(
-        source, batch_size, seed=seed, epochs=epochs, shuffle=shuffle, shard=shard, drop_remainder=drop_remainder
+        source,
+        batch_size,
+        seed=seed,
+        epochs=epochs,
+        shuffle=shuffle,
+        shard=shard,
+        drop_remainder=drop_remainder,
     )
 
 
@@ -210,7 +243,8 @@ def _shuffled(records: int, rows: int, seed: int, epoch: int) -> Any:
     """The order of an epoch in groups of `rows`, as a grain data set."""
     import grain
 
-    # grain derives the order of epoch e from seed + e, which would give seed 1 the epochs of seed 0, one earlier.
+    # grain derives the order of epoch e from seed + e, which would give seed 1 the epochs of seed
+    # 0, one earlier.
     mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
     return grain.MapDataset.range(records).shuffle(seed=mixed).batch(rows)
 
@@ -299,7 +333,10 @@ def _records(source: Any, places: list[int]) -> list[Mapping[str, Any]]:
 
 
 def _copied(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in record.items()}
+    return {
+        name: np.array(value) if isinstance(value, np.ndarray) else value
+        for name, value in record.items()
+    }
 
 
 def _array(name: str, column: Any) -> np.ndarray:
@@ -352,6 +389,7 @@ def mapped(function: Callable[[Any], Any], iterator: Resumable) -> Mapped:
     """Applies a function to every item of a resumable iterator and keeps it resumable.
 
     Example, batches of token sequences by length:
-      mapped(lambda batch: pad_batch([ids[i] for i in batch.indices], batch.time, batch.rows), BucketBatches(...))
+      mapped(lambda batch: pad_batch([ids[i] for i in batch.indices], batch.time, batch.rows),
+      BucketBatches(...))
     """
     return Mapped(function, iterator)

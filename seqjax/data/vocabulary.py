@@ -72,7 +72,9 @@ class Vocabulary(Specials):
                 f"the first tokens are {self.tokens[: len(self.specials)]}; put the specials {self.specials} there"
             )
         if len(self.ids) != len(self.tokens):
-            twice = [token for token, count in collections.Counter(self.tokens).items() if count > 1]
+            twice = [
+                token for token, count in collections.Counter(self.tokens).items() if count > 1
+            ]
             raise ValueError(f"tokens occur twice: {_few(twice)}; give each once")
 
     @classmethod
@@ -101,7 +103,9 @@ class Vocabulary(Specials):
           ValueError: `max_size` has no room for the specials.
         """
         if max_size is not None and max_size < len(specials):
-            raise ValueError(f"max_size is {max_size}, the specials alone are {len(specials)}; give more room")
+            raise ValueError(
+                f"max_size is {max_size}, the specials alone are {len(specials)}; give more room"
+            )
         counts = collections.Counter()
         for sentence in sentences:
             if isinstance(sentence, str):
@@ -109,7 +113,9 @@ class Vocabulary(Specials):
                     f"a sentence is the string {sentence[:40]!r}; give its words, for example sentence.split()"
                 )
             counts.update(sentence)
-        frequent = [word for word, count in counts.items() if count >= min_count and word not in specials]
+        frequent = [
+            word for word, count in counts.items() if count >= min_count and word not in specials
+        ]
         frequent.sort(key=lambda word: (-counts[word], word))
         return cls((*specials, *frequent)[:max_size], tuple(specials))
 
@@ -146,9 +152,13 @@ class Vocabulary(Specials):
         """
         tokens = tokens if isinstance(tokens, Sequence) else list(tokens)
         default = self.ids[UNK] if UNK in self.specials else -1
-        ids = np.fromiter(map(self.ids.get, tokens, itertools.repeat(default)), np.int32, len(tokens))
+        ids = np.fromiter(
+            map(self.ids.get, tokens, itertools.repeat(default)), np.int32, len(tokens)
+        )
         if default < 0 and (ids < 0).any():
-            unknown = list(dict.fromkeys(tokens[place] for place in np.flatnonzero(ids < 0).tolist()))
+            unknown = list(
+                dict.fromkeys(tokens[place] for place in np.flatnonzero(ids < 0).tolist())
+            )
             raise ValueError(
                 f"not in the vocabulary of {len(self):,} tokens: {_few(unknown)}; "
                 "take them out, or build the vocabulary from text that has them or with the special <unk>"
@@ -194,7 +204,9 @@ class Vocabulary(Specials):
             if not all(isinstance(token, str) for token in (*tokens, *specials)):
                 raise TypeError("a token is not a string")
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: no vocabulary ({error}); give a file that Vocabulary.save wrote") from None
+            raise ValueError(
+                f"{path}: no vocabulary ({error}); give a file that Vocabulary.save wrote"
+            ) from None
         return cls(tuple(tokens), tuple(specials))
 
 

@@ -23,12 +23,16 @@ class Source:
         """One record."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"record {index} of {len(self)}")
-        return {name: array[0] for name, array in self.gather(np.array([index % len(self)])).items()}
+        return {
+            name: array[0] for name, array in self.gather(np.array([index % len(self)])).items()
+        }
 
     def __getitems__(self, indices: Sequence) -> list[dict[str, Any]]:
         """The records at `indices`, the form in which grain and TFDS ask for many."""
         stacked = self.gather(np.asarray(indices))
-        return [{name: array[row] for name, array in stacked.items()} for row in range(len(indices))]
+        return [
+            {name: array[row] for name, array in stacked.items()} for row in range(len(indices))
+        ]
 
 
 class Windows(Source):
@@ -39,7 +43,8 @@ class Windows(Source):
     Args:
       tokens: ids, `[tokens]`.
       length: steps of a window.
-      stride: steps between the beginnings of two windows; `length` gives windows that do not overlap.
+      stride: steps between the beginnings of two windows; `length` gives windows that do not
+        overlap.
 
     Raises:
       ValueError: the text has no whole window and its continuation.
@@ -100,7 +105,9 @@ class Contiguous(Sequence):
             raise IndexError(f"batch {index} of {len(self)}")
         start = index % len(self) * self.length
         inputs, targets = (
-            part[: self.batch * self._count * self.length].reshape(self.batch, -1)[:, start : start + self.length]
+            part[: self.batch * self._count * self.length].reshape(self.batch, -1)[
+                :, start : start + self.length
+            ]
             for part in (self.tokens[:-1], self.tokens[1:])
         )
         reset = np.zeros(inputs.shape, bool)
@@ -111,9 +118,10 @@ class Contiguous(Sequence):
 def contiguous(tokens: np.ndarray | Sequence, batch: int, length: int) -> Contiguous:
     """A text as batches for truncated backpropagation through time, the state carried from batch to batch.
 
-    The text is cut into `batch` pieces of equal length, one a row; each next batch continues every row where the last
-    one ended, so the state after a batch is the state before the next. `reset` is True at the first step of the first
-    batch alone: given to `seqjax.unroll` it starts every epoch afresh.
+    The text is cut into `batch` pieces of equal length, one a row; each next batch continues every
+    row where the last one ended, so the state after a batch is the state before the next. `reset`
+    is True at the first step of the first batch alone: given to `seqjax.unroll` it starts every
+    epoch afresh.
 
     Args:
       tokens: ids, `[tokens]`.
@@ -121,8 +129,9 @@ def contiguous(tokens: np.ndarray | Sequence, batch: int, length: int) -> Contig
       length: steps of a batch.
 
     Returns:
-      A sequence of dicts of `inputs`, `targets` and `reset`, each `[batch, length]`; its `unused` says how many tokens
-      at the end are in none. `seqjax.data.batches(contiguous(...), None, shuffle=False, ...)` iterates with a position.
+      A sequence of dicts of `inputs`, `targets` and `reset`, each `[batch, length]`; its `unused`
+      says how many tokens at the end are in none.
+      `seqjax.data.batches(contiguous(...), None, shuffle=False, ...)` iterates with a position.
 
     Raises:
       ValueError: the text is too short for one batch.
@@ -149,7 +158,9 @@ class SeriesWindows(Source):
 
     @functools.cached_property
     def _view(self) -> np.ndarray:
-        windows = sliding_window_view(self.values, self.context + self.horizon, axis=0)[:: self.stride]
+        windows = sliding_window_view(self.values, self.context + self.horizon, axis=0)[
+            :: self.stride
+        ]
         return np.moveaxis(windows, -1, 1)
 
     def __len__(self) -> int:
@@ -161,7 +172,9 @@ class SeriesWindows(Source):
         return {"context": rows[:, : self.context], "horizon": rows[:, self.context :]}
 
 
-def series_windows(values: np.ndarray, context: int, horizon: int, stride: int = 1) -> SeriesWindows:
+def series_windows(
+    values: np.ndarray, context: int, horizon: int, stride: int = 1
+) -> SeriesWindows:
     """Every window of a time series with what followed it.
 
     Args:
@@ -171,7 +184,8 @@ def series_windows(values: np.ndarray, context: int, horizon: int, stride: int =
       stride: steps between the beginnings of two windows.
 
     Returns:
-      A random-access source of dicts of `context` `[context, channels]` and `horizon` `[horizon, channels]`.
+      A random-access source of dicts of `context` `[context, channels]` and `horizon`
+      `[horizon, channels]`.
 
     Raises:
       ValueError: the series is not `[time, channels]`, or too short for one window.
@@ -182,7 +196,9 @@ def series_windows(values: np.ndarray, context: int, horizon: int, stride: int =
 def _tokens(tokens: np.ndarray | Sequence) -> np.ndarray:
     tokens = np.asarray(tokens)
     if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):
-        raise ValueError(f"tokens are {tokens.dtype}{list(tokens.shape)}; give integer ids [tokens], from a Vocabulary")
+        raise ValueError(
+            f"tokens are {tokens.dtype}{list(tokens.shape)}; give integer ids [tokens], from a Vocabulary"
+        )
     return tokens
 
 

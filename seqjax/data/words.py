@@ -10,7 +10,8 @@ import regex
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Yi}\p{Tibetan}\p{LB=Complex_Context}\u30FC\uFF70"
 """Characters of scripts that are written without blanks between words, for a class of a pattern.
 
-`LB=Complex_Context` are Thai, Lao, Khmer, Burmese and their kin: only a dictionary finds their words.
+`LB=Complex_Context` are Thai, Lao, Khmer, Burmese and their kin: only a dictionary finds their
+words.
 """
 
 CHARACTER = rf"(?=[{UNSPACED}])\X"
@@ -19,7 +20,8 @@ CHARACTER = rf"(?=[{UNSPACED}])\X"
 _LETTER = rf"(?:[\p{{L}}--[{UNSPACED}]]\p{{M}}*)"
 _ALPHANUMERIC = r"\p{L}\p{M}\p{N}\p{Alphabetic}"
 
-# U+200B, the blank without width, parts words; the other format characters (joiners, soft hyphens) do not.
+# U+200B, the blank without width, parts words; the other format characters (joiners, soft hyphens)
+# do not.
 RUN = rf"[[{_ALPHANUMERIC}]--[{UNSPACED}]][[{_ALPHANUMERIC}\p{{Cf}}]--[{UNSPACED}\u200B]]*"
 """Pattern: letters, marks and digits in a row, of a script that has blanks."""
 
@@ -29,7 +31,8 @@ PART = RUN.replace(r"\p{N}", r"\p{N}_")
 # "U.S.", "z.B.": single letters with points between.
 _ABBREVIATION = rf"(?<![\p{{L}}\p{{N}}_]){_LETTER}(?:\.{_LETTER})+(?![\p{{L}}\p{{N}}_])\.?"
 
-# What stands within a word: hyphens and apostrophes, the Hebrew signs of abbreviation; of a number 3.14, 1,000, 10:30.
+# What stands within a word: hyphens and apostrophes, the Hebrew signs of abbreviation; of a number
+# 3.14, 1,000, 10:30.
 _WITHIN_WORD = r"""['\u2019\-\u2010\u2011\u00B7\u05F3\u05F4]|(?<=\p{Hebrew})"(?=\p{Hebrew})"""
 _WITHIN_NUMBER = r"(?<=\p{Nd})[.,:\u066B\u066C](?=\p{Nd})"
 
@@ -41,7 +44,8 @@ _CHARACTER = regex.compile(CHARACTER, regex.V1)
 _SCORED = regex.compile(rf"{CHARACTER}|{RUN}", regex.V1)
 _SIGN = regex.compile(r"(?!\s)\X")
 
-# No blank beside these: scripts without blanks with their punctuation, invisible characters, em dash, slash.
+# No blank beside these: scripts without blanks with their punctuation, invisible characters, em
+# dash, slash.
 _TIGHT = regex.compile(
     rf"[{UNSPACED}\p{{Thai}}\p{{Lao}}\p{{Khmer}}\p{{Myanmar}}\u2014\u3001-\u303F\uFF00-\uFF65\p{{Cf}}/]",
     regex.V1,

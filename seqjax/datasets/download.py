@@ -30,7 +30,8 @@ LARGEST, UNPACKED = 2**28, 2**30
 
 PIECE = 2**16
 PAGE = re.compile(
-    rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)?<(!doctype html|html|head|script|title)\b", re.IGNORECASE | re.DOTALL
+    rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)?<(!doctype html|html|head|script|title)\b",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -45,7 +46,8 @@ class Remote:
     Attributes:
       url: where it is.
       name: what it is called in the local folder; ends in `/` for an archive's folder of that name.
-      sha256: of the public bytes where they are known; None leaves the check to the reader of the format.
+      sha256: of the public bytes where they are known; None leaves the check to the reader of the
+        format.
     """
 
     url: str
@@ -69,7 +71,8 @@ def fetch_all(remotes: tuple[Remote, ...], folder: Path) -> None:
 
     Raises:
       Unreachable: a host does not answer, or has not the file.
-      ValueError: the bytes are not those of the recorded sha256, a page of a browser, too many, or no whole archive.
+      ValueError: the bytes are not those of the recorded sha256, a page of a browser, too many, or
+        no whole archive.
     """
     for remote in remotes:
         if _is_there(remote, folder):
@@ -99,10 +102,10 @@ def fetch(remote: Remote, timeout: float = 30.0) -> bytes:
       timeout: seconds without a byte after which to give up.
 
     Raises:
-      Unreachable: its host does not answer within `PATIENCE` seconds, has not the file, breaks off, or takes longer
-        than `LONGEST` seconds for all of it.
-      ValueError: the bytes are not those of the recorded sha256, more than `LARGEST`, a page of a browser such as a
-        login, or a gzip file that is cut off.
+      Unreachable: its host does not answer within `PATIENCE` seconds, has not the file, breaks off,
+        or takes longer than `LONGEST` seconds for all of it.
+      ValueError: the bytes are not those of the recorded sha256, more than `LARGEST`, a page of a
+        browser such as a login, or a gzip file that is cut off.
     """
     if not answers(remote.url):
         raise Unreachable(f"{remote.host} does not answer")
@@ -118,15 +121,22 @@ def fetch(remote: Remote, timeout: float = 30.0) -> bytes:
 def _read(remote: Remote, response: http.client.HTTPResponse, deadline: float) -> bytes:
     """All bytes of a response, within the limits of size and of time."""
     promised, data = response.length, bytearray()
-    # `read1` waits for one packet at most, so that a host that sends a byte now and then is noticed.
+    # `read1` waits for one packet at most, so that a host that sends a byte now and then is
+    # noticed.
     while piece := response.read1(PIECE):
         data += piece
         if len(data) > LARGEST:
-            raise ValueError(f"{remote.url}: more than {LARGEST:,} bytes; fetch it by hand if it shall be so large")
+            raise ValueError(
+                f"{remote.url}: more than {LARGEST:,} bytes; fetch it by hand if it shall be so large"
+            )
         if time.monotonic() > deadline:
-            raise Unreachable(f"{remote.url} cannot be read ({len(data):,} bytes came in {LONGEST:g} seconds)")
+            raise Unreachable(
+                f"{remote.url} cannot be read ({len(data):,} bytes came in {LONGEST:g} seconds)"
+            )
     if promised is not None and len(data) < promised:
-        raise Unreachable(f"{remote.url} cannot be read (it broke off after {len(data):,} of {promised:,} bytes)")
+        raise Unreachable(
+            f"{remote.url} cannot be read (it broke off after {len(data):,} of {promised:,} bytes)"
+        )
     return bytes(data)
 
 
@@ -136,7 +146,9 @@ def _check(remote: Remote, data: bytes) -> None:
     if remote.sha256 == found:
         return
     if PAGE.match(data):
-        raise ValueError(f"{remote.url}: a page for a browser came, perhaps of a login; fetch the file by hand")
+        raise ValueError(
+            f"{remote.url}: a page for a browser came, perhaps of a login; fetch the file by hand"
+        )
     if remote.sha256 is not None:
         raise ValueError(
             f"{remote.url}: sha256 is {found}, wanted {remote.sha256}; the download is damaged or has changed"
@@ -149,7 +161,9 @@ def _check(remote: Remote, data: bytes) -> None:
                 while file.read(PIECE):
                     pass
         except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"{remote.url}: damaged gzip file ({error}); fetch it by hand") from None
+            raise ValueError(
+                f"{remote.url}: damaged gzip file ({error}); fetch it by hand"
+            ) from None
 
 
 def _is_there(remote: Remote, folder: Path) -> bool:
@@ -158,7 +172,12 @@ def _is_there(remote: Remote, folder: Path) -> bool:
     if path is None:
         return False
     # What was unzipped by hand has another sum.
-    return remote.sha256 is None or path.is_dir() or path.name != remote.name or sha256(path) == remote.sha256
+    return (
+        remote.sha256 is None
+        or path.is_dir()
+        or path.name != remote.name
+        or sha256(path) == remote.sha256
+    )
 
 
 def answers(url: str) -> bool:
@@ -192,12 +211,16 @@ def _unpack(remote: Remote, data: bytes, folder: Path) -> None:
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             _extract(archive, name, staging)
         if not any(staging.iterdir()):
-            raise ValueError(f"{remote.url}: the archive has no file in a folder {name}; fetch it by hand")
+            raise ValueError(
+                f"{remote.url}: the archive has no file in a folder {name}; fetch it by hand"
+            )
         staging.chmod(0o755)
         staging.rename(folder / name)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"{remote.url}: no whole tar archive ({reason}); fetch it by hand") from None
+        raise ValueError(
+            f"{remote.url}: no whole tar archive ({reason}); fetch it by hand"
+        ) from None
     except OSError:
         if not (folder / name).is_dir():  # Else another process has unpacked it meanwhile.
             raise
@@ -213,11 +236,13 @@ def _extract(archive: tarfile.TarFile, name: str, folder: Path) -> None:
         if size > UNPACKED:
             raise tarfile.TarError(f"more than {UNPACKED:,} bytes unpacked")
         inside = Path(member.name)
-        content = archive.extractfile(member) if member.isfile() and inside.parent.name == name else None
+        content = (
+            archive.extractfile(member) if member.isfile() and inside.parent.name == name else None
+        )
         if content is not None:
             (folder / inside.name).write_bytes(content.read())
-    # An archive ends with a block of zeros; one that is cut between two files has none. Reading on to the end of a
-    # gzip file compares its sum.
+    # An archive ends with a block of zeros; one that is cut between two files has none. Reading on
+    # to the end of a gzip file compares its sum.
     assert archive.fileobj is not None
     archive.fileobj.seek(archive.offset)
     end = archive.fileobj.read(tarfile.BLOCKSIZE)

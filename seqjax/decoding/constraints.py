@@ -1,8 +1,10 @@
 """What a search may write: functions on the log-probabilities of the next token that compose.
 
-A constraint is `constraint(scores [batch, beam, vocab], written [batch, beam, length], t) -> scores`, where the first
-`t` tokens of `written` count: it puts what is forbidden to minus infinity. Those below are pytrees, so that another
-value of theirs (not another `size`) needs no new compilation. Any function or object of that form serves as well.
+A constraint is
+`constraint(scores [batch, beam, vocab], written [batch, beam, length], t) -> scores`, where the
+first `t` tokens of `written` count: it puts what is forbidden to minus infinity. Those below are
+pytrees, so that another value of theirs (not another `size`) needs no new compilation. Any function
+or object of that form serves as well.
 """
 
 import dataclasses
@@ -81,7 +83,8 @@ class ForcePrefix:
 
     Attributes:
       tokens: `[batch, time]`.
-      lengths: how many of them each row has, `[batch]`; 0 leaves a row free. More than `time` counts as `time`.
+      lengths: how many of them each row has, `[batch]`; 0 leaves a row free. More than `time`
+        counts as `time`.
     """
 
     tokens: Any

@@ -17,9 +17,9 @@ Scores = Float[Array, "batch beam"]
 class Penalty:
     """Turns a score, at first the log-probability, into another one; higher is better and none is above 0.
 
-    A penalty of one's own is an object of any class with these two methods, or a function like `__call__` alone, whose
-    bound is not known. Its attributes that hold arrays are arguments of the compiled search; another value of any other
-    attribute compiles anew.
+    A penalty of one's own is an object of any class with these two methods, or a function like
+    `__call__` alone, whose bound is not known. Its attributes that hold arrays are arguments of the
+    compiled search; another value of any other attribute compiles anew.
 
     Example, of a function:
       >>> import jax, seqjax
@@ -38,7 +38,8 @@ class Penalty:
         Args:
           scores: `[batch, beam]`, at most 0.
           lengths: tokens of each hypothesis, the stop token counted.
-          observed: what `beam_search` was told to observe, summed over the steps; leaves `[batch, beam, ...]`.
+          observed: what `beam_search` was told to observe, summed over the steps; leaves
+            `[batch, beam, ...]`.
         """
         raise NotImplementedError
 
@@ -71,7 +72,8 @@ class LengthPenalty(Penalty):
     def bound(self, scores, shortest, longest):
         """At one of the two ends: the divisor is monotone in the length."""
         return jnp.maximum(
-            scores / self._divisor(shortest, scores.dtype), scores / self._divisor(longest, scores.dtype)
+            scores / self._divisor(shortest, scores.dtype),
+            scores / self._divisor(longest, scores.dtype),
         )
 
     def _divisor(self, lengths, dtype):
@@ -88,7 +90,8 @@ class CoveragePenalty(Penalty):
     Attributes:
       lengths: valid positions of each source, `[batch]`.
       beta: strength, at least 0.
-      least: attention that a position is taken to have got at least, so that the logarithm stays finite.
+      least: attention that a position is taken to have got at least, so that the logarithm stays
+        finite.
     """
 
     lengths: Any
@@ -115,14 +118,22 @@ class CoveragePenalty(Penalty):
         return scores
 
 
-def penalise(penalties: tuple[Callable, ...], scores: Scores, lengths: Array, observed: Any) -> Scores:
+def penalise(
+    penalties: tuple[Callable, ...], scores: Scores, lengths: Array, observed: Any
+) -> Scores:
     """The scores after all penalties, in order."""
-    return functools.reduce(lambda found, penalty: penalty(found, lengths, observed), penalties, scores)
+    return functools.reduce(
+        lambda found, penalty: penalty(found, lengths, observed), penalties, scores
+    )
 
 
-def bound(penalties: tuple[Callable, ...], scores: Scores, shortest: ArrayLike, longest: ArrayLike) -> Scores:
+def bound(
+    penalties: tuple[Callable, ...], scores: Scores, shortest: ArrayLike, longest: ArrayLike
+) -> Scores:
     """The best scores that can come of hypotheses still growing; infinite after a penalty that knows no bound."""
     for penalty in penalties:
         known = getattr(penalty, "bound", None)
-        scores = jnp.full_like(scores, jnp.inf) if known is None else known(scores, shortest, longest)
+        scores = (
+            jnp.full_like(scores, jnp.inf) if known is None else known(scores, shortest, longest)
+        )
     return scores

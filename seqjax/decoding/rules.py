@@ -12,8 +12,9 @@ from jax.core import Tracer
 def as_arguments(name: str, rules: Any) -> tuple[Callable, ...]:
     """Returns the rules as pytrees, so that a compiled program takes them as arguments.
 
-    A pytree of numbers and arrays, such as a registered dataclass, stays as it is. A function is static: it is known
-    again by itself. Of an object of a user's class the attributes that hold arrays are arguments, and all else is
+    A pytree of numbers and arrays, such as a registered dataclass, stays as it is. A function is
+    static: it is known again by itself. Of an object of a user's class the attributes that hold
+    arrays are arguments, and all else is
     static: another value of it compiles anew, so an object may change between two calls.
 
     Args:
@@ -24,20 +25,29 @@ def as_arguments(name: str, rules: Any) -> tuple[Callable, ...]:
       TypeError: one cannot be called, or holds what cannot be an argument and has no hash.
     """
     if not isinstance(rules, Iterable) or isinstance(rules, str):
-        raise TypeError(f"{name} is a {type(rules).__name__}; give a sequence, such as {name}=[...]")
+        raise TypeError(
+            f"{name} is a {type(rules).__name__}; give a sequence, such as {name}=[...]"
+        )
     return tuple(_as_pytree(f"{name}[{place}]", rule) for place, rule in enumerate(rules))
 
 
 def _as_pytree(name: str, rule: Any) -> Callable:
     if inspect.isclass(rule):
-        raise TypeError(f"{name} is the class {rule.__name__}; give an object of it, such as {rule.__name__}()")
+        raise TypeError(
+            f"{name} is the class {rule.__name__}; give an object of it, such as {rule.__name__}()"
+        )
     if not callable(rule):
-        raise TypeError(f"{name} is a {type(rule).__name__}; give a function, or an object that can be called like one")
+        raise TypeError(
+            f"{name} is a {type(rule).__name__}; give a function, or an object that can be called like one"
+        )
     is_leaf = jax.tree_util.treedef_is_leaf(jax.tree.structure(rule))
     if not is_leaf and all(_is_number(leaf) for leaf in jax.tree.leaves(rule)):
         return rule
-    # Functions, also compiled ones and parts of them, and objects without attributes are known by their hash.
-    is_function = is_leaf and not (hasattr(rule, "__dict__") and inspect.isfunction(type(rule).__call__))
+    # Functions, also compiled ones and parts of them, and objects without attributes are known by
+    # their hash.
+    is_function = is_leaf and not (
+        hasattr(rule, "__dict__") and inspect.isfunction(type(rule).__call__)
+    )
     if is_function:
         _check_hash(name, rule, [rule])
         return jax.tree_util.Partial(rule)
@@ -104,7 +114,9 @@ def _split(name: str, rule: Any, is_leaf: bool) -> OwnRule:
     values = tuple(_ARRAY if _is_array(leaf) else leaf for leaf in leaves)
     _check_hash(name, rule, values)
     kind = type(rule) if is_leaf else None
-    return OwnRule(rule, arrays, _Static(kind, structure, values, tuple(type(value) for value in values)))
+    return OwnRule(
+        rule, arrays, _Static(kind, structure, values, tuple(type(value) for value in values))
+    )
 
 
 def _is_array(leaf: Any) -> bool:

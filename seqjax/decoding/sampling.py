@@ -47,11 +47,13 @@ def sample(
       prompt: `[batch, time]` tokens, at least one.
       key: what the draws come from; a row's draws do not depend on the rest of its batch.
       length: tokens to write.
-      prompt_lengths: valid tokens of each prompt, `[batch]`, at least 1; None when all are. Under jit, where values
-        cannot be looked at, they are clamped to between 1 and the tokens of a prompt.
+      prompt_lengths: valid tokens of each prompt, `[batch]`, at least 1; None when all are. Under
+        jit, where values cannot be looked at, they are clamped to between 1 and the tokens of a
+        prompt.
       temperature: divides the logits; 0 takes the best token always (greedy).
       top_k: draw from the k best tokens only.
-      top_p: draw from the smallest set of best tokens that holds this much probability (Holtzman et al., 2020).
+      top_p: draw from the smallest set of best tokens that holds this much probability (Holtzman et
+        al., 2020).
       stop_token: a row ends with it; what follows in the row is this token again.
 
     Returns:
@@ -71,7 +73,9 @@ def sample(
     """
     prompt = jnp.asarray(prompt)
     if prompt.ndim != 2 or prompt.shape[1] == 0:
-        raise ValueError(f"prompt has shape {prompt.shape}; give [batch, time] with at least one token")
+        raise ValueError(
+            f"prompt has shape {prompt.shape}; give [batch, time] with at least one token"
+        )
     if length < 1:
         raise ValueError(f"length is {length}; give the number of tokens to write, at least 1")
     _check_range("temperature", temperature, 0, None)
@@ -82,13 +86,19 @@ def sample(
     lengths = lengths if isinstance(lengths, Tracer) else np.asarray(lengths)
     if lengths.shape != (rows,):
         raise ValueError(f"prompt_lengths have shape {lengths.shape}; the prompt wants ({rows},)")
-    if not isinstance(lengths, Tracer) and not bool(((lengths >= 1) & (lengths <= prompt.shape[1])).all()):
+    if not isinstance(lengths, Tracer) and not bool(
+        ((lengths >= 1) & (lengths <= prompt.shape[1])).all()
+    ):
         raise ValueError(f"prompt_lengths are {lengths}; give numbers from 1 to {prompt.shape[1]}")
-    return _sample(step, params, state, prompt, lengths, key, length, temperature, top_k, top_p, stop_token)
+    return _sample(
+        step, params, state, prompt, lengths, key, length, temperature, top_k, top_p, stop_token
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("step", "length"))
-def _sample(step, params, state, prompt, prompt_lengths, key, length, temperature, top_k, top_p, stop_token):
+def _sample(
+    step, params, state, prompt, prompt_lengths, key, length, temperature, top_k, top_p, stop_token
+):
     rows = prompt.shape[0]
     # Traced lengths were not checked: a prompt has at least one token to go on from.
     prompt_lengths = jnp.clip(prompt_lengths, 1, prompt.shape[1])
@@ -135,8 +145,8 @@ def sample_logits(
       logits: `[vocab]` scores.
       temperature: 0 takes the best token.
       top_k: keep the k best tokens; None keeps all.
-      top_p: keep the smallest set of best tokens with at least this probability, after the temperature; the best one
-        always stays.
+      top_p: keep the smallest set of best tokens with at least this probability, after the
+        temperature; the best one always stays.
 
     Returns:
       A token, int32.
@@ -163,5 +173,6 @@ def _check_range(name, value, low, high):
         return
     if not low <= float(value) or (high is not None and float(value) > high):
         raise ValueError(
-            f"{name} is {value}; give at least {low}" + (f" and at most {high}" if high is not None else "")
+            f"{name} is {value}; give at least {low}"
+            + (f" and at most {high}" if high is not None else "")
         )

@@ -31,7 +31,11 @@ class Written(NamedTuple):
 
 
 def in_order(
-    search: Callable, batches: Iterable[Mapping[str, Any]], count: int, written: Callable, n_best: int
+    search: Callable,
+    batches: Iterable[Mapping[str, Any]],
+    count: int,
+    written: Callable,
+    n_best: int,
 ) -> list[list[Written]]:
     """What a search finds for each of `count` sources, whatever batches they come in.
 
@@ -44,7 +48,9 @@ def in_order(
     """
     targets: list[list[Written]] = [[] for _ in range(count)]
     for batch in batches:
-        found = jax.device_get(search({name: batch.get(name) for name in ("source", "source_lengths")}))
+        found = jax.device_get(
+            search({name: batch.get(name) for name in ("source", "source_lengths")})
+        )
         for row, index in enumerate(batch["indices"]):
             if index >= 0:
                 targets[index] = [written(found, row, place) for place in range(n_best)]
@@ -56,7 +62,8 @@ class Writer:
     """Writes the best targets of sources. It is compiled once for each shape of a batch and each `Writer` that differs.
 
     Attributes:
-      model: has `start(params, source=..., lengths=...)` and `advance`, as `seqjax.models.Seq2Seq` has.
+      model: has `start(params, source=..., lengths=...)` and `advance`, as `seqjax.models.Seq2Seq`
+        has.
       first: the token that the decoder reads first.
       stop_token: ends a target.
       beam: hypotheses kept; 1 is greedy.
@@ -67,8 +74,10 @@ class Writer:
       block_ngrams: see `decoding.BlockNgrams`; 0 blocks nothing.
       shortest: tokens to write at least, the stop token counted.
       growth: tokens to write at most for each position of a batch's sources, besides 8.
-      longest: tokens to write at most, the stop token counted, whatever the source; None goes by `growth`.
-      ensemble: `params` are those of several models, stacked on a first axis; their probabilities are averaged.
+      longest: tokens to write at most, the stop token counted, whatever the source; None goes by
+        `growth`.
+      ensemble: `params` are those of several models, stacked on a first axis; their probabilities
+        are averaged.
 
     Example:
       >>> import jax, numpy as np, seqjax
@@ -97,32 +106,46 @@ class Writer:
     longest: int | None = None
     ensemble: bool = False
 
-    def __call__(self, params: Params, batches: Iterable[Mapping[str, Any]], count: int) -> list[list[Written]]:
+    def __call__(
+        self, params: Params, batches: Iterable[Mapping[str, Any]], count: int
+    ) -> list[list[Written]]:
         """The `n_best` targets of each of `count` sources, best first.
 
         Args:
           params: the model's.
-          batches: from `data.pair_batches` with `once=True`, or any mappings with `source` and `indices`, the place of
-            each row among the sources or -1; without a coverage penalty `source_lengths` may be left out where all of a
-            source counts.
+          batches: from `data.pair_batches` with `once=True`, or any mappings with `source` and
+            `indices`, the place of each row among the sources or -1; without a coverage penalty
+            `source_lengths` may be left out where all of a source counts.
           count: sources in all of them.
         """
-        return in_order(functools.partial(self.search, params), batches, count, self._written, self.n_best)
+        return in_order(
+            functools.partial(self.search, params), batches, count, self._written, self.n_best
+        )
 
     @functools.partial(jax.jit, static_argnums=0)
     def search(self, params: Params, batch: Mapping[str, Any]) -> decoding.Beams:
         """The beams of one batch."""
         source, lengths = batch["source"], batch["source_lengths"]
-        start, step = functools.partial(self.model.start, source=source, lengths=lengths), self.model.advance
+        start, step = (
+            functools.partial(self.model.start, source=source, lengths=lengths),
+            self.model.advance,
+        )
         if self.ensemble:
             start, step = jax.vmap(start, out_axes=(0, 1)), decoding.Ensemble(step)
         context, state = start(params)
         return decoding.beam_search(
-            step, context, state, jnp.full(len(source), self.first), beam=self.beam, n_best=self.n_best,
-            length=self.longest or math.ceil(self.growth * source.shape[1]) + 8, stop_token=self.stop_token,
-            penalties=self._penalties(lengths), constraints=self._constraints(),
+            step,
+            context,
+            state,
+            jnp.full(len(source), self.first),
+            beam=self.beam,
+            n_best=self.n_best,
+            length=self.longest or math.ceil(self.growth * source.shape[1]) + 8,
+            stop_token=self.stop_token,
+            penalties=self._penalties(lengths),
+            constraints=self._constraints(),
             observe=_looks_of_all if self.ensemble else _looks,
-        )  # fmt: skip
+        )
 
     def _penalties(self, lengths):
         chosen = []

@@ -1,8 +1,8 @@
 """The gradient laboratory: where a gradient goes on its way back through time, and what the gates did about it.
 
-Every function named here takes a `Recurrence`, its params and inputs, and is pure. States are named by their place,
-such as `layer_0/c` or `layer_1/forward/h`; the state of a cell that is one array is its `h`. Pictures are in
-`seqjax.diagnostics.plots`, those of one task in the modules beside it.
+Every function named here takes a `Recurrence`, its params and inputs, and is pure. States are named
+by their place, such as `layer_0/c` or `layer_1/forward/h`; the state of a cell that is one array is
+its `h`. Pictures are in `seqjax.diagnostics.plots`, those of one task in the modules beside it.
 """
 
 from seqjax.diagnostics.faults import Fault as Fault

@@ -20,8 +20,8 @@ class Fault:
     """The first quantity that was not finite, in the order of computation.
 
     Attributes:
-      quantity: `"parameter"`, `"input"`, `"state"`, `"output"`, `"loss"` or `"gradient"` (of the loss by the state or
-        a parameter).
+      quantity: `"parameter"`, `"input"`, `"state"`, `"output"`, `"loss"` or `"gradient"` (of the
+        loss by the state or a parameter).
       name: of the state or parameter, such as `layer_1/c`; empty for inputs, outputs and the loss.
       step: the time step, from 0; None where time has no part in it.
       row: its place in the batch; None where there is no batch.
@@ -50,9 +50,10 @@ def which_step(
 ) -> Fault | None:
     """Finds the first quantity that is not finite: of the parameters, the inputs, the way forward, or the way back.
 
-    Forward is judged in the order of time, and layer after layer within a step (for a recurrence that reads the future
-    layer after layer, for there each one reads all that the one below wrote). A gradient goes wrong on the way back, so
-    there the latest step of the last layer is the first, and the parameters, which sum over all steps, come last.
+    Forward is judged in the order of time, and layer after layer within a step (for a recurrence
+    that reads the future layer after layer, for there each one reads all that the one below wrote).
+    A gradient goes wrong on the way back, so there the latest step of the last layer is the first,
+    and the parameters, which sum over all steps, come last.
 
     Args:
       recurrence: any, combinators included; dropout is off.
@@ -62,7 +63,8 @@ def which_step(
       lengths: valid steps of each row, `[*batch]`; what stands in the padding is not looked at.
 
     Returns:
-      The `Fault`, or None where everything is finite. It prints as `step 37: state layer_1/c of row 2 is inf`.
+      The `Fault`, or None where everything is finite. It prints as
+      `step 37: state layer_1/c of row 2 is inf`.
     """
     if fault := _first_of_params("parameter", params):
         return fault
@@ -86,7 +88,9 @@ def which_step(
     fault = _first(backward, by_time=recurrence.causal, backwards=True)
     if fault is not None:
         return fault
-    loss_of_params = lambda params: loss_of_outputs(unroll(recurrence, params, batch_major, lengths=lengths)[1])  # noqa: E731
+    loss_of_params = lambda params: loss_of_outputs(  # noqa: E731
+        unroll(recurrence, params, batch_major, lengths=lengths)[1]
+    )
     return _first_of_params("gradient", jax.grad(loss_of_params)(params))
 
 
@@ -98,7 +102,9 @@ def _first_of_params(quantity: str, params: Params) -> Fault | None:
     return None
 
 
-def _first(quantities: list[tuple[str, str, Any]], by_time: bool, backwards: bool = False) -> Fault | None:
+def _first(
+    quantities: list[tuple[str, str, Any]], by_time: bool, backwards: bool = False
+) -> Fault | None:
     """The first fault among arrays `[time, *batch, units]`, given in the order of their computation."""
     faults = []
     for order, (quantity, name, leaf) in enumerate(quantities):

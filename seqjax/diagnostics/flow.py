@@ -27,20 +27,23 @@ def gradient_flow(
 ) -> Flow:
     """How strongly the loss depends on what is remembered after each step: `|dL/dh_t|`, and `|dL/dc_t|` of an LSTM.
 
-    Exact and from one backward pass: a probe that is zero is added to each state after each step, and the loss is
-    differentiated by the probes. The parts of a state are independent of each other here, as they are for the next
+    Exact and from one backward pass: a probe that is zero is added to each state after each step,
+    and the loss is differentiated by the probes. The parts of a state are independent of each other
+    here, as they are for the next
     step: `dL/dc_t` holds h_t fixed.
 
     Args:
-      recurrence: any, combinators included; dropout is off. Of a recurrence that is not one of seqjax's cells, only
-        what flows through later steps is seen, not what the output of step t itself takes from its state.
+      recurrence: any, combinators included; dropout is off. Of a recurrence that is not one of
+        seqjax's cells, only what flows through later steps is seen, not what the output of step t
+        itself takes from its state.
       params: its parameters.
       xs: inputs, `[*batch, time, features]`.
       loss_of_outputs: a scalar function of the outputs `[*batch, time, output_size]`.
       lengths: valid steps of each row, `[*batch]`; past them the gradient is zero.
 
     Returns:
-      The norm over a state's units for each step and row, `[time, *batch]`, by the state's name, such as `layer_0/c`.
+      The norm over a state's units for each step and row, `[time, *batch]`, by the state's name,
+      such as `layer_0/c`.
 
     Example:
       >>> import jax, seqjax
@@ -82,7 +85,9 @@ def state_gradients(
     return by_name(jax.grad(loss)(zeros))
 
 
-def hidden_traces(recurrence: Recurrence, params: Params, xs: ArrayLike, lengths: ArrayLike | None = None) -> Traces:
+def hidden_traces(
+    recurrence: Recurrence, params: Params, xs: ArrayLike, lengths: ArrayLike | None = None
+) -> Traces:
     """Every state after every step.
 
     Args:

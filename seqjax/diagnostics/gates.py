@@ -31,8 +31,8 @@ class GateStatistics(NamedTuple):
       open: share of activations above 0.9.
       shut: share below 0.1.
       saturated: share of both, where hardly any gradient passes into the gate.
-      half_life: of each unit, the steps after which half of what was remembered is left, `[units]`; of gates that do
-        not multiply the memory NaN.
+      half_life: of each unit, the steps after which half of what was remembered is left, `[units]`;
+        of gates that do not multiply the memory NaN.
     """
 
     mean: Float[Array, ""]
@@ -47,8 +47,9 @@ def gate_activations(
 ) -> dict[str, Float[Array, "time *batch units"]]:
     """The gates at every step.
 
-    An LSTM has `input`, `forget` and `output`; a GRU `reset` and `update` (the share that stays, z in
-    `h' = (1 - z) n + z h`); a linear cell has `decay`, the modulus of what multiplies its state. Other parts have none.
+    An LSTM has `input`, `forget` and `output`; a GRU `reset` and `update` (the share that stays, z
+    in `h' = (1 - z) n + z h`); a linear cell has `decay`, the modulus of what multiplies its state.
+    Other parts have none.
 
     Args:
       recurrence: any, combinators included; dropout is off.
@@ -71,8 +72,9 @@ def gate_statistics(
 ) -> dict[str, GateStatistics]:
     """Shares of open, shut and saturated gates, and how long the memory lasts.
 
-    The half-life of a unit is `log 2 / -mean(log f)`, f being its forget gate (`update` of a GRU, `decay` of a linear
-    cell) over valid steps and rows: infinite where it never closes. Where no step is valid all is NaN.
+    The half-life of a unit is `log 2 / -mean(log f)`, f being its forget gate (`update` of a GRU,
+    `decay` of a linear cell) over valid steps and rows: infinite where it never closes. Where no
+    step is valid all is NaN.
 
     Args:
       recurrence: any, combinators included; dropout is off.
@@ -84,7 +86,9 @@ def gate_statistics(
       `GateStatistics` by name, such as `layer_0/forget`.
     """
     time = jnp.shape(xs)[-2]
-    batch = jnp.asarray(jnp.full(jnp.shape(xs)[:-2], time) if lengths is None else lengths, jnp.int32)
+    batch = jnp.asarray(
+        jnp.full(jnp.shape(xs)[:-2], time) if lengths is None else lengths, jnp.int32
+    )
     valid = valid_steps(time, batch)[..., None]
     return {
         name: _statistics(values, valid, name.rsplit("/")[-1] in KEEPERS)
@@ -99,7 +103,9 @@ def _statistics(values, valid, keeps: bool) -> GateStatistics:
     share = lambda a: by_unit(a.astype(values.dtype)).mean()  # noqa: E731
     is_open, is_shut = share(values > OPEN), share(values < SHUT)
     tiny = jnp.finfo(values.dtype).tiny
-    half_life = jnp.log(2.0) / jnp.abs(by_unit(jnp.log(jnp.maximum(values, tiny))))  # abs: 0 has no sign
+    half_life = jnp.log(2.0) / jnp.abs(
+        by_unit(jnp.log(jnp.maximum(values, tiny)))
+    )  # abs: 0 has no sign
     half_life = half_life if keeps else jnp.full_like(half_life, jnp.nan)
     return GateStatistics(by_unit(values).mean(), is_open, is_shut, is_open + is_shut, half_life)
 
@@ -126,7 +132,11 @@ def _lstm(cell: LSTM, sighting: Sighting) -> dict[str, jax.Array]:
         forget = sigmoid(f + peephole[0] * c)
         return {"input": 1 - forget, "forget": forget, "output": sigmoid(o + peephole[-1] * c_next)}
     i, f, _, o = jnp.split(a, 4, axis=-1)
-    gates = {"input": i + peephole[0] * c, "forget": f + peephole[1] * c, "output": o + peephole[2] * c_next}
+    gates = {
+        "input": i + peephole[0] * c,
+        "forget": f + peephole[1] * c,
+        "output": o + peephole[2] * c_next,
+    }
     return jax.tree.map(sigmoid, gates)
 
 
@@ -141,5 +151,8 @@ def _sum_of_products(cell: Any, p: Params, x, h, gates: int):
     wide = state_dtype(x.dtype)
     from_x, from_h = product(x, p["w_x"][:, :gates], wide), product(h, p["w_h"][:, :gates], wide)
     if cell.layer_norm:
-        from_x, from_h = layer_norm(from_x, p["ln_x"][:gates]), layer_norm(from_h, p["ln_h"][:gates])
+        from_x, from_h = (
+            layer_norm(from_x, p["ln_x"][:gates]),
+            layer_norm(from_h, p["ln_h"][:gates]),
+        )
     return from_x + from_h + p["b"][:gates]

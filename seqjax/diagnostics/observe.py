@@ -1,7 +1,8 @@
 """The one engine of the laboratory: a recurrence run with every state in sight, and a probe on each.
 
-Each part that steps through time is replaced by an `Observed` one; the combinators around it run as they are. What an
-observed part needs and what it has seen travel in the place of its state, for a combinator hands those on unopened.
+Each part that steps through time is replaced by an `Observed` one; the combinators around it run as
+they are. What an observed part needs and what it has seen travel in the place of its state, for a
+combinator hands those on unopened.
 """
 
 import dataclasses
@@ -61,10 +62,18 @@ class Observed(Recurrence):
         """The inner recurrence's."""
         return self.inner.output_size(input_size)
 
-    def scan(self, params: Params, xs: Sequence, state: State, how: Pass = Pass()) -> tuple[State, Outputs]:  # noqa: B008
+    def scan(
+        self,
+        params: Params,
+        xs: Sequence,
+        state: State,
+        how: Pass = Pass(),  # noqa: B008
+    ) -> tuple[State, Outputs]:
         """A whole sequence: in the place of the last state comes a `Sighting`."""
         probed = lambda leaf: isinstance(leaf, Probed)  # noqa: E731
-        first, probes = (jax.tree.map(lambda leaf, i=i: leaf[i], state, is_leaf=probed) for i in (0, 1))
+        first, probes = (
+            jax.tree.map(lambda leaf, i=i: leaf[i], state, is_leaf=probed) for i in (0, 1)
+        )
         start = self.inner.initial_state(params, xs.shape[1:-1], xs.dtype)
 
         def advance(state, inputs):
@@ -85,7 +94,11 @@ class Observed(Recurrence):
 
 
 def observe(
-    recurrence: Recurrence, params: Params, xs: ArrayLike, lengths: ArrayLike | None = None, probes: State | None = None
+    recurrence: Recurrence,
+    params: Params,
+    xs: ArrayLike,
+    lengths: ArrayLike | None = None,
+    probes: State | None = None,
 ) -> tuple[Any, jax.Array]:
     """Runs a recurrence and keeps every state of every part.
 
@@ -97,7 +110,8 @@ def observe(
       probes: added to the states after each step, from `zero_probes`; None for nothing.
 
     Returns:
-      The recurrence's state with a `Sighting` in the place of each part's, and the outputs `[*batch, time, ...]`.
+      The recurrence's state with a `Sighting` in the place of each part's, and the outputs
+      `[*batch, time, ...]`.
     """
     xs = jnp.moveaxis(jnp.asarray(xs), -2, 0)
     probes = zero_probes(recurrence, params, xs) if probes is None else probes
@@ -120,16 +134,24 @@ def in_sight(recurrence: Recurrence) -> Recurrence:
     """The same recurrence with each part that steps through time observed.
 
     Raises:
-      ValueError: a part that reads the future is not made of others, so that there is no step to observe.
+      ValueError: a part that reads the future is not made of others, so that there is no step to
+        observe.
     """
-    parts = {field.name: getattr(recurrence, field.name) for field in dataclasses.fields(recurrence)}  # pyright: ignore[reportArgumentType]
+    fields = dataclasses.fields(recurrence)  # pyright: ignore[reportArgumentType]
+    parts = {field.name: getattr(recurrence, field.name) for field in fields}
     parts = {name: part for name, part in parts.items() if _holds_recurrences(part)}
     own_scan = type(recurrence).scan is not Recurrence.scan
-    if parts and own_scan:  # A wrapper without a scan of its own, such as zoneout, steps for its part.
-        look = lambda part: tuple(map(in_sight, part)) if isinstance(part, tuple) else in_sight(part)  # noqa: E731
+    if (
+        parts and own_scan
+    ):  # A wrapper without a scan of its own, such as zoneout, steps for its part.
+        look = lambda part: (  # noqa: E731
+            tuple(map(in_sight, part)) if isinstance(part, tuple) else in_sight(part)
+        )
         return dataclasses.replace(recurrence, **{name: look(part) for name, part in parts.items()})  # pyright: ignore[reportArgumentType]
     if not recurrence.causal:
-        raise ValueError(f"{recurrence} reads the future and has no parts that step, so its states cannot be observed")
+        raise ValueError(
+            f"{recurrence} reads the future and has no parts that step, so its states cannot be observed"
+        )
     return Observed(recurrence)
 
 
@@ -141,7 +163,9 @@ def sightings(seen: Any) -> dict[str, Sighting]:
 
 def states(seen: Any) -> State:
     """The states after each step, in the structure of the recurrence's state; leaves `[time, *batch, ...]`."""
-    return jax.tree.map(lambda sighting: sighting.after, seen, is_leaf=lambda leaf: isinstance(leaf, Sighting))
+    return jax.tree.map(
+        lambda sighting: sighting.after, seen, is_leaf=lambda leaf: isinstance(leaf, Sighting)
+    )
 
 
 def by_name(state: State) -> dict[str, jax.Array]:
@@ -155,7 +179,11 @@ def by_name(state: State) -> dict[str, jax.Array]:
 
 
 def _word(key: Any) -> str:
-    return f"layer_{key.idx}" if hasattr(key, "idx") else str(getattr(key, "name", getattr(key, "key", key)))
+    return (
+        f"layer_{key.idx}"
+        if hasattr(key, "idx")
+        else str(getattr(key, "name", getattr(key, "key", key)))
+    )
 
 
 def valid_steps(time: int, lengths: Lengths) -> jax.Array:

@@ -1,6 +1,7 @@
 """Pictures of the laboratory, each a matplotlib figure (`pip install "seqjax[experiments]"`) for the caller to save.
 
-Nothing touches matplotlib's global state: `seqjax.figures.save_figure(figure, path)` or `figure.savefig(path)`.
+Nothing touches matplotlib's global state: `seqjax.figures.save_figure(figure, path)` or
+`figure.savefig(path)`.
 """
 
 from collections.abc import Mapping
@@ -16,12 +17,14 @@ LEAST = 1e-45
 """What a norm of zero is drawn as: on a log axis it has no place."""
 
 
-def plot_flow(panels: Mapping[str, Mapping[str, ArrayLike]], title: str = "", ylabel: str = "|dL/dh_t|") -> Any:
+def plot_flow(
+    panels: Mapping[str, Mapping[str, ArrayLike]], title: str = "", ylabel: str = "|dL/dh_t|"
+) -> Any:
     """Gradient norms over time on a log axis, one panel for each kind of network.
 
     Args:
-      panels: title of a panel -> label of a line -> norms `[time]` or `[time, *batch]`; of a batch the geometric mean
-        is drawn.
+      panels: title of a panel -> label of a line -> norms `[time]` or `[time, *batch]`; of a batch
+        the geometric mean is drawn.
       title: over the whole.
       ylabel: what the norms are of.
 
@@ -34,7 +37,9 @@ def plot_flow(panels: Mapping[str, Mapping[str, ArrayLike]], title: str = "", yl
         for index, (label, norms) in enumerate(lines.items()):
             values = np.maximum(np.asarray(norms, np.float64), LEAST)
             line = np.exp(np.log(values).reshape(len(values), -1).mean(1))
-            axis.plot(np.arange(1, len(line) + 1), line, color=f"C{index}", label=label, linewidth=1.8)
+            axis.plot(
+                np.arange(1, len(line) + 1), line, color=f"C{index}", label=label, linewidth=1.8
+            )
         axis.set(yscale="log", xlabel="time step t", title=name)
         axis.grid(alpha=0.25)
         axis.legend(frameon=False, fontsize="small")
@@ -54,7 +59,9 @@ def plot_spectrum(spectra: Mapping[str, Spectrum], title: str = "") -> Any:
       The figure.
     """
     figure = new_figure((4.0 * len(spectra), 6.2))
-    above, below = figure.subplots(2, len(spectra), sharey="row", squeeze=False, height_ratios=(3, 2))
+    above, below = figure.subplots(
+        2, len(spectra), sharey="row", squeeze=False, height_ratios=(3, 2)
+    )
     for column, (label, spectrum) in enumerate(spectra.items()):
         steps = np.asarray(spectrum.steps)
         for share, style in ((0.0, "-"), (0.25, "--"), (0.5, ":")):
@@ -74,13 +81,16 @@ def plot_spectrum(spectra: Mapping[str, Spectrum], title: str = "") -> Any:
     return figure
 
 
-def plot_heat_maps(maps: Mapping[str, ArrayLike], title: str = "", limits: tuple[float, float] | None = None) -> Any:
+def plot_heat_maps(
+    maps: Mapping[str, ArrayLike], title: str = "", limits: tuple[float, float] | None = None
+) -> Any:
     """Units against time in colour: gates, hidden states, gradients of one row.
 
     Args:
       maps: label -> `[time, units]`, such as one row of `gate_activations` or `hidden_traces`.
       title: over the whole.
-      limits: ends of the colour scale; None takes 0 to 1 for values that fit into it, else a scale around 0.
+      limits: ends of the colour scale; None takes 0 to 1 for values that fit into it, else a scale
+        around 0.
 
     Returns:
       The figure.
@@ -95,9 +105,13 @@ def plot_heat_maps(maps: Mapping[str, ArrayLike], title: str = "", limits: tuple
         size = max(float(np.abs(values).max()), 1e-12)
         low, high = limits or ((0.0, 1.0) if shares else (-size, size))
         image = axis.imshow(
-            values.T, aspect="auto", interpolation="nearest", vmin=low, vmax=high,
+            values.T,
+            aspect="auto",
+            interpolation="nearest",
+            vmin=low,
+            vmax=high,
             cmap="viridis" if low >= 0 else "RdBu_r",
-        )  # fmt: skip
+        )
         axis.set(ylabel="unit", title=label)
         figure.colorbar(image, ax=axis, pad=0.01)
     axes[-1].set_xlabel("time step")
@@ -106,7 +120,10 @@ def plot_heat_maps(maps: Mapping[str, ArrayLike], title: str = "", limits: tuple
 
 
 def plot_clipping(
-    before: ArrayLike, after: ArrayLike, threshold: float, losses: Mapping[str, ArrayLike] | None = None
+    before: ArrayLike,
+    after: ArrayLike,
+    threshold: float,
+    losses: Mapping[str, ArrayLike] | None = None,
 ) -> Any:
     """The norm of the gradient before and after clipping over the steps of a training, with the threshold.
 
@@ -127,18 +144,25 @@ def plot_clipping(
         axes[0].set(yscale="log", ylabel="loss")
         axes[0].legend(frameon=False)
     _lines(axes[-1], before, "0.55", "before clipping")
-    _lines(axes[-1], after, "C3", "after clipping", width=3.0)  # wider than the threshold, which covers it
-    axes[-1].axhline(threshold, color="k", linestyle="--", linewidth=1, label=f"threshold {threshold:g}")
+    _lines(
+        axes[-1], after, "C3", "after clipping", width=3.0
+    )  # wider than the threshold, which covers it
+    axes[-1].axhline(
+        threshold, color="k", linestyle="--", linewidth=1, label=f"threshold {threshold:g}"
+    )
     axes[-1].set(yscale="log", xlabel="training step", ylabel="norm of the gradient")
     axes[-1].legend(frameon=False)
     return figure
 
 
-def plot_histograms(values: Mapping[str, ArrayLike], title: str = "", bins: int = 60, log: bool = False) -> Any:
+def plot_histograms(
+    values: Mapping[str, ArrayLike], title: str = "", bins: int = 60, log: bool = False
+) -> Any:
     """Histograms side by side: of weights, states, gates or gradients.
 
     Args:
-      values: label -> an array of any shape; what is not finite is left out and counted in the title.
+      values: label -> an array of any shape; what is not finite is left out and counted in the
+        title.
       title: over the whole.
       bins: of each histogram.
       log: of the decimal logarithm of the moduli, for gradients; zeros are left out.
@@ -147,7 +171,9 @@ def plot_histograms(values: Mapping[str, ArrayLike], title: str = "", bins: int 
       The figure.
     """
     figure = new_figure((3.4 * len(values), 3.2))
-    for axis, (label, array) in zip(figure.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True):
+    for axis, (label, array) in zip(
+        figure.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True
+    ):
         flat = np.asarray(array).reshape(-1)
         good = flat[np.isfinite(flat)]
         if log or np.iscomplexobj(good):
@@ -156,7 +182,10 @@ def plot_histograms(values: Mapping[str, ArrayLike], title: str = "", bins: int 
             good = np.log10(good[good > 0])
         axis.hist(good, bins=bins, color="C0")
         lost = len(flat) - int(np.isfinite(flat).sum())
-        axis.set(title=f"{label} ({lost} not finite)" if lost else label, xlabel="log10 |value|" if log else "value")
+        axis.set(
+            title=f"{label} ({lost} not finite)" if lost else label,
+            xlabel="log10 |value|" if log else "value",
+        )
         axis.set_yticks([])
     add_title(figure, title)
     return figure
@@ -168,6 +197,10 @@ def _lines(axis: Any, values: ArrayLike, color: str, label: str, width: float = 
     for index, run in enumerate(runs):
         shown = np.where(np.isfinite(run) & (run > 0), run, np.nan)
         axis.plot(
-            np.arange(1, len(run) + 1), shown, color=color, linewidth=width, alpha=1 if len(runs) == 1 else 0.5,
+            np.arange(1, len(run) + 1),
+            shown,
+            color=color,
+            linewidth=width,
+            alpha=1 if len(runs) == 1 else 0.5,
             label=label if index == 0 else None,
-        )  # fmt: skip
+        )

@@ -17,9 +17,11 @@ class Spectrum(NamedTuple):
     """How changes of the state grow and shrink along one trajectory of T steps, n being the numbers in the state.
 
     Attributes:
-      steps: singular values of each step's Jacobian `d state_{t+1} / d state_t`, largest first, `[T, n]`.
-      products: natural logarithms of the singular values of `d state_T / d state_t` for t = 0 .. T-1, largest first,
-        `[T, n]`. Those far below the largest of their row (by more than the float's precision) are rounding.
+      steps: singular values of each step's Jacobian `d state_{t+1} / d state_t`, largest first,
+        `[T, n]`.
+      products: natural logarithms of the singular values of `d state_T / d state_t` for t = 0 ..
+        T-1, largest first, `[T, n]`. Those far below the largest of their row (by more than the
+        float's precision) are rounding.
       exponents: Lyapunov exponents, growth in nats per step, largest first, `[n]`.
     """
 
@@ -28,13 +30,16 @@ class Spectrum(NamedTuple):
     exponents: Float[Array, " n"]
 
 
-def jacobian_spectrum(recurrence: Recurrence, params: Params, xs: ArrayLike, state: State | None = None) -> Spectrum:
+def jacobian_spectrum(
+    recurrence: Recurrence, params: Params, xs: ArrayLike, state: State | None = None
+) -> Spectrum:
     """Singular values of the Jacobians between states along a trajectory, and Lyapunov exponents by QR.
 
-    Each step's Jacobian is taken in forward mode over the whole state (of a stack: all layers; a complex state counts
-    as its real and imaginary parts). The products are rescaled at each step, so that they neither overflow nor vanish;
-    the exponents are means of `log |diag R|` of the QR factors along the trajectory (Benettin et al., 1980; Engelken et
-    al., 2023). Time and memory grow with T n^2, and the work with T n^3.
+    Each step's Jacobian is taken in forward mode over the whole state (of a stack: all layers; a
+    complex state counts as its real and imaginary parts). The products are rescaled at each step,
+    so that they neither overflow nor vanish; the exponents are means of `log |diag R|` of the QR
+    factors along the trajectory (Benettin et al., 1980; Engelken et al., 2023). Time and memory
+    grow with T n^2, and the work with T n^3.
 
     Args:
       recurrence: any causal one; dropout is off.
@@ -50,9 +55,13 @@ def jacobian_spectrum(recurrence: Recurrence, params: Params, xs: ArrayLike, sta
     """
     xs = jnp.asarray(xs)
     if not recurrence.causal:
-        raise ValueError(f"{recurrence} reads the future: no state leads to the next, so there is no step's Jacobian")
+        raise ValueError(
+            f"{recurrence} reads the future: no state leads to the next, so there is no step's Jacobian"
+        )
     if xs.ndim != 2 or len(xs) == 0:
-        raise ValueError(f"xs has shape {xs.shape}; give one row [time, features] of at least one step (vmap for more)")
+        raise ValueError(
+            f"xs has shape {xs.shape}; give one row [time, features] of at least one step (vmap for more)"
+        )
     state = recurrence.initial_state(params, (), xs.dtype) if state is None else state
     flat, restore = ravel_pytree(jax.tree.map(_as_real, state))
 
@@ -67,7 +76,9 @@ def jacobian_spectrum(recurrence: Recurrence, params: Params, xs: ArrayLike, sta
         return after, jacobian
 
     _, jacobians = lax.scan(advance, flat, xs)
-    return Spectrum(jnp.linalg.svd(jacobians, compute_uv=False), _products(jacobians), _exponents(jacobians))
+    return Spectrum(
+        jnp.linalg.svd(jacobians, compute_uv=False), _products(jacobians), _exponents(jacobians)
+    )
 
 
 def spectral_radius(w: ArrayLike) -> Float[Array, ""]:
@@ -78,7 +89,9 @@ def spectral_radius(w: ArrayLike) -> Float[Array, ""]:
     """
     w = jnp.asarray(w)
     if w.ndim != 2 or w.shape[0] != w.shape[1]:
-        raise ValueError(f"w has shape {w.shape}; give one square matrix (cut the gates of w_h apart first)")
+        raise ValueError(
+            f"w has shape {w.shape}; give one square matrix (cut the gates of w_h apart first)"
+        )
     return jnp.abs(jnp.linalg.eigvals(w)).max()
 
 

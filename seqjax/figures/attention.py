@@ -10,7 +10,10 @@ from seqjax.figures.figure import add_title, new_figure
 
 
 def plot_captions(
-    images: Sequence[ArrayLike] | np.ndarray, captions: Sequence[Sequence[str]], title: str = "", columns: int = 4
+    images: Sequence[ArrayLike] | np.ndarray,
+    captions: Sequence[Sequence[str]],
+    title: str = "",
+    columns: int = 4,
 ) -> Any:
     """Images in a grid, each with lines of text under it.
 
@@ -34,14 +37,22 @@ def plot_captions(
         axis.imshow(np.asarray(image))
         for place, (text, first) in enumerate(_lines(written)):
             axis.text(
-                0.5, -0.04 - 0.095 * place, text, transform=axis.transAxes, ha="center", va="top", fontsize=8,
+                0.5,
+                -0.04 - 0.095 * place,
+                text,
+                transform=axis.transAxes,
+                ha="center",
+                va="top",
+                fontsize=8,
                 color="black" if first else "0.45",
-            )  # fmt: skip
+            )
     add_title(figure, title)
     return figure
 
 
-def plot_looks(image: ArrayLike, words: Sequence[str], weights: ArrayLike, title: str = "", columns: int = 6) -> Any:
+def plot_looks(
+    image: ArrayLike, words: Sequence[str], weights: ArrayLike, title: str = "", columns: int = 6
+) -> Any:
     """Where each word of a caption looked: the image word by word, bright where the attention lay.
 
     Args:
@@ -68,19 +79,30 @@ def plot_looks(image: ArrayLike, words: Sequence[str], weights: ArrayLike, title
     extent = (-0.5, image.shape[1] - 0.5, image.shape[0] - 0.5, -0.5)
     for axis, word, look in zip(axes[1:], words, weights, strict=False):
         axis.imshow(image.mean(-1), cmap="gray", vmin=0, vmax=255)
-        axis.imshow(look, cmap="inferno", extent=extent, interpolation="bilinear", alpha=0.7, vmin=0, vmax=look.max())
+        axis.imshow(
+            look,
+            cmap="inferno",
+            extent=extent,
+            interpolation="bilinear",
+            alpha=0.7,
+            vmin=0,
+            vmax=look.max(),
+        )
         axis.set_title(word, fontsize=10)
     add_title(figure, title)
     return figure
 
 
 def plot_attention(
-    maps: Sequence[tuple[Sequence[str], Sequence[str], ArrayLike]], title: str = "", columns: int = 3
+    maps: Sequence[tuple[Sequence[str], Sequence[str], ArrayLike]],
+    title: str = "",
+    columns: int = 3,
 ) -> Any:
     """What each token that was written looked at in its source, one panel for each sequence.
 
     Args:
-      maps: of each sequence the source's tokens, those written, and the attention `[written, source]`.
+      maps: of each sequence the source's tokens, those written, and the attention
+        `[written, source]`.
       title: over the whole.
       columns: panels side by side.
 
@@ -101,7 +123,9 @@ def plot_attention(
     for axis, (source, written, weights) in zip(axes, maps, strict=False):
         axis.set_axis_on()
         axis.imshow(np.asarray(weights)[: len(written), : len(source)], cmap="gray", vmin=0, vmax=1)
-        axis.set_xticks(range(len(source)), source, rotation=90 if max(map(len, source)) > 2 else 0, fontsize=8)
+        axis.set_xticks(
+            range(len(source)), source, rotation=90 if max(map(len, source)) > 2 else 0, fontsize=8
+        )
         axis.set_yticks(range(len(written)), written, fontsize=8)
         axis.xaxis.tick_top()
         axis.tick_params(length=0)
@@ -113,5 +137,9 @@ def _lines(captions: Sequence[str], width: int = 34) -> list[tuple[str, bool]]:
     """Each caption broken into lines, with whether it is the first."""
     import textwrap
 
-    broken = [(line, i == 0) for i, caption in enumerate(captions) for line in textwrap.wrap(caption, width) or [""]]
+    broken = [
+        (line, i == 0)
+        for i, caption in enumerate(captions)
+        for line in textwrap.wrap(caption, width) or [""]
+    ]
     return broken

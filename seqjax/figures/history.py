@@ -9,14 +9,19 @@ import numpy as np
 from seqjax.figures.figure import new_figure, save_figure
 
 
-def plot_history(path: str | os.PathLike, lines: list[dict[str, Any]], scores: dict[str, str], threshold: float | None):
+def plot_history(
+    path: str | os.PathLike,
+    lines: list[dict[str, Any]],
+    scores: dict[str, str],
+    threshold: float | None,
+):
     """Draws a run's history: loss and scores above, gradient norm before and after clipping below.
 
     Args:
       path: the PNG file to write.
       lines: from `read_metrics`.
-      scores: which evaluation scores to draw, with their labels; those whose name ends in `nats` share the axis of the
-        loss, others have one of their own, from zero.
+      scores: which evaluation scores to draw, with their labels; those whose name ends in `nats`
+        share the axis of the loss, others have one of their own, from zero.
       threshold: the clipping threshold, drawn as a line; None for none.
     """
     steps = [line for line in lines if line["kind"] == "step"]
@@ -32,16 +37,24 @@ def plot_history(path: str | os.PathLike, lines: list[dict[str, Any]], scores: d
     if own:
         beside = above.twinx()
         for colour, (name, label) in enumerate(own.items(), start=len(shared)):
-            beside.plot(*_series(assessments, name), f"C{colour}", marker="o", markersize=3, label=label)
+            beside.plot(
+                *_series(assessments, name), f"C{colour}", marker="o", markersize=3, label=label
+            )
             above.plot([], [], f"C{colour}", marker="o", markersize=3, label=label)
         beside.set(ylim=(0, None), ylabel=", ".join(own.values()))
-    below.plot(*_series(steps, "gradient_norm"), color="0.7", linewidth=1.6, label="before clipping")
+    below.plot(
+        *_series(steps, "gradient_norm"), color="0.7", linewidth=1.6, label="before clipping"
+    )
     below.plot(*_series(steps, "clipped_norm"), color="C3", linewidth=0.6, label="after clipping")
     if threshold is not None:
-        below.axhline(threshold, color="k", linestyle="--", linewidth=0.8, label=f"threshold {threshold:g}")
+        below.axhline(
+            threshold, color="k", linestyle="--", linewidth=0.8, label=f"threshold {threshold:g}"
+        )
     below.set(yscale="log", xlabel="step", ylabel="gradient norm")
     for axis in (above, below):
-        axis.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=4)
+        axis.legend(
+            frameon=False, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=4
+        )
     save_figure(figure, path)
 
 
@@ -68,11 +81,23 @@ def plot_confusion(
     for row, column in np.argwhere(counts):
         dark = shares[row, column] > 0.35
         text = f"{counts[row, column]:,}"
-        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "0.15")
-    axes.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 3 else 60, ha="center")
+        axes.text(
+            column,
+            row,
+            text,
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if dark else "0.15",
+        )
+    axes.set_xticks(
+        range(len(names)), names, rotation=0 if max(map(len, names)) < 3 else 60, ha="center"
+    )
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(length=0)
-    axes.set(xlabel="predicted", ylabel="true", title=f"{np.trace(counts):,} of {counts.sum():,} right")
+    axes.set(
+        xlabel="predicted", ylabel="true", title=f"{np.trace(counts):,} of {counts.sum():,} right"
+    )
     axes.spines[:].set_visible(False)
     save_figure(figure, path)
 

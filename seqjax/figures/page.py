@@ -67,10 +67,16 @@ def number(value: Any) -> str:
 
 def _section(section: Section) -> str:
     parts = [f"<h2>{html.escape(section.title)}</h2>"]
-    parts += [f"<p>{html.escape(' '.join(p.split()))}</p>" for p in section.text.split("\n\n") if p.strip()]
+    parts += [
+        f"<p>{html.escape(' '.join(p.split()))}</p>"
+        for p in section.text.split("\n\n")
+        if p.strip()
+    ]
     for picture in section.pictures:
         encoded = base64.b64encode(Path(picture).read_bytes()).decode("ascii")
-        parts.append(f'<p><img alt="{html.escape(Path(picture).stem)}" src="data:image/png;base64,{encoded}"></p>')
+        parts.append(
+            f'<p><img alt="{html.escape(Path(picture).stem)}" src="data:image/png;base64,{encoded}"></p>'
+        )
     parts += [_table(section.table)] if section.table else []
     if section.details:
         parts.append(f"<details><summary>The numbers</summary>{_table(section.details)}</details>")

@@ -9,8 +9,13 @@ from seqjax.files.headers import header_order
 from seqjax.files.text import read_filled_lines
 
 CAPTION_FILES = (
-    "captions.tsv", "captions.txt", "captions.csv", "Flickr8k.token.txt", "results_20130124.token", "results.csv",
-)  # fmt: skip
+    "captions.tsv",
+    "captions.txt",
+    "captions.csv",
+    "Flickr8k.token.txt",
+    "results_20130124.token",
+    "results.csv",
+)
 """What a file of captions is called, in the order in which it is looked for."""
 
 NUMBER = re.compile(r"#\d+$")
@@ -30,9 +35,10 @@ class Caption(NamedTuple):
 def read_captions(path: str | os.PathLike) -> list[Caption]:
     """The captions of a file, in its order; an image may have several.
 
-    Four forms are told apart: lines of a file's name, a tab and a caption; the same with a number behind the name, as
-    in `dog.jpg#0` (Flickr8k's own); comma-separated values under the header `image,caption` (Flickr8k's other); and
-    values between bars under the header `image_name| comment_number| comment` (Flickr30k's).
+    Four forms are told apart: lines of a file's name, a tab and a caption; the same with a number
+    behind the name, as in `dog.jpg#0` (Flickr8k's own); comma-separated values under the header
+    `image,caption` (Flickr8k's other); and values between bars under the header
+    `image_name| comment_number| comment` (Flickr30k's).
 
     Args:
       path: the file, UTF-8, plain or gzipped.
@@ -54,7 +60,9 @@ def read_captions(path: str | os.PathLike) -> list[Caption]:
         file, text = (fields[place] for place in order or (0, 1))
         captions.append(Caption(NUMBER.sub("", file), text, number))
     if not captions:
-        raise ValueError(f"{path}: no caption; wanted lines of an image's file name, a tab, a caption")
+        raise ValueError(
+            f"{path}: no caption; wanted lines of an image's file name, a tab, a caption"
+        )
     return captions
 
 
@@ -79,4 +87,6 @@ def _comma_separated(path, lines):
     try:
         return [(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}; wanted comma-separated values") from None
+        raise ValueError(
+            f"{path}, line {reader.line_num}: {error}; wanted comma-separated values"
+        ) from None

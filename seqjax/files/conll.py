@@ -18,17 +18,21 @@ CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "depre
 
 
 def read_conll(
-    path: str | os.PathLike, columns: Sequence[str] = ("tokens", "tags"), separator: str | None = "\t"
+    path: str | os.PathLike,
+    columns: Sequence[str] = ("tokens", "tags"),
+    separator: str | None = "\t",
 ) -> dict[str, list[list[str]]]:
     """Sentences of columns, such as tokens with BIO entity tags.
 
-    Lines of blanks and tabs alone separate sentences. What is no word is left out: a first line that names the columns,
-    `-DOCSTART-` and other marks between documents, comments of a `#` that stand above sentences.
+    Lines of blanks and tabs alone separate sentences. What is no word is left out: a first line
+    that names the columns, `-DOCSTART-` and other marks between documents, comments of a `#` that
+    stand above sentences.
 
     Args:
       path: the file, UTF-8, plain or gzipped.
       columns: names of the columns, in the order of the file.
-      separator: what stands between two columns; None for any number of blanks, as in the files of CoNLL 2003.
+      separator: what stands between two columns; None for any number of blanks, as in the files of
+        CoNLL 2003.
 
     Returns:
       Column name to sentences, each a list of strings; all columns agree in every length.
@@ -44,14 +48,19 @@ def read_conll(
     return sentences
 
 
-def word_blocks(path: str | os.PathLike, separator: str | None = "\t") -> list[list[tuple[int, str]]]:
+def word_blocks(
+    path: str | os.PathLike, separator: str | None = "\t"
+) -> list[list[tuple[int, str]]]:
     """The lines of a CoNLL file that hold words, each with its number from 1, by sentence.
 
     Args:
       path: the file, UTF-8, plain or gzipped.
       separator: what stands between two columns; None for any number of blanks.
     """
-    blocks = [[(number, line) for number, line in block if not MARKERS.match(line)] for block in _blocks(path)]
+    blocks = [
+        [(number, line) for number, line in block if not MARKERS.match(line)]
+        for block in _blocks(path)
+    ]
     blocks = _without_comments([block for block in blocks if block], separator)
     if blocks and _names_columns(blocks[0][0][1].split(separator)):
         blocks[0] = blocks[0][1:]
@@ -80,13 +89,17 @@ def _names_columns(fields: list[str]) -> bool:
     return len(fields) > 1 and first in NAMES["token"] and last in NAMES["tag"]
 
 
-def _without_comments(blocks: list[list[tuple[int, str]]], separator: str | None) -> list[list[tuple[int, str]]]:
+def _without_comments(
+    blocks: list[list[tuple[int, str]]], separator: str | None
+) -> list[list[tuple[int, str]]]:
     """The sentences without the comments above them.
 
-    A `#` may be a word as well. It is a comment where the line has not as many columns as words have; or, where most
-    sentences begin so, where its last column is the tag of no other word.
+    A `#` may be a word as well. It is a comment where the line has not as many columns as words
+    have; or, where most sentences begin so, where its last column is the tag of no other word.
     """
-    fields = [line.split(separator) for block in blocks for _, line in block if line.split()[0] != "#"]
+    fields = [
+        line.split(separator) for block in blocks for _, line in block if line.split()[0] != "#"
+    ]
     widths, tags = {len(row) for row in fields}, {row[-1] for row in fields}
     usual = 2 * sum(block[0][1].split()[0] == "#" for block in blocks) > len(blocks)
 
@@ -113,8 +126,8 @@ class Sentence:
 def read_conllu(path: str | os.PathLike) -> list[Sentence]:
     """Sentences of a Universal Dependencies treebank (ten columns, https://universaldependencies.org/format.html).
 
-    Words are the syntactic words: lines of multiword tokens (`3-4`) and of empty nodes (`3.1`) carry no part of speech
-    of their own and are left out.
+    Words are the syntactic words: lines of multiword tokens (`3-4`) and of empty nodes (`3.1`)
+    carry no part of speech of their own and are left out.
 
     Args:
       path: the file, UTF-8, plain or gzipped.
@@ -143,7 +156,9 @@ def _sentence(path, block: list[tuple[int, str]]) -> Sentence:
                 "number the words of a sentence from 1 and end it with a blank line"
             )
     if not words:
-        raise ValueError(f"{path}, line {block[0][0]}: a block of comments without words; take it out or add its words")
+        raise ValueError(
+            f"{path}, line {block[0][0]}: a block of comments without words; take it out or add its words"
+        )
     _, form, lemma, upos, xpos, *_ = (list(column) for column in zip(*words, strict=True))
     return Sentence(form, lemma, upos, xpos, comments)
 
@@ -161,7 +176,9 @@ def _blocks(path) -> Iterator[list[tuple[int, str]]]:
         yield block
 
 
-def _rows(path, lines: list[tuple[int, str]], columns: Sequence[str], separator: str | None = "\t") -> list[list[str]]:
+def _rows(
+    path, lines: list[tuple[int, str]], columns: Sequence[str], separator: str | None = "\t"
+) -> list[list[str]]:
     """The fields of each line, checked."""
     rows = [line.split(separator) for _, line in lines]
     for (number, _), fields in zip(lines, rows, strict=True):
@@ -170,5 +187,7 @@ def _rows(path, lines: list[tuple[int, str]], columns: Sequence[str], separator:
             raise ValueError(f"{path}, line {number}: {len(fields)} columns; wanted {wanted}")
         if "" in fields:
             empty = columns[fields.index("")]
-            raise ValueError(f"{path}, line {number}: the column {empty!r} is empty; write _ for a missing value")
+            raise ValueError(
+                f"{path}, line {number}: the column {empty!r} is empty; write _ for a missing value"
+            )
     return rows

@@ -20,7 +20,9 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
     """
     path = Path(path)
     if not path.parent.is_dir():
-        raise ValueError(f"{path.parent} is not a folder; make it first, then write {path.name} there")
+        raise ValueError(
+            f"{path.parent} is not a folder; make it first, then write {path.name} there"
+        )
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         with open(temporary, "xb") as file:

@@ -13,8 +13,9 @@ DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E:
 def read_idx(path: str | os.PathLike, ndim: int | None = None) -> np.ndarray:
     """The array of an IDX file, plain or gzipped, in the machine's byte order.
 
-    The file is two zero bytes, a byte for the dtype, a byte for the rank, each size as a 32-bit integer, and the values
-    in row-major order (LeCun, Cortes and Burges, "The MNIST database of handwritten digits").
+    The file is two zero bytes, a byte for the dtype, a byte for the rank, each size as a 32-bit
+    integer, and the values in row-major order (LeCun, Cortes and Burges, "The MNIST database of
+    handwritten digits").
 
     Args:
       path: the file.
@@ -30,11 +31,15 @@ def read_idx(path: str | os.PathLike, ndim: int | None = None) -> np.ndarray:
         )
     rank = data[3]
     if ndim is not None and rank != ndim:
-        raise ValueError(f"{path}: an array of {rank} axes; wanted {ndim} (are the images and labels swapped?)")
+        raise ValueError(
+            f"{path}: an array of {rank} axes; wanted {ndim} (are the images and labels swapped?)"
+        )
     sizes, dtype = data[4 : 4 + 4 * rank], np.dtype(DTYPES[data[2]])
     shape = tuple(int(size) for size in np.frombuffer(sizes[: len(sizes) // 4 * 4], ">u4"))
     wanted = 4 + 4 * rank + dtype.itemsize * math.prod(shape)
     if len(shape) != rank or len(data) != wanted:
-        raise ValueError(f"{path}: {len(data):,} bytes unzipped; its header promises {wanted:,}; fetch it again")
+        raise ValueError(
+            f"{path}: {len(data):,} bytes unzipped; its header promises {wanted:,}; fetch it again"
+        )
     values = np.frombuffer(data, dtype, offset=4 + 4 * rank).reshape(shape)
     return values.astype(dtype.newbyteorder("="))

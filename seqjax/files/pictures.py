@@ -41,8 +41,9 @@ def read_image(source, shape: tuple[int, int, int] | None = None) -> np.ndarray:
 def read_picture(source, side: int) -> np.ndarray:
     """A picture of any size and mode, whole and upright, in the middle of a white square.
 
-    Transparent parts become white, 16-bit greys and the numbers of scientific images are brought to 8 bits, of an
-    animation the first frame is taken, and a camera's note on how it was held is followed.
+    Transparent parts become white, 16-bit greys and the numbers of scientific images are brought to
+    8 bits, of an animation the first frame is taken, and a camera's note on how it was held is
+    followed.
 
     Args:
       source: a path, or a binary file object.
@@ -69,8 +70,8 @@ def squared(pixels: np.ndarray, side: int) -> np.ndarray:
 def likeness(pixels: np.ndarray) -> str:
     """Equal for pictures that look alike: of which neighbouring patch is the lighter, in 16 rows and 16 columns.
 
-    A copy in another format, twice as large, or in colours that keep lights and darks in order is equal; one that a
-    lossy format has changed may not be.
+    A copy in another format, twice as large, or in colours that keep lights and darks in order is
+    equal; one that a lossy format has changed may not be.
 
     Args:
       pixels: uint8 `[height, width, 3]`.
@@ -91,7 +92,10 @@ def _squared(image, side: int) -> np.ndarray:
     longest = max(image.size)
     width, height = (max(1, round(size * side / longest)) for size in image.size)
     square = Image.new("RGB", (side, side), "white")
-    square.paste(image.resize((width, height), Image.Resampling.BILINEAR), ((side - width) // 2, (side - height) // 2))
+    square.paste(
+        image.resize((width, height), Image.Resampling.BILINEAR),
+        ((side - width) // 2, (side - height) // 2),
+    )
     return np.array(square)
 
 
@@ -111,9 +115,12 @@ def _loaded(source) -> Any:
         raise ValueError(
             f"{source}: no image that Pillow reads (unknown format); wanted PNG, JPEG or the like"
         ) from None
-    # Pillow's decoders raise whatever they trip over: OSError, SyntaxError, ValueError, struct.error and more.
+    # Pillow's decoders raise whatever they trip over: OSError, SyntaxError, ValueError,
+    # struct.error and more.
     except Exception as error:
-        raise ValueError(f"{source}: no image that Pillow reads ({error}); fetch or save it again") from None
+        raise ValueError(
+            f"{source}: no image that Pillow reads ({error}); fetch or save it again"
+        ) from None
     return image
 
 
@@ -136,7 +143,8 @@ def _in_8_bits(image) -> Any:
     values = np.asarray(image, np.float64)
     low, high = np.nanmin(values), np.nanmax(values)
     if image.mode.startswith("I;16"):
-        # Cameras of 12 bits, and pictures of 8, are kept in 16 bits as they are: all of it would be black.
+        # Cameras of 12 bits, and pictures of 8, are kept in 16 bits as they are: all of it would be
+        # black.
         low, high = 0.0, next(top for top in GREYS if high <= top)
     scaled = (values - low) / (high - low if high > low else 1.0)
     return Image.fromarray((np.nan_to_num(scaled).clip(0, 1) * 255).round().astype(np.uint8))
@@ -146,4 +154,6 @@ def _converted(source, image, mode: str) -> Any:
     try:
         return image.convert(mode)
     except ValueError as error:
-        raise ValueError(f"{source}: no image that Pillow reads in colour ({error}); save it as PNG") from None
+        raise ValueError(
+            f"{source}: no image that Pillow reads in colour ({error}); save it as PNG"
+        ) from None

@@ -26,7 +26,8 @@ def list_recordings(folder: str | os.PathLike) -> list[Recording]:
     """The WAV files of a folder, sorted by label, speaker and index, without decoding them.
 
     Raises:
-      ValueError: there is no such folder, no WAV file in it, or one whose name is not `{label}_{speaker}_{index}.wav`.
+      ValueError: there is no such folder, no WAV file in it, or one whose name is not
+        `{label}_{speaker}_{index}.wav`.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -77,4 +78,6 @@ def check_whole(path: str | os.PathLike, wav: Wav) -> None:
     width = max(1, wav.channels * wav.bits // 8)
     if wav.promised is not None and wav.held < wav.promised:
         held, promised = wav.held // width, wav.promised // width
-        raise ValueError(f"{path}: holds {held:,} samples, its header promises {promised:,}; fetch it again")
+        raise ValueError(
+            f"{path}: holds {held:,} samples, its header promises {promised:,}; fetch it again"
+        )

@@ -1,6 +1,7 @@
 """Settings as JSON: frozen dataclasses of this library to plain values and back, without pickle.
 
-A number, a string, a boolean, None and a list stand for themselves. All else is an object with one tag:
+A number, a string, a boolean, None and a list stand for themselves. All else is an object with one
+tag:
 
 | tag       | what it holds                                          |
 |-----------|--------------------------------------------------------|
@@ -122,7 +123,10 @@ def _is_named_tuple(cls: type) -> bool:
 
 
 def _of_class(cls: type, fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {"class": _name_of(cls), "fields": {name: to_plain(value) for name, value in fields.items()}}
+    return {
+        "class": _name_of(cls),
+        "fields": {name: to_plain(value) for name, value in fields.items()},
+    }
 
 
 @functools.cache
@@ -133,12 +137,16 @@ def _name_of(cls: type) -> str:
         return full
     parts = cls.__module__.split(".")
     if parts[0] != "seqjax":
-        raise TypeError(f"{full} is no class of seqjax; register it with @seqjax.register, here and where it is loaded")
+        raise TypeError(
+            f"{full} is no class of seqjax; register it with @seqjax.register, here and where it is loaded"
+        )
     for depth in range(1, len(parts) + 1):
         module = ".".join(parts[:depth])
         if getattr(importlib.import_module(module), cls.__name__, None) is cls:
             return f"{module}.{cls.__name__}"
-    raise TypeError(f"{full} stands inside another class or function; move it to the top of its module")
+    raise TypeError(
+        f"{full} stands inside another class or function; move it to the top of its module"
+    )
 
 
 def _class_of(name: str) -> type:
@@ -147,11 +155,15 @@ def _class_of(name: str) -> type:
         return _KNOWN[name]
     module, _, last = name.rpartition(".")
     if module.split(".")[0] != "seqjax":
-        raise ValueError(f"{name} is no class of seqjax; import its module, which registers it, before loading")
+        raise ValueError(
+            f"{name} is no class of seqjax; import its module, which registers it, before loading"
+        )
     try:
         found = getattr(importlib.import_module(module), last)
     except (ImportError, AttributeError):
-        raise ValueError(f"{name} is unknown to this version of seqjax; install the one that wrote it") from None
+        raise ValueError(
+            f"{name} is unknown to this version of seqjax; install the one that wrote it"
+        ) from None
     if not isinstance(found, type):
         raise ValueError(f"{name} is no class; the settings are damaged")
     return found

@@ -23,8 +23,8 @@ def read_audio(path: str | os.PathLike) -> tuple[int, np.ndarray]:
 
     Raises:
       ImportError: `soundfile` is not installed.
-      ValueError: there is no such file, it is no audio file, cut off, of several channels, empty, silent, or holds
-        numbers that are not finite.
+      ValueError: there is no such file, it is no audio file, cut off, of several channels, empty,
+        silent, or holds numbers that are not finite.
     """
     try:
         import soundfile
@@ -40,11 +40,15 @@ def read_audio(path: str | os.PathLike) -> tuple[int, np.ndarray]:
             samples = file.read(dtype="float32")
     except soundfile.LibsndfileError as error:
         reason = error.error_string.rstrip(".")
-        raise ValueError(f"{path}: no audio file that can be read ({reason}); convert it to WAV or FLAC") from None
+        raise ValueError(
+            f"{path}: no audio file that can be read ({reason}); convert it to WAV or FLAC"
+        ) from None
     if channels != 1:
         raise ValueError(f"{path}: {channels} channels; wanted mono; mix it down first")
     if len(samples) < promised:
-        raise ValueError(f"{path}: holds {len(samples):,} samples, its header promises {promised:,}; fetch it again")
+        raise ValueError(
+            f"{path}: holds {len(samples):,} samples, its header promises {promised:,}; fetch it again"
+        )
     check_audio(path, samples)
     return rate, samples
 
@@ -63,15 +67,20 @@ def check_audio(path: str | os.PathLike, samples: np.ndarray) -> None:
         raise ValueError(f"{path}: no samples; record it again or take it out")
     if not np.isfinite(samples).all():
         place = int(np.argmin(np.isfinite(samples)))
-        raise ValueError(f"{path}: sample {place:,} is {samples[place]}; wanted finite numbers; convert it again")
+        raise ValueError(
+            f"{path}: sample {place:,} is {samples[place]}; wanted finite numbers; convert it again"
+        )
     if samples.min() == samples.max():
-        raise ValueError(f"{path}: silent, all {len(samples):,} samples are {samples[0]:g}; take it out")
+        raise ValueError(
+            f"{path}: silent, all {len(samples):,} samples are {samples[0]:g}; take it out"
+        )
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     """The same sound at another rate, by a polyphase filter: float32 `[ceil(samples * new_rate / rate)]`.
 
-    Frequencies that the lower rate cannot carry are filtered out (`scipy.signal.resample_poly`, Kaiser window).
+    Frequencies that the lower rate cannot carry are filtered out (`scipy.signal.resample_poly`,
+    Kaiser window).
 
     Args:
       samples: `[samples]`.
@@ -88,7 +97,9 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     if rate == new_rate:
         return np.asarray(samples, np.float32)
     common = math.gcd(rate, new_rate)
-    return resample_poly(np.asarray(samples, np.float64), new_rate // common, rate // common).astype(np.float32)
+    return resample_poly(
+        np.asarray(samples, np.float64), new_rate // common, rate // common
+    ).astype(np.float32)
 
 
 def _opened(path: Path) -> Any:

@@ -26,7 +26,8 @@ def read_tsv(path: str | os.PathLike, columns: Sequence[str]) -> dict[str, list[
 
     Args:
       path: the file, UTF-8, plain or gzipped.
-      columns: names of the columns, in the order of a file without such a line; see `headers.NAMES`.
+      columns: names of the columns, in the order of a file without such a line; see
+        `headers.NAMES`.
 
     Returns:
       Column name to the fields, stripped of blanks at both ends.
@@ -40,8 +41,8 @@ def read_tsv(path: str | os.PathLike, columns: Sequence[str]) -> dict[str, list[
 def read_classified(paths: Sequence[str | os.PathLike]) -> list["Table"]:
     """Tables of a label, a tab and a text, or the other way round.
 
-    Which column holds the labels is said by a first line that names them; else by what the files hold together: labels
-    come again and again, texts seldom do.
+    Which column holds the labels is said by a first line that names them; else by what the files
+    hold together: labels come again and again, texts seldom do.
 
     Args:
       paths: files of one form, such as those to train and to validate on; UTF-8, plain or gzipped.
@@ -58,7 +59,10 @@ def read_classified(paths: Sequence[str | os.PathLike]) -> list["Table"]:
     """
     tables = [_tsv(path, ("label", "text")) for path in paths]
     plain = [table for table in tables if not table.header]
-    different = [len({entry for table in plain for entry in table.columns[name]}) for name in ("label", "text")]
+    different = [
+        len({entry for table in plain for entry in table.columns[name]})
+        for name in ("label", "text")
+    ]
     # Twice as many labels as texts: no task of classification has that.
     if different[0] >= 2 * max(different[1], 1):
         tables = [table if table.header else _swapped(table) for table in tables]
@@ -79,10 +83,14 @@ def _tsv(path: str | os.PathLike, columns: Sequence[str]) -> "Table":
         if len(fields) != len(columns) or not all(fields):
             filled = sum(map(bool, fields))
             wanted = f"{len(columns)} filled columns separated by tabs ({', '.join(columns)})"
-            raise ValueError(f"{path}, line {number}: {filled} of {len(fields)} columns filled; wanted {wanted}")
+            raise ValueError(
+                f"{path}, line {number}: {filled} of {len(fields)} columns filled; wanted {wanted}"
+            )
         rows.append([fields[place] for place in order or range(len(columns))])
     table = {name: [row[place] for row in rows] for place, name in enumerate(columns)}
-    return Table(table, list(range(1 + (order is not None), len(lines) + 1)), header=order is not None)
+    return Table(
+        table, list(range(1 + (order is not None), len(lines) + 1)), header=order is not None
+    )
 
 
 class Table(NamedTuple):
@@ -104,8 +112,8 @@ class Table(NamedTuple):
 def read_table(path: str | os.PathLike) -> Table:
     """A table with a header, as it stands.
 
-    Columns are separated by what separates those of the header: commas, semicolons, tabs or bars. Where it is not the
-    comma, numbers may have a decimal comma.
+    Columns are separated by what separates those of the header: commas, semicolons, tabs or bars.
+    Where it is not the comma, numbers may have a decimal comma.
 
     Args:
       path: the file, UTF-8, plain or gzipped.
@@ -123,7 +131,9 @@ def read_table(path: str | os.PathLike) -> Table:
         raise ValueError(f"{path}, line 1: two columns are named {twice[0]!r}; rename one")
     for line, row in rows:
         if len(row) != len(header):
-            raise ValueError(f"{path}, line {line}: {len(row)} fields; the header names {len(header)}; mend this line")
+            raise ValueError(
+                f"{path}, line {line}: {len(row)} fields; the header names {len(header)}; mend this line"
+            )
     columns = zip(*(row for _, row in rows), strict=True) if rows else ([] for _ in header)
     table = {name: list(column) for name, column in zip(header, columns, strict=True)}
     return Table(table, [line for line, _ in rows], _decimal(delimiter, table))
@@ -135,13 +145,18 @@ def _decimal(delimiter: str, table: dict[str, list[str]]) -> str:
         return "."
     for column in table.values():
         for field in column:
-            # With tabs, "1,234" may be a thousand: a comma before other than three digits is a decimal one.
-            if DECIMAL_COMMA.fullmatch(field.strip()) and (delimiter == ";" or len(field.strip().split(",")[1]) != 3):
+            # With tabs, "1,234" may be a thousand: a comma before other than three digits is a
+            # decimal one.
+            if DECIMAL_COMMA.fullmatch(field.strip()) and (
+                delimiter == ";" or len(field.strip().split(",")[1]) != 3
+            ):
                 return ","
     return "."
 
 
-def read_csv(path: str | os.PathLike, text: Sequence[str] = ()) -> dict[str, list[str] | np.ndarray]:
+def read_csv(
+    path: str | os.PathLike, text: Sequence[str] = ()
+) -> dict[str, list[str] | np.ndarray]:
     """A comma-separated table with a header: numbers, and the columns named in `text`.
 
     Args:
@@ -152,11 +167,14 @@ def read_csv(path: str | os.PathLike, text: Sequence[str] = ()) -> dict[str, lis
       Column name to float64 `[rows]`, or to a list of strings.
 
     Raises:
-      ValueError: a row is too long or short, a field is no finite number, or a name is missing (with the line).
+      ValueError: a row is too long or short, a field is no finite number, or a name is missing
+        (with the line).
     """
     columns, lines, decimal, _ = read_table(path)
     if missing := [name for name in text if name not in columns]:
-        raise ValueError(f"{path}, line 1: no column {missing[0]!r}; the columns are {', '.join(columns)}")
+        raise ValueError(
+            f"{path}, line 1: no column {missing[0]!r}; the columns are {', '.join(columns)}"
+        )
     return {
         name: column if name in text else numbers(path, name, column, lines, decimal)
         for name, column in columns.items()
@@ -167,13 +185,15 @@ def read_wide_series(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """One time series a row: an identifier, then its values; shorter series end in empty fields (the M4 form).
 
     Args:
-      path: the file, with or without a line that names or counts the columns; UTF-8, plain or gzipped.
+      path: the file, with or without a line that names or counts the columns; UTF-8, plain or
+        gzipped.
 
     Returns:
       Identifier to float64 `[time]`, in the order of the file.
 
     Raises:
-      ValueError: an identifier comes twice, a series has a gap or no value, or a field is no number (with the line).
+      ValueError: an identifier comes twice, a series has a gap or no value, or a field is no number
+        (with the line).
     """
     series = {}
     _, rows = _csv_rows(path)
@@ -181,8 +201,16 @@ def read_wide_series(path: str | os.PathLike) -> dict[str, np.ndarray]:
         while fields and is_missing(fields[-1]):
             fields.pop()
         if name in series or not fields or not all(fields):
-            what = "comes a second time" if name in series else "has a gap" if fields else "has no value"
-            raise ValueError(f"{path}, line {line}: the series {name!r} {what}; wanted an identifier, then its values")
+            what = (
+                "comes a second time"
+                if name in series
+                else "has a gap"
+                if fields
+                else "has no value"
+            )
+            raise ValueError(
+                f"{path}, line {line}: the series {name!r} {what}; wanted an identifier, then its values"
+            )
         series[name] = numbers(path, name, fields, [line] * len(fields))
     return series
 
@@ -206,7 +234,9 @@ def _csv_rows(path) -> tuple[str, list[tuple[int, list[str]]]]:
     try:
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}; wanted comma-separated values") from None
+        raise ValueError(
+            f"{path}, line {reader.line_num}: {error}; wanted comma-separated values"
+        ) from None
     if not rows:
         raise ValueError(f"{path}: empty; wanted a line of column names, then rows")
     # A spreadsheet may end with rows of empty cells.
@@ -224,7 +254,11 @@ def _delimiter(header: str) -> str:
 
 
 def numbers(
-    path: str | os.PathLike, name: str, fields: Sequence[str], lines: Sequence[int], decimal: str = "."
+    path: str | os.PathLike,
+    name: str,
+    fields: Sequence[str],
+    lines: Sequence[int],
+    decimal: str = ".",
 ) -> np.ndarray:
     """The fields of a column as float64; `lines` says where each stands.
 
@@ -246,8 +280,12 @@ def numbers(
             return values
     except ValueError:
         pass
-    line, wrong = next((line, field) for line, field in zip(lines, fields, strict=True) if not _is_number(field))
-    raise ValueError(f"{path}, line {line}: {wrong!r} in {name!r} is no finite number; correct it or fill the gap")
+    line, wrong = next(
+        (line, field) for line, field in zip(lines, fields, strict=True) if not _is_number(field)
+    )
+    raise ValueError(
+        f"{path}, line {line}: {wrong!r} in {name!r} is no finite number; correct it or fill the gap"
+    )
 
 
 def _with_point(field: str) -> str:

@@ -30,7 +30,8 @@ def read_bytes(path: str | os.PathLike) -> bytes:
 def read_text(path: str | os.PathLike) -> str:
     """The text of a UTF-8 file, plain or gzipped; a byte order mark is dropped, line ends become line feeds.
 
-    A carriage return alone ends a line where the file has no line feed at all, as on old Macintoshes.
+    A carriage return alone ends a line where the file has no line feed at all, as on old
+    Macintoshes.
 
     Raises:
       ValueError: there is no such file, or it is not UTF-8 (with the line of the first wrong byte).
@@ -41,15 +42,18 @@ def read_text(path: str | os.PathLike) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         wrong = data[error.start]
-        raise ValueError(f"{path}, line {line}: byte 0x{wrong:02x} is not UTF-8; save the file as UTF-8") from None
+        raise ValueError(
+            f"{path}, line {line}: byte 0x{wrong:02x} is not UTF-8; save the file as UTF-8"
+        ) from None
     return text.replace("\r\n", "\n") if "\n" in text else text.replace("\r", "\n")
 
 
 def read_lines(path: str | os.PathLike) -> list[str]:
     """The lines of a UTF-8 file, plain or gzipped, without their ends.
 
-    Only what ends the lines of this file does so: line feeds, with or without a carriage return before them. The
-    Unicode separators that `str.splitlines` also takes occur inside sentences and would shift every later line.
+    Only what ends the lines of this file does so: line feeds, with or without a carriage return
+    before them. The Unicode separators that `str.splitlines` also takes occur inside sentences and
+    would shift every later line.
 
     Raises:
       ValueError: there is no such file, or it is not UTF-8.
@@ -82,7 +86,9 @@ def read_aligned(paths: Mapping[str, str | os.PathLike]) -> dict[str, list[str]]
     Raises:
       ValueError: the files differ in their number of lines, or a line is empty (which, and where).
     """
-    sides = _without_end({name: [line.strip() for line in read_lines(path)] for name, path in paths.items()})
+    sides = _without_end(
+        {name: [line.strip() for line in read_lines(path)] for name, path in paths.items()}
+    )
     counts = {str(paths[name]): len(lines) for name, lines in sides.items()}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{path} has {count:,}" for path, count in counts.items())
@@ -99,7 +105,9 @@ def read_aligned(paths: Mapping[str, str | os.PathLike]) -> dict[str, list[str]]
 
 def _without_end(sides: dict[str, list[str]]) -> dict[str, list[str]]:
     """The sides without blank lines beyond the last filled line of all."""
-    filled = [place for lines in sides.values() for place, line in enumerate(lines, start=1) if line]
+    filled = [
+        place for lines in sides.values() for place, line in enumerate(lines, start=1) if line
+    ]
     end = max(filled, default=0)
     return {name: lines if any(lines[end:]) else lines[:end] for name, lines in sides.items()}
 

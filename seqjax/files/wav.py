@@ -9,7 +9,12 @@ UNKNOWN_SIZE = 0x7FFFF000
 
 Order = Literal["little", "big"]
 
-HEADS: dict[bytes, Order] = {b"RIFF": "little", b"RIFX": "big", b"RF64": "little", b"BW64": "little"}
+HEADS: dict[bytes, Order] = {
+    b"RIFF": "little",
+    b"RIFX": "big",
+    b"RF64": "little",
+    b"BW64": "little",
+}
 PCM, EXTENSIBLE = 1, 0xFFFE
 
 
@@ -17,7 +22,8 @@ class Wav(NamedTuple):
     """What the header of a WAV file says, and what the file holds.
 
     Attributes:
-      encoding: 1 for whole numbers, 3 for floating point; of an extensible header that of its sub-format.
+      encoding: 1 for whole numbers, 3 for floating point; of an extensible header that of its
+        sub-format.
       channels: of sound.
       rate: samples a second.
       bits: of a sample.
@@ -45,9 +51,10 @@ class Wav(NamedTuple):
 def read_wav_header(path: str | os.PathLike) -> Wav | None:
     """Reads the chunks of a WAV file up to its samples; None where it is none, or its header is cut off.
 
-    The size of the whole file that the header gives is not looked at: pipes leave it open, and programs count it in
-    different ways. What counts is the size of the chunk of samples. A missing pad byte after an odd chunk, chunks of
-    any kind before it, and whatever comes after it do no harm.
+    The size of the whole file that the header gives is not looked at: pipes leave it open, and
+    programs count it in different ways. What counts is the size of the chunk of samples. A missing
+    pad byte after an odd chunk, chunks of any kind before it, and whatever comes after it do no
+    harm.
 
     Args:
       path: the file.
@@ -66,7 +73,13 @@ def read_wav_header(path: str | os.PathLike) -> Wav | None:
             elif name == b"ds64":
                 long_size = int.from_bytes(file.read(16)[8:], order)
             elif name == b"data":
-                return _wav(form, place, long_size if size == 0xFFFFFFFF and long_size else size, length, order)
+                return _wav(
+                    form,
+                    place,
+                    long_size if size == 0xFFFFFFFF and long_size else size,
+                    length,
+                    order,
+                )
             place += size
     return None
 

@@ -12,10 +12,21 @@ import safetensors.numpy
 from seqjax.files.disk import write_atomically
 
 DTYPES = {
-    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16, "C64": np.complex64,
-    "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8,
-    "U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8, "BOOL": np.bool,
-}  # fmt: skip
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": jnp.bfloat16,
+    "C64": np.complex64,
+    "I64": np.int64,
+    "I32": np.int32,
+    "I16": np.int16,
+    "I8": np.int8,
+    "U64": np.uint64,
+    "U32": np.uint32,
+    "U16": np.uint16,
+    "U8": np.uint8,
+    "BOOL": np.bool,
+}
 """The format's names of dtypes."""
 
 
@@ -32,7 +43,9 @@ def write_weights(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> 
     known = [np.dtype(dtype) for dtype in DTYPES.values()]
     for name, array in arrays.items():
         if array.dtype not in known:
-            raise TypeError(f"the array {name!r} is {array.dtype}, which safetensors cannot hold; convert it")
+            raise TypeError(
+                f"the array {name!r} is {array.dtype}, which safetensors cannot hold; convert it"
+            )
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     write_atomically(path, safetensors.numpy.save(contiguous))
 

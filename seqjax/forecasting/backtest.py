@@ -47,7 +47,8 @@ def backtest(
     """Forecasts the end of a panel from several earlier times, each time knowing only what had come by then.
 
     Args:
-      forecaster: to be fitted, or one that is fitted and has not learnt from the values that judge it.
+      forecaster: to be fitted, or one that is fitted and has not learnt from the values that judge
+        it.
       panel: with the values that came.
       folds: how many times to forecast from.
       stride: steps between two times; None for the horizon, so that no value is forecast twice.
@@ -62,7 +63,9 @@ def backtest(
     """
     stride = forecaster.horizon if stride is None else stride
     if folds < 1 or stride < 1 or refit < 0:
-        raise ValueError(f"folds={folds}, stride={stride}, refit={refit}; give at least 1 (refit: 0)")
+        raise ValueError(
+            f"folds={folds}, stride={stride}, refit={refit}; give at least 1 (refit: 0)"
+        )
     ago = tuple(forecaster.horizon + stride * place for place in reversed(range(folds)))
     if isinstance(forecaster, Fitted):
         return Backtest(panel, forecaster.predict(panel, ago), ago, 0)

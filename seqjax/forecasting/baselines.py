@@ -45,7 +45,8 @@ def baselines(panel: Panel, horizon: int, context: int, season: int) -> dict[str
 class SeasonalNaive(Forecaster):
     """Each value is that of a season before, and with `season=1` the last one.
 
-    Where that is missing the one before it is taken, and so on; where none of `SEASONS` is there, the last value.
+    Where that is missing the one before it is taken, and so on; where none of `SEASONS` is there,
+    the last value.
 
     Attributes:
       season: its steps; None for the shortest one that the panel's step has.
@@ -88,7 +89,9 @@ class FittedNaive(Fitted):
         values, seen = (batch[name][:, context].reshape(shape) for name in ("values", "seen"))
         newest = SEASONS - 1 - seen[:, ::-1].argmax(1)
         season = np.take_along_axis(values, newest[:, None], axis=1)[:, 0]
-        return Forecast.of_points(season[:, np.arange(self.horizon) % self.season].astype(np.float64))
+        return Forecast.of_points(
+            season[:, np.arange(self.horizon) % self.season].astype(np.float64)
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,7 +120,9 @@ class Linear(Forecaster):
         batch = windows.gather(np.unique(np.linspace(0, len(windows) - 1, self.most).astype(int)))
         whole = batch["seen"][:, -self.horizon :].all(1)
         if not whole.any():
-            raise ValueError(f"no window has all {self.horizon} values of its horizon; fill the gaps of the series")
+            raise ValueError(
+                f"no window has all {self.horizon} values of its horizon; fill the gaps of the series"
+            )
         x, y = _columns(batch, self.horizon)[whole], _scaled(batch)[whole, -self.horizon :]
         ridge = self.penalty * len(x) * np.diag([1.0] * self.context + [0.0])
         return FittedLinear(self, np.linalg.lstsq(x.T @ x + ridge, x.T @ y, rcond=None)[0])

@@ -23,8 +23,10 @@ def seasons(step: np.timedelta64, weekdays: str | None = None) -> tuple[int, ...
     """How many steps each season has, the shortest first: an hour is a 24th of a day and a 168th of a week.
 
     Args:
-      step: between two values, for example `np.timedelta64(30, "m")`; one without a unit has no season.
-      weekdays: the days of a week that there are, such as "1111100" from Monday to Friday; None for all.
+      step: between two values, for example `np.timedelta64(30, "m")`; one without a unit has no
+        season.
+      weekdays: the days of a week that there are, such as "1111100" from Monday to Friday; None for
+        all.
 
     Returns:
       The seasons of at least two steps, (1,) where there is none.
@@ -49,7 +51,9 @@ def seasons(step: np.timedelta64, weekdays: str | None = None) -> tuple[int, ...
     return _whole(SEASONS[unit], count)
 
 
-def lags(step: np.timedelta64, most: int | None = None, weekdays: str | None = None) -> tuple[int, ...]:
+def lags(
+    step: np.timedelta64, most: int | None = None, weekdays: str | None = None
+) -> tuple[int, ...]:
     """The lags at which a series is likely to repeat itself: the nearest steps, then around each season and its double.
 
     Args:
@@ -93,7 +97,9 @@ def _reduced(step: np.timedelta64) -> tuple[str, int]:
     """The step in the largest unit that it is a whole number of."""
     unit = np.datetime_data(step.dtype)[0]
     if step <= np.timedelta64(0, unit):
-        raise ValueError(f"the step is {step}; give a positive one, for example np.timedelta64(1, 'h')")
+        raise ValueError(
+            f"the step is {step}; give a positive one, for example np.timedelta64(1, 'h')"
+        )
     if unit in ("M", "Y"):
         months = int(step.astype("timedelta64[M]").astype(int))
         return ("Y", months // 12) if months % 12 == 0 else ("M", months)

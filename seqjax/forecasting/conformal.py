@@ -13,16 +13,19 @@ from seqjax.forecasting.windows import PanelWindows
 from seqjax.typing import KeyArray
 
 
-def conformal(fitted: Fitted, panel: Panel, ago: Iterable[int], shares: Sequence[float] = (0.5, 0.9)) -> "Conformal":
+def conformal(
+    fitted: Fitted, panel: Panel, ago: Iterable[int], shares: Sequence[float] = (0.5, 0.9)
+) -> "Conformal":
     """Measures how far a forecaster's intervals miss, and moves their ends by as much (Romano et al., 2019).
 
     For each step of the horizon and each share the misses are
 
         e = max(low - y, y - high) / scale
 
-    of forecasts that the forecaster has not learnt from; its new intervals are `[low - m scale, high + m scale]`, m the
-    `ceil((n + 1) share)`-th smallest of n misses. They hold their share of new values, whatever the forecaster, as far
-    as the new windows are like those. A point forecast counts as an interval without width.
+    of forecasts that the forecaster has not learnt from; its new intervals are
+    `[low - m scale, high + m scale]`, m the `ceil((n + 1) share)`-th smallest of n misses. They
+    hold their share of new values, whatever the forecaster, as far as the new windows are like
+    those. A point forecast counts as an interval without width.
 
     Args:
       fitted: any forecaster.
@@ -62,7 +65,9 @@ def _margins(misses: np.ndarray, share: float) -> np.ndarray:
     ranks = np.ceil((counts + 1) * share - 1e-9).astype(int)
     if (ranks > counts).any():
         step, wanted = int((ranks > counts).argmax()), int(np.ceil(share / (1 - share) - 1e-9))
-        raise ValueError(f"{counts[step]} values came at step {step + 1} of the horizon; {share:.0%} wants {wanted}")
+        raise ValueError(
+            f"{counts[step]} values came at step {step + 1} of the horizon; {share:.0%} wants {wanted}"
+        )
     return np.take_along_axis(np.sort(misses, axis=0), ranks[None] - 1, axis=0)[0]
 
 

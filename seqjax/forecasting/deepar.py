@@ -56,13 +56,17 @@ class DeepARNetwork(nn.Module):
         state, _ = self.recurrent(xs[:, : -self.horizon])
         return state, xs[:, -self.horizon :, len(self.lags) :]
 
-    def step(self, state: State, x: Float[Array, "*batch features"]) -> tuple[State, Float[Array, "*batch size"]]:
+    def step(
+        self, state: State, x: Float[Array, "*batch features"]
+    ) -> tuple[State, Float[Array, "*batch size"]]:
         """One step: the state, and the numbers of the value at it."""
         # A sequence of one, so that the backend runs that was asked for.
         state, ys = self.recurrent(x[..., None, :], state)
         return state, self.say(ys[..., 0, :], x)
 
-    def say(self, outputs: Float[Array, "*batch features"], inputs: Float[Array, "*batch inputs"]) -> Array:
+    def say(
+        self, outputs: Float[Array, "*batch features"], inputs: Float[Array, "*batch inputs"]
+    ) -> Array:
         """The likelihood's numbers: of what the recurrence says, and by a straight way of the lagged values."""
         return self.head(jnp.concatenate([outputs, inputs[..., : len(self.lags)]], axis=-1))
 
@@ -71,8 +75,10 @@ class DeepARNetwork(nn.Module):
 class DeepAR(NetworkForecaster):
     """An autoregressive probabilistic forecaster (Salinas et al., 2017).
 
-    It learns the likelihood of every value of context and horizon given those before it; it forecasts by ancestral
-    sampling: each value drawn is read in place of the one that is not known yet. All paths of all series are drawn at
+    It learns the likelihood of every value of context and horizon given those before it; it
+    forecasts by ancestral
+    sampling: each value drawn is read in place of the one that is not known yet. All paths of all
+      series are drawn at
     once, in one compiled loop over the horizon.
 
     Attributes:
@@ -85,7 +91,13 @@ class DeepAR(NetworkForecaster):
         """The Flax module."""
         lags, form = self._known()
         return DeepARNetwork(
-            self.recurrence, self.likelihood, lags, self.horizon, form.kinds, self.embedding_size, self.backend
+            self.recurrence,
+            self.likelihood,
+            lags,
+            self.horizon,
+            form.kinds,
+            self.embedding_size,
+            self.backend,
         )
 
     def check(self) -> None:
@@ -108,7 +120,9 @@ class DeepAR(NetworkForecaster):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def sample_paths(forecaster: DeepAR, params: Params, batch: Any, key: KeyArray) -> Float[Array, "rows paths horizon"]:
+def sample_paths(
+    forecaster: DeepAR, params: Params, batch: Any, key: KeyArray
+) -> Float[Array, "rows paths horizon"]:
     """Ancestral sampling: `y_t` is drawn, then read at `t + lag` for every lag.
 
     Args:
@@ -126,19 +140,29 @@ def sample_paths(forecaster: DeepAR, params: Params, batch: Any, key: KeyArray) 
     rows, paths = len(known), forecaster.paths
     widen = lambda a: jnp.broadcast_to(a, (paths, *a.shape))  # noqa: E731
     past = scaled(batch)[:, :-horizon].T
-    # Lags within the horizon reach drawn values, each path its own; the others are the same for all paths.
+    # Lags within the horizon reach drawn values, each path its own; the others are the same for all
+    # paths.
     near = max((lag for lag in lags if lag < horizon), default=1)
     drawn = jnp.concatenate(
-        [jnp.broadcast_to(past[-near:, None], (near, paths, rows)), jnp.zeros((horizon, paths, rows))]
+        [
+            jnp.broadcast_to(past[-near:, None], (near, paths, rows)),
+            jnp.zeros((horizon, paths, rows)),
+        ]
     )
 
     def advance(carry, inputs):
         state, drawn = carry
         t, known, key = inputs
-        reach = lambda lag: drawn[near + t - lag] if lag < horizon else widen(past[len(past) + t - lag])  # noqa: E731
-        x = jnp.concatenate([jnp.stack([reach(lag) for lag in lags], axis=-1), widen(known)], axis=-1)
+        reach = lambda lag: (  # noqa: E731
+            drawn[near + t - lag] if lag < horizon else widen(past[len(past) + t - lag])
+        )
+        x = jnp.concatenate(
+            [jnp.stack([reach(lag) for lag in lags], axis=-1), widen(known)], axis=-1
+        )
         state, raw = apply(state, x, method="step")
-        value = forecaster.likelihood.sample(key, forecaster.likelihood.parameters(raw, batch["scale"]))
+        value = forecaster.likelihood.sample(
+            key, forecaster.likelihood.parameters(raw, batch["scale"])
+        )
         return (state, drawn.at[near + t].set(value / batch["scale"])), value
 
     steps = (jnp.arange(horizon), jnp.moveaxis(known, 1, 0), jax.random.split(key, horizon))

@@ -21,8 +21,9 @@ class DirectNetwork(nn.Module):
         h = recurrence(context);  c_1 .. c_horizon = relu(h W + b);
         raw_k = relu([c_k; x_k] V + d) U + x_k's lags R + (context's values A)_k
 
-    with `x_k` what is known of the k-th step: features, static, and those lagged values that lie before the cut. The
-    last two terms are linear, and with the first one silent it is a linear model.
+    with `x_k` what is known of the k-th step: features, static, and those lagged values that lie
+    before the cut. The last two terms are linear, and with the first one silent it is a linear
+    model.
 
     Attributes: see `Direct`.
     """
@@ -43,16 +44,22 @@ class DirectNetwork(nn.Module):
         static = Static(self.kinds, self.embedding_size)(batch["category"], batch["scale"])
         xs = inputs(without_horizon(batch, self.horizon), self.lags, static)
         # The step after the context still reads what lies before the cut alone.
-        _, outputs = Recurrent(self.recurrence, backend=self.backend)(xs[:, 1 : -self.horizon + 1 or None])
+        _, outputs = Recurrent(self.recurrence, backend=self.backend)(
+            xs[:, 1 : -self.horizon + 1 or None]
+        )
         drop = nn.Dropout(self.dropout, deterministic=not self.has_rng("dropout"))
         contexts = nn.relu(nn.Dense(self.horizon * self.units)(drop(outputs[:, -1])))
         ahead = xs[:, -self.horizon :]
         beside = jnp.concatenate([contexts.reshape(-1, self.horizon, self.units), ahead], axis=-1)
         local = drop(nn.relu(nn.Dense(2 * self.units)(beside)))
-        raw = nn.Dense(self.likelihood.size)(jnp.concatenate([local, ahead[..., : len(self.lags)]], axis=-1))
+        raw = nn.Dense(self.likelihood.size)(
+            jnp.concatenate([local, ahead[..., : len(self.lags)]], axis=-1)
+        )
         steps = xs.shape[1]
         context = scaled(batch)[:, -steps : -self.horizon]
-        straight = nn.Dense(self.horizon, use_bias=False, kernel_init=nn.initializers.zeros)(context)
+        straight = nn.Dense(self.horizon, use_bias=False, kernel_init=nn.initializers.zeros)(
+            context
+        )
         return raw.at[..., self._located].add(straight[..., None])
 
     @property
@@ -83,9 +90,16 @@ class Direct(HorizonForecaster):
         """The Flax module."""
         lags, form = self._known()
         return DirectNetwork(
-            self.recurrence, self.likelihood, lags, self.horizon, form.kinds, self.embedding_size, self.units,
-            self.dropout, self.backend,
-        )  # fmt: skip
+            self.recurrence,
+            self.likelihood,
+            lags,
+            self.horizon,
+            form.kinds,
+            self.embedding_size,
+            self.units,
+            self.dropout,
+            self.backend,
+        )
 
     def numbers(self, params, batch, rng, step):
         """What the network says in training, its dropout on."""

@@ -25,8 +25,9 @@ class EncoderDecoderNetwork(nn.Module):
         h_k = recurrence([y_{k-1}; x_k]);  c_k = attention(h_k)
         raw_k = [tanh([h_k; c_k] W); y_{k-1}; x_k's lags] U + b
 
-    with `x_k` what is known of the k-th step, see `DirectNetwork`. It is Luong's form of `seqjax.models.Decoder`, which
-    itself embeds tokens and scores a vocabulary, where this reads numbers and covariates and says a likelihood's.
+    with `x_k` what is known of the k-th step, see `DirectNetwork`. It is Luong's form of
+    `seqjax.models.Decoder`, which itself embeds tokens and scores a vocabulary, where this reads
+    numbers and covariates and says a likelihood's.
 
     Attributes: see `EncoderDecoder`.
     """
@@ -55,8 +56,9 @@ class EncoderDecoderNetwork(nn.Module):
 
         Args:
           batch: windows.
-          probability: of reading the true value before a step where it was seen, else the mean of what was said of it,
-            through which no gradient flows. `apply` wants a `"sampling"` key for any but 0, which looks at no truth.
+          probability: of reading the true value before a step where it was seen, else the mean of
+            what was said of it, through which no gradient flows. `apply` wants a `"sampling"` key
+            for any but 0, which looks at no truth.
         """
         static = self.static(batch["category"], batch["scale"])
         xs = inputs(without_horizon(batch, self.horizon), self.lags, static)
@@ -70,8 +72,16 @@ class EncoderDecoderNetwork(nn.Module):
 
         def body(module, carry, inputs):
             (state, own, looked), (true, seen, ahead) = carry, inputs
-            fed = own if free else mix_tokens(module.make_rng("sampling"), probability, jnp.where(seen, true, own), own)
-            state, output = module.decoder.step(state, jnp.concatenate([fed[:, None], ahead], axis=-1))
+            fed = (
+                own
+                if free
+                else mix_tokens(
+                    module.make_rng("sampling"), probability, jnp.where(seen, true, own), own
+                )
+            )
+            state, output = module.decoder.step(
+                state, jnp.concatenate([fed[:, None], ahead], axis=-1)
+            )
             raw, looked = module.say(memory, output, looked, fed, ahead)
             return (state, module.likelihood.mean(module.likelihood.parameters(raw)), looked), raw
 
@@ -89,21 +99,23 @@ class EncoderDecoderNetwork(nn.Module):
         """
         context, weights = self.look(output[:, None], *memory, before=looked[:, None])
         found = nn.tanh(self.combine(jnp.concatenate([output, context[:, 0]], axis=-1)))
-        return self.head(jnp.concatenate([found, fed[:, None], ahead[:, : len(self.lags)]], axis=-1)), weights[:, 0]
+        return self.head(
+            jnp.concatenate([found, fed[:, None], ahead[:, : len(self.lags)]], axis=-1)
+        ), weights[:, 0]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EncoderDecoder(HorizonForecaster):
     """Sequence to sequence with attention (Bahdanau et al., 2015; Luong et al., 2015), for values.
 
-    It forecasts by running freely: each step reads the mean of what the step before said. Trained by teacher forcing
-    alone it never met its own errors, which then add up over the horizon; scheduled sampling (Bengio et al., 2015) lets
-    it meet them.
+    It forecasts by running freely: each step reads the mean of what the step before said. Trained
+    by teacher forcing alone it never met its own errors, which then add up over the horizon;
+    scheduled sampling (Bengio et al., 2015) lets it meet them.
 
     Attributes:
       attention: a score of `seqjax.models.Attention`.
-      sampling_steps: steps of training over which the probability of reading the true value falls from 1 to 0; None
-        for teacher forcing throughout.
+      sampling_steps: steps of training over which the probability of reading the true value falls
+        from 1 to 0; None for teacher forcing throughout.
     """
 
     likelihood: Likelihood = Quantile(LEVELS)
@@ -114,13 +126,21 @@ class EncoderDecoder(HorizonForecaster):
         """The Flax module."""
         lags, form = self._known()
         return EncoderDecoderNetwork(
-            self.recurrence, self.likelihood, lags, self.horizon, form.kinds, self.embedding_size, self.attention,
+            self.recurrence,
+            self.likelihood,
+            lags,
+            self.horizon,
+            form.kinds,
+            self.embedding_size,
+            self.attention,
             self.backend,
-        )  # fmt: skip
+        )
 
     def numbers(self, params, batch, rng, step):
         """What the network says in training, where some or all of the values before each step are the true ones."""
-        probability = 1.0 if self.sampling_steps is None else linear_sampling(self.sampling_steps)(step)
+        probability = (
+            1.0 if self.sampling_steps is None else linear_sampling(self.sampling_steps)(step)
+        )
         dropout, sampling = jax.random.split(rng)
         rngs = {"dropout": dropout, "sampling": sampling}
         return self.network().apply({"params": params}, batch, probability, rngs=rngs)

@@ -27,8 +27,8 @@ class Forecast:
       mean: the expected values, `[rows, horizon]`.
       quantiles: `[rows, horizon, levels]`, ascending; of a point forecast the point.
       levels: of the quantiles, ascending; `(0.5,)` for a point forecast.
-      samples: whole paths, `[rows, paths, horizon]`, for what depends on several steps together; None where there are
-        only steps one by one.
+      samples: whole paths, `[rows, paths, horizon]`, for what depends on several steps together;
+        None where there are only steps one by one.
       series: which series of the panel each row is of, int `[rows]`.
       cuts: how many of its values came before, int `[rows]`.
     """
@@ -52,7 +52,9 @@ class Forecast:
         return cls(samples.mean(1), quantiles, tuple(levels), samples)
 
     @classmethod
-    def of_numbers(cls, likelihood: Likelihood, raw: jax.Array, scale: jax.Array, key: KeyArray) -> "Forecast":
+    def of_numbers(
+        cls, likelihood: Likelihood, raw: jax.Array, scale: jax.Array, key: KeyArray
+    ) -> "Forecast":
         """What a network's numbers `[rows, horizon, size]` say of each step by itself."""
         parameters = likelihood.parameters(raw, scale[:, None])
         mean = np.asarray(likelihood.mean(parameters), np.float64)
@@ -61,7 +63,9 @@ class Forecast:
                 return cls.of_points(mean)
             case Quantile():
                 return cls(mean, np.asarray(parameters[0], np.float64), likelihood.levels)
-        draws = jax.vmap(lambda key: likelihood.sample(key, parameters))(jax.random.split(key, DRAWS))
+        draws = jax.vmap(lambda key: likelihood.sample(key, parameters))(
+            jax.random.split(key, DRAWS)
+        )
         quantiles = np.quantile(np.asarray(draws, np.float64), LEVELS, axis=0)
         return cls(mean, np.moveaxis(quantiles, 0, -1), LEVELS)
 
@@ -70,7 +74,10 @@ class Forecast:
         """Forecasts of one kind, row after row."""
         names = ("mean", "quantiles", "samples", "series", "cuts")
         columns = {name: [getattr(part, name) for part in parts] for name in names}
-        joined = {name: None if column[0] is None else np.concatenate(column) for name, column in columns.items()}
+        joined = {
+            name: None if column[0] is None else np.concatenate(column)
+            for name, column in columns.items()
+        }
         return cls(levels=parts[0].levels, **joined)  # pyright: ignore[reportArgumentType]
 
     def __len__(self) -> int:
@@ -91,8 +98,14 @@ class Forecast:
         if self.samples is not None and level not in self.levels:
             return np.quantile(self.samples, level, axis=1)
         if not self.levels[0] <= level <= self.levels[-1]:
-            known = f"{self.levels[0]:g} to {self.levels[-1]:g}" if len(self.levels) > 1 else "a point, no spread"
-            raise ValueError(f"quantile {level:g}: the forecast gives {known}; `conformal` puts intervals around it")
+            known = (
+                f"{self.levels[0]:g} to {self.levels[-1]:g}"
+                if len(self.levels) > 1
+                else "a point, no spread"
+            )
+            raise ValueError(
+                f"quantile {level:g}: the forecast gives {known}; `conformal` puts intervals around it"
+            )
         above = int(np.searchsorted(self.levels, level))
         if self.levels[above] == level:
             return self.quantiles[..., above]
@@ -121,7 +134,9 @@ class Forecast:
         """Some rows."""
         names = ("mean", "quantiles", "samples", "series", "cuts")
         arrays = {name: getattr(self, name) for name in names}
-        return dataclasses.replace(self, **{name: None if a is None else a[chosen] for name, a in arrays.items()})
+        return dataclasses.replace(
+            self, **{name: None if a is None else a[chosen] for name, a in arrays.items()}
+        )
 
     def moved(self, loc: np.ndarray, scale: float = 1.0) -> "Forecast":
         """The same forecast times `scale`, then `loc` `[rows]` higher."""

@@ -23,25 +23,35 @@ def scaled(batch: Batch) -> Float[Array, "rows time"]:
     return batch["values"] / batch["scale"][:, None]
 
 
-def lagged(values: Shaped[Array, "rows time"], lags: tuple[int, ...], steps: int) -> Float[Array, "rows steps lags"]:
+def lagged(
+    values: Shaped[Array, "rows time"], lags: tuple[int, ...], steps: int
+) -> Float[Array, "rows steps lags"]:
     """For each of the last `steps` steps the values so many steps before it."""
     time = values.shape[1]
-    return jnp.stack([values[:, time - steps - lag : time - lag] for lag in lags], axis=-1).astype(jnp.float32)
+    return jnp.stack([values[:, time - steps - lag : time - lag] for lag in lags], axis=-1).astype(
+        jnp.float32
+    )
 
 
-def known(batch: Batch, lags: tuple[int, ...], static: Array) -> Float[Array, "rows steps features"]:
+def known(
+    batch: Batch, lags: tuple[int, ...], static: Array
+) -> Float[Array, "rows steps features"]:
     """What is known of each step of context and horizon beside the lagged values themselves.
 
-    Which of the lagged values were seen, the features known beforehand, the past covariates of the step before, and
-    `static` `[rows, features]`.
+    Which of the lagged values were seen, the features known beforehand, the past covariates of the
+    step before, and `static` `[rows, features]`.
     """
     steps = batch["features"].shape[1]
     past = jnp.pad(batch["past"][:, :-1], ((0, 0), (1, 0), (0, 0)))
     still = jnp.broadcast_to(static[:, None], (len(static), steps, static.shape[1]))
-    return jnp.concatenate([lagged(batch["seen"], lags, steps), batch["features"], past, still], axis=-1)
+    return jnp.concatenate(
+        [lagged(batch["seen"], lags, steps), batch["features"], past, still], axis=-1
+    )
 
 
-def inputs(batch: Batch, lags: tuple[int, ...], static: Array) -> Float[Array, "rows steps features"]:
+def inputs(
+    batch: Batch, lags: tuple[int, ...], static: Array
+) -> Float[Array, "rows steps features"]:
     """What a step reads: the lagged values in units of the scale, then what is `known`."""
     beside = known(batch, lags, static)
     return jnp.concatenate([lagged(scaled(batch), lags, beside.shape[1]), beside], axis=-1)

@@ -1,6 +1,7 @@
 """The interface of every forecaster.
 
-A forecaster is a frozen dataclass that says what it is; `fit` gives a fitted one, which forecasts any panel:
+A forecaster is a frozen dataclass that says what it is; `fit` gives a fitted one, which forecasts
+any panel:
 
     fitted = DeepAR(context=168, horizon=48).fit(panel)
     forecast = fitted.predict(panel)
@@ -76,22 +77,31 @@ class Fitted:
           A `Forecast` with a row for each series, cut after cut.
 
         Raises:
-          ValueError: a series has not begun so many steps ago, or the panel is not of the form that was learnt.
+          ValueError: a series has not begun so many steps ago, or the panel is not of the form that
+            was learnt.
         """
         back = np.atleast_1d(np.asarray(ago if isinstance(ago, int) else list(ago)))
         series = np.tile(np.arange(len(panel)), len(back))
-        return self.predict_at(panel, series, panel.lengths[series] - np.repeat(back, len(panel)), seed=seed)
+        return self.predict_at(
+            panel, series, panel.lengths[series] - np.repeat(back, len(panel)), seed=seed
+        )
 
-    def predict_at(self, panel: Panel, series: np.ndarray, cuts: np.ndarray, *, seed: int = 0) -> Forecast:
+    def predict_at(
+        self, panel: Panel, series: np.ndarray, cuts: np.ndarray, *, seed: int = 0
+    ) -> Forecast:
         """Forecasts of these series at these cuts, each `[rows]`: a cut is the number of values before it."""
         if cuts.min() < 1:
             name = panel.names[int(series[cuts.argmin()])]
-            raise ValueError(f"the series {name!r} has no value before step {cuts.min()}; forecast from a later one")
+            raise ValueError(
+                f"the series {name!r} has no value before step {cuts.min()}; forecast from a later one"
+            )
         windows, key, parts = self.windows(panel), jax.random.key(seed), []
         for start in range(0, len(cuts), ROWS):
             chosen = slice(start, start + ROWS)
             batch = windows.at(series[chosen], cuts[chosen])
-            found = self.forecast(batch, jax.random.fold_in(key, start)).moved(batch["loc"].astype(np.float64))
+            found = self.forecast(batch, jax.random.fold_in(key, start)).moved(
+                batch["loc"].astype(np.float64)
+            )
             parts.append(dataclasses.replace(found, series=series[chosen], cuts=cuts[chosen]))
         return Forecast.join(parts)
 
@@ -106,11 +116,12 @@ class Forecaster:
 
     horizon: int
 
-    def fit(self, panel: Panel, recipe: Recipe = Recipe()) -> Fitted:  # noqa: B008
+    def fit(self, panel: Panel, recipe: Recipe = Recipe()) -> Fitted:
         """Learns from a panel.
 
         Args:
-          panel: all of it is learnt from: keep back what is to judge the forecasts, for example by `Panel.until`.
+          panel: all of it is learnt from: keep back what is to judge the forecasts, for example by
+            `Panel.until`.
           recipe: how a network is trained; what is none takes no notice of it.
 
         Raises:

@@ -1,8 +1,9 @@
 """How good a forecast was: the scores of the forecasting literature, in float64.
 
-`y` and forecasts are `[series, horizon]`; values that are NaN in `y` were not observed and count nowhere. A forecast
-that is NaN where something was observed makes the score NaN. Quantiles are `[series, horizon, levels]`, samples
-`[series, paths, horizon]`. Shares are shares, not per cent, but for `smape` and `mape`.
+`y` and forecasts are `[series, horizon]`; values that are NaN in `y` were not observed and count
+nowhere. A forecast that is NaN where something was observed makes the score NaN. Quantiles are
+`[series, horizon, levels]`, samples `[series, paths, horizon]`. Shares are shares, not per cent,
+but for `smape` and `mape`.
 """
 
 from collections.abc import Sequence
@@ -51,7 +52,9 @@ def seasonal_error(history: Sequence[np.ndarray], season: int) -> np.ndarray:
       `[series]`; NaN where a series is too short or never changes.
     """
     errors = [np.abs(values[season:] - values[:-season]) for values in history]
-    means = [error[np.isfinite(error)].mean() if np.isfinite(error).any() else np.nan for error in errors]
+    means = [
+        error[np.isfinite(error)].mean() if np.isfinite(error).any() else np.nan for error in errors
+    ]
     return np.where(np.asarray(means) == 0, np.nan, means)
 
 
@@ -60,10 +63,17 @@ def mase(y: ArrayLike, forecast: ArrayLike, error_scale: ArrayLike) -> float:
 
     Series whose scale is NaN are left out (Hyndman and Koehler, 2006); NaN where all are.
     """
-    error, scale = np.where(_seen(y), np.abs(_difference(y, forecast)), 0), np.asarray(error_scale, np.float64)
+    error, scale = (
+        np.where(_seen(y), np.abs(_difference(y, forecast)), 0),
+        np.asarray(error_scale, np.float64),
+    )
     seen = _seen(y).sum(1)
     counts = (seen > 0) & ~np.isnan(scale)
-    return float((error.sum(1)[counts] / seen[counts] / scale[counts]).mean()) if counts.any() else float("nan")
+    return (
+        float((error.sum(1)[counts] / seen[counts] / scale[counts]).mean())
+        if counts.any()
+        else float("nan")
+    )
 
 
 def nd(y: ArrayLike, forecast: ArrayLike) -> float:

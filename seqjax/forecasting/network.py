@@ -41,7 +41,9 @@ class Form(NamedTuple):
     def of(cls, panel: Panel) -> "Form":
         """That of a panel."""
         past = panel.past[0].shape[1] if panel.past else 0
-        return cls(panel.features(0)[0].shape[1], past, tuple(int(n) + 1 for n in panel.categories.max(0)))
+        return cls(
+            panel.features(0)[0].shape[1], past, tuple(int(n) + 1 for n in panel.categories.max(0))
+        )
 
     def check(self, panel: Panel) -> None:
         """Refuses a panel of another form.
@@ -50,7 +52,11 @@ class Form(NamedTuple):
           ValueError: says what differs.
         """
         other = Form.of(panel)
-        if (self.features, self.past, len(self.kinds)) != (other.features, other.past, len(other.kinds)):
+        if (self.features, self.past, len(self.kinds)) != (
+            other.features,
+            other.past,
+            len(other.kinds),
+        ):
             raise ValueError(
                 f"the forecaster learnt {self.features} known features, {self.past} past covariates and "
                 f"{len(self.kinds)} kinds of categories; the panel has {other.features}, {other.past} and "
@@ -75,7 +81,8 @@ class NetworkForecaster(Forecaster):
       likelihood: what is said of each value to come.
       lags: which earlier values each step sees; None for `panel.lags()`.
       scaling: how each window is centred and scaled, see `seqjax.forecasting.scales`.
-      power: of a series' size, by which its windows are learnt the more often, see `seqjax.forecasting.PanelWindows`.
+      power: of a series' size, by which its windows are learnt the more often, see
+        `seqjax.forecasting.PanelWindows`.
       embedding_size: features of a category.
       form: of the panels; None for that of the one that is learnt.
       backend: which implementation of the recurrence runs, see `seqjax.unroll`.
@@ -118,10 +125,15 @@ class NetworkForecaster(Forecaster):
           ValueError: says which.
         """
         if not self.recurrence.causal:
-            raise ValueError(f"{self.recurrence} reads the future; a forecaster wants a causal recurrence")
+            raise ValueError(
+                f"{self.recurrence} reads the future; a forecaster wants a causal recurrence"
+            )
         if self.lags is not None and (not self.lags or min(self.lags) < 1):
             raise ValueError(f"lags are {self.lags}; give at least one, of at least 1 step")
-        if isinstance(self.likelihood, Poisson | NegativeBinomial) and self.scaling not in ("none", "mean"):
+        if isinstance(self.likelihood, Poisson | NegativeBinomial) and self.scaling not in (
+            "none",
+            "mean",
+        ):
             raise ValueError(
                 f"scaling={self.scaling!r} moves the values, and {self.likelihood} is of counts; take 'mean' or 'none'"
             )
@@ -139,18 +151,24 @@ class NetworkForecaster(Forecaster):
           ValueError: no series is long enough.
         """
         seen = self.windows(panel)
-        return PanelWindows(panel, seen.context, seen.horizon, seen.history, seen.scaling, power=self.power).check()
+        return PanelWindows(
+            panel, seen.context, seen.horizon, seen.history, seen.scaling, power=self.power
+        ).check()
 
     def begin(self, recipe: Recipe) -> training.TrainState:
         """The state before the first step of training."""
         init_key, run_key = jax.random.split(jax.random.key(recipe.seed))
         step = jnp.zeros((), jnp.int32)
-        return training.create_state(self.init(init_key), recipe.optimiser(), run_key, extra=step, ema=True)
+        return training.create_state(
+            self.init(init_key), recipe.optimiser(), run_key, extra=step, ema=True
+        )
 
     def train_step(self, recipe: Recipe) -> Callable:
         """One step of training, see `seqjax.training.make_train_step`."""
         clip = training.clip_by_norm(recipe.clip)
-        return training.make_train_step(self.loss, recipe.optimiser(), clip=clip, ema_decay=recipe.average)
+        return training.make_train_step(
+            self.loss, recipe.optimiser(), clip=clip, ema_decay=recipe.average
+        )
 
     def init(self, key: KeyArray) -> Params:
         """Fresh parameters."""
@@ -166,7 +184,9 @@ class NetworkForecaster(Forecaster):
         }
         return jax.jit(self.network().init)(key, fake)["params"]
 
-    def loss(self, params: Params, batch: Any, rng: KeyArray, extra: Any) -> tuple[jax.Array, training.Aux]:
+    def loss(
+        self, params: Params, batch: Any, rng: KeyArray, extra: Any
+    ) -> tuple[jax.Array, training.Aux]:
         """What `seqjax.training` minimises: the mean cost of the values seen; `extra` counts the steps."""
         costs, seen = self.costs(params, batch, rng, extra)
         seen = seen & (batch.get("weight", jnp.ones(len(seen)))[:, None] > 0)
@@ -176,7 +196,9 @@ class NetworkForecaster(Forecaster):
         """The Flax module."""
         raise NotImplementedError
 
-    def costs(self, params: Params, batch: Any, rng: KeyArray, step: Any) -> tuple[jax.Array, jax.Array]:
+    def costs(
+        self, params: Params, batch: Any, rng: KeyArray, step: Any
+    ) -> tuple[jax.Array, jax.Array]:
         """What each value costs that the network learns to say, and which of them were seen, both `[rows, steps]`."""
         raise NotImplementedError
 
@@ -186,7 +208,9 @@ class NetworkForecaster(Forecaster):
 
     def _known(self) -> tuple[tuple[int, ...], Form]:
         if self.lags is None or self.form is None:
-            raise ValueError("the forecaster does not know its lags and its panel's form; call settled(panel) first")
+            raise ValueError(
+                "the forecaster does not know its lags and its panel's form; call settled(panel) first"
+            )
         return self.lags, self.form
 
 
@@ -198,10 +222,14 @@ class HorizonForecaster(NetworkForecaster):
         """What the network says in training of every step of the horizon, `[rows, horizon, size]`."""
         raise NotImplementedError
 
-    def costs(self, params: Params, batch: Any, rng: KeyArray, step: Any) -> tuple[jax.Array, jax.Array]:
+    def costs(
+        self, params: Params, batch: Any, rng: KeyArray, step: Any
+    ) -> tuple[jax.Array, jax.Array]:
         """What each value of the horizon costs."""
         raw = self.numbers(params, batch, rng, step)
-        costs = self.likelihood.loss(raw, batch["values"][:, -self.horizon :], batch["scale"][:, None])
+        costs = self.likelihood.loss(
+            raw, batch["values"][:, -self.horizon :], batch["scale"][:, None]
+        )
         return costs, batch["seen"][:, -self.horizon :]
 
     def forecast(self, params: Params, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:

@@ -17,18 +17,23 @@ class Panel:
     Attributes:
       values: of each series, float64 `[time]`.
       names: of the series; empty for their numbers.
-      step: between two values; None where it is not known, and then there is no calendar; nor is there one where it has
-        no unit, as that of whole numbers.
+      step: between two values; None where it is not known, and then there is no calendar; nor is
+        there one where it has no unit, as that of whole numbers.
       starts: when each series begins, datetime64 or whole numbers; with `step`.
-      known: covariates known beforehand, such as holidays, float32 `[time + future, known]` for each series.
-      past: covariates known only afterwards, such as a measured temperature, float32 `[time, past]` for each series.
-      categories: what each series is, such as its shop and its article, int `[series, kinds]`, from 0.
-      kinds: by the name of each kind the labels that the categories number, where they have any, see `labelled`.
-      weekdays: the days of the week that the series have, from Monday on, such as "1111100"; None for all. Their step
-        is a day.
+      known: covariates known beforehand, such as holidays, float32 `[time + future, known]` for
+        each series.
+      past: covariates known only afterwards, such as a measured temperature, float32 `[time, past]`
+        for each series.
+      categories: what each series is, such as its shop and its article, int `[series, kinds]`, from
+        0.
+      kinds: by the name of each kind the labels that the categories number, where they have any,
+        see `labelled`.
+      weekdays: the days of the week that the series have, from Monday on, such as "1111100"; None
+        for all. Their step is a day.
 
     Raises:
-      ValueError: there is no series, one has no value or is not `[time]`, or a covariate is too short (which series).
+      ValueError: there is no series, one has no value or is not `[time]`, or a covariate is too
+        short (which series).
     """
 
     values: Sequence[np.ndarray]
@@ -46,7 +51,9 @@ class Panel:
             raise ValueError("the panel has no series; give at least one")
         series = tuple(np.asarray(values, np.float64) for values in self.values)
         names = tuple(self.names) or tuple(str(place) for place in range(len(series)))
-        categories = np.zeros((len(series), 0), np.int32) if self.categories is None else self.categories
+        categories = (
+            np.zeros((len(series), 0), np.int32) if self.categories is None else self.categories
+        )
         settle = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
         settle("values", series)
         settle("names", names)
@@ -58,24 +65,38 @@ class Panel:
     def _check(self):
         for name in ("names", "categories"):
             if len(getattr(self, name)) != len(self):
-                raise ValueError(f"the panel has {len(self)} series but {len(getattr(self, name))} {name}")
+                raise ValueError(
+                    f"the panel has {len(self)} series but {len(getattr(self, name))} {name}"
+                )
         for name in ("starts", "known", "past"):
             if len(getattr(self, name)) not in (0, len(self)):
-                raise ValueError(f"the panel has {len(self)} series but {len(getattr(self, name))} {name}")
+                raise ValueError(
+                    f"the panel has {len(self)} series but {len(getattr(self, name))} {name}"
+                )
         for name, values in zip(self.names, self.values, strict=True):
             if values.ndim != 1 or not np.isfinite(values).any():
                 what = f"has shape {values.shape}" if values.ndim != 1 else "has no value"
-                raise ValueError(f"the series {name!r} {what}; give [time], with NaN where a value is missing")
+                raise ValueError(
+                    f"the series {name!r} {what}; give [time], with NaN where a value is missing"
+                )
             if np.isinf(values).any():
-                raise ValueError(f"the series {name!r} is infinite at step {np.flatnonzero(np.isinf(values))[0]}")
+                raise ValueError(
+                    f"the series {name!r} is infinite at step {np.flatnonzero(np.isinf(values))[0]}"
+                )
         for kind in ("known", "past"):
-            for name, values, columns in zip(self.names, self.values, getattr(self, kind), strict=False):
+            for name, values, columns in zip(
+                self.names, self.values, getattr(self, kind), strict=False
+            ):
                 if columns.ndim != 2 or len(columns) < len(values):
                     wanted = f"give [time, columns], at least {len(values)} steps"
-                    raise ValueError(f"{kind} covariates of the series {name!r} have shape {columns.shape}; {wanted}")
+                    raise ValueError(
+                        f"{kind} covariates of the series {name!r} have shape {columns.shape}; {wanted}"
+                    )
                 if not np.isfinite(columns).all():
                     row, column = np.argwhere(~np.isfinite(columns))[0]
-                    raise ValueError(f"{kind} covariate {column} of the series {name!r} is missing at step {row}")
+                    raise ValueError(
+                        f"{kind} covariate {column} of the series {name!r} is missing at step {row}"
+                    )
 
     def __len__(self) -> int:
         return len(self.values)
@@ -93,10 +114,14 @@ class Panel:
         """
         if steps_before_end == 0:
             return self
-        short = [name for name, n in zip(self.names, self.lengths, strict=True) if n <= steps_before_end]
+        short = [
+            name for name, n in zip(self.names, self.lengths, strict=True) if n <= steps_before_end
+        ]
         if short:
             length = self.lengths[self.names.index(short[0])]
-            raise ValueError(f"the series {short[0]!r} has {length} values; there is nothing {steps_before_end} before")
+            raise ValueError(
+                f"the series {short[0]!r} has {length} values; there is nothing {steps_before_end} before"
+            )
         ends = self.lengths - steps_before_end
         return dataclasses.replace(
             self,
@@ -131,7 +156,9 @@ class Panel:
                     )
             columns.append([kinds[kind].index(own[number]) for number in column])
         categories = np.array(columns, np.int32).T.reshape(self.categories.shape)
-        return dataclasses.replace(self, categories=categories, kinds={kind: tuple(kinds[kind]) for kind in self.kinds})
+        return dataclasses.replace(
+            self, categories=categories, kinds={kind: tuple(kinds[kind]) for kind in self.kinds}
+        )
 
     def last(self, steps: int) -> np.ndarray:
         """The last values of every series, `[series, steps]`."""
@@ -146,23 +173,38 @@ class Panel:
             return int(self.starts[series]) + int(self.step.astype(int)) * np.arange(steps)
         start = np.asarray(self.starts[series]).astype(f"datetime64[{unit}]")
         if self.weekdays is not None:
-            return np.busday_offset(start.astype("datetime64[D]"), np.arange(steps), weekmask=self.weekdays)
+            return np.busday_offset(
+                start.astype("datetime64[D]"), np.arange(steps), weekmask=self.weekdays
+            )
         return start + self.step * np.arange(steps)
 
     def on_weekdays(self, weekdays: str) -> "Panel":
         """The panel with a day as step on these days of the week, where its days are among them; else itself."""
-        if not self.has_calendar or self.weekdays is not None or self.step != np.timedelta64(1, "D"):
+        if (
+            not self.has_calendar
+            or self.weekdays is not None
+            or self.step != np.timedelta64(1, "D")
+        ):
             return self
-        days = [self.times(place, len(values)).astype("datetime64[D]") for place, values in enumerate(self.values)]
+        days = [
+            self.times(place, len(values)).astype("datetime64[D]")
+            for place, values in enumerate(self.values)
+        ]
         if not np.is_busday(np.concatenate(days), weekmask=weekdays).all():
             return self
         starts = np.asarray(self.starts).astype("datetime64[D]")
-        return dataclasses.replace(self, step=np.timedelta64(1, "D"), starts=starts, weekdays=weekdays)
+        return dataclasses.replace(
+            self, step=np.timedelta64(1, "D"), starts=starts, weekdays=weekdays
+        )
 
     @property
     def has_calendar(self) -> bool:
         """Whether it is known when each value was."""
-        return self.step is not None and len(self.starts) > 0 and np.datetime_data(self.step.dtype)[0] != "generic"
+        return (
+            self.step is not None
+            and len(self.starts) > 0
+            and np.datetime_data(self.step.dtype)[0] != "generic"
+        )
 
     @property
     def season(self) -> int:
@@ -186,7 +228,9 @@ class Panel:
           ValueError: a known covariate ends too early (of which series).
         """
         found = []
-        for place, (values, more) in enumerate(zip(self.values, np.broadcast_to(future, len(self)), strict=True)):
+        for place, (values, more) in enumerate(
+            zip(self.values, np.broadcast_to(future, len(self)), strict=True)
+        ):
             steps = len(values) + int(more)
             parts = [np.zeros((steps, 0), np.float32)]
             if self.has_calendar:
@@ -194,7 +238,9 @@ class Panel:
             if len(self.known):
                 if len(self.known[place]) < steps:
                     given = f"known covariates of the series {self.names[place]!r} have {len(self.known[place])} steps"
-                    raise ValueError(f"{given}; its {len(values)} values and {more} to forecast want {steps}")
+                    raise ValueError(
+                        f"{given}; its {len(values)} values and {more} to forecast want {steps}"
+                    )
                 parts.append(self.known[place][:steps])
             found.append(np.concatenate(parts, axis=1))
         return found
@@ -203,9 +249,14 @@ class Panel:
         """The sha256 of everything: equal for equal contents."""
         kinds = {kind: list(labels) for kind, labels in self.kinds.items()}
         said = (self.names, self.step, [str(start) for start in self.starts], kinds)
-        digest = hashlib.sha256(repr(said if self.weekdays is None else (*said, self.weekdays)).encode())
+        digest = hashlib.sha256(
+            repr(said if self.weekdays is None else (*said, self.weekdays)).encode()
+        )
         for arrays in (self.values, self.known, self.past, [self.categories]):
             digest.update(f"{len(arrays)}:".encode())
             for array in arrays:
-                digest.update(f"{array.dtype.str}{array.shape}:".encode() + np.ascontiguousarray(array).tobytes())
+                digest.update(
+                    f"{array.dtype.str}{array.shape}:".encode()
+                    + np.ascontiguousarray(array).tobytes()
+                )
         return digest.hexdigest()

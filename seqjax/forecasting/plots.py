@@ -16,7 +16,9 @@ COLUMNS = 2
 """Panels side by side."""
 
 
-def plot_forecasts(panel: Panel, forecast: Forecast, rows: Sequence[int], history: int, title: str = "") -> Any:
+def plot_forecasts(
+    panel: Panel, forecast: Forecast, rows: Sequence[int], history: int, title: str = ""
+) -> Any:
     """Some forecasts with their 50 and 90 % intervals, over the history before them and beside what came.
 
     Args:
@@ -37,7 +39,13 @@ def plot_forecasts(panel: Panel, forecast: Forecast, rows: Sequence[int], histor
         times = _plottable(panel.times(series, cut + forecast.mean.shape[1]))
         first = max(0, cut - history)
         values = panel.values[series][first : cut + forecast.mean.shape[1]]
-        axis.plot(times[first : first + len(values)], values, color="0.25", linewidth=1.0, label="what came")
+        axis.plot(
+            times[first : first + len(values)],
+            values,
+            color="0.25",
+            linewidth=1.0,
+            label="what came",
+        )
         _draw(axis, times[cut:], forecast.row(row))
         axis.axvline(times[cut - 1], color="0.5", linestyle=":", linewidth=0.8)
         axis.set_title(f"{panel.names[series]}, from {times[cut - 1]}", fontsize="medium")
@@ -65,14 +73,18 @@ def plot_backtest(panel: Panel, forecast: Forecast, series: int = 0, title: str 
     figure = _figure((11, 5.6))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     values = panel.values[series][first : len(times)]
-    above.plot(times[first : first + len(values)], values, color="0.25", linewidth=1.0, label="what came")
+    above.plot(
+        times[first : first + len(values)], values, color="0.25", linewidth=1.0, label="what came"
+    )
     drawn = first
     for row, cut in enumerate(own.cuts):
         if cut >= drawn:
             _draw(above, times[cut : cut + horizon], own.row(row), labelled=bool(drawn == first))
             drawn = cut + horizon
     errors = np.nanmean(np.abs(truth(panel, own) - own.median), axis=1)
-    below.plot(times[own.cuts], errors, marker="o" if len(own) < 60 else "", markersize=3, color="C3")
+    below.plot(
+        times[own.cuts], errors, marker="o" if len(own) < 60 else "", markersize=3, color="C3"
+    )
     below.set(ylabel="mean |error|", ylim=(0, None))
     return _finished(figure, title, above)
 
@@ -83,8 +95,12 @@ def plot_calibration(panel: Panel, forecasts: Mapping[str, Forecast], title: str
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="ideal")
     for name, forecast in forecasts.items():
-        axis.plot(forecast.levels, calibration(panel, forecast), marker="o", markersize=4, label=name)
-    axis.set(xlabel="level of the quantile", ylabel="share of values below it", xlim=(0, 1), ylim=(0, 1))
+        axis.plot(
+            forecast.levels, calibration(panel, forecast), marker="o", markersize=4, label=name
+        )
+    axis.set(
+        xlabel="level of the quantile", ylabel="share of values below it", xlim=(0, 1), ylim=(0, 1)
+    )
     axis.set_aspect("equal")
     return _finished(figure, title, axis)
 
@@ -95,7 +111,13 @@ def plot_by_step(panel: Panel, forecasts: Mapping[str, Forecast], title: str = "
     axis = figure.subplots()
     for name, forecast in forecasts.items():
         error = by_step(panel, forecast)
-        axis.plot(np.arange(1, len(error) + 1), error, label=name, marker="o" if len(error) < 30 else "", markersize=3)
+        axis.plot(
+            np.arange(1, len(error) + 1),
+            error,
+            label=name,
+            marker="o" if len(error) < 30 else "",
+            markersize=3,
+        )
     axis.set(xlabel="steps ahead", ylabel="mean |error|", ylim=(0, None))
     return _finished(figure, title, axis)
 
@@ -106,7 +128,9 @@ def _draw(axis, times, forecast: Forecast, labelled: bool = True) -> None:
         low, high = forecast.interval(share)
         label = f"{share:.0%}" if labelled else None
         axis.fill_between(times, low[0], high[0], color="C0", alpha=alpha, linewidth=0, label=label)
-    axis.plot(times, forecast.median[0], color="C0", linewidth=1.4, label="median" if labelled else None)
+    axis.plot(
+        times, forecast.median[0], color="C0", linewidth=1.4, label="median" if labelled else None
+    )
 
 
 def _plottable(times: np.ndarray) -> np.ndarray:
@@ -130,6 +154,8 @@ def _finished(figure, title, legend=None):
     # Beside the axes: within them it would lie over one curve or another.
     handles, labels = (legend or figure.axes[0]).get_legend_handles_labels()
     ncols = 4 if figure.get_figwidth() > 6 else 3
-    figure.legend(handles, labels, frameon=False, fontsize="small", ncols=ncols, loc="outside lower center")
+    figure.legend(
+        handles, labels, frameon=False, fontsize="small", ncols=ncols, loc="outside lower center"
+    )
     figure.suptitle(title, fontsize="medium") if title else None
     return figure

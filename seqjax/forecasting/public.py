@@ -49,8 +49,8 @@ def load_panel(name: str, data_dir: str | os.PathLike | None = None) -> LoadedPa
     """A data set of time series as a panel, from the first place that has it, see `load`.
 
     Args:
-      name: one of `PANELS`, or `"m4_hourly"`: the 414 hourly series of the M4 competition, the official test of 48
-        hours at their ends.
+      name: one of `PANELS`, or `"m4_hourly"`: the 414 hourly series of the M4 competition, the
+        official test of 48 hours at their ends.
       data_dir: the local folder of data sets.
 
     Returns:
@@ -63,14 +63,21 @@ def load_panel(name: str, data_dir: str | os.PathLike | None = None) -> LoadedPa
     if name == "m4_hourly":
         return _m4_hourly(data_dir)
     if name not in PANELS:
-        raise ValueError(f"panel {name!r} is unknown; choose one of {', '.join([*PANELS, 'm4_hourly'])}")
+        raise ValueError(
+            f"panel {name!r} is unknown; choose one of {', '.join([*PANELS, 'm4_hourly'])}"
+        )
     about = PANELS[name]
     part = load(about.source, "full", data_dir)
     columns = {key: column[0] for key, column in part.records.columns().items()}
     first, second = (parse_time(str(text)) for text in columns[about.time][:2])
     step = YEAR if about.time == "year" else second - first
-    known, past = ([np.stack([columns[key] for key in keys], 1)] if keys else () for keys in (about.known, about.past))
-    panel = Panel([columns[about.target]], [about.target], step, np.array([first]), known=known, past=past)
+    known, past = (
+        [np.stack([columns[key] for key in keys], 1)] if keys else ()
+        for keys in (about.known, about.past)
+    )
+    panel = Panel(
+        [columns[about.target]], [about.target], step, np.array([first]), known=known, past=past
+    )
     return LoadedPanel(panel, part.origin)
 
 
@@ -78,5 +85,8 @@ def _m4_hourly(data_dir: str | os.PathLike | None) -> LoadedPanel:
     parts = [load("m4_hourly", split, data_dir) for split in ("train", "test")]
     train, test = (part.records.columns() for part in parts)
     ends = dict(zip(test["id"], test["values"], strict=True))
-    values = [np.concatenate([v, ends[name]]) for name, v in zip(train["id"], train["values"], strict=True)]
+    values = [
+        np.concatenate([v, ends[name]])
+        for name, v in zip(train["id"], train["values"], strict=True)
+    ]
     return LoadedPanel(Panel(values, list(train["id"]), HOUR), parts[0].origin)

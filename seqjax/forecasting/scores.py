@@ -25,7 +25,8 @@ def truth(panel: Panel, forecast: Forecast) -> np.ndarray:
 def score(panel: Panel, forecast: Forecast, season: int = 1) -> dict[str, float]:
     """How good forecasts were, by every score of `metrics` that they allow.
 
-    The median stands for the forecast where errors count as they are, the mean where they count squared.
+    The median stands for the forecast where errors count as they are, the mean where they count
+    squared.
 
     Args:
       panel: with what came.
@@ -33,17 +34,21 @@ def score(panel: Panel, forecast: Forecast, season: int = 1) -> dict[str, float]
       season: of the seasonal naive error that MASE counts in, each row's own from before its cut.
 
     Returns:
-      Score by name; quantile loss, CRPS and the coverage of the 50 and 90 % intervals only for those with a spread,
-      MAPE, ND and quantile loss only where a value is not 0, MASE only where a history is a season long and changes;
-      none that is not finite.
+      Score by name; quantile loss, CRPS and the coverage of the 50 and 90 % intervals only for
+      those with a spread, MAPE, ND and quantile loss only where a value is not 0, MASE only where a
+      history is a season long and changes; none that is not finite.
 
     Raises:
       ValueError: nothing of what was forecast has come yet.
     """
     y, median = truth(panel, forecast), forecast.median
     if not np.isfinite(y).any():
-        raise ValueError("nothing of what was forecast has come yet; forecast from a time before the panel's end")
-    histories = [panel.values[s][:cut] for s, cut in zip(forecast.series, forecast.cuts, strict=True)]
+        raise ValueError(
+            "nothing of what was forecast has come yet; forecast from a time before the panel's end"
+        )
+    histories = [
+        panel.values[s][:cut] for s, cut in zip(forecast.series, forecast.cuts, strict=True)
+    ]
     scores = {
         "mae": metrics.mae(y, median),
         "rmse": metrics.rmse(y, forecast.mean),
@@ -60,7 +65,10 @@ def score(panel: Panel, forecast: Forecast, season: int = 1) -> dict[str, float]
     scores["wql"] = metrics.weighted_quantile_loss(y, quantiles, levels)
     if forecast.samples is not None:
         scores["crps"] = metrics.crps(y, forecast.samples)
-    covered = {f"coverage_{share}": metrics.coverage(y, *forecast.interval(share / 100)) for share in (50, 90)}
+    covered = {
+        f"coverage_{share}": metrics.coverage(y, *forecast.interval(share / 100))
+        for share in (50, 90)
+    }
     return _finite(scores | covered)
 
 

@@ -23,34 +23,39 @@ def read_panel(
 ) -> Panel:
     """The series of a table, one row for each time of each series.
 
-    An empty cell of the target, or one that says NA or NaN, is a missing value. Rows at the end whose target is missing
-    are still to come: they hold the covariates known beforehand.
+    An empty cell of the target, or one that says NA or NaN, is a missing value. Rows at the end
+    whose target is missing are still to come: they hold the covariates known beforehand.
 
-    Steps may be equal lengths of time, months on one day or on their last one, or days of the week such as Monday to
-    Friday. Times with an offset or a Z are taken to UTC, days and months to those of the place; whole numbers that are
-    no years count the rows.
+    Steps may be equal lengths of time, months on one day or on their last one, or days of the week
+    such as Monday to Friday. Times with an offset or a Z are taken to UTC, days and months to those
+    of the place; whole numbers that are no years count the rows.
 
     Args:
-      path: the file, UTF-8, plain or gzipped, with a header; columns between commas, semicolons, tabs or bars.
+      path: the file, UTF-8, plain or gzipped, with a header; columns between commas, semicolons,
+        tabs or bars.
       target: the column to forecast.
       time: the column of times, ISO 8601 unless `time_format` says otherwise.
       series: the column that names the series; None where all rows are one.
       known: columns known beforehand, such as holidays.
       past: columns known only afterwards, such as a measured temperature.
-      static: columns that say what a series is, such as its region; each becomes a kind of category.
+      static: columns that say what a series is, such as its region; each becomes a kind of
+        category.
       time_format: how times are written, as of `datetime.strptime`, for example "%m/%d/%Y".
 
     Returns:
       A panel; series keep the order in which they first appear.
 
     Raises:
-      ValueError: a column is missing, a cell is no number or no time, times come twice, run backwards, leave a gap or
-        are irregular, or what a series is changes (with the line and the column).
+      ValueError: a column is missing, a cell is no number or no time, times come twice, run
+        backwards, leave a gap or are irregular, or what a series is changes (with the line and the
+        column).
     """
     table = read_table(path)
     for name in (target, time, *known, *past, *static, *((series,) if series else ())):
         if name not in table.columns:
-            raise ValueError(f"{path}, line 1: no column {name!r}; the columns are {', '.join(table.columns)}")
+            raise ValueError(
+                f"{path}, line 1: no column {name!r}; the columns are {', '.join(table.columns)}"
+            )
     if not table.lines:
         raise ValueError(f"{path}: no row below the header; give at least two")
     names = table.columns[series] if series else [target] * len(table.lines)
@@ -66,7 +71,10 @@ def read_panel(
         found["starts"].append(calendar.times[chosen[0]])
         for kind, columns in (("known", known), ("past", past)):
             end = len(part.lines) if kind == "known" else len(values)
-            cells = [numbers(path, name, part.columns[name][:end], part.lines, table.decimal) for name in columns]
+            cells = [
+                numbers(path, name, part.columns[name][:end], part.lines, table.decimal)
+                for name in columns
+            ]
             found[kind].append(np.stack(cells, axis=1) if cells else np.zeros((end, 0)))
     known_columns, past_columns = found["known"] if known else (), found["past"] if past else ()
     panel = Panel(
@@ -79,7 +87,9 @@ def read_panel(
         weekdays=calendar.weekdays,
     )
     for name in static:
-        panel = panel.labelled(name, [_label(path, name, _rows(table, chosen)) for chosen in rows.values()])
+        panel = panel.labelled(
+            name, [_label(path, name, _rows(table, chosen)) for chosen in rows.values()]
+        )
     return panel
 
 
@@ -94,11 +104,15 @@ def _check_times(path, name: str, part: Table, calendar: Calendar, rows: np.ndar
     if gap == 0:
         mend = "take one of the rows out; name the column that tells several series apart (series= or --series)"
         clocks = "; write times with their offset where clocks were set back"
-        raise ValueError(f"{where} comes a second time; {mend}{clocks if 'T' in here or ':' in here else ''}")
+        raise ValueError(
+            f"{where} comes a second time; {mend}{clocks if 'T' in here or ':' in here else ''}"
+        )
     if gap < 0:
         raise ValueError(f"{where} is before {before!r}, the row above; sort the rows by time")
     if gap % each == 0:
-        missing, them = ("a row is", "it") if gap == 2 * each else (f"{gap // each - 1} rows are", "them")
+        missing, them = (
+            ("a row is", "it") if gap == 2 * each else (f"{gap // each - 1} rows are", "them")
+        )
         raise ValueError(
             f"{where}: {missing} missing after {before!r}; put {them} in, with an empty value where none is known"
         )
@@ -130,7 +144,9 @@ def _label(path, name: str, part: Table) -> str:
     first, *others = part.columns[name]
     for line, cell in zip(part.lines[1:], others, strict=True):
         if cell != first:
-            raise ValueError(f"{path}, line {line}: {cell!r} in {name!r}, {first!r} above; a series has one of them")
+            raise ValueError(
+                f"{path}, line {line}: {cell!r} in {name!r}, {first!r} above; a series has one of them"
+            )
     return first
 
 

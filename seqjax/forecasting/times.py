@@ -12,9 +12,23 @@ YEARS = range(1500, 2201)
 """Whole numbers that are years where every time of a column is among them; else they count."""
 
 FORMATS = (
-    "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%b %d, %Y", "%b %Y", "%b-%Y",
-    "%m/%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%d-%b-%y", "%d-%b-%Y",
-)  # fmt: skip
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%d.%m.%Y",
+    "%Y/%m/%d",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d %b %Y",
+    "%b %d, %Y",
+    "%b %Y",
+    "%b-%Y",
+    "%m/%Y",
+    "%m/%d/%y",
+    "%d/%m/%y",
+    "%d.%m.%y",
+    "%d-%b-%y",
+    "%d-%b-%Y",
+)
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 """Dates and times of day that `time_format` is often asked for; a complaint names those that fit."""
 
@@ -43,7 +57,8 @@ class Calendar(NamedTuple):
       step: between two values.
       positions: of each time in the unit of the step, int64 `[rows]`.
       times: in the unit of the step, `[rows]`.
-      weekdays: "1111100" where the times are those from Monday to Friday; None where they are all days.
+      weekdays: "1111100" where the times are those from Monday to Friday; None where they are all
+        days.
     """
 
     step: np.timedelta64
@@ -72,12 +87,16 @@ def parse_time(text: str) -> np.datetime64:
 
 
 def read_clocks(
-    path: str | os.PathLike, name: str, texts: Sequence[str], lines: Sequence[int], time_format: str | None = None
+    path: str | os.PathLike,
+    name: str,
+    texts: Sequence[str],
+    lines: Sequence[int],
+    time_format: str | None = None,
 ) -> Clocks:
     """The times of a column.
 
-    Whole numbers are years (`1990`), years and months (`199001`), dates (`19900131`) or seconds and milliseconds since
-    1970 (of 10 and 13 digits) where all of them can be; else they count.
+    Whole numbers are years (`1990`), years and months (`199001`), dates (`19900131`) or seconds and
+    milliseconds since 1970 (of 10 and 13 digits) where all of them can be; else they count.
 
     Args:
       path: the file that they come from.
@@ -107,8 +126,8 @@ def read_clocks(
 def calendar_of(clocks: Clocks, parts: Sequence[np.ndarray]) -> Calendar:
     """The calendar in which the times are one step apart; the nearest one where there is none.
 
-    Days and months are those of the place, so that a local midnight stays one when clocks are changed; shorter steps
-    are those of UTC, which no change of clocks disturbs.
+    Days and months are those of the place, so that a local midnight stays one when clocks are
+    changed; shorter steps are those of UTC, which no change of clocks disturbs.
 
     Args:
       clocks: the times of all series.
@@ -119,7 +138,10 @@ def calendar_of(clocks: Clocks, parts: Sequence[np.ndarray]) -> Calendar:
     daily = len(np.unique(_microseconds(clocks.local) % DAY)) == 1
     kinds: list[Callable[[], Calendar | None]] = []
     if daily:
-        kinds += [lambda: _same_day_of_months(clocks.local, parts), lambda: _equal(clocks.local, parts)]
+        kinds += [
+            lambda: _same_day_of_months(clocks.local, parts),
+            lambda: _equal(clocks.local, parts),
+        ]
         kinds += [lambda: _weekdays(clocks.local, parts), lambda: _months(clocks.local, parts)]
     kinds += [lambda: _equal(clocks.utc, parts), lambda: _equal(clocks.local, parts)]
     found = [calendar for kind in kinds if (calendar := kind()) is not None]
@@ -144,7 +166,9 @@ def _parse(text: str, time_format: str | None) -> tuple[np.datetime64, np.dateti
 
 def _how_to_write(texts: Sequence[str], time_format: str | None) -> str:
     """The end of a complaint about a time that cannot be read."""
-    fitting = [date + clock for clock in CLOCKS for date in FORMATS if _all_fit(texts, date + clock)]
+    fitting = [
+        date + clock for clock in CLOCKS for date in FORMATS if _all_fit(texts, date + clock)
+    ]
     given = "time_format= or --time-format"
     if time_format is not None:
         return f"is not of the form {time_format!r}; mend it, or give another {given}"
@@ -198,14 +222,20 @@ def _equal(times: np.ndarray, parts: Sequence[np.ndarray]) -> Calendar:
     sizes = {"s": SECOND, "ms": SECOND // 1000, "us": 1}
     unit = next(unit for unit, size in sizes.items() if not (exact % size).any())
     positions = exact // sizes[unit]
-    return Calendar(np.timedelta64(_usual(positions, parts), unit), positions, times.astype(f"datetime64[{unit}]"))
+    return Calendar(
+        np.timedelta64(_usual(positions, parts), unit),
+        positions,
+        times.astype(f"datetime64[{unit}]"),
+    )
 
 
 def _months(times: np.ndarray, parts: Sequence[np.ndarray]) -> Calendar | None:
     """One time in each month, or in each so many of them, on whatever day; None where two are in one month."""
     months = times.astype("datetime64[M]")
     positions = months.astype(np.int64)
-    if any((np.diff(positions[rows]) == 0).any() for rows in parts) or not any(len(rows) > 1 for rows in parts):
+    if any((np.diff(positions[rows]) == 0).any() for rows in parts) or not any(
+        len(rows) > 1 for rows in parts
+    ):
         return None
     return Calendar(np.timedelta64(_usual(positions, parts), "M"), positions, months)
 
@@ -214,7 +244,9 @@ def _same_day_of_months(times: np.ndarray, parts: Sequence[np.ndarray]) -> Calen
     """Months where each time is on one day, or on the last of a month that has no such day; else None."""
     months = times.astype("datetime64[M]")
     day = (times.astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64)
-    last = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64) - 1
+    last = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(
+        np.int64
+    ) - 1
     return _months(times, parts) if (day == np.minimum(day.max(), last)).all() else None
 
 
@@ -229,6 +261,7 @@ def _weekdays(times: np.ndarray, parts: Sequence[np.ndarray]) -> Calendar | None
     weekdays = "".join(str(int(there)) for there in present)
     positions = np.busday_count("1970-01-01", days, weekmask=weekdays).astype(np.int64)
     calendar = Calendar(np.timedelta64(1, "D"), positions, days, weekdays)
-    # A day left out once may be missing; left out in two weeks it is no day of theirs. Weekends are known.
+    # A day left out once may be missing; left out in two weeks it is no day of theirs. Weekends are
+    # known.
     plain = np.ptp(number) >= 13 or (weekdays == WORKING and not calendar.irregular(parts))
     return calendar if plain else None

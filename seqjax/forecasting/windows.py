@@ -17,19 +17,18 @@ TIMES = 4
 class PanelWindows(Source):
     """Every window of every series: some history, a context, and the horizon after it.
 
-    A window is cut at a step: what comes before may be looked at, what comes after is to be forecast. Each is centred
-    and scaled by its own context alone, so that nothing of the future leaks into it. What is missing, and what would
-    lie before a series' first value, is 0 and not `seen`. A series too short for a whole context is read from its
-    beginning.
+    A window is cut at a step: what comes before may be looked at, what comes after is to be
+    forecast. Each is centred and scaled by its own context alone, so that nothing of the future
+    leaks into it. What is missing, and what would lie before a series' first value, is 0 and not
+    `seen`. A series too short for a whole context is read from its beginning.
 
     A record, or with a leading axis of rows what `gather` gives, is a dict of
 
         values    float32 [history + context + horizon], minus `loc`, in the series' unit
         seen      bool, of the same shape
-        features  float32 [context + horizon, features], known beforehand: the calendar and the known covariates
-        past      float32 [context + horizon, past], known only afterwards: 0 from the cut on
-        category  int32 [kinds]
-        loc, scale  float32
+        features  float32 [context + horizon, features], known beforehand: the calendar and the
+        known covariates past      float32 [context + horizon, past], known only afterwards: 0 from
+        the cut on category  int32 [kinds] loc, scale  float32
 
     Args:
       panel: the series.
@@ -38,11 +37,13 @@ class PanelWindows(Source):
       history: steps before the context that lagged values come from: the largest lag.
       scaling: what `loc` and `scale` are, see `scales`.
       stride: steps between two cuts of a series.
-      power: a window comes the more often the larger its series is: about `(mean |y| / the median series' mean |y|)` to
-        this power times `TIMES`, at least once (Salinas et al., 2017, section 3.3); 0 takes each window once.
+      power: a window comes the more often the larger its series is: about
+        `(mean |y| / the median series' mean |y|)` to this power times `TIMES`, at least once
+        (Salinas et al., 2017, section 3.3); 0 takes each window once.
 
     Raises:
-      ValueError: a number is out of range, the scaling is unknown, or no series is long enough (how long it should be).
+      ValueError: a number is out of range, the scaling is unknown, or no series is long enough (how
+        long it should be).
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class PanelWindows(Source):
             given = f"context={context}, horizon={horizon}, history={history}, stride={stride}"
             raise ValueError(f"{given}; give at least 1 (history: 0)")
         if scaling not in get_args(Scaling):
-            raise ValueError(f"scaling={scaling!r} is unknown; choose one of {', '.join(map(repr, get_args(Scaling)))}")
+            raise ValueError(
+                f"scaling={scaling!r} is unknown; choose one of {', '.join(map(repr, get_args(Scaling)))}"
+            )
         self.panel = panel
         self.scaling: Scaling = scaling
         self.context, self.horizon, self.history = context, horizon, history
@@ -87,7 +90,9 @@ class PanelWindows(Source):
             place = int(self.panel.lengths.argmax())
             name, length = self.panel.names[place], self.panel.lengths[place]
             wanted = f"a horizon of {self.horizon} and one value before it want {self.horizon + 1}"
-            raise ValueError(f"the longest series, {name!r}, has {length} values; {wanted}: give longer series")
+            raise ValueError(
+                f"the longest series, {name!r}, has {length} values; {wanted}: give longer series"
+            )
         return self
 
     def _times(self, power: float) -> np.ndarray:
@@ -123,7 +128,8 @@ class PanelWindows(Source):
             "values": centred.astype(np.float32),
             "seen": seen,
             "features": self._features[steps],
-            "past": self._past[steps] * (np.arange(self.context + self.horizon) < self.context)[:, None],
+            "past": self._past[steps]
+            * (np.arange(self.context + self.horizon) < self.context)[:, None],
             "category": self.panel.categories[series],
             "loc": loc.astype(np.float32),
             "scale": scale.astype(np.float32),
@@ -135,9 +141,12 @@ class PanelWindows(Source):
             place, cut = int(series[late.argmax()]), int(cuts[late.argmax()])
             name, steps = self.panel.names[place], len(self.panel.known[place])
             wanted = (
-                f"a horizon of {self.horizon} from step {cut} on wants {cut + self.horizon}: give them for all of it"
+                f"a horizon of {self.horizon} from step {cut} on wants {cut + self.horizon}: "
+                "give them for all of it"
             )
-            raise ValueError(f"known covariates of the series {name!r} end after {steps} steps; {wanted}")
+            raise ValueError(
+                f"known covariates of the series {name!r} end after {steps} steps; {wanted}"
+            )
 
     @property
     def _margin(self) -> int:
@@ -169,7 +178,9 @@ class PanelWindows(Source):
         """Steps beyond each series' end whose features are known: the horizon, or fewer where covariates end."""
         if not len(self.panel.known):
             return np.full(len(self.panel), self.horizon)
-        return np.minimum(self.horizon, np.array([len(known) for known in self.panel.known]) - self.panel.lengths)
+        return np.minimum(
+            self.horizon, np.array([len(known) for known in self.panel.known]) - self.panel.lengths
+        )
 
     def _laid_out(self, columns, filler) -> np.ndarray:
         """Arrays `[time, columns]` one after another, each with its padding before and the horizon after."""
@@ -185,12 +196,14 @@ def scales(context: np.ndarray, scaling: Scaling) -> tuple[np.ndarray, np.ndarra
 
     Args:
       context: `[rows, time]`, NaN where missing.
-      scaling: `"none"`, 0 and 1; `"mean"`, 0 and the mean of `|y|` (Salinas et al., 2017); `"standard"`, mean and
-        standard deviation; `"robust"`, median and the quartiles' distance over 1.349, the standard deviation of normal
-        values; `"last"`, the last value and the standard deviation.
+      scaling: `"none"`, 0 and 1; `"mean"`, 0 and the mean of `|y|` (Salinas et al., 2017);
+        `"standard"`, mean and standard deviation; `"robust"`, median and the quartiles' distance
+        over 1.349, the standard deviation of normal values; `"last"`, the last value and the
+        standard deviation.
 
     Returns:
-      `(loc, scale)`, each float64 `[rows]`. A scale that would be 0 is the mean of `|y|`, or else 1.
+      `(loc, scale)`, each float64 `[rows]`. A scale that would be 0 is the mean of `|y|`, or else
+      1.
     """
     rows = len(context)
     seen = np.isfinite(context)

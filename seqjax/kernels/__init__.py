@@ -7,10 +7,11 @@
 | `"native"` | compiled code for the CPU in float32, see `seqjax.kernels.native`       | backwards              |
 | `"cudnn"`  | NVIDIA's LSTM in float32, see `seqjax.kernels.cudnn`; never run so far  | backwards              |
 
-`"auto"` takes `"native"`; the last two give way to `"fused"` where they cannot run, and all to `"scan"` under `remat`
-and where the state has another dtype than the inputs (bfloat16): `explain` tells the reason.
-Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) of these cells want `backend="scan"`; a program that is to leave
-the process (`jax.export`) wants `"fused"`, for a custom call has a meaning only where seqjax is loaded.
+`"auto"` takes `"native"`; the last two give way to `"fused"` where they cannot run, and all to
+`"scan"` under `remat` and where the state has another dtype than the inputs (bfloat16): `explain`
+tells the reason. Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) of these cells want
+`backend="scan"`; a program that is to leave the process (`jax.export`) wants `"fused"`, for a
+custom call has a meaning only where seqjax is loaded.
 """
 
 import dataclasses
@@ -28,7 +29,9 @@ AUTO: Backend = "native"
 """What `"auto"` takes where it can run, and otherwise `"fused"`."""
 
 
-def run(cell: Recurrence, formula: str | None, params: Params, xs: Sequence, state: State, how: Pass) -> Any:
+def run(
+    cell: Recurrence, formula: str | None, params: Params, xs: Sequence, state: State, how: Pass
+) -> Any:
     """A whole sequence of a classic cell, by the backend that `how` asks for or allows.
 
     Args:
@@ -51,7 +54,9 @@ def run(cell: Recurrence, formula: str | None, params: Params, xs: Sequence, sta
     return type(state)(*after) if isinstance(state, tuple) else after[0], ys
 
 
-def explain(cell: Any, dtype: Any = jnp.float32, *, remat: str = "none", backend: Backend = "auto") -> str:
+def explain(
+    cell: Any, dtype: Any = jnp.float32, *, remat: str = "none", backend: Backend = "auto"
+) -> str:
     """Says in words which implementation runs a recurrence, and why.
 
     Args:
@@ -69,7 +74,8 @@ def explain(cell: Any, dtype: Any = jnp.float32, *, remat: str = "none", backend
     if getattr(cell, "parallel", False) and backend != "scan":
         return f"{cell}: linear scan, for it is linear in its state"
     formula = getattr(cell, "formula", lambda: None)()
-    chosen, why = _choose(formula, jnp.dtype(dtype), {jnp.dtype(dtype)}, Pass(remat=remat, backend=backend))  # pyright: ignore[reportArgumentType]
+    how = Pass(remat=remat, backend=backend)  # pyright: ignore[reportArgumentType]
+    chosen, why = _choose(formula, jnp.dtype(dtype), {jnp.dtype(dtype)}, how)
     return f"{cell}: {chosen}, {why}"
 
 
@@ -96,10 +102,18 @@ def _choose(formula: str | None, dtype: Any, param_dtypes: set, how: Pass) -> tu
     if param_dtypes != {dtype} or state_dtype(dtype) != dtype:
         return "scan", "inputs, parameters and state are not of one dtype"
     backend = AUTO if how.backend == "auto" else how.backend
-    obstacles = {"native": lambda: _not_native(dtype), "cudnn": lambda: _not_cudnn(formula, dtype, how)}
+    obstacles = {
+        "native": lambda: _not_native(dtype),
+        "cudnn": lambda: _not_cudnn(formula, dtype, how),
+    }
     if reason := obstacles.get(backend, lambda: None)():
         return "fused", reason
-    return backend, "as asked for" if how.backend == backend else "the fastest that computes all that is asked for"
+    return (
+        backend,
+        "as asked for"
+        if how.backend == backend
+        else "the fastest that computes all that is asked for",
+    )
 
 
 def _not_native(dtype: Any) -> str | None:

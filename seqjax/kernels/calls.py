@@ -1,8 +1,9 @@
 """Compiled code as a primitive of JAX: one computation on rows in two forms.
 
-Under `jax.vmap` the mapped axis joins the rows, for no row knows of another; for the same reason a device needs no
-other's rows, see `seqjax.kernels.partition`. The axes of the results are fixed here, and not left to each form: JAX
-maps the rule of a `jax.custom_jvp` apart from its function, and never compares where the two put the mapped axis.
+Under `jax.vmap` the mapped axis joins the rows, for no row knows of another; for the same reason a
+device needs no other's rows, see `seqjax.kernels.partition`. The axes of the results are fixed
+here, and not left to each form: JAX maps the rule of a `jax.custom_jvp` apart from its function,
+and never compares where the two put the mapped axis.
 """
 
 import dataclasses
@@ -30,8 +31,10 @@ class Kernel:
     Attributes:
       compiled: `compiled(static, *arguments)` for CPUs, made of `call`s.
       plain: the same in pure XLA, for other platforms and to be differentiated.
-      arguments: for each argument, a pytree, the axis of rows of its arrays; None for weights, which all rows share.
-      results: the same of the results, a prefix of their pytree; None where they are sums over the rows.
+      arguments: for each argument, a pytree, the axis of rows of its arrays; None for weights,
+        which all rows share.
+      results: the same of the results, a prefix of their pytree; None where they are sums over the
+        rows.
     """
 
     compiled: Callable
@@ -54,9 +57,12 @@ class Kernel:
     def __call__(self, static: Any, *arguments: Any) -> Any:
         """The results, by the form that the platform and the transformation at hand want."""
         leaves, structure = jax.tree.flatten(arguments)
-        # Traced here, for XLA's partitioner must see before it lowers that devices are asked for within.
+        # Traced here, for XLA's partitioner must see before it lowers that devices are asked for
+        # within.
         like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
-        compiled, results = jax.make_jaxpr(functools.partial(self.compiled, static), return_shape=True)(*like)
+        compiled, results = jax.make_jaxpr(
+            functools.partial(self.compiled, static), return_shape=True
+        )(*like)
         found = self.primitive.bind(*leaves, static=static, structure=structure, compiled=compiled)
         return jax.tree.unflatten(jax.tree.structure(results), found)
 
@@ -87,17 +93,25 @@ class Kernel:
         of_arguments = zip(arguments, self.arguments, strict=True)
         axes = [axis for argument, axis in of_arguments for _ in jax.tree.leaves(argument)]
         again = lambda leaves: self(static, *jax.tree.unflatten(structure, leaves))  # noqa: E731
-        weights_mapped = any(axis is None and dim is not None for axis, dim in zip(axes, dims, strict=True))
+        weights_mapped = any(
+            axis is None and dim is not None for axis, dim in zip(axes, dims, strict=True)
+        )
         if self.results is None or weights_mapped:
             found = jax.tree.leaves(_one_by_one(again, leaves, dims))
         else:
-            size = next(leaf.shape[dim] for leaf, dim in zip(leaves, dims, strict=True) if dim is not None)
+            size = next(
+                leaf.shape[dim] for leaf, dim in zip(leaves, dims, strict=True) if dim is not None
+            )
             found = again([_fold(*each, size) for each in zip(leaves, axes, dims, strict=True)])
-            found = jax.tree.leaves(jax.tree.map(functools.partial(_unfold_all, size), self.results, found))
+            found = jax.tree.leaves(
+                jax.tree.map(functools.partial(_unfold_all, size), self.results, found)
+            )
         return found, [0] * len(found)
 
 
-def kernel(plain: Callable, arguments: tuple[Axis, ...], results: Any) -> Callable[[Callable], Kernel]:
+def kernel(
+    plain: Callable, arguments: tuple[Axis, ...], results: Any
+) -> Callable[[Callable], Kernel]:
     """Decorates the compiled form of a `Kernel`."""
     return lambda compiled: Kernel(compiled, plain, arguments, results)
 
@@ -120,11 +134,17 @@ def _types(*given, compiled, **_):
 
 
 def _one_by_one(function, leaves, dims):
-    mapped = [jnp.moveaxis(leaf, dim, 0) for leaf, dim in zip(leaves, dims, strict=True) if dim is not None]
+    mapped = [
+        jnp.moveaxis(leaf, dim, 0)
+        for leaf, dim in zip(leaves, dims, strict=True)
+        if dim is not None
+    ]
 
     def of_one(some):
         some = iter(some)
-        return function([leaf if dim is None else next(some) for leaf, dim in zip(leaves, dims, strict=True)])
+        return function(
+            [leaf if dim is None else next(some) for leaf, dim in zip(leaves, dims, strict=True)]
+        )
 
     return lax.map(of_one, mapped)
 
@@ -133,7 +153,9 @@ def _fold(leaf, axis, dim, size):
     """Rows of all `size` mapped calls side by side along `axis`."""
     if axis is None:
         return leaf
-    wide = jnp.broadcast_to(leaf, (size, *leaf.shape)) if dim is None else jnp.moveaxis(leaf, dim, 0)
+    wide = (
+        jnp.broadcast_to(leaf, (size, *leaf.shape)) if dim is None else jnp.moveaxis(leaf, dim, 0)
+    )
     shape = wide.shape[1:]
     return jnp.moveaxis(wide, 0, axis).reshape(_with_rows(shape, axis, size * shape[axis]))
 
@@ -145,7 +167,9 @@ def _unfold_all(size, axis, tree):
 def _unfold(size, axis, leaf):
     """The mapped axis, which stood among the rows, in front."""
     shape = leaf.shape
-    return jnp.moveaxis(leaf.reshape(*shape[:axis], size, shape[axis] // size, *shape[axis + 1 :]), axis, 0)
+    return jnp.moveaxis(
+        leaf.reshape(*shape[:axis], size, shape[axis] // size, *shape[axis + 1 :]), axis, 0
+    )
 
 
 def call(
@@ -162,7 +186,8 @@ def call(
       target: the name of the handler.
       weights: what all rows share.
       data: what they do not, each with its axis of rows; None where an array has none.
-      results: the shapes of the float32 results, with the same; one without rows is a sum over them, or empty.
+      results: the shapes of the float32 results, with the same; one without rows is a sum over
+        them, or empty.
       aliases: results, by the operands whose memory they may take.
       attributes: constants of the call.
 
@@ -173,7 +198,10 @@ def call(
 
     def compiled(weights, *arrays):
         rows = arrays[leader].shape[axis_of_rows]
-        shapes = [jax.ShapeDtypeStruct(_with_rows(shape, axis, rows), jnp.float32) for shape, axis in results]
+        shapes = [
+            jax.ShapeDtypeStruct(_with_rows(shape, axis, rows), jnp.float32)
+            for shape, axis in results
+        ]
         run = jax.ffi.ffi_call(target, shapes, input_output_aliases=aliases)
         return run(*weights, *arrays, **attributes)
 

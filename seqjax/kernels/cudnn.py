@@ -1,8 +1,8 @@
 """The LSTM by NVIDIA's cuDNN, through `jax.experimental.rnn`, in float32.
 
-It is lowered for CUDA and compared with JAX's own account of what cuDNN computes; on a GPU it has not been run yet.
-Lowered for another platform it is the pure XLA of `seqjax.kernels.fused`. Products are rounded to TF32 only where
-`jax_default_matmul_precision` asks for it.
+It is lowered for CUDA and compared with JAX's own account of what cuDNN computes; on a GPU it has
+not been run yet. Lowered for another platform it is the pure XLA of `seqjax.kernels.fused`.
+Products are rounded to TF32 only where `jax_default_matmul_precision` asks for it.
 """
 
 import dataclasses
@@ -37,12 +37,14 @@ def scan(name: str, params: Params, xs: Sequence, state: tuple, how: Pass) -> tu
     lengths = jnp.full(rows, time, jnp.int32) if how.lengths is None else how.lengths.reshape(rows)
     flat = xs.reshape(time, rows, inputs), tuple(s.reshape(rows, -1) for s in state)
     (h, c), ys = lax.platform_dependent(
-        dict(params), *flat, lengths,
+        dict(params),
+        *flat,
+        lengths,
         cuda=functools.partial(_by_cudnn, how.reverse),
         default=lambda params, xs, state, lengths: fused.scan(
             name, params, xs, state, dataclasses.replace(how, lengths=lengths)
         ),
-    )  # fmt: skip
+    )
     return tuple(s.reshape(*batch, -1) for s in (h, c)), ys.reshape(time, *batch, -1)
 
 
@@ -51,11 +53,21 @@ def _by_cudnn(reverse, params, xs, state, lengths):
     valid = times < lengths
     order = jnp.where(valid, lengths - 1 - times, times)[..., None]
     turned = lambda a: jnp.take_along_axis(a, order, axis=0) if reverse else a  # noqa: E731
-    weights = jnp.concatenate([params["w_x"].T.ravel(), params["w_h"].T.ravel(), params["b"], 0 * params["b"]])
+    weights = jnp.concatenate(
+        [params["w_x"].T.ravel(), params["w_h"].T.ravel(), params["b"], 0 * params["b"]]
+    )
     # A row of no steps is one that cuDNN does not know.
-    ys, h, c = _lstm(jnp.moveaxis(turned(xs), 1, 0), state[0][None], state[1][None], weights, jnp.maximum(lengths, 1))
+    ys, h, c = _lstm(
+        jnp.moveaxis(turned(xs), 1, 0),
+        state[0][None],
+        state[1][None],
+        weights,
+        jnp.maximum(lengths, 1),
+    )
     after = select(lengths > 0, (h[0], c[0]), tuple(state))
-    return after, turned(select(valid, jnp.moveaxis(ys, 1, 0), jnp.zeros_like(ys, shape=(*valid.shape, h.shape[-1]))))
+    return after, turned(
+        select(valid, jnp.moveaxis(ys, 1, 0), jnp.zeros_like(ys, shape=(*valid.shape, h.shape[-1])))
+    )
 
 
 @jax.custom_vjp
@@ -91,4 +103,8 @@ def _sizes(xs, h) -> dict[str, Any]:
 
 def _precision() -> lax.Precision:
     asked = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
-    return lax.Precision.HIGH if asked in ("high", "tensorfloat32", "TF32_TF32_F32") else lax.Precision.HIGHEST
+    return (
+        lax.Precision.HIGH
+        if asked in ("high", "tensorfloat32", "TF32_TF32_F32")
+        else lax.Precision.HIGHEST
+    )

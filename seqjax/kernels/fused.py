@@ -1,8 +1,9 @@
 """The classic cells with a hand-written derivative, in pure XLA.
 
-Plain autodiff of a scan adds up the gradient of the weights inside the loop, one small product and one pass over the
-whole matrix a step. Here the loop back through time yields only the gradients of the gates; the gradients of weights,
-biases and inputs are single products over time and batch after it.
+Plain autodiff of a scan adds up the gradient of the weights inside the loop, one small product and
+one pass over the whole matrix a step. Here the loop back through time yields only the gradients of
+the gates; the gradients of weights, biases and inputs are single products over time and batch after
+it.
 """
 
 import functools
@@ -19,12 +20,14 @@ from seqjax.typing import Outputs, Params, Sequence
 
 
 class Formula(NamedTuple):
-    """A cell as the kernel sees it: `from_x = x W_x + b` and `from_h = h W_h + b_h` go in, the next state comes out.
+    """A cell as the kernel sees it.
+
+    `from_x = x W_x + b` and `from_h = h W_h + b_h` go in, the next state comes out.
 
     Attributes:
       forward: `(from_x, from_h, state) -> (state, saved)`, states being tuples that begin with h.
-      backward: `(saved, gradient of the next state) -> (that of from_x, that of from_h, that of the state, but for what
-        flows through from_h)`.
+      backward: `(saved, gradient of the next state)` to the gradients of from_x, of from_h, and of
+        the state, but for what flows through from_h.
     """
 
     forward: Callable
@@ -61,7 +64,13 @@ def _lstm_backward(saved, grads):
     i, f, g, o = jnp.split(gates, 4, axis=-1)
     dc = dc + dh * o * (1 - jnp.square(shown))
     da = jnp.concatenate(
-        [dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - jnp.square(g)), dh * shown * o * (1 - o)], axis=-1
+        [
+            dc * g * i * (1 - i),
+            dc * c * f * (1 - f),
+            dc * i * (1 - jnp.square(g)),
+            dh * shown * o * (1 - o),
+        ],
+        axis=-1,
     )
     return da, da, (jnp.zeros_like(dh), dc * f)
 
@@ -83,7 +92,11 @@ def _gru_backward(saved, grads):
     dn = dh * (1 - z) * (1 - jnp.square(n))
     dr = dn * h_n * r * (1 - r)
     dz = dh * (h - n) * z * (1 - z)
-    return jnp.concatenate([dr, dz, dn], axis=-1), jnp.concatenate([dr, dz, dn * r], axis=-1), (dh * z,)
+    return (
+        jnp.concatenate([dr, dz, dn], axis=-1),
+        jnp.concatenate([dr, dz, dn * r], axis=-1),
+        (dh * z,),
+    )
 
 
 FORMULAS = {
@@ -137,9 +150,14 @@ def advance(static, params, xs, state, lengths, starts, keep=True) -> Any:
 
     def step(state, inputs):
         t, x, start = inputs
-        before = state if start is None else select(start, jax.tree.map(jnp.zeros_like, state), state)
+        before = (
+            state if start is None else select(start, jax.tree.map(jnp.zeros_like, state), state)
+        )
         from_x, from_h = x @ params["w_x"], before[0] @ params["w_h"]
-        from_x, from_h = from_x + spread(params["b"], from_x), from_h if bias is None else from_h + spread(bias, from_h)
+        from_x, from_h = (
+            from_x + spread(params["b"], from_x),
+            from_h if bias is None else from_h + spread(bias, from_h),
+        )
         after, saved = FORMULAS[name].forward(from_x, from_h, before)
         y = after[0]
         if lengths is not None:
@@ -147,7 +165,9 @@ def advance(static, params, xs, state, lengths, starts, keep=True) -> Any:
             after, y = select(valid, after, state), select(valid, y, jnp.zeros_like(y))
         return after, (y, (before[0], saved) if keep else None)
 
-    state, (ys, kept) = lax.scan(step, state, (jnp.arange(xs.shape[0], dtype=jnp.int32), xs, starts), reverse=reverse)
+    state, (ys, kept) = lax.scan(
+        step, state, (jnp.arange(xs.shape[0], dtype=jnp.int32), xs, starts), reverse=reverse
+    )
     return (state, ys), kept
 
 

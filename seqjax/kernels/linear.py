@@ -1,10 +1,11 @@
 """The linear recurrence `s' = decay * s + inflow`, element by element, solved as the linear system that it is.
 
-All its steps together are the equations `s' - decay * s = inflow`. Derivatives of a solution, forwards and
-backwards and of any order, are solutions of the same system or of the transposed one, which is a linear
-recurrence run the other way: nothing but the states is kept for them. An accelerator takes O(log time)
-dependent steps (Blelloch, 1990); a CPU has no use for so much width and goes step by step, in real
-arithmetic, for XLA's complex products on a CPU guard against infinities one number at a time.
+All its steps together are the equations `s' - decay * s = inflow`. Derivatives of a solution,
+forwards and backwards and of any order, are solutions of the same system or of the transposed one,
+which is a linear recurrence run the other way: nothing but the states is kept for them. An
+accelerator takes O(log time) dependent steps (Blelloch, 1990); a CPU has no use for so much width
+and goes step by step, in real arithmetic, for XLA's complex products on a CPU guard against
+infinities one number at a time.
 """
 
 import functools
@@ -24,7 +25,8 @@ def linear_scan(
     """All states of `s' = decay * s + inflow`.
 
     Args:
-      decay: `[time, ...]`, or `[1, ...]` if it is the same at each step; it may broadcast against inflow.
+      decay: `[time, ...]`, or `[1, ...]` if it is the same at each step; it may broadcast against
+        inflow.
       inflow: `[time, ...]`.
       state: before the first step read, `[...]`.
       reverse: read the last step first.
@@ -39,14 +41,17 @@ def linear_scan(
         lambda states: _residue(decay, states, reverse),
         inflow,
         solve=lambda _, inflow: _solve(decay, inflow, reverse),
-        transpose_solve=lambda _, outflow: _solve(_shifted(decay, not reverse), outflow, not reverse),
+        transpose_solve=lambda _, outflow: _solve(
+            _shifted(decay, not reverse), outflow, not reverse
+        ),
     )
 
 
 def _residue(decay, states, reverse):
     """`s_t - decay_t s_before_t`, zero standing before all."""
     before = _shifted(states, reverse).at[-1 if reverse else 0].set(0)
-    # One sum over what is broadcast, and not one for each product, where the gradient of decay is taken.
+    # One sum over what is broadcast, and not one for each product, where the gradient of decay is
+    # taken.
     decay = jnp.broadcast_to(decay, states.shape)
     return states - _whole(_product(_parts(decay), _parts(before)))
 
@@ -58,7 +63,9 @@ def _shifted(array, reverse):
 
 def _solve(decay, inflow, reverse) -> Any:
     """The states from zero on, in the form of the platform."""
-    by_steps, by_halves = (functools.partial(form, reverse=reverse) for form in (_by_steps, _by_halves))
+    by_steps, by_halves = (
+        functools.partial(form, reverse=reverse) for form in (_by_steps, _by_halves)
+    )
     if not isinstance(inflow.shape[0], int):
         return by_steps(decay, inflow)  # A symbolic number of steps cannot be halved.
     return lax.platform_dependent(decay, inflow, cpu=by_steps, default=by_halves)

@@ -1,7 +1,8 @@
 """The classic cells in compiled code for CPUs: one call for a whole sequence, through XLA's foreign function interface.
 
-The sources stand in `seqjax/kernels/cpu`, and are compiled when the package is installed where there is a compiler.
-Lowered for another platform, or differentiated twice, a call becomes the pure XLA of `seqjax.kernels.plain`.
+The sources stand in `seqjax/kernels/cpu`, and are compiled when the package is installed where
+there is a compiler. Lowered for another platform, or differentiated twice, a call becomes the pure
+XLA of `seqjax.kernels.plain`.
 """
 
 import functools
@@ -17,7 +18,12 @@ from seqjax.kernels.calls import call, kernel
 from seqjax.recurrence import Pass
 from seqjax.typing import Outputs, Params, Sequence
 
-CODES = {"elman_tanh": np.int32(0), "elman_relu": np.int32(1), "lstm": np.int32(2), "gru": np.int32(3)}
+CODES = {
+    "elman_tanh": np.int32(0),
+    "elman_relu": np.int32(1),
+    "lstm": np.int32(2),
+    "gru": np.int32(3),
+}
 GATES = {"elman_tanh": 1, "elman_relu": 1, "lstm": 4, "gru": 3}
 
 
@@ -50,7 +56,9 @@ def scan(name: str, params: Params, xs: Sequence, state: tuple, how: Pass) -> tu
         None if how.lengths is None else flat(how.lengths, 0),
         None if starts is None else flat(starts, 1),
     )
-    return tuple(s.reshape(*batch, s.shape[-1]) for s in after), ys.reshape(time, *batch, ys.shape[-1])
+    return tuple(s.reshape(*batch, s.shape[-1]) for s in after), ys.reshape(
+        time, *batch, ys.shape[-1]
+    )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -77,7 +85,10 @@ _scan.defvjp(_keep, _pull)
 def _forward(static, params, xs, state, lengths, starts):
     name, reverse, keep = static
     (time, rows, _), units = xs.shape, state[0].shape[-1]
-    lstm, kept = name == "lstm", {"lstm": [4, 1], "gru": [4, 0]}.get(name, [0, 0]) if keep else [0, 0]
+    lstm, kept = (
+        name == "lstm",
+        {"lstm": [4, 1], "gru": [4, 0]}.get(name, [0, 0]) if keep else [0, 0],
+    )
     ys, h, c, saved, cs = call(
         "seqjax_forward",
         [params["w_x"], params["w_h"], params["b"], params.get("b_n", _absent()[0])],
@@ -87,7 +98,11 @@ def _forward(static, params, xs, state, lengths, starts):
         cell=CODES[name],
         reverse=reverse,
     )
-    return (h, c)[: len(state)], ys, tuple(a for a, times in zip((saved, cs), kept, strict=True) if times)
+    return (
+        (h, c)[: len(state)],
+        ys,
+        tuple(a for a, times in zip((saved, cs), kept, strict=True) if times),
+    )
 
 
 @kernel(plain.backward, arguments=(None, 0, 0, 1, 1, 1, 0, 1), results=(0, 1))
@@ -98,7 +113,16 @@ def _backward(static, w_h, state, lengths, starts, ys, kept, d_state, d_ys):
     d_sums, d_h, d_c = call(
         "seqjax_backward",
         [w_h],
-        [(d_ys, 1), *_pair(d_state), (ys, 1), (state[0], 0), cs, _pair(state)[1], saved, *_marks(lengths, starts)],
+        [
+            (d_ys, 1),
+            *_pair(d_state),
+            (ys, 1),
+            (state[0], 0),
+            cs,
+            _pair(state)[1],
+            saved,
+            *_marks(lengths, starts),
+        ],
         [
             ((time, rows, kept[0].shape[-1] if kept else units), 1),
             ((rows, units), 0),
@@ -117,17 +141,35 @@ def _weight_gradient(static, xs, state, lengths, starts, ys, d_sums):
     inputs, units, width = xs.shape[-1], ys.shape[-1], GATES[name] * ys.shape[-1]
     data = [(xs, 1), (ys, 1), (state[0], 0), (d_sums, 1), *_marks(lengths, starts)]
     shapes = [(inputs, width), (units, width), (width,), (units if name == "gru" else 0,)]
-    found = call("seqjax_weight_gradient", [], data, [(s, None) for s in shapes], cell=CODES[name], reverse=reverse)
-    return dict(zip(("w_x", "w_h", "b", "b_n") if name == "gru" else ("w_x", "w_h", "b"), found, strict=False))
+    found = call(
+        "seqjax_weight_gradient",
+        [],
+        data,
+        [(s, None) for s in shapes],
+        cell=CODES[name],
+        reverse=reverse,
+    )
+    return dict(
+        zip(
+            ("w_x", "w_h", "b", "b_n") if name == "gru" else ("w_x", "w_h", "b"),
+            found,
+            strict=False,
+        )
+    )
 
 
 @kernel(plain.input_gradient, arguments=(None, 1), results=1)
 def _input_gradient(static, w_x, d_sums):
     name, units = static[0], w_x.shape[-1] // GATES[static[0]]
     shape = (*d_sums.shape[:2], w_x.shape[0])
-    return call("seqjax_input_gradient", [w_x], [(d_sums, 1)], [(shape, 1)], cell=CODES[name], hidden=np.int64(units))[
-        0
-    ]
+    return call(
+        "seqjax_input_gradient",
+        [w_x],
+        [(d_sums, 1)],
+        [(shape, 1)],
+        cell=CODES[name],
+        hidden=np.int64(units),
+    )[0]
 
 
 def _absent(dtype=jnp.float32):

@@ -22,7 +22,8 @@ def by_rows(
     """A function of any number of rows, which each device calls for its own.
 
     Args:
-      function: `function(weights, *data)`, a list of results; one without rows is a sum over them, or empty.
+      function: `function(weights, *data)`, a list of results; one without rows is a sum over them,
+        or empty.
       weights: what all rows share.
       data: what they do not, each with its axis of rows; None where an array has none.
       results: shapes, with the same.
@@ -40,7 +41,10 @@ def by_rows(
 
         def local(weights, *arrays):
             found = function(weights, *arrays)
-            return [lax.psum(a, split) if axis is None and split else a for a, axis in zip(found, found_axes)]  # noqa: B905
+            return [
+                lax.psum(a, split) if axis is None and split else a
+                for a, axis in zip(found, found_axes)  # noqa: B905
+            ]
 
         places = [place(None)] * len(weights), *(place(axis) for axis in axes)
         return mesh, local, [place(axis) for axis in found_axes], places

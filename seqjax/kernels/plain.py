@@ -1,9 +1,9 @@
 """What the compiled kernels compute, in pure XLA: for other platforms, and to be differentiated again.
 
-Each function gives just what the call of the same name in `seqjax.kernels.native` gives. A step keeps for its
-derivative, beside its output, the LSTM its gates `i, f, g, o` and its memory, the GRU `n, r, z, h W_hn + b_n`, Elman
-nothing; the gradients of a step's sums stand in the same places, and of the GRU's the first three are those of
-`x W_x + b`, the last three those of `h W_h`.
+Each function gives just what the call of the same name in `seqjax.kernels.native` gives. A step
+keeps for its derivative, beside its output, the LSTM its gates `i, f, g, o` and its memory, the GRU
+`n, r, z, h W_hn + b_n`, Elman nothing; the gradients of a step's sums stand in the same places, and
+of the GRU's the first three are those of `x W_x + b`, the last three those of `h W_h`.
 """
 
 import jax.numpy as jnp
@@ -45,13 +45,17 @@ def backward(static, w_h, state, lengths, starts, ys, kept, d_state, d_ys):
         saved = (ys,)
     d_state, from_x, from_h = fused.retreat(static, w_h, saved, lengths, starts, d_state, d_ys)
     units = w_h.shape[0]
-    return d_state, from_x if name != "gru" else jnp.concatenate([from_x[..., 2 * units :], from_h], axis=-1)
+    return d_state, from_x if name != "gru" else jnp.concatenate(
+        [from_x[..., 2 * units :], from_h], axis=-1
+    )
 
 
 def weight_gradient(static, xs, state, lengths, starts, ys, d_sums):
     """Those of the params."""
     from_x, from_h = _split(static[0], d_sums)
-    return fused.weight_gradient(static[0], xs, _before(static, ys, state[0], lengths, starts), from_x, from_h)
+    return fused.weight_gradient(
+        static[0], xs, _before(static, ys, state[0], lengths, starts), from_x, from_h
+    )
 
 
 def input_gradient(static, w_x, d_sums):

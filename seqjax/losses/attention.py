@@ -12,9 +12,10 @@ def doubly_stochastic(
 ) -> Float[Array, ""]:
     """How unevenly a whole text looked at its positions: the mean of `(1 - sum_t weights_t)^2` over the positions.
 
-    The weights of a step sum to 1 over the positions; this asks that those of a position also sum to 1 over the steps,
-    so that no part is passed over (Xu et al., 2015, equation 14, which sums where this takes the mean). A text of fewer
-    steps than positions cannot come to 0: it is cheapest where all positions get the same.
+    The weights of a step sum to 1 over the positions; this asks that those of a position also sum
+    to 1 over the steps, so that no part is passed over (Xu et al., 2015, equation 14, which sums
+    where this takes the mean). A text of fewer steps than positions cannot come to 0: it is
+    cheapest where all positions get the same.
 
     Args:
       weights: attention weights of every step, `[batch, time, positions]`.
@@ -35,7 +36,8 @@ def doubly_stochastic(
 def coverage_loss(weights: ArrayLike, mask: ArrayLike | None = None) -> Float[Array, ""]:
     """How much a step looks at what was looked at before: the mean of `sum_i min(weights_ti, coverage_ti)` over steps.
 
-    The coverage of a position is the sum of its weights at all steps before (See et al., 2017, equation 12).
+    The coverage of a position is the sum of its weights at all steps before (See et al., 2017,
+    equation 12).
 
     Args:
       weights: attention weights of every step, `[batch, time, positions]`.

@@ -11,19 +11,25 @@ from seqjax.losses.masked import at_least_float32, masked_mean, nan_unless
 
 
 def cross_entropy(
-    logits: ArrayLike, labels: ArrayLike, mask: ArrayLike | None = None, *, label_smoothing: float = 0.0
+    logits: ArrayLike,
+    labels: ArrayLike,
+    mask: ArrayLike | None = None,
+    *,
+    label_smoothing: float = 0.0,
 ) -> Float[Array, ""]:
     """Mean negative log-likelihood of the labels, in nats.
 
-    A label is a class from 0 to vocab - 1, and no value of it is special: steps that do not count, such as PyTorch's
-    -100, are hidden by `mask=labels != -100`. Under the mask a label may have any value. Under jit, where the values
-    of labels cannot be looked at, a label that is no class makes the loss and its derivative NaN.
+    A label is a class from 0 to vocab - 1, and no value of it is special: steps that do not count,
+    such as PyTorch's -100, are hidden by `mask=labels != -100`. Under the mask a label may have any
+    value. Under jit, where the values of labels cannot be looked at, a label that is no class makes
+    the loss and its derivative NaN.
 
     Args:
       logits: `[..., vocab]` scores; the softmax is taken in float32.
       labels: `[...]` integers from 0 to vocab - 1 where the mask is not 0.
       mask: `[...]` validity or weight; None when all labels count.
-      label_smoothing: share of probability spread evenly over the vocabulary (Szegedy et al., 2016).
+      label_smoothing: share of probability spread evenly over the vocabulary (Szegedy et al.,
+        2016).
 
     Returns:
       A scalar, `sum(mask * nll) / sum(mask)`.
@@ -32,11 +38,16 @@ def cross_entropy(
       TypeError: the labels are no integers.
       ValueError: labels have not the logits' leading shape, or one that counts is no class.
     """
-    logits, labels = jnp.asarray(logits), labels if isinstance(labels, Tracer) else np.asarray(labels)
+    logits, labels = (
+        jnp.asarray(logits),
+        labels if isinstance(labels, Tracer) else np.asarray(labels),
+    )
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(f"labels are {labels.dtype}; give integers, the class of each step")
     if logits.shape[:-1] != labels.shape:
-        raise ValueError(f"labels have shape {labels.shape}; logits {logits.shape} want {logits.shape[:-1]}")
+        raise ValueError(
+            f"labels have shape {labels.shape}; logits {logits.shape} want {logits.shape[:-1]}"
+        )
     _check_classes(labels, mask, logits.shape[-1])
     labels = jnp.asarray(labels)
     logits = at_least_float32(logits)
@@ -51,11 +62,15 @@ def cross_entropy(
     return masked_mean(nan_unless(is_class, nll), mask)
 
 
-def _check_classes(labels: Int[Array, "..."] | np.ndarray, mask: ArrayLike | None, vocab: int) -> None:
+def _check_classes(
+    labels: Int[Array, "..."] | np.ndarray, mask: ArrayLike | None, vocab: int
+) -> None:
     """Refuses a label that is no class, where the values are known."""
     if isinstance(labels, Tracer) or isinstance(mask, Tracer):
         return
-    counted = labels if mask is None else labels[np.broadcast_to(np.asarray(mask) != 0, labels.shape)]
+    counted = (
+        labels if mask is None else labels[np.broadcast_to(np.asarray(mask) != 0, labels.shape)]
+    )
     wrong = counted[(counted < 0) | (counted >= vocab)]
     if wrong.size:
         raise ValueError(

@@ -29,27 +29,32 @@ def ctc(
 
         loss = -log sum over alignments a of prod_t softmax(logits_t)[a_t]
 
-    An alignment writes each label one or more times in a row, blanks anywhere between, and at least one blank between
-    two equal labels. The sum runs in log space, float32 or wider, forwards for the value and backwards for the
-    derivative, which is softmax less occupancy: the share of all alignments that are at a symbol in a frame. Work and
-    memory grow with the label's length, not with the alphabet.
+    An alignment writes each label one or more times in a row, blanks anywhere between, and at least
+    one blank between two equal labels. The sum runs in log space, float32 or wider, forwards for
+    the value and backwards for the derivative, which is softmax less occupancy: the share of all
+    alignments that are at a symbol in a frame. Work and memory grow with the label's length, not
+    with the alphabet.
 
     Args:
       logits: `[batch, time, alphabet]` scores; the softmax is taken inside.
-      labels: `[batch, positions]` integers other than `blank`; past a row's end any. Under jit, where they cannot be
-        looked at, a row with the blank or with a symbol that is not in the alphabet is NaN, as is its derivative.
-      lengths: valid frames of each row, `[batch]`; None when all are. Padding is ignored, NaN included.
-      label_lengths: valid labels of each row, `[batch]`; None when all are. 0 asks for blanks alone. Under jit both
-        kinds of lengths are clamped to their array, as `seqjax.unroll` does.
+      labels: `[batch, positions]` integers other than `blank`; past a row's end any. Under jit,
+        where they cannot be looked at, a row with the blank or with a symbol that is not in the
+        alphabet is NaN, as is its derivative.
+      lengths: valid frames of each row, `[batch]`; None when all are. Padding is ignored, NaN
+        included.
+      label_lengths: valid labels of each row, `[batch]`; None when all are. 0 asks for blanks
+        alone. Under jit both kinds of lengths are clamped to their array, as `seqjax.unroll` does.
       blank: the symbol that writes nothing.
-      zero_infinity: a label that has no alignment costs 0 in place of infinity. Its gradient is 0 either way.
+      zero_infinity: a label that has no alignment costs 0 in place of infinity. Its gradient is 0
+        either way.
 
     Returns:
       Nats of each row, `[batch]`, never negative; for a mean see `masked_mean`.
 
     Raises:
       TypeError: the labels are no integers, or the logits no floating-point numbers.
-      ValueError: a shape does not fit, a length is beyond its array, or a symbol is not in the alphabet.
+      ValueError: a shape does not fit, a length is beyond its array, or a symbol is not in the
+        alphabet.
 
     Example:
       >>> import jax, seqjax
@@ -69,12 +74,15 @@ def ctc_frames(labels: ArrayLike, label_lengths: ArrayLike | None = None) -> Int
 
     Args:
       labels: `[batch, positions]` integers.
-      label_lengths: valid labels of each row, `[batch]`; None when all are. Under jit clamped to the array.
+      label_lengths: valid labels of each row, `[batch]`; None when all are. Under jit clamped to
+        the array.
     """
     labels = jnp.asarray(labels)
     positions = labels.shape[1]
     label_lengths = checked_lengths(label_lengths, (len(labels),), positions, "label_lengths")
-    repeated = (labels[:, 1:] == labels[:, :-1]) & length_mask(label_lengths - 1, max(positions - 1, 0))
+    repeated = (labels[:, 1:] == labels[:, :-1]) & length_mask(
+        label_lengths - 1, max(positions - 1, 0)
+    )
     return label_lengths + repeated.sum(-1, dtype=label_lengths.dtype)
 
 
@@ -89,21 +97,27 @@ def focal(losses: ArrayLike, gamma: float) -> Float[Array, "..."]:
       ValueError: gamma is below 0.
     """
     if not isinstance(gamma, Tracer) and gamma < 0:
-        raise ValueError(f"gamma is {gamma}; give at least 0, the power that rows already learnt are weighed down by")
+        raise ValueError(
+            f"gamma is {gamma}; give at least 0, the power that rows already learnt are weighed down by"
+        )
     losses = at_least_float32(losses)
     # 1 - exp(-0) is 0, where a power below 1 has no derivative.
     missing = -jnp.expm1(-jnp.maximum(losses, jnp.finfo(losses.dtype).tiny))
     return missing**gamma * losses
 
 
-def uniform_cross_entropy(logits: ArrayLike, lengths: ArrayLike | None = None) -> Float[Array, " batch"]:
+def uniform_cross_entropy(
+    logits: ArrayLike, lengths: ArrayLike | None = None
+) -> Float[Array, " batch"]:
     """Mean over a row's frames of the cross-entropy between the uniform distribution and the softmax, `[batch]` nats.
 
-    The part that label smoothing adds to CTC: `(1 - s) * ctc(...) + s * uniform_cross_entropy(logits, lengths)`.
+    The part that label smoothing adds to CTC:
+    `(1 - s) * ctc(...) + s * uniform_cross_entropy(logits, lengths)`.
 
     Args:
       logits: `[batch, time, alphabet]`.
-      lengths: valid frames of each row, `[batch]`; None when all are. Under jit clamped to the frames.
+      lengths: valid frames of each row, `[batch]`; None when all are. Under jit clamped to the
+        frames.
 
     Raises:
       TypeError: the logits are no floating-point numbers.
@@ -146,7 +160,11 @@ def _forward(blank, logits, labels, lengths, label_lengths):
     """Forwards and backwards in one loop: read from its end, a row is one more row of the same recursion."""
     log_probs, emitted, valid = _seen(blank, logits, labels, lengths)
     batch, positions = labels.shape
-    twice = _twice(emitted), jnp.concatenate([valid, valid[::-1]], 1), _twice_skips(_skips(labels, blank))
+    twice = (
+        _twice(emitted),
+        jnp.concatenate([valid, valid[::-1]], 1),
+        _twice_skips(_skips(labels, blank)),
+    )
     ahead, back = (_start(labels, place, logits.dtype) for place in (0, positions - label_lengths))
     end, came = _run(jax.tree.map(lambda *both: jnp.concatenate(both), ahead, back), *twice)
     total = logsumexp(_ends(jax.tree.map(lambda a: a[:batch], end), label_lengths), axis=0)
@@ -160,7 +178,9 @@ def _backward(blank, kept, d_losses):
     between, at = _shares(occupied)
     shares = jnp.concatenate([between.sum(-1, keepdims=True), at], axis=-1)
     symbols = _behind_blank(labels, blank)
-    scale = jnp.where(jnp.isfinite(total), d_losses, 0)[:, None, None] * valid.T[..., None].astype(total.dtype)
+    scale = jnp.where(jnp.isfinite(total), d_losses, 0)[:, None, None] * valid.T[..., None].astype(
+        total.dtype
+    )
     softmax = scale * jnp.exp(log_probs)
     spread = jax.vmap(lambda gradient, share, symbols: gradient.at[:, symbols].add(-share))
     return spread(softmax, scale * jnp.moveaxis(shares, 0, 1), symbols), None, None, None
@@ -170,7 +190,9 @@ _ctc.defvjp(_forward, _backward)
 
 
 def emissions(
-    log_probs: Float[Array, "batch time alphabet"], labels: Int[Array, "batch positions"], blank: int
+    log_probs: Float[Array, "batch time alphabet"],
+    labels: Int[Array, "batch positions"],
+    blank: int,
 ) -> Lattice:
     """Log-probabilities of the blank, `[time, batch, 1]`, and of each label, `[time, batch, positions]`."""
     at = jnp.take_along_axis(log_probs, labels[:, None], axis=-1)
@@ -204,7 +226,9 @@ def _twice_skips(skips):
 def _start(labels, written, dtype):
     """Before the first frame: `written` positions are behind, and no label is at hand."""
     here = jnp.arange(labels.shape[1] + 1) == jnp.reshape(written, (-1, 1))
-    between = jnp.broadcast_to(jnp.where(here, 0, -jnp.inf).astype(dtype), (len(labels), labels.shape[1] + 1))
+    between = jnp.broadcast_to(
+        jnp.where(here, 0, -jnp.inf).astype(dtype), (len(labels), labels.shape[1] + 1)
+    )
     return Lattice(between, jnp.full(labels.shape, -jnp.inf, dtype))
 
 
@@ -223,7 +247,9 @@ def _arrive(before, skips):
     """The states of a frame from those of the frame before: stay, move on by one, or from label to another label."""
     came = jnp.pad(before.at, ((0, 0), (1, 0)), constant_values=-jnp.inf)
     jumped = jnp.where(skips, came[:, :-1], -jnp.inf)
-    return Lattice(_logsum(before.between, came), _logsum3(before.at, before.between[:, :-1], jumped))
+    return Lattice(
+        _logsum(before.between, came), _logsum3(before.at, before.between[:, :-1], jumped)
+    )
 
 
 def _ends(state, label_lengths):
@@ -235,8 +261,12 @@ def _ends(state, label_lengths):
 
 def _shares(occupied):
     """Log-weights as shares of each frame's sum, taken frame by frame so that no rounding adds up over time."""
-    highest = jnp.maximum(occupied.between.max(-1), occupied.at.max(-1, initial=-jnp.inf))[..., None]
-    weights = jax.tree.map(lambda a: jnp.exp(a - jnp.where(jnp.isfinite(highest), highest, 0)), occupied)
+    highest = jnp.maximum(occupied.between.max(-1), occupied.at.max(-1, initial=-jnp.inf))[
+        ..., None
+    ]
+    weights = jax.tree.map(
+        lambda a: jnp.exp(a - jnp.where(jnp.isfinite(highest), highest, 0)), occupied
+    )
     total = weights.between.sum(-1, keepdims=True) + weights.at.sum(-1, keepdims=True)
     return jax.tree.map(lambda a: a / jnp.where(total == 0, 1, total), weights)
 
@@ -273,7 +303,8 @@ class Checked(NamedTuple):
 
     Attributes:
       logits: float32 or wider, 0 in the padding, `[batch, time, alphabet]`.
-      labels: int32, `blank` in the padding and where a symbol is not in the alphabet, `[batch, positions]`.
+      labels: int32, `blank` in the padding and where a symbol is not in the alphabet,
+        `[batch, positions]`.
       lengths: int32 within the frames, `[batch]`.
       label_lengths: int32 within the positions, `[batch]`.
       known: False for rows with a label that is not in the alphabet or is the blank, `[batch]`.
@@ -287,7 +318,11 @@ class Checked(NamedTuple):
 
 
 def checked(
-    logits: ArrayLike, labels: ArrayLike, lengths: ArrayLike | None, label_lengths: ArrayLike | None, blank: int
+    logits: ArrayLike,
+    labels: ArrayLike,
+    lengths: ArrayLike | None,
+    label_lengths: ArrayLike | None,
+    blank: int,
 ) -> Checked:
     """The arrays of a loss or an alignment, refused where they do not fit; values under jit cannot be refused."""
     logits = checked_logits(logits, blank)
@@ -296,7 +331,9 @@ def checked(
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(f"labels are {labels.dtype}; give integers [batch, positions]")
     if labels.ndim != 2 or len(labels) != batch:
-        raise ValueError(f"labels have shape {labels.shape}; logits {logits.shape} want [{batch}, positions]")
+        raise ValueError(
+            f"labels have shape {labels.shape}; logits {logits.shape} want [{batch}, positions]"
+        )
     positions = labels.shape[1]
     lengths = checked_lengths(lengths, (batch,), time)
     label_lengths = checked_lengths(label_lengths, (batch,), positions, "label_lengths")
@@ -304,7 +341,9 @@ def checked(
     if not isinstance(labels, Tracer) and not isinstance(label_lengths, Tracer):
         given = labels[wrong & (np.arange(positions) < np.asarray(label_lengths)[:, None])]
         if given.size:
-            raise ValueError(f"a label is {given[0]}; give symbols from 0 to {alphabet - 1} other than blank={blank}")
+            raise ValueError(
+                f"a label is {given[0]}; give symbols from 0 to {alphabet - 1} other than blank={blank}"
+            )
     valid = length_mask(label_lengths, positions)
     labels = jnp.where(valid & ~wrong, jnp.asarray(labels, jnp.int32), blank)
     logits = jnp.where(length_mask(lengths, time)[..., None], logits, 0)
@@ -315,9 +354,13 @@ def checked_logits(logits: ArrayLike, blank: int) -> Float[Array, "batch time al
     """Logits, float32 or wider."""
     logits = jnp.asarray(logits)
     if not jnp.issubdtype(logits.dtype, jnp.floating):
-        raise TypeError(f"logits are {logits.dtype}; give floating-point scores [batch, time, alphabet]")
+        raise TypeError(
+            f"logits are {logits.dtype}; give floating-point scores [batch, time, alphabet]"
+        )
     if logits.ndim != 3:
         raise ValueError(f"logits have shape {logits.shape}; give [batch, time, alphabet]")
     if not 0 <= blank < logits.shape[-1]:
-        raise ValueError(f"blank is {blank}; give a symbol of the alphabet, from 0 to {logits.shape[-1] - 1}")
+        raise ValueError(
+            f"blank is {blank}; give a symbol of the alphabet, from 0 to {logits.shape[-1] - 1}"
+        )
     return at_least_float32(logits)

@@ -20,7 +20,8 @@ FAR = 0.9
 def stirling(x: ArrayLike) -> Float[Array, "..."]:
     """`log(x!) - (x log(x) - x)`: what Stirling's formula leaves, about `log(2 pi x) / 2`; 0 at 0.
 
-    Of large numbers by the series in 1 / x, for `log(1e6!)` is 12,815,518 and float32 knows it to 1 only.
+    Of large numbers by the series in 1 / x, for `log(1e6!)` is 12,815,518 and float32 knows it to 1
+    only.
 
     Args:
       x: at least 0, floating point of any shape.
@@ -29,7 +30,9 @@ def stirling(x: ArrayLike) -> Float[Array, "..."]:
     is_large = x >= SERIES_FROM
     large = jnp.where(is_large, x, SERIES_FROM)
     inverse = 1 / (large * large)
-    series = 1 / 12 - inverse * (1 / 360 - inverse * (1 / 1260 - inverse * (1 / 1680 - inverse / 1188)))
+    series = 1 / 12 - inverse * (
+        1 / 360 - inverse * (1 / 1260 - inverse * (1 / 1680 - inverse / 1188))
+    )
     of_large = series / large + jnp.log(2 * math.pi * large) / 2
 
     # x log(x) is 0 at 0, where its derivative is not finite.
@@ -43,13 +46,14 @@ def deviance(y: ArrayLike, expected: ArrayLike, difference: ArrayLike) -> Float[
     """`y log(y / expected) - (y - expected)`, at least 0: half of a count's deviance from what was expected.
 
     Near the expected value it is `d v + 2 y (v^3 / 3 + v^5 / 5 + ...)` with `d = y - expected` and
-    `v = d / (y + expected)`, where nothing cancels (Loader, 2000, "Fast and accurate computation of binomial
-    probabilities").
+    `v = d / (y + expected)`, where nothing cancels (Loader, 2000, "Fast and accurate computation of
+    binomial probabilities").
 
     Args:
       y: at least 0, floating point.
       expected: above 0.
-      difference: `y - expected`, which the caller may know better than this subtraction does. The three broadcast.
+      difference: `y - expected`, which the caller may know better than this subtraction does. The
+        three broadcast.
     """
     y, expected, difference = jnp.asarray(y), jnp.asarray(expected), jnp.asarray(difference)
     v = difference / (y + expected)

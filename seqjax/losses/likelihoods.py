@@ -1,8 +1,8 @@
 """Likelihoods of forecasts: what a network's numbers say about a value to come.
 
-A family of distributions takes `size` numbers for each value, brings them into its parameters' range and scales them
-to the series (Salinas et al., 2017, "DeepAR"). A new family is a frozen dataclass with `size`, `parameters`,
-`log_prob`, `sample` and `mean`.
+A family of distributions takes `size` numbers for each value, brings them into its parameters'
+range and scales them to the series (Salinas et al., 2017, "DeepAR"). A new family is a frozen
+dataclass with `size`, `parameters`, `log_prob`, `sample` and `mean`.
 """
 
 import dataclasses
@@ -50,7 +50,9 @@ class Likelihood:
         """The expected values."""
         raise NotImplementedError
 
-    def loss(self, raw: Float[Array, "*batch size"], y: ArrayLike, scale: ArrayLike = 1.0) -> Float[Array, "*batch"]:
+    def loss(
+        self, raw: Float[Array, "*batch size"], y: ArrayLike, scale: ArrayLike = 1.0
+    ) -> Float[Array, "*batch"]:
         """What each value costs: minus its log density.
 
         Args:
@@ -139,7 +141,10 @@ class StudentT(Likelihood):
         """
         location, width, degrees = parameters
         of_radius, of_angle = jax.random.split(key)
-        u, v = (jax.random.uniform(part, location.shape, location.dtype) for part in (of_radius, of_angle))
+        u, v = (
+            jax.random.uniform(part, location.shape, location.dtype)
+            for part in (of_radius, of_angle)
+        )
         # 1 - u is as uniform as u and never 0.
         radius = jnp.sqrt(degrees * jnp.expm1(-2 / degrees * jnp.log1p(-u)))
         return location + width * radius * jnp.cos(2 * jnp.pi * v)
@@ -162,7 +167,8 @@ class Poisson(Likelihood):
     def log_prob(self, parameters, y):
         """`y log(rate) - rate - log(y!)`, each term of which is far larger than the sum where counts are large.
 
-        Hence the form of Loader (2000): both `log(y!)` and `y log(y) - y` are left out, and their difference is known.
+        Hence the form of Loader (2000): both `log(y!)` and `y log(y) - y` are left out, and their
+        difference is known.
         """
         (rate,) = parameters
         y = jnp.asarray(y, jnp.result_type(rate, jnp.float32))
@@ -181,7 +187,8 @@ class Poisson(Likelihood):
 class NegativeBinomial(Likelihood):
     """Counts more spread out than Poisson's: variance `mean + shape mean^2`; parameters `(mean, shape)`.
 
-    A series twice as large has twice the mean and `1 / sqrt 2` of the shape (Salinas et al., 2017, equation 4 ff.).
+    A series twice as large has twice the mean and `1 / sqrt 2` of the shape (Salinas et al., 2017,
+    equation 4 ff.).
     """
 
     size: ClassVar[int] = 2  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -193,15 +200,19 @@ class NegativeBinomial(Likelihood):
     def log_prob(self, parameters, y):
         """`log C(y + n - 1, y) - n log(1 + shape mean) + y log(shape mean / (1 + shape mean))`, `n = 1 / shape`.
 
-        In the form of Loader (2000), as Poisson's: of n failures and y successes, both of which stray from what is
-        expected by `n (y - mean) / (n + mean)`.
+        In the form of Loader (2000), as Poisson's: of n failures and y successes, both of which
+        stray from what is expected by `n (y - mean) / (n + mean)`.
         """
         mean, shape = parameters
         y, n = jnp.asarray(y, jnp.result_type(mean, jnp.float32)), 1 / shape
         share = 1 / (1 + shape * mean)
         astray = share * (y - mean)
         ways = stirling(n + y) - stirling(n) - stirling(y) - jnp.log1p(shape * y)
-        return ways - deviance(n, (n + y) * share, -astray) - deviance(y, (n + y) * share * shape * mean, astray)
+        return (
+            ways
+            - deviance(n, (n + y) * share, -astray)
+            - deviance(y, (n + y) * share * shape * mean, astray)
+        )
 
     def sample(self, key, parameters):
         """One count for each value: Poisson's with a gamma-distributed rate."""
@@ -246,7 +257,9 @@ class Mixture(Likelihood):
     def log_prob(self, parameters, y):
         """The log of the weighted sum of the components' densities."""
         weights, *parts = parameters
-        return jax.nn.logsumexp(weights + self.component.log_prob(tuple(parts), jnp.asarray(y)[..., None]), axis=-1)
+        return jax.nn.logsumexp(
+            weights + self.component.log_prob(tuple(parts), jnp.asarray(y)[..., None]), axis=-1
+        )
 
     def sample(self, key, parameters):
         """One draw for each value, from a component drawn by weight."""
@@ -266,8 +279,8 @@ class Mixture(Likelihood):
 class Quantile(Likelihood):
     """No density but some quantiles, each learnt by the pinball loss (Koenker and Bassett, 1978).
 
-    The parameters are `(quantiles [*batch, levels],)`, sorted, for those of a network may cross (Chernozhukov et al.,
-    2010). With the one level 0.5 this is the absolute error, and a median.
+    The parameters are `(quantiles [*batch, levels],)`, sorted, for those of a network may cross
+    (Chernozhukov et al., 2010). With the one level 0.5 this is the absolute error, and a median.
 
     Attributes:
       levels: between 0 and 1, ascending.
@@ -281,7 +294,9 @@ class Quantile(Likelihood):
     def __post_init__(self):
         edges = (0.0, *self.levels, 1.0)
         if not self.levels or any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
-            raise ValueError(f"quantile levels are {self.levels}; give some between 0 and 1, in ascending order")
+            raise ValueError(
+                f"quantile levels are {self.levels}; give some between 0 and 1, in ascending order"
+            )
 
     @property
     def size(self) -> int:
@@ -303,7 +318,9 @@ class Quantile(Likelihood):
         (quantiles,) = parameters
         levels = jnp.asarray(self.levels, quantiles.dtype)
         draws = jax.random.uniform(key, quantiles.shape[:-1], quantiles.dtype)
-        return jnp.vectorize(lambda u, q: jnp.interp(u, levels, q), signature="(),(n)->()")(draws, quantiles)
+        return jnp.vectorize(lambda u, q: jnp.interp(u, levels, q), signature="(),(n)->()")(
+            draws, quantiles
+        )
 
     def mean(self, parameters):
         """The median, or what lies there between two levels."""

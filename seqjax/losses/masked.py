@@ -19,8 +19,10 @@ def masked_mean(values: ArrayLike, mask: ArrayLike | None = None) -> Float[Array
     """`sum(mask * values) / sum(mask)`; 0 where nothing is valid.
 
     Args:
-      values: an array; what stands where the mask is zero is ignored, NaN included, also by the gradient.
-      mask: validity or weight, of a shape that broadcasts to that of `values`; None when all are valid.
+      values: an array; what stands where the mask is zero is ignored, NaN included, also by the
+        gradient.
+      mask: validity or weight, of a shape that broadcasts to that of `values`; None when all are
+        valid.
 
     Returns:
       A scalar, float32 or wider.

@@ -19,7 +19,9 @@ _UNSPACED = regex.compile(rf"[[\p{{L}}\p{{N}}]&&[{UNSPACED}]]", regex.V1)
 _HAN = regex.compile(r"\p{Han}")
 
 
-def bleu(written: Sequence[str], references: References, tokenisation: str | None = None) -> tuple[float, str]:
+def bleu(
+    written: Sequence[str], references: References, tokenisation: str | None = None
+) -> tuple[float, str]:
     """BLEU of sacrebleu, and its signature (Papineni et al., 2002; Post, 2018).
 
     Short n-grams alone are counted where a text may be right without any of 4 tokens: the signature
@@ -58,13 +60,16 @@ def tokenisation_of(references: References) -> str:
     return "zh" if han > 0.9 * unspaced else "char"
 
 
-def text_scores(written: Sequence[str], references: References, rouge: bool = False) -> dict[str, float]:
+def text_scores(
+    written: Sequence[str], references: References, rouge: bool = False
+) -> dict[str, float]:
     """Scores of texts, all in per cent; each is 100 for texts that are their references, in any script.
 
     Args:
       written: the texts.
       references: what each should say, one text or several.
-      rouge: also the F1 of ROUGE-1, ROUGE-2 and ROUGE-L (Lin, 2004), of several references with the best one.
+      rouge: also the F1 of ROUGE-1, ROUGE-2 and ROUGE-L (Lin, 2004), of several references with the
+        best one.
 
     Returns:
       `bleu`, `chrf`, and with `rouge` also `rouge_1`, `rouge_2`, `rouge_l`.
@@ -95,7 +100,9 @@ def bleu_by_length(
       `(words, scores)`: the mean number of words of a source, and the BLEU, of each group.
     """
     lengths = np.array([len(spaced(source).split()) for source in sources])
-    parts = [part for part in np.array_split(np.argsort(lengths, kind="stable"), groups) if len(part)]
+    parts = [
+        part for part in np.array_split(np.argsort(lengths, kind="stable"), groups) if len(part)
+    ]
     tokenisation, scores = tokenisation_of(references), []
     for part in parts:
         ours, theirs = ([texts[int(i)] for i in part] for texts in (written, references))
@@ -103,7 +110,9 @@ def bleu_by_length(
     return [float(lengths[part].mean()) for part in parts], scores
 
 
-def plot_lines(panels: Mapping[str, Mapping[str, tuple[Sequence, Sequence]]], xlabel: str, title: str = "") -> Any:
+def plot_lines(
+    panels: Mapping[str, Mapping[str, tuple[Sequence, Sequence]]], xlabel: str, title: str = ""
+) -> Any:
     """Lines side by side, one panel for each quantity.
 
     Args:

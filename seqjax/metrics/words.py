@@ -16,7 +16,8 @@ def word_errors(said: Sequence[str], heard: Sequence[str]) -> dict[str, float]:
       heard: what was made of each.
 
     Returns:
-      `wer`: words substituted, left out and put in for each word said; `ser`: share of texts that differ.
+      `wer`: words substituted, left out and put in for each word said; `ser`: share of texts that
+      differ.
 
     Example:
       >>> word_errors(["one two", "three"], ["one to", "three"])
@@ -38,9 +39,14 @@ def word_pairs(said: Sequence[str], heard: Sequence[str], nothing: str) -> list[
     import jiwer
 
     found, pairs = jiwer.process_words(_spaced(said), _spaced(heard)), []
-    for left, right, chunks in zip(found.references, found.hypotheses, found.alignments, strict=True):
+    for left, right, chunks in zip(
+        found.references, found.hypotheses, found.alignments, strict=True
+    ):
         for chunk in chunks:
-            sides = left[chunk.ref_start_idx : chunk.ref_end_idx], right[chunk.hyp_start_idx : chunk.hyp_end_idx]
+            sides = (
+                left[chunk.ref_start_idx : chunk.ref_end_idx],
+                right[chunk.hyp_start_idx : chunk.hyp_end_idx],
+            )
             pairs += itertools.zip_longest(*sides, fillvalue=nothing)
     return pairs
 

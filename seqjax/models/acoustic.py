@@ -41,10 +41,11 @@ class AcousticState(NamedTuple):
 class AcousticModel(nn.Module):
     """Scores the symbols of speech: fewer, wider steps, recurrences with layer norm between, a projection.
 
-    Each step takes `stride` frames side by side (Sak et al., 2015); with `convolution` it also sees the frames of the
-    step before, through one layer of a width of `2 * stride` frames. Every recurrence's outputs are normalised (Ba et
-    al., 2016) and dropped out. Bidirectional recurrences give the network of Graves et al., 2013; causal ones stream:
-    `step` on pieces gives what a call gives on the whole. `seqjax.losses.ctc` trains it.
+    Each step takes `stride` frames side by side (Sak et al., 2015); with `convolution` it also sees
+    the frames of the step before, through one layer of a width of `2 * stride` frames. Every
+    recurrence's outputs are normalised (Ba et al., 2016) and dropped out. Bidirectional recurrences
+    give the network of Graves et al., 2013; causal ones stream: `step` on pieces gives what a call
+    gives on the whole. `seqjax.losses.ctc` trains it.
 
     Dropout is on while `apply` is given a `"dropout"` key.
 
@@ -82,7 +83,9 @@ class AcousticModel(nn.Module):
           ValueError: there is no layer, or the stride is less than 1.
         """
         if not self.layers or self.stride < 1:
-            raise ValueError(f"{len(self.layers)} layers, stride={self.stride}; give at least one layer, a stride of 1")
+            raise ValueError(
+                f"{len(self.layers)} layers, stride={self.stride}; give at least one layer, a stride of 1"
+            )
         if self.convolution is not None:
             self.convolve = nn.Dense(self.convolution)
         self.recurrent = [Recurrent(layer, self.remat, self.backend) for layer in self.layers]
@@ -95,10 +98,12 @@ class AcousticModel(nn.Module):
 
         Args:
           frames: `[*batch, time, features]`.
-          lengths: valid frames of each row, `[*batch]`; None when all are. Under `jax.jit` clamped to `[0, time]`.
+          lengths: valid frames of each row, `[*batch]`; None when all are. Under `jax.jit` clamped
+            to `[0, time]`.
 
         Returns:
-          `Emissions(logits [*batch, time // stride, vocab], lengths [*batch])`: frames that fill no step are left out.
+          `Emissions(logits [*batch, time // stride, vocab], lengths [*batch])`: frames that fill no
+          step are left out.
         """
         frames = jnp.asarray(frames)
         *batch, time, features = frames.shape
@@ -125,9 +130,13 @@ class AcousticModel(nn.Module):
           ValueError: a layer is not causal, or the piece does not divide into steps.
         """
         if not all(layer.causal for layer in self.layers):
-            raise ValueError("a layer reads the future; stream with causal layers, such as seqjax.LSTM(256)")
+            raise ValueError(
+                "a layer reads the future; stream with causal layers, such as seqjax.LSTM(256)"
+            )
         if frames.shape[-2] % self.stride:
-            raise ValueError(f"the piece has {frames.shape[-2]} frames; give a multiple of stride={self.stride}")
+            raise ValueError(
+                f"the piece has {frames.shape[-2]} frames; give a multiple of stride={self.stride}"
+            )
         heard, xs = self._subsample(state.heard, frames)
         layers, logits = self._read(xs, state.layers, None)
         return AcousticState(heard, layers), logits
@@ -145,7 +154,9 @@ class AcousticModel(nn.Module):
         """The frames of each step side by side, convolved if so: `[*batch, steps, features]`, and the last ones."""
         *batch, time, features = frames.shape
         steps = time // self.stride
-        stacked = frames[..., : steps * self.stride, :].reshape(*batch, steps, self.stride * features)
+        stacked = frames[..., : steps * self.stride, :].reshape(
+            *batch, steps, self.stride * features
+        )
         if self.convolution is None:
             return before, stacked
         earlier = jnp.concatenate([before[..., None, :], stacked], axis=-2)

@@ -15,10 +15,12 @@ class Attention(nn.Module):
 
     Attributes:
       query_size: features of a query.
-      score: `"dot"`, `"scaled_dot"`, `"general"`, `"concat"` (Luong et al., 2015), `"additive"` (Bahdanau et al.,
-        2015), `"location"` (Chorowski et al., 2015) or `"multi_head"`.
-      units: of the hidden layer of concat, additive and location, and features of all heads; None for the query's.
-      coverage: let additive scores see how much each position was looked at so far (See et al., 2017).
+      score: `"dot"`, `"scaled_dot"`, `"general"`, `"concat"` (Luong et al., 2015), `"additive"`
+        (Bahdanau et al., 2015), `"location"` (Chorowski et al., 2015) or `"multi_head"`.
+      units: of the hidden layer of concat, additive and location, and features of all heads; None
+        for the query's.
+      coverage: let additive scores see how much each position was looked at so far (See et al.,
+        2017).
       heads: of multi_head.
       width: positions that a filter of location sees.
       channels: filters of location.
@@ -40,9 +42,13 @@ class Attention(nn.Module):
         """
         if self.score not in get_args(Score):
             known = ", ".join(map(repr, get_args(Score)))
-            raise ValueError(f"attention: the score {self.score!r} is unknown; choose one of {known}")
+            raise ValueError(
+                f"attention: the score {self.score!r} is unknown; choose one of {known}"
+            )
         if self.coverage and self.score not in ("concat", "additive"):
-            raise ValueError(f"attention: the score {self.score!r} takes no coverage; 'additive' and 'concat' do")
+            raise ValueError(
+                f"attention: the score {self.score!r} takes no coverage; 'additive' and 'concat' do"
+            )
         units, glorot = self.units or self.query_size, nn.initializers.glorot_uniform()
         if self.score == "general":
             self.key = nn.Dense(self.query_size, use_bias=False)
@@ -82,7 +88,8 @@ class Attention(nn.Module):
           keys: from `prepare`.
           values: from `prepare`.
           mask: True at valid positions; None when all are.
-          before: the weights of the step before, for the score `"location"`; at the first step zeros.
+          before: the weights of the step before, for the score `"location"`; at the first step
+            zeros.
           coverage: the sum of the weights of all steps before, for a model with coverage.
 
         Raises:
@@ -90,7 +97,9 @@ class Attention(nn.Module):
         """
         match self.score:
             case "multi_head":
-                context, weights = attention.multi_head(self.ask(query), keys, values, mask, heads=self.heads)
+                context, weights = attention.multi_head(
+                    self.ask(query), keys, values, mask, heads=self.heads
+                )
                 return attention.Attended(context, weights.mean(-3))
             case "general" | "dot":
                 return attention.dot(query, keys, values, mask)
@@ -98,12 +107,27 @@ class Attention(nn.Module):
                 return attention.scaled_dot(query, keys, values, mask)
             case "location":
                 if before is None:
-                    raise ValueError("the score 'location' looks at the weights of the step before; give before")
+                    raise ValueError(
+                        "the score 'location' looks at the weights of the step before; give before"
+                    )
                 return attention.location_sensitive(
-                    query, keys, values, mask, before=before, w_query=self.w_query, v=self.v, filters=self.filters,
+                    query,
+                    keys,
+                    values,
+                    mask,
+                    before=before,
+                    w_query=self.w_query,
+                    v=self.v,
+                    filters=self.filters,
                     w_location=self.w_location,
-                )  # fmt: skip
+                )
         if self.coverage and coverage is None:
-            raise ValueError("a model with coverage looks at the sum of the weights so far; give coverage")
-        beside = None if coverage is None or not self.coverage else coverage[..., None] * self.w_coverage
-        return attention.additive(query, keys, values, mask, w_query=self.w_query, v=self.v, beside=beside)
+            raise ValueError(
+                "a model with coverage looks at the sum of the weights so far; give coverage"
+            )
+        beside = (
+            None if coverage is None or not self.coverage else coverage[..., None] * self.w_coverage
+        )
+        return attention.additive(
+            query, keys, values, mask, w_query=self.w_query, v=self.v, beside=beside
+        )

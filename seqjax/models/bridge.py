@@ -28,8 +28,12 @@ class ProjectedState(nn.Module):
     def __call__(self, summary: Any) -> State:
         """The state from a pytree of arrays that begin with the batch, for example the final state of an encoder."""
         together = features(summary)
-        leaves, structure = jax.tree.flatten(state_shapes(self.recurrence, self.input_size, together.shape[0]))
-        return structure.unflatten([self._projected(f"leaf_{i}", together, leaf) for i, leaf in enumerate(leaves)])
+        leaves, structure = jax.tree.flatten(
+            state_shapes(self.recurrence, self.input_size, together.shape[0])
+        )
+        return structure.unflatten(
+            [self._projected(f"leaf_{i}", together, leaf) for i, leaf in enumerate(leaves)]
+        )
 
     def _projected(self, name, together, leaf):
         size = math.prod(leaf.shape[1:])
@@ -41,7 +45,9 @@ class ProjectedState(nn.Module):
 
 def features(summary: Any) -> Float[Array, "batch features"]:
     """All that a pytree of arrays holds of each row of the batch, side by side; a complex number gives two."""
-    leaves = [leaf.reshape(leaf.shape[0], math.prod(leaf.shape[1:])) for leaf in jax.tree.leaves(summary)]
+    leaves = [
+        leaf.reshape(leaf.shape[0], math.prod(leaf.shape[1:])) for leaf in jax.tree.leaves(summary)
+    ]
     return jnp.concatenate([part for leaf in leaves for part in _real(leaf)], axis=-1)
 
 
@@ -58,7 +64,9 @@ def last_state(recurrence: Recurrence, input_size: int, final: State) -> State:
     """
     both = lambda node: isinstance(node, BidirectionalState)  # noqa: E731
     side_by_side = lambda a, b: jnp.concatenate([a, b], axis=-1)  # noqa: E731
-    joined = jax.tree.map(lambda s: jax.tree.map(side_by_side, *s) if both(s) else s, final, is_leaf=both)
+    joined = jax.tree.map(
+        lambda s: jax.tree.map(side_by_side, *s) if both(s) else s, final, is_leaf=both
+    )
     wanted = state_shapes(recurrence, input_size, jax.tree.leaves(joined)[0].shape[0])
     shapes = [[leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (joined, wanted)]
     if shapes[0] != shapes[1] or jax.tree.structure(joined) != jax.tree.structure(wanted):

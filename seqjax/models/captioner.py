@@ -12,29 +12,35 @@ from seqjax.models.seq2seq import Encoded, Seq2Seq
 class ConvGrid(nn.Module):
     """A small convolutional network: stages that each halve the picture, then residual blocks (He et al., 2016).
 
-    Each place is normalised over its own features alone (Liu et al., 2022), and so depends neither on its batch nor on
-    the rest of its picture. Any Flax module that gives a grid `[batch, rows, columns, features]` can take the place of
-    this one in an `ImageEncoder`.
+    Each place is normalised over its own features alone (Liu et al., 2022), and so depends neither
+    on its batch nor on the rest of its picture. Any Flax module that gives a grid
+    `[batch, rows, columns, features]` can take the place of this one in an `ImageEncoder`.
 
     Attributes:
       features: of each stage; n stages make one cell of `2^n x 2^n` pixels.
-      blocks: residual blocks of two convolutions at the grid's resolution. Each lets a cell see two more to either
-        side: enough to tell shapes by, while attention to a cell still tells where a word comes from.
+      blocks: residual blocks of two convolutions at the grid's resolution. Each lets a cell see two
+        more to either side: enough to tell shapes by, while attention to a cell still tells where a
+        word comes from.
     """
 
     features: tuple[int, ...] = (32, 64, 128)
     blocks: int = 1
 
     @nn.compact
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> Float[Array, "batch rows columns cells"]:
+    def __call__(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch rows columns cells"]:
         """The grid of features."""
         x = images
         for size in self.features:
-            # A kernel of 4 sees as far to either side of its cell: the grid stands over the picture, not beside it.
+            # A kernel of 4 sees as far to either side of its cell: the grid stands over the
+            # picture, not beside it.
             x = nn.relu(nn.LayerNorm()(nn.Conv(size, (4, 4), (2, 2), use_bias=False)(x)))
         for _ in range(self.blocks):
             found = nn.relu(nn.LayerNorm()(nn.Conv(self.features[-1], (3, 3), use_bias=False)(x)))
-            x = nn.relu(x + nn.LayerNorm()(nn.Conv(self.features[-1], (3, 3), use_bias=False)(found)))
+            x = nn.relu(
+                x + nn.LayerNorm()(nn.Conv(self.features[-1], (3, 3), use_bias=False)(found))
+            )
         return x
 
 
@@ -44,12 +50,13 @@ class ImageEncoder(nn.Module):
         cell = relu([backbone's features; x; y] W + b)
         summary = layer_norm(max over cells)
 
-    The place x, y, from -1 to 1, is bound to what is seen there (Liu et al., 2018), or the summary would lose it. What
-    one cell finds counts in a maximum as much as in the cell; a mean over the grid drowns a small object.
-    Dropout is on while `apply` is given a `"dropout"` key.
+    The place x, y, from -1 to 1, is bound to what is seen there (Liu et al., 2018), or the summary
+    would lose it. What one cell finds counts in a maximum as much as in the cell; a mean over the
+    grid drowns a small object. Dropout is on while `apply` is given a `"dropout"` key.
 
     Attributes:
-      backbone: from images `[batch, height, width, channels]` to a grid `[batch, rows, columns, features]`.
+      backbone: from images `[batch, height, width, channels]` to a grid
+        `[batch, rows, columns, features]`.
       features: of a cell.
       dropout: rate on the cells.
     """
@@ -67,7 +74,9 @@ class ImageEncoder(nn.Module):
         """
         images = jnp.asarray(images)
         if images.ndim != 4:
-            raise ValueError(f"images have shape {images.shape}; give [batch, height, width, channels]")
+            raise ValueError(
+                f"images have shape {images.shape}; give [batch, height, width, channels]"
+            )
         scaled = images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
         grid = self.backbone(2 * scaled - 1)  # pyright: ignore[reportCallIssue]
         if grid.ndim != 4:
@@ -85,10 +94,11 @@ class Captioner(Seq2Seq):
     """Writes a sentence about an image: `Seq2Seq` whose source is images `[batch, height, width, channels]`.
 
     Images are uint8, or floats from 0 to 1; they have no lengths, so None stands in their place.
-    With a decoder that attends it is Show, Attend and Tell (Xu et al., 2015): `form="bahdanau"`, `bridge="projected"`.
-    One without attention is Show and Tell (Vinyals et al., 2015): with `bridge="read"` it reads the image once, before
-    the first word; with `"projected"` the image is where its state begins, which is learnt faster. The attention
-    weights belong to the cells of the grid, row by row.
+    With a decoder that attends it is Show, Attend and Tell (Xu et al., 2015): `form="bahdanau"`,
+    `bridge="projected"`. One without attention is Show and Tell (Vinyals et al., 2015): with
+    `bridge="read"` it reads the image once, before the first word; with `"projected"` the image is
+    where its state begins, which is learnt faster. The attention weights belong to the cells of the
+    grid, row by row.
 
     Attributes:
       encoder: an `ImageEncoder`, or any module whose call gives `Encoded`.

@@ -25,7 +25,8 @@ class Attended(NamedTuple):
 
     Attributes:
       logits: `[*batch, classes]`.
-      weights: of each step, `[*batch, time]`; they sum to 1 over a row's valid steps and are 0 past its end.
+      weights: of each step, `[*batch, time]`; they sum to 1 over a row's valid steps and are 0 past
+        its end.
     """
 
     logits: Float[Array, "*batch classes"]
@@ -35,17 +36,18 @@ class Attended(NamedTuple):
 class SequenceClassifier(nn.Module):
     """Reads a sequence and names its class: optional embedding, any recurrence, pooling over time, projection.
 
-    Inputs are tokens where `vocab_size` is given, else features. With `lengths` shorter than the inputs the classes are
-    those of prefixes: what the model knows after so many steps. Dropout is on while `apply` is given a `"dropout"` key.
+    Inputs are tokens where `vocab_size` is given, else features. With `lengths` shorter than the
+    inputs the classes are those of prefixes: what the model knows after so many steps. Dropout is
+    on while `apply` is given a `"dropout"` key.
 
     Attributes:
       num_classes: how many classes.
       recurrence: any recurrence; `seqjax.bidirectional` reads both ways.
       vocab_size: tokens of the vocabulary; None for inputs of features.
       embedding_size: features of a token's embedding; given with `vocab_size`.
-      pooling: how the outputs become one vector: `"last"`, the outputs at each row's two ends (a forward recurrence at
-        its last step, a backward one at the first); `"mean"`; `"max"`; `"attention"`, a mean weighted by
-        `softmax(v . tanh(W y + b))` (Yang et al., 2016).
+      pooling: how the outputs become one vector: `"last"`, the outputs at each row's two ends (a
+        forward recurrence at its last step, a backward one at the first); `"mean"`; `"max"`;
+        `"attention"`, a mean weighted by `softmax(v . tanh(W y + b))` (Yang et al., 2016).
       dropout: rate on the embeddings and on the pooled vector.
       word_dropout: rate at which tokens are read as `unknown`.
       unknown: the token of unknown words, that of `seqjax.data.Vocabulary.words`.
@@ -81,7 +83,8 @@ class SequenceClassifier(nn.Module):
         """Builds the layers.
 
         Raises:
-          ValueError: the pooling is unknown, or one of `vocab_size` and `embedding_size` is given alone.
+          ValueError: the pooling is unknown, or one of `vocab_size` and `embedding_size` is given
+            alone.
         """
         if self.pooling not in get_args(Pooling):
             known = ", ".join(map(repr, get_args(Pooling)))
@@ -100,12 +103,15 @@ class SequenceClassifier(nn.Module):
             self.query = nn.Dense(1, use_bias=False)
         self.head = nn.Dense(self.num_classes)
 
-    def __call__(self, inputs: ArrayLike, *, lengths: ArrayLike | None = None) -> Float[Array, "*batch classes"]:
+    def __call__(
+        self, inputs: ArrayLike, *, lengths: ArrayLike | None = None
+    ) -> Float[Array, "*batch classes"]:
         """Scores of every class.
 
         Args:
           inputs: integer tokens `[*batch, time]`, or features `[*batch, time, features]`.
-          lengths: valid steps of each row, `[*batch]`; None when all are. Under `jax.jit` clamped to `[0, time]`.
+          lengths: valid steps of each row, `[*batch]`; None when all are. Under `jax.jit` clamped
+            to `[0, time]`.
 
         Returns:
           Logits `[*batch, classes]`.
@@ -129,14 +135,20 @@ class SequenceClassifier(nn.Module):
           ValueError: `pooling` is not `"attention"`.
         """
         if self.pooling != "attention":
-            raise ValueError(f"pooling={self.pooling!r} has no weights; build the model with pooling='attention'")
+            raise ValueError(
+                f"pooling={self.pooling!r} has no weights; build the model with pooling='attention'"
+            )
         logits, weights = self._classify(inputs, lengths)
         return Attended(logits, jnp.asarray(weights))
 
-    def encode(self, inputs: ArrayLike, *, lengths: ArrayLike | None = None) -> Float[Array, "*batch time features"]:
+    def encode(
+        self, inputs: ArrayLike, *, lengths: ArrayLike | None = None
+    ) -> Float[Array, "*batch time features"]:
         """The recurrence's outputs at every step; the arguments are those of a call."""
         inputs = jnp.asarray(inputs)
-        return self.recurrent(inputs if self.vocab_size is None else self.embed(inputs), lengths=lengths)[1]
+        return self.recurrent(
+            inputs if self.vocab_size is None else self.embed(inputs), lengths=lengths
+        )[1]
 
     def step(self, state: State, inputs: jax.Array) -> tuple[State, Float[Array, "*batch classes"]]:
         """Reads one step of each row, tokens `[*batch]` or features `[*batch, features]`.
@@ -152,8 +164,12 @@ class SequenceClassifier(nn.Module):
           ValueError: the recurrence is not causal, or `pooling` is not `"last"`.
         """
         if self.pooling != "last":
-            raise ValueError(f"pooling={self.pooling!r} wants the whole sequence; stream with pooling='last'")
-        state, y = self.recurrent.step(state, inputs if self.vocab_size is None else self.embed(inputs))
+            raise ValueError(
+                f"pooling={self.pooling!r} wants the whole sequence; stream with pooling='last'"
+            )
+        state, y = self.recurrent.step(
+            state, inputs if self.vocab_size is None else self.embed(inputs)
+        )
         return state, self._scores(y)
 
     def initial_state(self, batch_shape: tuple[int, ...], input_size: int | None = None) -> State:

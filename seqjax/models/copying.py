@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, Int
 class Copying(nn.Module):
     """Mixes writing from the vocabulary with copying from the memory (See et al., 2017, equations 8 and 9).
 
-        p(token) = g softmax(logits)[token] + (1 - g) sum of the weights of the positions that hold the token
+        p(token) = g softmax(logits)[token] + (1 - g) sum of the weights of the positions that hold
+        the token
 
     with `g = sigmoid(features . w + b)`.
 
@@ -39,6 +40,8 @@ class Copying(nn.Module):
         written = write * jax.nn.softmax(logits)
         widened = jnp.pad(written, [(0, 0)] * (written.ndim - 1) + [(0, self.extra)])
         positions = jnp.broadcast_to(held[..., None, :], weights.shape)
-        add = jnp.vectorize(lambda total, where, share: total.at[where].add(share), signature="(v),(p),(p)->(v)")
+        add = jnp.vectorize(
+            lambda total, where, share: total.at[where].add(share), signature="(v),(p),(p)->(v)"
+        )
         chance = add(widened, positions, (1 - write) * weights)
         return jnp.log(jnp.maximum(chance, jnp.finfo(chance.dtype).tiny))

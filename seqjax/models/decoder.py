@@ -26,7 +26,8 @@ class Memory(NamedTuple):
       keys: `[batch, positions, keys]`, computed once.
       values: `[batch, positions, values]`.
       mask: `[batch, positions]`, True at valid positions.
-      held: the token id that each position holds, `[batch, positions]`, for a decoder that copies; else None.
+      held: the token id that each position holds, `[batch, positions]`, for a decoder that copies;
+        else None.
     """
 
     keys: Float[Array, "batch positions keys"]
@@ -40,7 +41,8 @@ class DecoderState(NamedTuple):
 
     Attributes:
       recurrent: the recurrence's state.
-      attention: the weights of the last step, `[batch, positions]`; 0 before the first one and without attention.
+      attention: the weights of the last step, `[batch, positions]`; 0 before the first one and
+        without attention.
       feed: with input feeding the last readout, `[batch, readout]`, else empty.
       coverage: with coverage the sum of all weights so far, `[batch, positions]`, else empty.
     """
@@ -55,7 +57,8 @@ class Decoded(NamedTuple):
     """What a decoder says under teacher forcing.
 
     Attributes:
-      logits: `[batch, time, vocab]`; of a decoder that copies, log-probabilities of the extended vocabulary.
+      logits: `[batch, time, vocab]`; of a decoder that copies, log-probabilities of the extended
+        vocabulary.
       attention: the weights of every step, `[batch, time, positions]`; without attention 0.
     """
 
@@ -66,19 +69,22 @@ class Decoded(NamedTuple):
 class Decoder(nn.Module):
     """Writes tokens one after another, looking at a memory `[batch, positions, features]`.
 
-    The memory may be the outputs of an encoder, the grid of an image's features, frames of sound. One step, in Luong's
-    form (2015), which looks with the recurrence's new output:
+    The memory may be the outputs of an encoder, the grid of an image's features, frames of sound.
+    One step, in Luong's form (2015), which looks with the recurrence's new output:
 
         h_t = recurrence([embed(token); feed_{t-1} with input feeding]);  c_t = attention(h_t)
         r_t = tanh([h_t; c_t] W);  logits = r_t V + b;  feed_t = r_t
 
-    and in Bahdanau's (2015), which looks before the step with the state shown by the recurrence's last layer:
+    and in Bahdanau's (2015), which looks before the step with the state shown by the recurrence's
+    last layer:
 
-        c_t = attention(h_{t-1});  h_t = recurrence([embed(token); c_t]);  r_t = tanh([h_t; c_t; embed(token)] W)
+        c_t = attention(h_{t-1});  h_t = recurrence([embed(token); c_t]);  r_t = tanh([h_t; c_t;
+        embed(token)] W)
 
-    Without attention `r_t = h_t` (Sutskever et al., 2014). Luong's form without input feeding and coverage runs the
-    recurrence over the whole sequence at once (`seqjax.unroll`) and looks for all steps together: much the fastest to
-    train. Dropout is on while `apply` is given a `"dropout"` key.
+    Without attention `r_t = h_t` (Sutskever et al., 2014). Luong's form without input feeding and
+    coverage runs the recurrence over the whole sequence at once (`seqjax.unroll`) and looks for all
+    steps together: much the fastest to train. Dropout is on while `apply` is given a `"dropout"`
+    key.
 
     Attributes:
       vocab_size: tokens of the vocabulary.
@@ -88,10 +94,13 @@ class Decoder(nn.Module):
       form: `"luong"` or `"bahdanau"`.
       input_feeding: Luong's form reads its last readout beside each token.
       attention_units: see `Attention.units`.
-      coverage: attention sees how much each position was looked at so far, see `Attention.coverage`.
-      copying: ids beyond the vocabulary that may be copied, 0 for none; None for a decoder that does not copy.
+      coverage: attention sees how much each position was looked at so far, see
+        `Attention.coverage`.
+      copying: ids beyond the vocabulary that may be copied, 0 for none; None for a decoder that
+        does not copy.
       dropout: rate on embeddings and readouts.
-      tied: project with the transposed embedding (Press and Wolf, 2017); the readout takes the embedding's size.
+      tied: project with the transposed embedding (Press and Wolf, 2017); the readout takes the
+        embedding's size.
       unknown: what an id beyond the vocabulary is read as.
       embed: an embedding to share; None makes one.
       remat: what the backward pass recomputes, see `seqjax.unroll`.
@@ -125,7 +134,9 @@ class Decoder(nn.Module):
         self.recurrent = Recurrent(self.recurrence, self.remat, self.backend)
         self.drop = nn.Dropout(self.dropout)
         if self.attention is not None:
-            self.look = Attention(self._outputs, self.attention, self.attention_units, self.coverage)
+            self.look = Attention(
+                self._outputs, self.attention, self.attention_units, self.coverage
+            )
             self.combine = nn.Dense(self._readout, use_bias=False)
         if self.tied:
             self.bias = self.param("bias", nn.initializers.zeros, (self.vocab_size,))
@@ -151,7 +162,9 @@ class Decoder(nn.Module):
           ValueError: a decoder that copies was not told what the positions hold.
         """
         if self.copying is not None and held is None:
-            raise ValueError("a decoder that copies wants to know the token that each position holds; give held")
+            raise ValueError(
+                "a decoder that copies wants to know the token that each position holds; give held"
+            )
         mask = jnp.ones(values.shape[:2], bool) if mask is None else mask
         values = jnp.where(mask[..., None], values, 0)
         keys, values = self.look.prepare(values) if self.attention is not None else (values, values)
@@ -162,7 +175,8 @@ class Decoder(nn.Module):
 
         Args:
           memory: from `prepare`.
-          recurrent: the recurrence's, for example made of what an encoder remembers; None for its own initial state.
+          recurrent: the recurrence's, for example made of what an encoder remembers; None for its
+            own initial state.
         """
         batch, zeros = memory.mask.shape[0], jnp.zeros(memory.mask.shape, memory.values.dtype)
         if recurrent is None:
@@ -172,16 +186,23 @@ class Decoder(nn.Module):
         return DecoderState(recurrent, zeros, feed, zeros if self.coverage else ())
 
     def __call__(
-        self, memory: Memory, state: DecoderState, tokens: ArrayLike, *, sampling: ArrayLike | None = None
+        self,
+        memory: Memory,
+        state: DecoderState,
+        tokens: ArrayLike,
+        *,
+        sampling: ArrayLike | None = None,
     ) -> Decoded:
         """Scores of every next token, given the true ones before it.
 
         Args:
           memory: from `prepare`.
           state: from `initial_state`.
-          tokens: what the decoder reads, `[batch, time]`: the targets one step later, see `training.shift_right`.
-          sampling: probability of reading the true token; else the decoder's own best one is read, and no gradient
-            flows through the choice (Bengio et al., 2015). `apply` wants a `"sampling"` key then. None reads the true.
+          tokens: what the decoder reads, `[batch, time]`: the targets one step later, see
+            `training.shift_right`.
+          sampling: probability of reading the true token; else the decoder's own best one is read,
+            and no gradient flows through the choice (Bengio et al., 2015). `apply` wants a
+            `"sampling"` key then. None reads the true.
 
         Returns:
           `Decoded(logits, attention)`.
@@ -220,11 +241,22 @@ class Decoder(nn.Module):
     @property
     def _stepwise(self) -> bool:
         """Whether a step's input depends on the step before."""
-        return self.form == "bahdanau" or self.input_feeding or self.coverage or self.attention == "location"
+        return (
+            self.form == "bahdanau"
+            or self.input_feeding
+            or self.coverage
+            or self.attention == "location"
+        )
 
     def _beside(self, memory) -> int:
         """Features that the recurrence reads beside the embedding."""
-        return memory.values.shape[-1] if self.form == "bahdanau" else self._readout if self.input_feeding else 0
+        return (
+            memory.values.shape[-1]
+            if self.form == "bahdanau"
+            else self._readout
+            if self.input_feeding
+            else 0
+        )
 
     def _embed(self, tokens):
         if self.copying is not None:
@@ -253,7 +285,9 @@ class Decoder(nn.Module):
         if self.form == "bahdanau":
             query = shown(self.recurrence, state.recurrent).astype(embedded.dtype)
             context, weights = self._look_once(memory, state, query)
-            recurrent, output = self.recurrent.step(state.recurrent, jnp.concatenate([embedded, context], -1))
+            recurrent, output = self.recurrent.step(
+                state.recurrent, jnp.concatenate([embedded, context], -1)
+            )
         else:
             fed = jnp.concatenate([embedded, state.feed], -1) if self.input_feeding else embedded
             recurrent, output = self.recurrent.step(state.recurrent, fed)
@@ -276,11 +310,15 @@ class Decoder(nn.Module):
 
         def body(module, carry, true):
             state, own = carry
-            token = mix_tokens(module.make_rng("sampling"), probability, true, jnp.where(own < 0, true, own))
+            token = mix_tokens(
+                module.make_rng("sampling"), probability, true, jnp.where(own < 0, true, own)
+            )
             state, logits = module.step(memory, state, token)
             return (state, logits.argmax(-1).astype(tokens.dtype)), (logits, state.attention)
 
-        _, (logits, weights) = self._scan(body)(self, (state, jnp.full_like(tokens[:, 0], -1)), tokens)
+        _, (logits, weights) = self._scan(body)(
+            self, (state, jnp.full_like(tokens[:, 0], -1)), tokens
+        )
         return Decoded(logits, weights)
 
     def _scan(self, body) -> Any:
@@ -304,15 +342,25 @@ class Decoder(nn.Module):
 
     def _check(self):
         if not self.recurrence.causal:
-            raise ValueError(f"{self.recurrence} reads the future; a decoder wants a causal recurrence")
+            raise ValueError(
+                f"{self.recurrence} reads the future; a decoder wants a causal recurrence"
+            )
         if self.form not in get_args(Form):
-            raise ValueError(f"form={self.form!r} is unknown; choose one of {', '.join(map(repr, get_args(Form)))}")
+            raise ValueError(
+                f"form={self.form!r} is unknown; choose one of {', '.join(map(repr, get_args(Form)))}"
+            )
         if self.form == "bahdanau" and self.input_feeding:
-            raise ValueError("form='bahdanau' reads the context beside each token; input_feeding goes with 'luong'")
+            raise ValueError(
+                "form='bahdanau' reads the context beside each token; input_feeding goes with 'luong'"
+            )
         needs = [name for name in ("input_feeding", "coverage") if getattr(self, name)]
-        needs += ["copying"] * (self.copying is not None) + ["form='bahdanau'"] * (self.form == "bahdanau")
+        needs += ["copying"] * (self.copying is not None) + ["form='bahdanau'"] * (
+            self.form == "bahdanau"
+        )
         if self.attention is None and needs:
-            raise ValueError(f"attention=None does not go with {needs[0]}; choose a score, for example 'general'")
+            raise ValueError(
+                f"attention=None does not go with {needs[0]}; choose a score, for example 'general'"
+            )
         if self.tied and self.attention is None and self._outputs != self.embedding_size:
             raise ValueError(
                 f"tied=True without attention wants embedding_size={self.embedding_size} to equal the recurrence's "
@@ -322,7 +370,9 @@ class Decoder(nn.Module):
 
 def token_table(vocab_size: int, size: int, tied: bool = False) -> nn.Embed:
     """Embeddings of unit variance, or such that what is projected with them is so (Press and Wolf, 2017)."""
-    return nn.Embed(vocab_size, size, embedding_init=nn.initializers.normal(size**-0.5 if tied else 1.0))
+    return nn.Embed(
+        vocab_size, size, embedding_init=nn.initializers.normal(size**-0.5 if tied else 1.0)
+    )
 
 
 def shown(recurrence: Any, state: State) -> jax.Array:
@@ -337,5 +387,7 @@ def shown(recurrence: Any, state: State) -> jax.Array:
         return recurrence.output(state)
     inner = getattr(recurrence, "inner", None)
     if inner is None:
-        raise ValueError(f"form='bahdanau' looks with the state, and {recurrence} shows none; use form='luong'")
+        raise ValueError(
+            f"form='bahdanau' looks with the state, and {recurrence} shows none; use form='luong'"
+        )
     return shown(inner, state)

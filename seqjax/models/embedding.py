@@ -13,8 +13,8 @@ class TokenEmbedding(nn.Module):
       vocab_size: tokens of the vocabulary.
       size: features of an embedding.
       dropout: rate on the features.
-      word_dropout: rate at which a token is read as `unknown`: the model meets what it does not know, and learns the
-        vector for it (Iyyer et al., 2015).
+      word_dropout: rate at which a token is read as `unknown`: the model meets what it does not
+        know, and learns the vector for it (Iyyer et al., 2015).
       unknown: that token.
     """
 

@@ -24,8 +24,9 @@ from seqjax.typing import KeyArray, Params
 class Framewise(nn.Module):
     """Embeds tokens, reads each `repeats` times in a row, and scores the targets' symbols at every one of these frames.
 
-    So a target can have up to `repeats` symbols for each token, in the same order, as sounds have for letters (Rao et
-    al., 2015). The blank is the symbol 0. Dropout is on while `apply` is given a `"dropout"` key.
+    So a target can have up to `repeats` symbols for each token, in the same order, as sounds have
+    for letters (Rao et al., 2015). The blank is the symbol 0. Dropout is on while `apply` is given
+    a `"dropout"` key.
 
     Attributes:
       vocab_size: tokens of the sources.
@@ -82,13 +83,19 @@ def framewise_loss(
     Returns:
       The loss, and an `Aux` weighed by the targets' symbols that reports `nats`, CTC alone.
     """
-    emitted: Any = model.apply({"params": params}, batch["source"], batch["source_lengths"], rngs={"dropout": rng})
+    emitted: Any = model.apply(
+        {"params": params}, batch["source"], batch["source_lengths"], rngs={"dropout": rng}
+    )
     logits, frames = emitted
     nats = smooth = losses.ctc(logits, batch["targets"], frames, batch["target_lengths"])
     if label_smoothing:
-        smooth = (1 - label_smoothing) * nats + label_smoothing * losses.uniform_cross_entropy(logits, frames)
+        smooth = (1 - label_smoothing) * nats + label_smoothing * losses.uniform_cross_entropy(
+            logits, frames
+        )
     count = checked_lengths(batch["target_lengths"], *_rows_and_positions(batch["targets"])).sum()
-    return smooth.sum() / jnp.maximum(count, 1), Aux(count, {"nats": Mean(nats.sum(), count)}, step + 1)
+    return smooth.sum() / jnp.maximum(count, 1), Aux(
+        count, {"nats": Mean(nats.sum(), count)}, step + 1
+    )
 
 
 def _rows_and_positions(tokens):
@@ -107,7 +114,8 @@ def framewise_nats(model: Framewise, params: Params, batch: Mapping[str, Any]) -
 class FramewiseWriter:
     """Writes the best targets of sources, as `Writer` does for a `Seq2Seq`.
 
-    The `attention [length, frames]` of each is the probability of its tokens in the frames that they are aligned with.
+    The `attention [length, frames]` of each is the probability of its tokens in the frames that
+    they are aligned with.
 
     Attributes:
       model: the model.
@@ -119,7 +127,9 @@ class FramewiseWriter:
     beam: int = 16
     n_best: int = 1
 
-    def __call__(self, params: Params, batches: Iterable[Mapping[str, Any]], count: int) -> list[list[Written]]:
+    def __call__(
+        self, params: Params, batches: Iterable[Mapping[str, Any]], count: int
+    ) -> list[list[Written]]:
         """The `n_best` targets of each of `count` sources, best first.
 
         Args:
@@ -127,12 +137,18 @@ class FramewiseWriter:
           batches: from `data.pair_batches` with `once=True`.
           count: sources in all of them.
         """
-        return in_order(functools.partial(self.search, params), batches, count, _written, self.n_best)
+        return in_order(
+            functools.partial(self.search, params), batches, count, _written, self.n_best
+        )
 
     @functools.partial(jax.jit, static_argnums=0)
-    def search(self, params: Params, batch: Mapping[str, Any]) -> tuple[ctc.Prefixes, ctc.Alignment, jax.Array]:
+    def search(
+        self, params: Params, batch: Mapping[str, Any]
+    ) -> tuple[ctc.Prefixes, ctc.Alignment, jax.Array]:
         """Of one batch the prefixes, where they are, and the probabilities `[batch, frames, vocab]`."""
-        emitted: Any = self.model.apply({"params": params}, batch["source"], batch["source_lengths"])
+        emitted: Any = self.model.apply(
+            {"params": params}, batch["source"], batch["source_lengths"]
+        )
         logits, frames = emitted
         found = self._decode(logits, frames)
         align = jax.vmap(lambda tokens, lengths: ctc.align(logits, tokens, frames, lengths), 1, 1)
@@ -141,7 +157,9 @@ class FramewiseWriter:
     def _decode(self, logits, frames):
         if self.beam > 1:
             return ctc.beam(logits, frames, beam=self.beam, n_best=self.n_best)
-        tokens, lengths, log_probs = jax.tree.map(lambda leaf: leaf[:, None], ctc.greedy(logits, frames))
+        tokens, lengths, log_probs = jax.tree.map(
+            lambda leaf: leaf[:, None], ctc.greedy(logits, frames)
+        )
         return ctc.Prefixes(tokens, lengths, log_probs, log_probs)
 
 

@@ -51,15 +51,20 @@ class LanguageModel(nn.Module):
           ValueError: the recurrence is not causal, or tied sizes differ.
         """
         if not self.recurrence.causal:
-            raise ValueError(f"{self.recurrence} reads the future; a language model wants a causal recurrence")
+            raise ValueError(
+                f"{self.recurrence} reads the future; a language model wants a causal recurrence"
+            )
         output_size = self.recurrence.output_size(self.embedding_size)
         if self.tied and output_size != self.embedding_size:
             raise ValueError(
                 f"tied=True wants embedding_size={self.embedding_size} to equal the recurrence's {output_size} features"
             )
-        # Unit-variance inputs to the first layer; the transposed embedding wants unit-variance outputs instead.
+        # Unit-variance inputs to the first layer; the transposed embedding wants unit-variance
+        # outputs instead.
         spread = self.embedding_size**-0.5 if self.tied else 1.0
-        self.embed = nn.Embed(self.vocab_size, self.embedding_size, embedding_init=nn.initializers.normal(spread))
+        self.embed = nn.Embed(
+            self.vocab_size, self.embedding_size, embedding_init=nn.initializers.normal(spread)
+        )
         self.recurrent = Recurrent(self.recurrence, self.remat, self.backend)
         self.drop = nn.Dropout(self.dropout)
         if self.tied:
@@ -96,7 +101,9 @@ class LanguageModel(nn.Module):
 
     def initial_state(self, batch_shape: tuple[int, ...]) -> State:
         """The state before the first token."""
-        return self.recurrent.initial_state(batch_shape, self.embedding_size, self.embed.embedding.dtype)
+        return self.recurrent.initial_state(
+            batch_shape, self.embedding_size, self.embed.embedding.dtype
+        )
 
     @nn.nowrap
     def advance(self, params: Params, state: State, tokens: jax.Array) -> tuple[State, jax.Array]:

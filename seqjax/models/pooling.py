@@ -13,9 +13,9 @@ def ends(
 ) -> Float[Array, "*batch ends"]:
     """The output of every direction after the last step that it reads.
 
-    A causal recurrence ends at a row's last valid step. In `bidirectional` with `merge="concat"` the forward half ends
-    there and the backward half at the first step. Merged otherwise the halves cannot be told apart: then the outputs
-    of both ends stand side by side.
+    A causal recurrence ends at a row's last valid step. In `bidirectional` with `merge="concat"`
+    the forward half ends there and the backward half at the first step. Merged otherwise the halves
+    cannot be told apart: then the outputs of both ends stand side by side.
 
     Args:
       recurrence: that gave the outputs.

@@ -67,7 +67,9 @@ class Recurrent(nn.Module):
         """One time step, `x [*batch, features]`: the next state and the output."""
         return self.recurrence.step(self._params(x.shape[-1]), state, x, rng=self._rng())
 
-    def initial_state(self, batch_shape: tuple[int, ...], input_size: int, dtype: Any = jnp.float32) -> State:
+    def initial_state(
+        self, batch_shape: tuple[int, ...], input_size: int, dtype: Any = jnp.float32
+    ) -> State:
         """The state before the first step, for inputs of `input_size` features."""
         return self.recurrence.initial_state(self._params(input_size), batch_shape, dtype)
 

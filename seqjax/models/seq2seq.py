@@ -76,20 +76,24 @@ class Encoder(nn.Module):
         source = jnp.where(source < self.vocab_size, source, self.unknown)
         embedded = self.drop(self.table(source), deterministic=off)
         final, values = self.recurrent(embedded, lengths=lengths, reverse=self.reverse)
-        return Encoded(self.drop(values, deterministic=off), length_mask(lengths, source.shape[1]), final)
+        return Encoded(
+            self.drop(values, deterministic=off), length_mask(lengths, source.shape[1]), final
+        )
 
 
 class Seq2Seq(nn.Module):
     """Reads one sequence and writes another (Sutskever et al., 2014; Bahdanau et al., 2015; Luong et al., 2015).
 
-    Training runs under teacher forcing; decoding goes by `start` and `advance`, which are what `seqjax.decoding` wants.
+    Training runs under teacher forcing; decoding goes by `start` and `advance`, which are what
+    `seqjax.decoding` wants.
 
     Attributes:
       encoder: an `Encoder`, or any module whose call gives `Encoded`.
       decoder: a `Decoder`.
-      bridge: where the decoder begins: `"zero"`, its own initial state; `"last"`, the encoder's final state, both
-        directions side by side; `"projected"`, a layer on that state; `"read"`, its own initial state after it has read
-        a layer on the encoder's as if it were a token (Vinyals et al., 2015).
+      bridge: where the decoder begins: `"zero"`, its own initial state; `"last"`, the encoder's
+        final state, both directions side by side; `"projected"`, a layer on that state; `"read"`,
+        its own initial state after it has read a layer on the encoder's as if it were a token
+        (Vinyals et al., 2015).
       shared: one embedding for source and target.
 
     Example:
@@ -125,7 +129,9 @@ class Seq2Seq(nn.Module):
         self.reader, self.writer = self.encoder, self.decoder
         if self.shared:
             self.table = self._shared_table()
-            self.reader, self.writer = (part.clone(embed=self.table) for part in (self.encoder, self.decoder))
+            self.reader, self.writer = (
+                part.clone(embed=self.table) for part in (self.encoder, self.decoder)
+            )
         if self.bridge == "projected":
             self.projected = ProjectedState(self.decoder.recurrence, self.decoder.embedding_size)
         if self.bridge == "read":
@@ -146,8 +152,8 @@ class Seq2Seq(nn.Module):
           source: what the encoder reads, tokens `[batch, positions]`.
           lengths: valid tokens of each row, `[batch]`; None when all are.
           tokens: what the decoder reads, `[batch, time]`, see `training.shift_right`.
-          held: the target id that each position holds, for a decoder that copies; None when source and target share
-            their ids.
+          held: the target id that each position holds, for a decoder that copies; None when source
+            and target share their ids.
           sampling: see `Decoder`.
 
         Returns:
@@ -161,11 +167,15 @@ class Seq2Seq(nn.Module):
     ) -> tuple[Memory, DecoderState]:
         """Reads the source: what the decoder looks at, and where it begins; the arguments are those of a call."""
         encoded = self.reader(source, lengths)  # pyright: ignore[reportCallIssue]
-        copied = None if self.decoder.copying is None else jnp.asarray(source if held is None else held)
+        copied = (
+            None if self.decoder.copying is None else jnp.asarray(source if held is None else held)
+        )
         memory = self.writer.prepare(encoded.values, encoded.mask, copied)
         return memory, self.writer.initial_state(memory, self._bridged(memory, encoded.final))
 
-    def step(self, memory: Memory, state: DecoderState, tokens: ArrayLike) -> tuple[DecoderState, jax.Array]:
+    def step(
+        self, memory: Memory, state: DecoderState, tokens: ArrayLike
+    ) -> tuple[DecoderState, jax.Array]:
         """One token of each row, `[batch]`: the next state, and logits `[batch, vocab]`."""
         return self.writer.step(memory, state, tokens)
 
@@ -178,9 +188,13 @@ class Seq2Seq(nn.Module):
         return {"params": params, "memory": memory}, state  # pyright: ignore[reportReturnType]
 
     @nn.nowrap
-    def advance(self, context: Context, state: DecoderState, tokens: ArrayLike) -> tuple[DecoderState, jax.Array]:
+    def advance(
+        self, context: Context, state: DecoderState, tokens: ArrayLike
+    ) -> tuple[DecoderState, jax.Array]:
         """`step` as a pure function, for `seqjax.decoding`."""
-        return self.apply({"params": context["params"]}, context["memory"], state, tokens, method="step")  # pyright: ignore[reportReturnType]
+        return self.apply(
+            {"params": context["params"]}, context["memory"], state, tokens, method="step"
+        )  # pyright: ignore[reportReturnType]
 
     def _bridged(self, memory, final) -> State | None:
         match self.bridge:
@@ -194,5 +208,7 @@ class Seq2Seq(nn.Module):
     def _shared_table(self):
         sizes = {(part.vocab_size, part.embedding_size) for part in (self.encoder, self.decoder)}  # pyright: ignore[reportAttributeAccessIssue]
         if len(sizes) > 1:
-            raise ValueError(f"shared=True wants encoder and decoder to embed alike; their sizes are {sorted(sizes)}")
+            raise ValueError(
+                f"shared=True wants encoder and decoder to embed alike; their sizes are {sorted(sizes)}"
+            )
         return token_table(*sizes.pop(), self.decoder.tied)

@@ -41,14 +41,21 @@ class Spelling(nn.Module):
         self, characters: Int[Array, "*batch characters"], lengths: ArrayLike | None = None
     ) -> Float[Array, "*batch features"]:
         """Features `[*batch, features]` of words of so many characters; 0 for a word of none, if by convolution."""
-        lengths = checked_lengths(lengths, characters.shape[:-1], characters.shape[-1], "char_lengths", " of words")
+        lengths = checked_lengths(
+            lengths, characters.shape[:-1], characters.shape[-1], "char_lengths", " of words"
+        )
         xs = TokenEmbedding(self.vocab_size, self.embedding_size, name="characters")(characters)
         if self.recurrence is not None:
-            _, ys = Recurrent(self.recurrence, self.remat, self.backend, name="recurrent")(xs, lengths=lengths)
+            _, ys = Recurrent(self.recurrence, self.remat, self.backend, name="recurrent")(
+                xs, lengths=lengths
+            )
             return ends(self.recurrence, ys, lengths)
         mask = length_mask(lengths, characters.shape[-1])[..., None]
-        xs = nn.Dropout(self.dropout)(jnp.where(mask, xs, 0), deterministic=not self.has_rng("dropout"))
-        # A convolution of width 3 as one product: each character beside its neighbours, zeros at the edges.
+        xs = nn.Dropout(self.dropout)(
+            jnp.where(mask, xs, 0), deterministic=not self.has_rng("dropout")
+        )
+        # A convolution of width 3 as one product: each character beside its neighbours, zeros at
+        # the edges.
         edges = jnp.pad(xs, [(0, 0)] * (xs.ndim - 2) + [(1, 1), (0, 0)])
         triples = jnp.concatenate([edges[..., :-2, :], xs, edges[..., 2:, :]], axis=-1)
         ys = nn.Dense(self.features, name="convolution")(triples)
@@ -62,13 +69,13 @@ class Tagger(nn.Module):
 
     A call gives the chain's `Scores`, and `seqjax.losses.crf` does the rest:
 
-        scores = tagger.apply(variables, words, characters, lengths=lengths, char_lengths=char_lengths)
-        loss = -crf.log_likelihood(tags, *scores, lengths=lengths)
-        best = crf.viterbi(*scores, lengths=lengths).tags
+        scores = tagger.apply(variables, words, characters, lengths=lengths,
+        char_lengths=char_lengths) loss = -crf.log_likelihood(tags, *scores, lengths=lengths) best =
+        crf.viterbi(*scores, lengths=lengths).tags
 
-    The spelling of a word is a convolution over its characters with the maximum taken (Ma and Hovy, 2016), or a
-    recurrence of its own, read to its ends (Lample et al., 2016). Dropout is on while `apply` is given a `"dropout"`
-    key.
+    The spelling of a word is a convolution over its characters with the maximum taken (Ma and Hovy,
+    2016), or a recurrence of its own, read to its ends (Lample et al., 2016). Dropout is on while
+    `apply` is given a `"dropout"` key.
 
     Attributes:
       vocab_size: words of the vocabulary.
@@ -79,7 +86,8 @@ class Tagger(nn.Module):
       char_embedding_size: features of a character's embedding.
       char_features: features of a word's spelling by the convolution.
       char_recurrence: reads the characters in place of the convolution.
-      crf: learn how tags follow each other; False leaves these scores at 0: a softmax for every word.
+      crf: learn how tags follow each other; False leaves these scores at 0: a softmax for every
+        word.
       dropout: rate on what goes into the recurrence and on what comes out.
       word_dropout: rate at which words, not their characters, are read as `unknown`.
       unknown: the number of unknown words, that of `seqjax.data.Vocabulary.words`.
@@ -125,20 +133,26 @@ class Tagger(nn.Module):
 
         Args:
           words: integers `[*batch, time]`.
-          characters: of each word, integers `[*batch, time, characters]`; given where `char_vocab_size` is.
+          characters: of each word, integers `[*batch, time, characters]`; given where
+            `char_vocab_size` is.
           lengths: words of each row, `[*batch]`; None when all are valid.
-          char_lengths: characters of each word, `[*batch, time]`; None when all are valid. Under `jax.jit` both are
-            clamped to what the arrays hold.
+          char_lengths: characters of each word, `[*batch, time]`; None when all are valid. Under
+            `jax.jit` both are clamped to what the arrays hold.
 
         Returns:
           `Scores(emissions [*batch, time, tags], transitions [tags, tags], start [tags], end [tags])`.
 
         Raises:
-          ValueError: characters are given to a model without them, are missing, or are not those of the words.
+          ValueError: characters are given to a model without them, are missing, or are not those of
+            the words.
         """
         words = jnp.asarray(words)
         table = TokenEmbedding(
-            self.vocab_size, self.embedding_size, word_dropout=self.word_dropout, unknown=self.unknown, name="words"
+            self.vocab_size,
+            self.embedding_size,
+            word_dropout=self.word_dropout,
+            unknown=self.unknown,
+            name="words",
         )
         features = table(words)
         if spelling := self._spelling(words.shape, characters, char_lengths):
@@ -159,7 +173,9 @@ class Tagger(nn.Module):
         """The features of the words' characters, in a list; empty for a model without."""
         if self.char_vocab_size is None:
             if characters is not None:
-                raise ValueError("this model reads words alone; build it with char_vocab_size, or give no characters")
+                raise ValueError(
+                    "this model reads words alone; build it with char_vocab_size, or give no characters"
+                )
             return []
         wanted = f"words of shape {words_shape} want {(*words_shape, 'characters')}"
         if characters is None:
@@ -168,7 +184,13 @@ class Tagger(nn.Module):
         if characters.shape[:-1] != words_shape:
             raise ValueError(f"characters: shape {characters.shape}; {wanted}")
         reader = Spelling(
-            self.char_vocab_size, self.char_embedding_size, self.char_features, self.char_recurrence, self.dropout,
-            self.remat, self.backend, name="spelling",
-        )  # fmt: skip
+            self.char_vocab_size,
+            self.char_embedding_size,
+            self.char_features,
+            self.char_recurrence,
+            self.dropout,
+            self.remat,
+            self.backend,
+            name="spelling",
+        )
         return [reader(characters, char_lengths)]

@@ -1,7 +1,7 @@
 """Work with sound: features, front ends, utterances, recognisers.
 
-Reading files needs `soundfile` (extra `experiments`). Features and masks are JAX functions, to be compiled
-with the model that reads them.
+Reading files needs `soundfile` (extra `experiments`). Features and masks are JAX functions, to be
+compiled with the model that reads them.
 """
 
 from seqjax.speech.augment import change_speed as change_speed

@@ -25,7 +25,8 @@ def spec_augment(
 ) -> Float[Array, "*batch time features"]:
     """Hides bands of neighbouring features and gaps of neighbouring frames: SpecAugment without warping.
 
-    Each row draws its own masks, widths uniform from 0 on; hidden places are 0, the mean of normalised features.
+    Each row draws its own masks, widths uniform from 0 on; hidden places are 0, the mean of
+    normalised features.
 
     Args:
       key: what the draws come from.
@@ -50,7 +51,9 @@ def spec_augment(
     lengths = jnp.full(batch, time) if lengths is None else jnp.asarray(lengths)
     band_key, gap_key = jax.random.split(key)
     widest = jnp.minimum(gap_width, (gap_share * lengths).astype(int))
-    hidden_bands = _stripes(band_key, bands, jnp.full(batch, size), jnp.full(batch, band_width), size)
+    hidden_bands = _stripes(
+        band_key, bands, jnp.full(batch, size), jnp.full(batch, band_width), size
+    )
     hidden_gaps = _stripes(gap_key, gaps, lengths, widest, time)
     return jnp.where(hidden_gaps[..., None] | hidden_bands[..., None, :], 0, features)
 

@@ -14,10 +14,12 @@ class Channel:
     """What happens to speech between the mouth and the file, in this order.
 
     Attributes:
-      floors: deviation of the noise under each stretch: the first pause, the first recording, the next pause and so
-        on, `2 * recordings + 1` of them; none adds no noise.
-      colour: the power of that noise falls with frequency to this power: 0 is white, 1 pink, 2 brown.
-      gate: blocks whose samples all stay below this share of the peak become exact zeros, as codecs write them.
+      floors: deviation of the noise under each stretch: the first pause, the first recording, the
+        next pause and so on, `2 * recordings + 1` of them; none adds no noise.
+      colour: the power of that noise falls with frequency to this power: 0 is white, 1 pink, 2
+        brown.
+      gate: blocks whose samples all stay below this share of the peak become exact zeros, as codecs
+        write them.
       limit: samples beyond this share of the peak are clipped.
       offset: is added to every sample.
     """
@@ -28,7 +30,9 @@ class Channel:
     limit: float = 1.0
     offset: float = 0.0
 
-    def __call__(self, stretches: Sequence[np.ndarray], rate: int, generator: np.random.Generator) -> np.ndarray:
+    def __call__(
+        self, stretches: Sequence[np.ndarray], rate: int, generator: np.random.Generator
+    ) -> np.ndarray:
         """The sound of stretches of samples, joined: float32 `[samples]`.
 
         Args:
@@ -66,9 +70,9 @@ def coloured_noise(generator: np.random.Generator, size: int, colour: float = 0.
 def draw_channel(generator: np.random.Generator, recordings: int, level: float) -> Channel:
     """Draws a channel: silence of every kind, and now and then an offset, clipping or a codec's zeros.
 
-    Floors lie between -75 and -22 dB of the peak, uniform in decibels. Of five draws, on average, one has one floor
-    under the whole, one no noise, one noise in the pauses alone, one in the recordings alone, and one a floor for each
-    stretch.
+    Floors lie between -75 and -22 dB of the peak, uniform in decibels. Of five draws, on average,
+    one has one floor under the whole, one no noise, one noise in the pauses alone, one in the
+    recordings alone, and one a floor for each stretch.
 
     Args:
       generator: what the draws come from.

@@ -24,9 +24,9 @@ class LogMel:
         power = |FFT(hann * frame)|^2
         y     = log(max(power W, floor))
 
-    Frame t is the window that ends with sample `(t + 1) * hop_size`, zeros before the first sample: n samples give
-    `n // hop_size` frames, none of which waits for later sound. So a stream gives the frames of the whole: hand each
-    piece, of a multiple of `hop_size` samples, to `advance`.
+    Frame t is the window that ends with sample `(t + 1) * hop_size`, zeros before the first sample:
+    n samples give `n // hop_size` frames, none of which waits for later sound. So a stream gives
+    the frames of the whole: hand each piece, of a multiple of `hop_size` samples, to `advance`.
 
     Attributes:
       rate: samples a second.
@@ -36,7 +36,8 @@ class LogMel:
       low: where the bands begin, in hertz.
       high: where they end; None for half the rate.
       floor: the least energy told apart.
-      centred: subtract the mean of each frame first, so that an offset of the sound changes nothing.
+      centred: subtract the mean of each frame first, so that an offset of the sound changes
+        nothing.
 
     Raises:
       ValueError: a number is out of range.
@@ -58,11 +59,17 @@ class LogMel:
 
     def __post_init__(self):
         if not 0 < self.hop_size <= self.window_size:
-            raise ValueError(f"hop is {self.hop} s, window {self.window} s; give a window of at least a hop, both > 0")
+            raise ValueError(
+                f"hop is {self.hop} s, window {self.window} s; give a window of at least a hop, both > 0"
+            )
         if not 0 <= self.low < self.top <= self.rate / 2:
-            raise ValueError(f"bands from {self.low} to {self.top} Hz; give a range within 0 to {self.rate / 2:g} Hz")
+            raise ValueError(
+                f"bands from {self.low} to {self.top} Hz; give a range within 0 to {self.rate / 2:g} Hz"
+            )
         if self.bands < 1 or self.floor <= 0:
-            raise ValueError(f"bands is {self.bands} and floor {self.floor}; give at least 1 band, a floor above 0")
+            raise ValueError(
+                f"bands is {self.bands} and floor {self.floor}; give at least 1 band, a floor above 0"
+            )
 
     @property
     def window_size(self) -> int:
@@ -111,7 +118,9 @@ class LogMel:
         """
         heard = jnp.concatenate([before, jnp.asarray(samples, before.dtype)], axis=-1)
         frames = jnp.shape(samples)[-1] // self.hop_size
-        return heard[..., frames * self.hop_size :][..., : before.shape[-1]], self._energies(heard, frames)
+        return heard[..., frames * self.hop_size :][..., : before.shape[-1]], self._energies(
+            heard, frames
+        )
 
     def _energies(self, heard, frames: int):
         places = self.hop_size * np.arange(frames)[:, None] + np.arange(self.window_size)
@@ -163,7 +172,9 @@ def mfcc(log_mel: ArrayLike, size: int = 13) -> Float[Array, "*batch frames size
     """
     log_mel = jnp.asarray(log_mel)
     if not 1 <= size <= log_mel.shape[-1]:
-        raise ValueError(f"size is {size}; {log_mel.shape[-1]} bands give from 1 to as many coefficients")
+        raise ValueError(
+            f"size is {size}; {log_mel.shape[-1]} bands give from 1 to as many coefficients"
+        )
     return jax.scipy.fft.dct(log_mel, type=2, norm="ortho")[..., :size]
 
 

@@ -60,10 +60,11 @@ class Ear:
     Attributes:
       mel: the energies.
       letters: the symbols, the blank first.
-      scale: moments of the training features, which those of a stream begin from; None normalises each utterance by its
-        own, and does not stream.
-      floor: energy added to every band of an utterance that is normalised by its own moments, as a share of its mean
-        energy: exact zeros sound like a faint noise, and the level of the whole changes nothing.
+      scale: moments of the training features, which those of a stream begin from; None normalises
+        each utterance by its own, and does not stream.
+      floor: energy added to every band of an utterance that is normalised by its own moments, as a
+        share of its mean energy: exact zeros sound like a faint noise, and the level of the whole
+        changes nothing.
     """
 
     mel: LogMel
@@ -77,13 +78,19 @@ class Ear:
         letters = Vocabulary.characters(" " + "".join(train.clips.texts), (BLANK,))
         if not moments_of_training:
             # The floor is relative; the absolute one only keeps the logarithm finite.
-            return cls(LogMel(train.clips.rate, bands, floor=LEAST, centred=True), letters, floor=FLOOR)
+            return cls(
+                LogMel(train.clips.rate, bands, floor=LEAST, centred=True), letters, floor=FLOOR
+            )
         mel = LogMel(train.clips.rate, bands, centred=True)
         # One after another, as one sound: a shape each would be compiled each.
-        heard = np.concatenate([utterance.render(train.clips) for utterance in train.utterances[:SAMPLE]])
+        heard = np.concatenate(
+            [utterance.render(train.clips) for utterance in train.utterances[:SAMPLE]]
+        )
         return cls(mel, letters, moments(mel(heard)))
 
-    def features(self, samples: ArrayLike, frames: ArrayLike | None = None) -> Float[Array, "*batch frames bands"]:
+    def features(
+        self, samples: ArrayLike, frames: ArrayLike | None = None
+    ) -> Float[Array, "*batch frames bands"]:
         """Normalised energies of `samples [*batch, samples]`, of which `frames [*batch]` frames are valid."""
         samples = jnp.asarray(samples)
         if self.scale is None and self.floor:
@@ -93,7 +100,9 @@ class Ear:
         energies = self.mel(samples)
         if self.scale is None:
             return normalise(energies, frames)
-        _, scaled = normalise_running(Tally.of(self.scale, SETTLED, energies.shape[:-2]), energies, self.scale)
+        _, scaled = normalise_running(
+            Tally.of(self.scale, SETTLED, energies.shape[:-2]), energies, self.scale
+        )
         return only_valid(scaled, frames)
 
     def start(self) -> Overheard:
@@ -104,7 +113,9 @@ class Ear:
         """
         return Overheard(self.mel.start(), Tally.of(self._moments(), SETTLED))
 
-    def advance(self, before: Overheard, samples: ArrayLike) -> tuple[Overheard, Float[Array, "frames bands"]]:
+    def advance(
+        self, before: Overheard, samples: ArrayLike
+    ) -> tuple[Overheard, Float[Array, "frames bands"]]:
         """The next piece of a stream, see `LogMel.advance`: what the piece after it begins with, and its features."""
         heard, energies = self.mel.advance(before.samples, samples)
         tally, features = normalise_running(before.tally, energies, self._moments())
@@ -112,7 +123,9 @@ class Ear:
 
     def _moments(self):
         if self.scale is None:
-            raise ValueError("the ear normalises each utterance as a whole; make it with moments_of_training=True")
+            raise ValueError(
+                "the ear normalises each utterance as a whole; make it with moments_of_training=True"
+            )
         return self.scale
 
     def encode(self, text: str) -> np.ndarray:
@@ -125,7 +138,9 @@ class Ear:
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes a JSON file, whole or not at all."""
-        scale = None if self.scale is None else [np.asarray(numbers).tolist() for numbers in self.scale]
+        scale = (
+            None if self.scale is None else [np.asarray(numbers).tolist() for numbers in self.scale]
+        )
         settings = {
             "mel": dataclasses.asdict(self.mel),
             "letters": self.letters.tokens,
@@ -169,7 +184,14 @@ def words_of(letters: Sequence) -> list[tuple[str, Any, Any]]:
 
 
 def utterance_batches(
-    part: Part, ear: Ear, seconds: float, *, seed: int = 0, once: bool = False, multiple_of: int = 1, buckets: int = 5
+    part: Part,
+    ear: Ear,
+    seconds: float,
+    *,
+    seed: int = 0,
+    once: bool = False,
+    multiple_of: int = 1,
+    buckets: int = 5,
 ) -> Mapped:
     """Batches of utterances of about equal length, rendered as they are asked for.
 
@@ -183,8 +205,9 @@ def utterance_batches(
       buckets: how many lengths to pad to.
 
     Returns:
-      A resumable iterator over dicts: `samples [rows, samples]`, `frames [rows]` (how many are valid),
-      `labels [rows, letters]`, `label_lengths [rows]`, and `indices [rows]` of the utterances, -1 for an empty row.
+      A resumable iterator over dicts: `samples [rows, samples]`, `frames [rows]` (how many are
+      valid), `labels [rows, letters]`, `label_lengths [rows]`, and `indices [rows]` of the
+      utterances, -1 for an empty row.
     """
     hop, texts = ear.mel.hop_size, part.texts()
     lengths = [ear.mel.frames(utterance.length(part.clips)) for utterance in part.utterances]
@@ -193,7 +216,9 @@ def utterance_batches(
     def collate(chosen: Any) -> dict[str, np.ndarray]:
         sounds = [part.utterances[i].render(part.clips)[: lengths[i] * hop] for i in chosen.indices]
         samples, counts, _ = pad_batch(sounds, chosen.time * hop, chosen.rows)
-        labels, label_lengths, _ = pad_batch([symbols[i] for i in chosen.indices], longest, chosen.rows)
+        labels, label_lengths, _ = pad_batch(
+            [symbols[i] for i in chosen.indices], longest, chosen.rows
+        )
         indices = np.full(chosen.rows, -1)
         indices[: len(chosen.indices)] = chosen.indices
         return {
@@ -206,7 +231,12 @@ def utterance_batches(
 
     budget = max(ear.mel.frames(round(seconds * ear.mel.rate)), max(lengths) * multiple_of)
     order = BucketBatches(
-        lengths, tokens=budget, buckets=buckets, seed=seed, shuffle=not once, epochs=1 if once else None,
+        lengths,
+        tokens=budget,
+        buckets=buckets,
+        seed=seed,
+        shuffle=not once,
+        epochs=1 if once else None,
         multiple_of=multiple_of,
-    )  # fmt: skip
+    )
     return mapped(collate, order)

@@ -64,7 +64,9 @@ class Listener:
     @functools.partial(jax.jit, static_argnums=0)
     def __call__(self, params: Params, samples: ArrayLike, frames: ArrayLike) -> Emissions:
         """Log-probabilities under `samples [batch, samples]`, of which `frames [batch]` frames are valid."""
-        emitted: Any = self.model.apply({"params": params}, self.ear.features(samples, frames), lengths=frames)
+        emitted: Any = self.model.apply(
+            {"params": params}, self.ear.features(samples, frames), lengths=frames
+        )
         return Emissions(jax.nn.log_softmax(emitted.logits), emitted.lengths)
 
     def scores(self, params: Params, samples: ArrayLike) -> np.ndarray:
@@ -78,13 +80,17 @@ class Listener:
         """Each letter of a text, and from when to when it is said, in seconds; `scores [steps, vocab]`."""
         if not text:
             return []
-        found = jax.device_get(ctc.align(jnp.asarray(scores)[None], self.ear.letters.encode(text)[None]))
+        found = jax.device_get(
+            ctc.align(jnp.asarray(scores)[None], self.ear.letters.encode(text)[None])
+        )
         places = zip(text, found.starts[0].tolist(), found.ends[0].tolist(), strict=True)
         return [(letter, begin * self.step, end * self.step) for letter, begin, end in places]
 
     def start(self, params: Params) -> Listening:
         """What `hear` begins with: silence."""
-        state: Any = self.model.apply({"params": params}, (), self.ear.mel.bands, method="initial_state")
+        state: Any = self.model.apply(
+            {"params": params}, (), self.ear.mel.bands, method="initial_state"
+        )
         return Listening(self.ear.start(), state)
 
     @functools.partial(jax.jit, static_argnums=0)

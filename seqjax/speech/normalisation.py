@@ -29,7 +29,11 @@ def moments(features: ArrayLike, lengths: ArrayLike | None = None) -> Moments:
       `Moments`, `[*batch, features]` each; a row without a frame has mean 0.
     """
     features = jnp.asarray(features)
-    lengths = jnp.full(features.shape[:-2], features.shape[-2]) if lengths is None else jnp.asarray(lengths)
+    lengths = (
+        jnp.full(features.shape[:-2], features.shape[-2])
+        if lengths is None
+        else jnp.asarray(lengths)
+    )
     count = jnp.maximum(lengths, 1)[..., None]
     mean = only_valid(features, lengths).sum(-2) / count
     variance = (only_valid(features - mean[..., None, :], lengths) ** 2).sum(-2) / count
@@ -44,7 +48,8 @@ def normalise(
     Args:
       features: `[*batch, time, features]`.
       lengths: valid frames of each row, `[*batch]`; None when all are.
-      by: moments of the training data; None takes each row's own. A stream wants `normalise_running`.
+      by: moments of the training data; None takes each row's own. A stream wants
+        `normalise_running`.
     """
     features = jnp.asarray(features)
     mean, deviation = moments(features, lengths) if by is None else by
@@ -87,7 +92,10 @@ class Tally(NamedTuple):
         """Before the first frame: the mean of the training data, as if `weight` frames of it had been heard."""
         # Of one type from the first piece on, so that one program serves all.
         mean = jnp.asarray(by.mean, jnp.result_type(by.mean))
-        return cls(jnp.broadcast_to(weight * mean, (*batch_shape, *mean.shape)), jnp.asarray(weight, mean.dtype))
+        return cls(
+            jnp.broadcast_to(weight * mean, (*batch_shape, *mean.shape)),
+            jnp.asarray(weight, mean.dtype),
+        )
 
 
 def normalise_running(
@@ -97,7 +105,8 @@ def normalise_running(
 
         y_t = (x_t - (total + sum_{s <= t} x_s) / (count + t)) / deviation
 
-    So a stream grows used to how loud a voice is and how a microphone sounds, as `normalise` is from the start.
+    So a stream grows used to how loud a voice is and how a microphone sounds, as `normalise` is
+    from the start.
 
     Args:
       before: from `Tally.of` or the piece before.
@@ -114,7 +123,9 @@ def normalise_running(
     return Tally(before.total + features.sum(-2), before.count + features.shape[-2]), scaled
 
 
-def only_valid(features: ArrayLike, lengths: ArrayLike | None) -> Float[Array, "*batch time features"]:
+def only_valid(
+    features: ArrayLike, lengths: ArrayLike | None
+) -> Float[Array, "*batch time features"]:
     """Features `[*batch, time, features]`, zeros past the `lengths [*batch]` of the rows; None when all are valid."""
     features = jnp.asarray(features)
     if lengths is None:

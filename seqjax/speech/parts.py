@@ -28,13 +28,17 @@ class Part:
         """The same with so much more silence after each utterance, which a model that reads one way needs to finish."""
         tail = round(seconds * self.clips.rate)
         longer = (
-            dataclasses.replace(utterance, pauses=(*utterance.pauses[:-1], utterance.pauses[-1] + tail))
+            dataclasses.replace(
+                utterance, pauses=(*utterance.pauses[:-1], utterance.pauses[-1] + tail)
+            )
             for utterance in self.utterances
         )
         return Part(self.clips, list(longer))
 
 
-def split_recordings(clips: Clips, indices: Iterable, held_out: str | None = None) -> dict[str, Clips]:
+def split_recordings(
+    clips: Clips, indices: Iterable, held_out: str | None = None
+) -> dict[str, Clips]:
     """Recordings of single words by their index: 0 to 4 test, 5 to 9 validate, the others train.
 
     Args:
@@ -50,13 +54,21 @@ def split_recordings(clips: Clips, indices: Iterable, held_out: str | None = Non
     """
     voice = np.array(clips.speakers) == held_out
     if held_out is not None and not voice.any():
-        raise ValueError(f"no speaker is called {held_out!r}; they are {', '.join(sorted(set(clips.speakers)))}")
+        raise ValueError(
+            f"no speaker is called {held_out!r}; they are {', '.join(sorted(set(clips.speakers)))}"
+        )
     indices = np.asarray(list(indices))
     test, validation = np.isin(indices, TEST), np.isin(indices, VALIDATION)
-    chosen = {"train": ~test & ~validation & ~voice, "validation": validation & ~voice, "test": test & ~voice}
+    chosen = {
+        "train": ~test & ~validation & ~voice,
+        "validation": validation & ~voice,
+        "test": test & ~voice,
+    }
     chosen |= {} if held_out is None else {"held_out": voice}
     if empty := [name for name, where in chosen.items() if not where.any()]:
-        raise ValueError(f"no recording is left for the {empty[0]} part; give indices 0 to 4, 5 to 9 and higher ones")
+        raise ValueError(
+            f"no recording is left for the {empty[0]} part; give indices 0 to 4, 5 to 9 and higher ones"
+        )
     return {name: clips.where(where) for name, where in chosen.items()}
 
 

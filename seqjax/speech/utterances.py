@@ -49,7 +49,9 @@ class Clips:
         def kept(column):
             return [item for item, keep in zip(column, chosen, strict=True) if keep]
 
-        return Clips(self.rate, kept(self.samples), kept(self.texts), kept(self.speakers), kept(self.names))
+        return Clips(
+            self.rate, kept(self.samples), kept(self.texts), kept(self.speakers), kept(self.names)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,8 @@ class Utterance:
     Attributes:
       clips: which recordings, in order.
       pauses: samples of silence before each of them and after the last.
-      gains: what each recording, brought to a peak of 1, is multiplied by; none leaves them as they are.
+      gains: what each recording, brought to a peak of 1, is multiplied by; none leaves them as they
+        are.
       level: the peak of the whole; None leaves it.
       noise: deviation of the white noise under it.
       speed: of the recordings.
@@ -79,7 +82,9 @@ class Utterance:
     def length(self, clips: Clips) -> int:
         """Its samples."""
         pace = round(100 * self.speed)
-        return sum(self.pauses) + sum(math.ceil(len(clips.samples[clip]) * 100 / pace) for clip in self.clips)
+        return sum(self.pauses) + sum(
+            math.ceil(len(clips.samples[clip]) * 100 / pace) for clip in self.clips
+        )
 
     def text(self, clips: Clips) -> str:
         """What is said in it."""
@@ -92,21 +97,35 @@ class Utterance:
             samples = change_speed(clips.samples[clip], self.speed)
             gain = self.gains[place] / np.abs(samples).max() if self.gains else 1.0
             parts += [gain * samples, np.zeros(self.pauses[place + 1], np.float32)]
-        loudness = 1.0 if self.level is None else self.level / max(np.abs(part).max(initial=0.0) for part in parts)
+        loudness = (
+            1.0
+            if self.level is None
+            else self.level / max(np.abs(part).max(initial=0.0) for part in parts)
+        )
         generator = np.random.default_rng(self.seed)
         parts = [loudness * part for part in parts]
         if self.noise:
-            parts = [part + self.noise * generator.standard_normal(len(part), np.float32) for part in parts]
+            parts = [
+                part + self.noise * generator.standard_normal(len(part), np.float32)
+                for part in parts
+            ]
         return self.channel(parts, clips.rate, generator)
 
 
 def connect(
-    clips: Clips, count: int, seed: int, *, most: int, pause: float = 0.4, speeds: Sequence[float] = (1.0,)
+    clips: Clips,
+    count: int,
+    seed: int,
+    *,
+    most: int,
+    pause: float = 0.4,
+    speeds: Sequence[float] = (1.0,),
 ) -> list[Utterance]:
     """Draws utterances: one speaker each, 1 to `most` of their recordings, pauses, levels and noise.
 
-    Pauses are uniform up to `pause` seconds; peaks between -30 and -1 dB of full scale and noise between -90 (less than
-    a step of 16 bits) and -50, uniform in decibels; recordings of an utterance differ by up to 6 dB.
+    Pauses are uniform up to `pause` seconds; peaks between -30 and -1 dB of full scale and noise
+    between -90 (less than a step of 16 bits) and -50, uniform in decibels; recordings of an
+    utterance differ by up to 6 dB.
 
     Args:
       clips: what to draw from.
@@ -123,9 +142,14 @@ def connect(
       ValueError: there is no recording, or nothing to draw of them.
     """
     if not len(clips) or count < 1 or most < 1:
-        raise ValueError(f"{count} utterances of up to {most} of {len(clips)} recordings; give at least 1 of each")
+        raise ValueError(
+            f"{count} utterances of up to {most} of {len(clips)} recordings; give at least 1 of each"
+        )
     generator = np.random.default_rng(seed)
-    voices = [np.flatnonzero([speaker == name for name in clips.speakers]) for speaker in sorted(set(clips.speakers))]
+    voices = [
+        np.flatnonzero([speaker == name for name in clips.speakers])
+        for speaker in sorted(set(clips.speakers))
+    ]
     decibels = lambda low, high, size=None: 10 ** (generator.uniform(low, high, size) / 20)  # noqa: E731
 
     def draw(index: int) -> Utterance:
@@ -133,10 +157,14 @@ def connect(
         chosen = generator.choice(voices[generator.integers(len(voices))], number)
         pauses = generator.integers(0, int(pause * clips.rate) + 1, number + 1)
         return Utterance(
-            tuple(chosen.tolist()), tuple(pauses.tolist()), tuple(decibels(-6, 0, number).tolist()),
-            float(decibels(-30, -1)), float(decibels(-90, -50)), float(generator.choice(speeds)),
+            tuple(chosen.tolist()),
+            tuple(pauses.tolist()),
+            tuple(decibels(-6, 0, number).tolist()),
+            float(decibels(-30, -1)),
+            float(decibels(-90, -50)),
+            float(generator.choice(speeds)),
             (seed, index),
-        )  # fmt: skip
+        )
 
     return [draw(index) for index in range(count)]
 
@@ -144,14 +172,17 @@ def connect(
 def vary(utterances: Sequence[Utterance], seed: int) -> list[Utterance]:
     """Draws another channel for each utterance, see `draw_channel`: silence of every kind, and all levels.
 
-    Peaks are between -45 and 0 dB of full scale, uniform in decibels; the recordings of an utterance differ by up to
-    10 dB. What is said, the pauses and the speed stay.
+    Peaks are between -45 and 0 dB of full scale, uniform in decibels; the recordings of an
+    utterance differ by up to 10 dB. What is said, the pauses and the speed stay.
 
     Args:
       utterances: plans, as of `connect`.
       seed: of all that is drawn.
     """
-    return [_varied(utterance, np.random.default_rng((seed, place))) for place, utterance in enumerate(utterances)]
+    return [
+        _varied(utterance, np.random.default_rng((seed, place)))
+        for place, utterance in enumerate(utterances)
+    ]
 
 
 def whole(clips: Clips) -> list[Utterance]:
@@ -170,7 +201,8 @@ def read_recordings(folder: str | os.PathLike, rate: int | None) -> tuple[Clips,
       The recordings, and the index of each.
 
     Raises:
-      ValueError: a label is a number of several digits, a file is not what it claims, or of a lower rate (which).
+      ValueError: a label is a number of several digits, a file is not what it claims, or of a lower
+        rate (which).
     """
     recordings = list_recordings(folder)
     texts = [_word(recording) for recording in recordings]
@@ -189,12 +221,25 @@ def load_digits(data_dir: str | os.PathLike | None = None) -> tuple[Clips, np.nd
     """
     halves = [load("fsdd", split, data_dir) for split in ("train", "test")]
     parts = [half.records.columns() for half in halves]
-    table = {name: [value for part in parts for value in part[name]] for name in ("audio", "label", "speaker", "file")}
+    table = {
+        name: [value for part in parts for value in part[name]]
+        for name in ("audio", "label", "speaker", "file")
+    }
     for name, samples in zip(table["file"], table["audio"], strict=True):
         check_audio(name, samples)
     samples = [np.asarray(sound, np.float32) / 32768 for sound in table["audio"]]
-    clips = Clips(FSDD_RATE, samples, [DIGITS[label] for label in table["label"]], table["speaker"], table["file"])
-    return clips, np.array([int(Path(name).stem.split("_")[-1]) for name in table["file"]]), halves[0].origin
+    clips = Clips(
+        FSDD_RATE,
+        samples,
+        [DIGITS[label] for label in table["label"]],
+        table["speaker"],
+        table["file"],
+    )
+    return (
+        clips,
+        np.array([int(Path(name).stem.split("_")[-1]) for name in table["file"]]),
+        halves[0].origin,
+    )
 
 
 def read_transcripts(path: str | os.PathLike, rate: int | None) -> Clips:
@@ -207,14 +252,21 @@ def read_transcripts(path: str | os.PathLike, rate: int | None) -> Clips:
       rate: samples a second to bring them to; None takes the first one's.
 
     Raises:
-      ValueError: a line is not of that form, a file is not what it claims, or of a lower rate (which).
+      ValueError: a line is not of that form, a file is not what it claims, or of a lower rate
+        (which).
     """
     table = read_tsv(path, ("path", "transcript"))
     if not table["path"]:
         raise ValueError(f"{path}: empty; wanted lines of an audio file, a tab and what is said")
     names = [str(Path(path).parent / name) for name in table["path"]]
     rate, samples = _read_all(names, rate)
-    return Clips(rate, samples, [" ".join(text.lower().split()) for text in table["transcript"]], names, names)
+    return Clips(
+        rate,
+        samples,
+        [" ".join(text.lower().split()) for text in table["transcript"]],
+        names,
+        names,
+    )
 
 
 def read_at(path: str | os.PathLike, rate: int) -> np.ndarray:
@@ -225,7 +277,9 @@ def read_at(path: str | os.PathLike, rate: int) -> np.ndarray:
     """
     own, samples = read_audio(path)
     if own < rate:
-        raise ValueError(f"{path}: {own:,} samples a second; wanted at least {rate:,}; record it at a higher rate")
+        raise ValueError(
+            f"{path}: {own:,} samples a second; wanted at least {rate:,}; record it at a higher rate"
+        )
     return resample(samples, own, rate)
 
 
@@ -233,7 +287,9 @@ def _varied(utterance: Utterance, generator: np.random.Generator) -> Utterance:
     recordings, level = len(utterance.clips), float(10 ** (generator.uniform(-45, 0) / 20))
     gains = 10 ** (generator.uniform(-10, 0, recordings) / 20)
     channel = draw_channel(generator, recordings, level)
-    return dataclasses.replace(utterance, gains=tuple(gains.tolist()), level=level, noise=0.0, channel=channel)
+    return dataclasses.replace(
+        utterance, gains=tuple(gains.tolist()), level=level, noise=0.0, channel=channel
+    )
 
 
 def _word(recording: Recording) -> str:

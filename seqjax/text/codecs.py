@@ -47,8 +47,9 @@ class Subwords:
 class Words:
     """Sentences as `words_of` cuts them; an unknown word may have an id of its own within its sentence.
 
-    The words of `new`, those of a source that the vocabulary lacks, have the ids after the vocabulary's (See et al.,
-    2017), so that a decoder can copy them; other unknown words are "<unk>".
+    The words of `new`, those of a source that the vocabulary lacks, have the ids after the
+    vocabulary's (See et al., 2017), so that a decoder can copy them; other unknown words are
+    "<unk>".
 
     Attributes:
       tokens: the vocabulary.
@@ -71,7 +72,9 @@ class Words:
         # A vocabulary that never saw an unusual blank does without.
         words = [word for word in words_of(sentence) if word.strip() or word in self.tokens]
         ids = self.tokens.encode(words)
-        return np.array([beyond.get(word, index) for word, index in zip(words, ids, strict=True)], np.int32)
+        return np.array(
+            [beyond.get(word, index) for word, index in zip(words, ids, strict=True)], np.int32
+        )
 
     def decode(self, ids: np.ndarray | Sequence, new: Sequence[str] = ()) -> str:
         """The sentence of ids, punctuation where one writes it."""
@@ -85,7 +88,9 @@ class Words:
     def pieces(self, ids: np.ndarray, new: Sequence[str] = ()) -> list[str]:
         """The word of each id."""
         every = [*self.tokens.tokens, *new]
-        return [every[index] if index < len(every) else "<unk>" for index in np.asarray(ids).tolist()]
+        return [
+            every[index] if index < len(every) else "<unk>" for index in np.asarray(ids).tolist()
+        ]
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes a JSON file."""
@@ -99,7 +104,9 @@ def learn_subwords(sentences: Iterable[str], size: int) -> Subwords:
 
 def learn_words(sentences: Iterable[str], size: int, copied: int = 0) -> Words:
     """The most frequent words of a corpus, at most `size` with the specials."""
-    return Words(Vocabulary.words(map(words_of, sentences), max_size=size, specials=SPECIALS), copied)
+    return Words(
+        Vocabulary.words(map(words_of, sentences), max_size=size, specials=SPECIALS), copied
+    )
 
 
 def load_subwords(path: str | os.PathLike) -> Subwords:

@@ -39,16 +39,17 @@ def pair_batches(
     Args:
       sources: token ids of each source.
       targets: token ids of each target, its stop token included; None for sources without.
-      tokens: of one side of a batch at most, padding included; a single pair that is longer makes a batch alone.
+      tokens: of one side of a batch at most, padding included; a single pair that is longer makes a
+        batch alone.
       buckets: lengths to pad to, at most; so many shapes are compiled.
       seed: of the order.
       once: go through the pairs a single time, in order of length; else endlessly, shuffled.
       multiple_of: rows are a multiple of this, for example of the number of devices.
 
     Returns:
-      A resumable iterator of batches: `source [rows, time]`, `source_lengths [rows]`, with targets `targets` and
-      `target_lengths` alike, and `indices [rows]` of the pairs, -1 for an empty row. Its `iterator` is the
-      `BucketBatches`.
+      A resumable iterator of batches: `source [rows, time]`, `source_lengths [rows]`, with targets
+      `targets` and `target_lengths` alike, and `indices [rows]` of the pairs, -1 for an empty row.
+      Its `iterator` is the `BucketBatches`.
 
     Raises:
       ValueError: there is no pair, or the sides differ in number.
@@ -60,25 +61,36 @@ def pair_batches(
       ['indices', 'source', 'source_lengths', 'target_lengths', 'targets']
     """
     if targets is not None and len(targets) != len(sources):
-        raise ValueError(f"{len(sources):,} sources and {len(targets):,} targets; give one target for each source")
+        raise ValueError(
+            f"{len(sources):,} sources and {len(targets):,} targets; give one target for each source"
+        )
     if not len(sources):
         raise ValueError("there is no pair; give at least one")
     sides = {"source": ("source_lengths", sources)} | (
         {} if targets is None else {"targets": ("target_lengths", targets)}
     )
-    lengths = [max(map(len, pair)) for pair in zip(*(rows for _, rows in sides.values()), strict=True)]
+    lengths = [
+        max(map(len, pair)) for pair in zip(*(rows for _, rows in sides.values()), strict=True)
+    ]
 
     def collate(chosen: IndexBatch) -> dict[str, np.ndarray]:
         batch = {"indices": np.full(chosen.rows, -1)}
         batch["indices"][: len(chosen.indices)] = chosen.indices
         for name, (counted, rows) in sides.items():
-            batch[name], batch[counted], _ = pad_batch([rows[i] for i in chosen.indices], chosen.time, chosen.rows)
+            batch[name], batch[counted], _ = pad_batch(
+                [rows[i] for i in chosen.indices], chosen.time, chosen.rows
+            )
         return batch
 
     order = BucketBatches(
-        lengths, tokens=max(tokens, max(lengths) * multiple_of), buckets=buckets, seed=seed, shuffle=not once,
-        epochs=1 if once else None, multiple_of=multiple_of,
-    )  # fmt: skip
+        lengths,
+        tokens=max(tokens, max(lengths) * multiple_of),
+        buckets=buckets,
+        seed=seed,
+        shuffle=not once,
+        epochs=1 if once else None,
+        multiple_of=multiple_of,
+    )
     return mapped(collate, order)
 
 
@@ -88,11 +100,14 @@ def read_pairs(paths: str) -> Pairs:
     A first line that names the columns of a TSV is no pair; it says in which order they stand.
 
     Raises:
-      ValueError: the files differ in their number of lines (both), a side is empty, a line is no pair (which).
+      ValueError: the files differ in their number of lines (both), a side is empty, a line is no
+        pair (which).
     """
     names = paths.split(",")
     if len(names) > 2:
-        raise ValueError(f"{paths} names {len(names)} files; give one TSV, or two aligned files with a comma between")
+        raise ValueError(
+            f"{paths} names {len(names)} files; give one TSV, or two aligned files with a comma between"
+        )
     if len(names) == 2:
         sides = read_aligned(dict(zip(("source", "target"), names, strict=True)))
         sources, targets = sides["source"], sides["target"]
@@ -103,9 +118,13 @@ def read_pairs(paths: str) -> Pairs:
         for number, row in enumerate(rows, start=1 + (order is not None)):
             if len(row) != 2 or not all(side.strip() for side in row):
                 what = (
-                    f"{len(row)} columns" if len(row) != 2 else f"an empty {'target' if row[0].strip() else 'source'}"
+                    f"{len(row)} columns"
+                    if len(row) != 2
+                    else f"an empty {'target' if row[0].strip() else 'source'}"
                 )
-                raise ValueError(f"{paths}, line {number}: {what}; wanted a source, a tab, a target")
+                raise ValueError(
+                    f"{paths}, line {number}: {what}; wanted a source, a tab, a target"
+                )
         sources, targets = ([row[side].strip() for row in rows] for side in order or (0, 1))
     if not sources:
         raise ValueError(f"{paths}: empty; give at least one pair of sentences")
@@ -118,7 +137,14 @@ def held_out(parts: dict[str, Pairs]) -> dict[str, Pairs]:
     places = hash_splits(parts["train"].sources, SHARES)
 
     def chosen(splits: list[str]) -> Pairs:
-        return Pairs(*([side[i] for i, place in enumerate(places) if place in splits] for side in parts["train"]))
+        return Pairs(
+            *(
+                [side[i] for i, place in enumerate(places) if place in splits]
+                for side in parts["train"]
+            )
+        )
 
     train = chosen([split for split in SHARES if split not in missing])
-    return {"train": train} | {s: chosen([s]) if s in missing else parts[s] for s in ("validation", "test")}
+    return {"train": train} | {
+        s: chosen([s]) if s in missing else parts[s] for s in ("validation", "test")
+    }

@@ -37,8 +37,8 @@ def read_tagged(path: str, column: str = "upos", tagged: bool = True) -> TaggedS
     """Tagged sentences of any file in columns.
 
     Args:
-      path: CoNLL-U, known by its name or by its ten columns, else CoNLL: a word first, its tag last, with tabs or
-        blanks between; either may be gzipped. Spans in IOB1 are given in BIO.
+      path: CoNLL-U, known by its name or by its ten columns, else CoNLL: a word first, its tag
+        last, with tabs or blanks between; either may be gzipped. Spans in IOB1 are given in BIO.
       column: which tags of a CoNLL-U file, "upos" or "xpos".
       tagged: False reads CoNLL files of words alone, too; the tags then mean nothing.
 
@@ -54,13 +54,19 @@ def read_tagged(path: str, column: str = "upos", tagged: bool = True) -> TaggedS
         width = len(blocks[0][0][1].split(separator)) if blocks else 1
         if blocks and tagged and width == 1:
             line = blocks[0][0][0]
-            raise ValueError(f"{path}, line {line}: one column; wanted a word, a tab or blank, and its tag")
+            raise ValueError(
+                f"{path}, line {line}: one column; wanted a word, a tab or blank, and its tag"
+            )
         columns = ("word", *(f"column {number}" for number in range(2, width)), "tag")[:width]
         table = read_conll(path, columns, separator)
         tokens, tags = table["word"], table.get("tag", table["word"])
         if width > 1 and _are_numbered(tokens):
-            wanted = "wanted words first, as in CoNLL; or the ten columns of CoNLL-U, with tabs between"
-            raise ValueError(f"{path}, line {blocks[0][0][0]}: the first column numbers the words; {wanted}")
+            wanted = (
+                "wanted words first, as in CoNLL; or the ten columns of CoNLL-U, with tabs between"
+            )
+            raise ValueError(
+                f"{path}, line {blocks[0][0][0]}: the first column numbers the words; {wanted}"
+            )
         tags = from_iob1(tags)
     if not tokens:
         raise ValueError(f"{path}: empty; give sentences of one word a line")
@@ -70,13 +76,18 @@ def read_tagged(path: str, column: str = "upos", tagged: bool = True) -> TaggedS
 def from_iob1(tags: list[list[str]]) -> list[list[str]]:
     """Tags of IOB1 as those of BIO; others as they are.
 
-    In IOB1, the form of the published CoNLL 2003, `B-x` begins a span only where one of the same kind ends.
+    In IOB1, the form of the published CoNLL 2003, `B-x` begins a span only where one of the same
+    kind ends.
 
     Args:
       tags: of each sentence.
     """
     pairs = [pair for sentence in tags for pair in itertools.pairwise(["O", *sentence])]
-    begun = [before[2:] == tag[2:] and before[:2] in ("B-", "I-") for before, tag in pairs if tag.startswith("B-")]
+    begun = [
+        before[2:] == tag[2:] and before[:2] in ("B-", "I-")
+        for before, tag in pairs
+        if tag.startswith("B-")
+    ]
     opened = any(tag.startswith("I-") and before[1:] != tag[1:] for before, tag in pairs)
     spans = all(tag == "O" or tag.startswith(("B-", "I-")) for _, tag in pairs)
     if not (spans and opened and all(begun)):
@@ -99,7 +110,9 @@ def _are_numbered(sentences: list[list[str]]) -> bool:
 def word_lines(path: str) -> Iterator[int]:
     """The places of the lines that hold a word: not those of comments, marks, multiword tokens and empty nodes."""
     if not is_conllu(path):
-        return (number - 1 for block in word_blocks(path, separator_of(path)) for number, _ in block)
+        return (
+            number - 1 for block in word_blocks(path, separator_of(path)) for number, _ in block
+        )
     numbered = ((place, line, line.split("\t")[0]) for place, line in enumerate(read_lines(path)))
     return (
         place
@@ -124,6 +137,8 @@ def annotate(path: str, predictions: list[list[str]], column: str = "upos") -> s
         if treebank:
             fields[CONLLU_COLUMN[column]] = tag
         else:
-            fields, separator = (fields + [tag], "\t") if len(fields) == 1 else ([*fields[:-1], tag], separator)
+            fields, separator = (
+                (fields + [tag], "\t") if len(fields) == 1 else ([*fields[:-1], tag], separator)
+            )
         lines[place] = separator.join(fields)
     return "\n".join(lines) + "\n"

@@ -28,14 +28,15 @@ class CheckpointError(ValueError):
 class Checkpoints:
     """A folder of checkpoints, one subfolder for each step: a pytree of arrays (orbax) and a JSON-able dict beside it.
 
-    A checkpoint counts only when it is complete: it is written under another name, its files are listed with their
-    digests in `manifest.json`, and then it is renamed. Of several processes all take part and the first one commits.
-    Arrays keep their dtypes, those of 64 bits too where JAX works with 32.
+    A checkpoint counts only when it is complete: it is written under another name, its files are
+    listed with their digests in `manifest.json`, and then it is renamed. Of several processes all
+    take part and the first one commits. Arrays keep their dtypes, those of 64 bits too where JAX
+    works with 32.
 
     Args:
       folder: where they are; made at the first save.
-      keep: how many of the newest to keep, besides the best; where some of them hold NaN or infinity, also as many of
-        the newest that do not.
+      keep: how many of the newest to keep, besides the best; where some of them hold NaN or
+        infinity, also as many of the newest that do not.
 
     Raises:
       ValueError: `keep` is below 1.
@@ -49,7 +50,9 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """The steps whose checkpoints are complete, oldest first."""
-        return [step for step in self._begun() if (self.folder / f"{step:08d}" / MANIFEST).is_file()]
+        return [
+            step for step in self._begun() if (self.folder / f"{step:08d}" / MANIFEST).is_file()
+        ]
 
     def _begun(self) -> list[int]:
         if not self.folder.is_dir():
@@ -98,7 +101,8 @@ class Checkpoints:
         One that holds NaN or infinity where `like` does not counts as damaged.
 
         Args:
-          like: a pytree of the same structure, shapes and dtypes, which also says where arrays shall live.
+          like: a pytree of the same structure, shapes and dtypes, which also says where arrays
+            shall live.
           step: which one; None for the newest.
 
         Returns:
@@ -109,7 +113,9 @@ class Checkpoints:
         """
         steps = self._begun() if step is None else [step]
         if not steps:
-            raise CheckpointError(f"{self.folder} holds no checkpoint; train first, or name another run folder")
+            raise CheckpointError(
+                f"{self.folder} holds no checkpoint; train first, or name another run folder"
+            )
         for candidate in reversed(steps):
             damage = self._damage(candidate)
             if damage is None:
@@ -119,7 +125,8 @@ class Checkpoints:
                     return candidate, tree, progress
             if step is None:
                 warnings.warn(
-                    f"checkpoint {self.folder / f'{candidate:08d}'} is damaged ({damage}); passed over", stacklevel=2
+                    f"checkpoint {self.folder / f'{candidate:08d}'} is damaged ({damage}); passed over",
+                    stacklevel=2,
                 )
         raise CheckpointError(f"no sound checkpoint in {self.folder}: {damage}; start the run anew")
 
@@ -170,7 +177,9 @@ def _is_key(leaf):
 
 def _keys_to_data(tree):
     """The arrays to be written, by their paths; those without an element are left out, for orbax refuses them."""
-    named = _plain(jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree))
+    named = _plain(
+        jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
+    )
     return {name: leaf for name, leaf in named.items() if np.size(leaf)}
 
 
@@ -194,7 +203,9 @@ def _as_kind_of(leaf, data):
 
 
 def _abstract(leaf):
-    return jax.ShapeDtypeStruct(np.shape(leaf), _dtype(leaf), sharding=getattr(leaf, "sharding", None))
+    return jax.ShapeDtypeStruct(
+        np.shape(leaf), _dtype(leaf), sharding=getattr(leaf, "sharding", None)
+    )
 
 
 def _dtype(leaf):
@@ -204,7 +215,10 @@ def _dtype(leaf):
 
 def _unabridged(tree):
     """A context in which JAX does not cut the tree's arrays of 64 bits to 32."""
-    wide = any(_dtype(leaf).name in ("int64", "uint64", "float64", "complex128") for leaf in jax.tree.leaves(tree))
+    wide = any(
+        _dtype(leaf).name in ("int64", "uint64", "float64", "complex128")
+        for leaf in jax.tree.leaves(tree)
+    )
     return jax.enable_x64(True) if wide else contextlib.nullcontext()
 
 
@@ -218,9 +232,14 @@ def _check_arrays(path, found, wanted):
     here = {name: (np.shape(leaf), _dtype(leaf)) for name, leaf in wanted.items()}
     missing = ("missing", "missing")
     for name in here | there:
-        (shape, dtype), (wanted_shape, wanted_dtype) = there.get(name, missing), here.get(name, missing)
+        (shape, dtype), (wanted_shape, wanted_dtype) = (
+            there.get(name, missing),
+            here.get(name, missing),
+        )
         if shape != wanted_shape:
-            raise CheckpointError(f"{path} is of another model: {name} is {shape} there, {wanted_shape} here")
+            raise CheckpointError(
+                f"{path} is of another model: {name} is {shape} there, {wanted_shape} here"
+            )
         if dtype != wanted_dtype:
             raise CheckpointError(
                 f"{path} has other dtypes: {name} is {dtype} there, {wanted_dtype} here; give a state of its dtypes, "
@@ -239,7 +258,8 @@ def _fault(tree, like=None):
         flags = _flags if isinstance(leaf, np.ndarray) else _compiled_flags
         with _unabridged(leaf):
             nan, infinite = flags(leaf, old)
-        # A model may carry infinities from batch to batch, and a template without values says nothing of them.
+        # A model may carry infinities from batch to batch, and a template without values says
+        # nothing of them.
         tolerant = like is not None and (old is None or name.startswith(".extra"))
         if nan or (infinite and not tolerant):
             return f"{name} holds {'NaN' if nan else 'infinity'}"
@@ -261,7 +281,10 @@ _compiled_flags = jax.jit(_flags)
 def _digests(folder: Path) -> dict[str, str]:
     files = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != MANIFEST)
     return {
-        p.relative_to(folder).as_posix(): hashlib.blake2b(p.read_bytes(), digest_size=16).hexdigest() for p in files
+        p.relative_to(folder).as_posix(): hashlib.blake2b(
+            p.read_bytes(), digest_size=16
+        ).hexdigest()
+        for p in files
     }
 
 

@@ -22,13 +22,17 @@ class Mean(NamedTuple):
         """The mean of an array's elements where `mask` (a shape that broadcasts) is not zero."""
         values = jnp.asarray(values, jnp.float32)
         mask = (
-            jnp.ones(values.shape) if mask is None else jnp.broadcast_to(jnp.asarray(mask, jnp.float32), values.shape)
+            jnp.ones(values.shape)
+            if mask is None
+            else jnp.broadcast_to(jnp.asarray(mask, jnp.float32), values.shape)
         )
         return cls(jnp.sum(jnp.where(mask != 0, values, 0) * mask), mask.sum())
 
     def value(self) -> Any:
         """`total / weight`; 0 where nothing was counted."""
-        return jnp.where(self.weight == 0, 0, self.total / jnp.where(self.weight == 0, 1, self.weight))
+        return jnp.where(
+            self.weight == 0, 0, self.total / jnp.where(self.weight == 0, 1, self.weight)
+        )
 
 
 def evaluate(
@@ -69,7 +73,9 @@ def average(means: Iterable[dict[str, Mean]]) -> dict[str, float]:
             sums[0] += float(total)
             sums[1] += float(weight)
     if not totals or any(weight == 0 for _, weight in totals.values()):
-        raise ValueError("the evaluation counted nothing; give at least one batch with a valid element")
+        raise ValueError(
+            "the evaluation counted nothing; give at least one batch with a valid element"
+        )
     return {name: total / weight for name, (total, weight) in totals.items()}
 
 
@@ -78,10 +84,12 @@ def rank(scores: Mapping[str, Any], monitor: str | Sequence[str]) -> tuple[float
 
     Args:
       scores: numbers by name; None stands for one that is not finite, as in `metrics.jsonl`.
-      monitor: the name of a score, or several of which each decides where those before it are equal.
+      monitor: the name of a score, or several of which each decides where those before it are
+        equal.
 
     Returns:
-      A number for each name, infinity for one that is NaN; all infinite where the first is, so that it never wins.
+      A number for each name, infinity for one that is NaN; all infinite where the first is, so that
+      it never wins.
 
     Raises:
       ValueError: a name is not among the scores, or there is none.
@@ -96,7 +104,9 @@ def rank(scores: Mapping[str, Any], monitor: str | Sequence[str]) -> tuple[float
     return tuple(values) if values[0] < math.inf else (math.inf,) * len(names)
 
 
-def best_evaluation(lines: Iterable[Mapping[str, Any]], monitor: str | Sequence[str]) -> Mapping[str, Any]:
+def best_evaluation(
+    lines: Iterable[Mapping[str, Any]], monitor: str | Sequence[str]
+) -> Mapping[str, Any]:
     """Returns the evaluation whose state `fit_batches` keeps as the best: of equal ones the earliest.
 
     Args:
@@ -118,7 +128,9 @@ def best_evaluation(lines: Iterable[Mapping[str, Any]], monitor: str | Sequence[
     ranked = [(rank(line, monitor), line) for line in lines if line["kind"] == "evaluation"]
     best = min(ranked, key=lambda pair: pair[0], default=None)
     if best is None or best[0][0] == math.inf:
-        raise ValueError(f"no evaluation has a finite score {monitor!r}; the training diverged or was never evaluated")
+        raise ValueError(
+            f"no evaluation has a finite score {monitor!r}; the training diverged or was never evaluated"
+        )
     return best[1]
 
 

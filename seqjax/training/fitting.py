@@ -54,8 +54,8 @@ def fit(
       examples: what to learn from, as the task takes them.
       validation: examples that choose the best parameters; None keeps the last ones.
       recipe: how to train.
-      folder: where checkpoints are kept; one that holds some of this training is gone on with. None keeps them in a
-        temporary folder until training ends.
+      folder: where checkpoints are kept; one that holds some of this training is gone on with. None
+        keeps them in a temporary folder until training ends.
       devices: how many to spread each batch over.
       callbacks: functions of a `seqjax.training.Event`.
       quiet: show no progress bar.
@@ -66,7 +66,8 @@ def fit(
     Raises:
       Interrupted: a signal ended the training; with a folder the same call goes on.
       NonFiniteError: too many gradients in a row were not finite.
-      ValueError: an example or a setting cannot be learnt from (which), or the folder holds another training.
+      ValueError: an example or a setting cannot be learnt from (which), or the folder holds another
+        training.
 
     Example:
       >>> import numpy as np, seqjax
@@ -79,9 +80,15 @@ def fit(
       >>> trained.predict(rows[:2])
       ['odd', 'even']
     """
-    place = tempfile.TemporaryDirectory(prefix="seqjax-") if folder is None else contextlib.nullcontext(folder)
+    place = (
+        tempfile.TemporaryDirectory(prefix="seqjax-")
+        if folder is None
+        else contextlib.nullcontext(folder)
+    )
     with place as where:
-        return _fit_in(Checkpoints(where), task, examples, validation, recipe, devices, tuple(callbacks), quiet)
+        return _fit_in(
+            Checkpoints(where), task, examples, validation, recipe, devices, tuple(callbacks), quiet
+        )
 
 
 def _fit_in(
@@ -95,7 +102,9 @@ def _fit_in(
     quiet: bool,
 ) -> Trained:
     """Trains, and goes on from the checkpoints where there are some."""
-    batches = task.batches(examples, batch_size=recipe.batch_size, seed=recipe.seed, multiple_of=devices)
+    batches = task.batches(
+        examples, batch_size=recipe.batch_size, seed=recipe.seed, multiple_of=devices
+    )
     per_epoch = batches.batches_per_epoch
     steps = recipe.total_steps(per_epoch)
     optimiser = recipe.optimiser(steps)
@@ -116,7 +125,9 @@ def _fit_in(
     rows = recipe.batch_size or getattr(task, "batch_size", 1)
     with (
         data.prefetch(batches, device_put=put) as placed,
-        progress_bar(steps, per_step=rows, unit=getattr(task, "unit", "examples"), quiet=quiet) as bar,
+        progress_bar(
+            steps, per_step=rows, unit=getattr(task, "unit", "examples"), quiet=quiet
+        ) as bar,
     ):
         outcome = fit_batches(
             shard_params(mesh, state),
@@ -147,7 +158,9 @@ def fresh_state(task: Task, recipe: Recipe, optimiser: optax.GradientTransformat
     """Makes the state before the first step; it counts the steps for the task's loss."""
     init_key, run_key = jax.random.split(jax.random.key(recipe.seed))
     count = jax.numpy.zeros((), jax.numpy.int32)
-    return create_state(task.init(init_key), optimiser, run_key, extra=count, ema=recipe.average is not None)
+    return create_state(
+        task.init(init_key), optimiser, run_key, extra=count, ema=recipe.average is not None
+    )
 
 
 def parameters_of(state: TrainState) -> Params:
@@ -155,6 +168,8 @@ def parameters_of(state: TrainState) -> Params:
     return state.params if state.ema is None else state.ema
 
 
-def _loss(task: Task, params: Params, batch: Any, rng: KeyArray, step: jax.Array) -> tuple[jax.Array, Any]:
+def _loss(
+    task: Task, params: Params, batch: Any, rng: KeyArray, step: jax.Array
+) -> tuple[jax.Array, Any]:
     loss, aux = task.loss(params, batch, rng, step)
     return loss, aux._replace(extra=step + 1)

@@ -23,8 +23,9 @@ class _Squares(NamedTuple):
 def clip_by_norm(threshold: float) -> optax.GradientTransformation:
     """Scales a gradient whose global norm exceeds `threshold` down to it (Pascanu et al., 2013).
 
-    Unlike a division by the norm alone it is exact below the threshold: the gradient is untouched, bit for bit. The
-    norm may exceed what its dtype can hold: any gradient of finite elements is brought to the threshold.
+    Unlike a division by the norm alone it is exact below the threshold: the gradient is untouched,
+    bit for bit. The norm may exceed what its dtype can hold: any gradient of finite elements is
+    brought to the threshold.
     """
     _positive("threshold", threshold)
 
@@ -52,7 +53,9 @@ def clip_adaptively(ratio: float = 0.01) -> optax.GradientTransformation:
 
     def update(updates, state, params=None):
         if params is None:
-            raise ValueError("clip_adaptively compares with the parameters; give update(grads, state, params)")
+            raise ValueError(
+                "clip_adaptively compares with the parameters; give update(grads, state, params)"
+            )
 
         def shortened(grad, param):
             scale, norm = _norm([_squares(grad, _unit_axes(grad))])
@@ -77,10 +80,11 @@ def clip_with_health(
       params: the parameters, for clipping that looks at them.
 
     Returns:
-      The clipped gradient, and scalars: `gradient_norm` and `clipped_norm` (global, before and after), `clipped` (1.0
-      where clipping changed the norm), `finite` (1.0 where every element is) and `gradient_norm/PATH` for each
-      layer of the parameters, such as `gradient_norm/recurrent/layer_0`. The norm of finite elements is finite: at most
-      the largest number of its dtype, float32 or wider.
+      The clipped gradient, and scalars: `gradient_norm` and `clipped_norm` (global, before and
+      after), `clipped` (1.0 where clipping changed the norm), `finite` (1.0 where every element is)
+      and `gradient_norm/PATH` for each layer of the parameters, such as
+      `gradient_norm/recurrent/layer_0`. The norm of finite elements is finite: at most the largest
+      number of its dtype, float32 or wider.
     """
     squares = _leaf_squares(grads)
     scale, norm = _norm([part for _, part in squares])
@@ -96,7 +100,9 @@ def clip_with_health(
         # Of finite elements the scaled norm is finite even where the norm is not.
         "finite": jnp.isfinite(norm).astype(jnp.float32),
     }
-    return clipped, health | {f"gradient_norm/{name}": norm for name, norm in _by_layer(squares).items()}
+    return clipped, health | {
+        f"gradient_norm/{name}": norm for name, norm in _by_layer(squares).items()
+    }
 
 
 def global_norm(tree: Params) -> jax.Array:
@@ -129,7 +135,10 @@ def _layer(path):
     """The path of the dict that a leaf lies in, without the `value` that a Flax NNX variable adds to the leaf's own."""
     if path and path[-1] == jax.tree_util.GetAttrKey("value"):
         path = path[:-1]
-    return "/".join(str(getattr(key, "key", getattr(key, "name", key))) for key in path[:-1]) or "params"
+    return (
+        "/".join(str(getattr(key, "key", getattr(key, "name", key))) for key in path[:-1])
+        or "params"
+    )
 
 
 @jax.jit
@@ -140,7 +149,9 @@ def _squares_of(leaves):
     totals = [jnp.square(jnp.abs(_wide(leaf))).sum() for leaf in leaves]
     plain = [_Squares(jnp.ones_like(total), total) for total in totals]
     ordinary = jnp.stack([(total > 2.0**-60) & (total < 2.0**120) for total in totals]).all()
-    return lax.cond(ordinary, lambda _: plain, lambda leaves: [_squares(leaf) for leaf in leaves], leaves)
+    return lax.cond(
+        ordinary, lambda _: plain, lambda leaves: [_squares(leaf) for leaf in leaves], leaves
+    )
 
 
 def _wide(leaf):
@@ -156,16 +167,20 @@ def _scaled(leaf, scale):
 
 def _squares(leaf, axis=None):
     """The squares of an array, or with axes of each unit of it, then with these axes kept."""
-    # The compiler must know nothing of the values: of constants it would take the squares before the scale.
+    # The compiler must know nothing of the values: of constants it would take the squares before
+    # the scale.
     size = jnp.abs(_wide(lax.optimization_barrier(leaf)))
     largest = size.max(axis, initial=0, keepdims=axis is not None)
-    # The usual range is left as it is, bit for bit; infinity and NaN too, so that they reach the sum.
+    # The usual range is left as it is, bit for bit; infinity and NaN too, so that they reach the
+    # sum.
     unusual = (largest > 2.0**40) | (largest < 2.0**-20)
     # 1 / scale would vanish for the largest numbers of all.
     highest = jnp.finfo(largest.dtype).max / 8
     scale = jnp.where(unusual & jnp.isfinite(largest), jnp.minimum(largest, highest), 1)
     # A scale of 0 says that there is nothing to add.
-    total = jnp.square(_scaled(size, jnp.where(scale == 0, 1, scale))).sum(axis, keepdims=axis is not None)
+    total = jnp.square(_scaled(size, jnp.where(scale == 0, 1, scale))).sum(
+        axis, keepdims=axis is not None
+    )
     return _Squares(scale, total)
 
 
@@ -206,7 +221,11 @@ def spoilt(new: Any, old: Any) -> jax.Array:
 
 def is_finite(tree: Any) -> bool:
     """Whether every element of a pytree is finite."""
-    return bool(_is_finite([leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]))
+    return bool(
+        _is_finite(
+            [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+        )
+    )
 
 
 @jax.jit
@@ -248,11 +267,13 @@ def summarise(steps: Iterable[dict[str, Any]]) -> dict[str, float]:
       steps: the metrics of each step, as a training step returns them.
 
     Returns:
-      `gradient_norm_p50`, `_p90`, `_p99` and `_max` over the finite ones, `clipped_share` and `nonfinite_steps`; NaN
-      where no step was finite.
+      `gradient_norm_p50`, `_p90`, `_p99` and `_max` over the finite ones, `clipped_share` and
+      `nonfinite_steps`; NaN where no step was finite.
     """
     rows = [(float(m["gradient_norm"]), float(m["clipped"]), float(m["finite"])) for m in steps]
-    norm, clipped, finite = (np.array(column) for column in zip(*rows, strict=True)) if rows else (np.zeros(0),) * 3
+    norm, clipped, finite = (
+        (np.array(column) for column in zip(*rows, strict=True)) if rows else (np.zeros(0),) * 3
+    )
     good = norm[finite > 0]
     quantiles = np.quantile(good, [0.5, 0.9, 0.99, 1.0]) if len(good) else np.full(4, np.nan)
     names = ("gradient_norm_p50", "gradient_norm_p90", "gradient_norm_p99", "gradient_norm_max")

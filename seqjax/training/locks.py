@@ -23,8 +23,8 @@ class FolderLocked(OSError):
 def lock_folder(folder: str | os.PathLike) -> None:
     """Makes this process the one that writes into a folder, until it ends or calls `unlock_folders`.
 
-    A crash leaves no lock behind. A process may lock a folder again that it has locked. A disk that knows no locks is
-    written without one.
+    A crash leaves no lock behind. A process may lock a folder again that it has locked. A disk that
+    knows no locks is written without one.
 
     Args:
       folder: it exists.
@@ -45,7 +45,9 @@ def lock_folder(folder: str | os.PathLike) -> None:
         file.close()
         if error.errno not in _TAKEN:
             return
-        raise FolderLocked(f"{folder} is being written by {holder or 'another process'}; let it end first") from error
+        raise FolderLocked(
+            f"{folder} is being written by {holder or 'another process'}; let it end first"
+        ) from error
     file.truncate(0)
     file.write(f"process {os.getpid()} on {platform.node()}")
     file.flush()

@@ -130,43 +130,59 @@ def fit_batches(
 ) -> Outcome:
     """Trains for a number of steps.
 
-    SIGTERM, SIGINT and SIGHUP end the step at hand, save and return (in the main thread). Where the state is spread
-    over several processes, a signal to one of them ends all at the same step, and the scores of the first one count.
+    SIGTERM, SIGINT and SIGHUP end the step at hand, save and return (in the main thread). Where the
+    state is spread over several processes, a signal to one of them ends all at the same step, and
+    the scores of the first one count.
 
     Args:
       state: from `create_state`, or restored.
       train_step: from `make_train_step`.
-      batches: a resumable iterator, best an endless one; or a list or any other iterator. Where it ends before `steps`,
-        so does the run: it is evaluated and saved as at its last step.
+      batches: a resumable iterator, best an endless one; or a list or any other iterator. Where it
+        ends before `steps`, so does the run: it is evaluated and saved as at its last step.
       steps: the step to stop at, counted from the run's very beginning.
       progress: where the run stands; None for a new run.
       evaluate: scores a state; called every `every` steps and after the last one.
       every: steps between evaluations, and between checkpoints; None for the end only.
-      monitor: which of evaluate's scores to minimise; needed for the best checkpoint and for `patience`. Of several
-        names each decides where those before it are equal: `("error", "nats")`. A score that is NaN never wins.
+      monitor: which of evaluate's scores to minimise; needed for the best checkpoint and for
+        `patience`. Of several names each decides where those before it are equal:
+        `("error", "nats")`. A score that is NaN never wins.
       patience: stop after this many evaluations without a better score, and return the best state.
       checkpoints: where to save; None saves nothing.
-      callbacks: plain functions of an `Event`; one that answers True to an evaluation stops the training.
+      callbacks: plain functions of an `Event`; one that answers True to an evaluation stops the
+        training.
       max_skipped: stop after this many non-finite gradients in a row.
-      on_nonfinite: `on_nonfinite(step, batch)`, called at the run's first non-finite gradient with its batch.
+      on_nonfinite: `on_nonfinite(step, batch)`, called at the run's first non-finite gradient with
+        its batch.
 
     Returns:
       An `Outcome`.
 
     Raises:
       OSError: the disk is full.
-      NonFiniteError: `max_skipped` gradients in a row were not finite; the last good state is saved.
-      ValueError: an argument is out of range, `monitor` is not among the scores, or there is no batch.
+      NonFiniteError: `max_skipped` gradients in a row were not finite; the last good state is
+        saved.
+      ValueError: an argument is out of range, `monitor` is not among the scores, or there is no
+        batch.
     """
     _check(steps, every, patience, monitor, checkpoints, evaluate)
     if progress is None and checkpoints is not None and _begun(checkpoints):
-        raise ValueError(f"{checkpoints.folder} holds a run already; resume() it, or name another folder")
+        raise ValueError(
+            f"{checkpoints.folder} holds a run already; resume() it, or name another folder"
+        )
     progress = Progress() if progress is None else progress
     source = batches if isinstance(batches, Batches) else counted(batches, progress.data)
     together = Together.of(state)
     run = _Run(
-        progress, evaluate, monitor, checkpoints, source, tuple(callbacks), max_skipped, on_nonfinite, together
-    )  # fmt: skip
+        progress,
+        evaluate,
+        monitor,
+        checkpoints,
+        source,
+        tuple(callbacks),
+        max_skipped,
+        on_nonfinite,
+        together,
+    )
     run.began_finite = is_finite((state.params, state.ema))
     every = every or steps
     if checkpoints is not None:
@@ -205,8 +221,8 @@ def resume(
 
     Args:
       state: a fresh state of the same shapes.
-      batches: moved to the position of the checkpoint; of a plain iterator as many as were taken are passed over, and a
-        list is left to `fit_batches`.
+      batches: moved to the position of the checkpoint; of a plain iterator as many as were taken
+        are passed over, and a list is left to `fit_batches`.
       checkpoints: where to look; in a folder that never had any the run begins at the beginning.
 
     Returns:
@@ -245,7 +261,8 @@ def restore_best(state: TrainState, checkpoints: Checkpoints) -> TrainState:
         return newest if best is None else checkpoints.restore(state, best)[1]
     except CheckpointError as error:
         warnings.warn(
-            f"the best checkpoint, of step {best}, cannot be had ({error}); the newest is taken", stacklevel=2
+            f"the best checkpoint, of step {best}, cannot be had ({error}); the newest is taken",
+            stacklevel=2,
         )
         return newest
 
@@ -264,7 +281,9 @@ class _Run:
     began_finite: bool = True
 
     def tell(self, kind, metrics):
-        answers = [callback(Event(kind, self.progress.step, metrics)) for callback in self.callbacks]
+        answers = [
+            callback(Event(kind, self.progress.step, metrics)) for callback in self.callbacks
+        ]
         return any(answer is True for answer in answers)
 
     def after_step(self, state, batch, metrics):
@@ -288,20 +307,25 @@ class _Run:
             )
 
     def assess(self, state):
-        scores = {} if self.evaluate is None else {k: float(v) for k, v in self.evaluate(state).items()}
+        scores = (
+            {} if self.evaluate is None else {k: float(v) for k, v in self.evaluate(state).items()}
+        )
         # Processes on unlike machines differ in the last digit; a tie must not fall both ways.
         scores = self.together.first(scores)
         progress = self.progress
         if self.monitor is not None:
             found = rank(scores, self.monitor)
-            # A score may look good on a network that is lost: the largest of NaN is a class as well.
+            # A score may look good on a network that is lost: the largest of NaN is a class as
+            # well.
             if found < self._best_rank(len(found)) and self.is_sound(state):
                 progress.best, progress.ties = found[0], list(found[1:])
                 progress.best_step, progress.stale = progress.step, 0
             else:
                 progress.stale += 1
         stopped = self.tell("evaluation", scores | summarise(progress.since))
-        progress.stopped = bool(jax.device_get(self.together.largest(int(stopped), after=state.step)))
+        progress.stopped = bool(
+            jax.device_get(self.together.largest(int(stopped), after=state.step))
+        )
         progress.since = []
 
     def is_sound(self, state):
@@ -355,4 +379,6 @@ def _check(steps, every, patience, monitor, checkpoints, evaluate):
     if monitor is not None and evaluate is None:
         raise ValueError(f"monitor={monitor!r} wants scores; give evaluate")
     if patience is not None and (patience < 1 or monitor is None or checkpoints is None):
-        raise ValueError(f"patience={patience} wants at least 1, a score to monitor and checkpoints to return the best")
+        raise ValueError(
+            f"patience={patience} wants at least 1, a score to monitor and checkpoints to return the best"
+        )

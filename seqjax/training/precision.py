@@ -12,7 +12,11 @@ def cast_floating(tree: Any, dtype: Any) -> Any:
     """Every floating-point array of a pytree in `dtype`; the rest as it is."""
 
     def cast(leaf):
-        return jnp.asarray(leaf, dtype) if jnp.issubdtype(jnp.result_type(leaf), jnp.floating) else leaf
+        return (
+            jnp.asarray(leaf, dtype)
+            if jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
+            else leaf
+        )
 
     return jax.tree.map(cast, tree)
 
@@ -20,8 +24,8 @@ def cast_floating(tree: Any, dtype: Any) -> Any:
 def mixed_precision(loss_fn: LossFn, compute: Any = jnp.bfloat16) -> LossFn:
     """The same loss with the parameters and the batch cast to `compute` (Micikevicius et al., 2018).
 
-    The parameters that the optimiser keeps stay float32, and so does the gradient that it sees; recurrences keep
-    their state and sums in float32 by themselves; the loss is returned in float32.
+    The parameters that the optimiser keeps stay float32, and so does the gradient that it sees;
+    recurrences keep their state and sums in float32 by themselves; the loss is returned in float32.
 
     Args:
       loss_fn: as `make_train_step` takes it.
@@ -32,7 +36,9 @@ def mixed_precision(loss_fn: LossFn, compute: Any = jnp.bfloat16) -> LossFn:
     """
 
     def mixed(params, batch, rng, extra):
-        loss, aux = loss_fn(cast_floating(params, compute), cast_floating(batch, compute), rng, extra)
+        loss, aux = loss_fn(
+            cast_floating(params, compute), cast_floating(batch, compute), rng, extra
+        )
         return loss.astype(jnp.float32), aux
 
     return mixed

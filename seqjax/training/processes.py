@@ -16,7 +16,8 @@ class Together:
     """Agreement between the processes that a training state is spread over.
 
     Attributes:
-      mesh: the state's devices in a row; None where it lives in this process alone: then every answer is one's own.
+      mesh: the state's devices in a row; None where it lives in this process alone: then every
+        answer is one's own.
     """
 
     mesh: Mesh | None
@@ -38,8 +39,8 @@ class Together:
 
         Args:
           number: this process's.
-          after: an array that lives where the state does. The question waits for it: two programs at once would mix up
-            their messages between processes.
+          after: an array that lives where the state does. The question waits for it: two programs
+            at once would mix up their messages between processes.
         """
         if self.mesh is None:
             return number
@@ -86,14 +87,17 @@ def differences(settings: dict[str, str]) -> list[str]:
       settings: texts by name, at most a few kilobytes.
 
     Returns:
-      A line for each difference from the first process, the same lines on all; empty where all agree.
+      A line for each difference from the first process, the same lines on all; empty where all
+      agree.
     """
     first, *others = [json.loads(text) for text in gather_texts(json.dumps(settings))]
     lines = []
     for index, other in enumerate(others, start=1):
         for name in sorted(first | other):
             if first.get(name) != other.get(name):
-                lines.append(f"{name} is {other.get(name)} in process {index}, {first.get(name)} in process 0")
+                lines.append(
+                    f"{name} is {other.get(name)} in process {index}, {first.get(name)} in process 0"
+                )
     return lines
 
 

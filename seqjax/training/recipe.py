@@ -17,15 +17,16 @@ class Recipe(Options):
 
     Attributes:
       steps: batches to learn from; None counts `epochs`.
-      epochs: passes over the examples, where `steps` is None. Without either there are 10, or as many as make 1,000
-        steps, so that few examples are learnt as well.
+      epochs: passes over the examples, where `steps` is None. Without either there are 10, or as
+        many as make 1,000 steps, so that few examples are learnt as well.
       batch_size: examples of a batch, in the task's own unit; None takes the task's default.
       learning_rate: Adam's, at its highest.
       schedule: `"constant"`, or `"cosine"`, which falls to 0 at the last step.
       warmup: share of the steps over which the rate rises from 0.
       weight_decay: AdamW's; 0 for plain Adam.
       clip: largest norm of a gradient; None clips nothing.
-      average: decay of a moving average of the parameters, which is then what is scored and kept; None for none.
+      average: decay of a moving average of the parameters, which is then what is scored and kept;
+        None for none.
       every: steps between evaluations; None takes an epoch, and from 10 to 20 evaluations in all.
       patience: evaluations without a better score before training stops; None never stops early.
       seed: of all that is random.
@@ -42,9 +43,13 @@ class Recipe(Options):
     warmup: float = option(0.0, "share of the steps over which the rate rises", least=0, below=1)
     weight_decay: float = option(0.0, "AdamW's; 0 for plain Adam", least=0)
     clip: float | None = option(5.0, "largest gradient norm", least=1e-12)
-    average: float | None = option(None, "decay of a moving average of the weights, which is scored", least=0, below=1)
+    average: float | None = option(
+        None, "decay of a moving average of the weights, which is scored", least=0, below=1
+    )
     every: int | None = option(None, "steps between evaluations and checkpoints", least=1)
-    patience: int | None = option(None, "evaluations without a better score before training stops", least=1)
+    patience: int | None = option(
+        None, "evaluations without a better score before training stops", least=1
+    )
     seed: int = option(0, "seed of all that is random", least=0)
 
     def __post_init__(self):
@@ -61,18 +66,26 @@ class Recipe(Options):
     def steps_between_evaluations(self, batches_per_epoch: int) -> int:
         """Counts the steps from one evaluation to the next."""
         steps = self.total_steps(batches_per_epoch)
-        return self.every or min(max(batches_per_epoch, math.ceil(steps / 20)), math.ceil(steps / 10))
+        return self.every or min(
+            max(batches_per_epoch, math.ceil(steps / 20)), math.ceil(steps / 10)
+        )
 
     def optimiser(self, steps: int) -> optax.GradientTransformation:
         """Makes Adam, or AdamW, with the rate of each of so many steps."""
         rate = self.rate(steps)
-        return optax.adamw(rate, weight_decay=self.weight_decay) if self.weight_decay else optax.adam(rate)
+        return (
+            optax.adamw(rate, weight_decay=self.weight_decay)
+            if self.weight_decay
+            else optax.adam(rate)
+        )
 
     def rate(self, steps: int) -> float | optax.Schedule:
         """Gives the learning rate: a number, or a function of the step."""
         rise = round(self.warmup * steps)
         if self.schedule == "cosine" and rise:
-            return optax.warmup_cosine_decay_schedule(0.0, self.learning_rate, rise, max(steps, rise + 1))
+            return optax.warmup_cosine_decay_schedule(
+                0.0, self.learning_rate, rise, max(steps, rise + 1)
+            )
         if self.schedule == "cosine":
             return optax.cosine_decay_schedule(self.learning_rate, steps)
         if rise:

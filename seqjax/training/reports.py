@@ -18,8 +18,8 @@ class MetricsLog:
 
     Args:
       path: the file; made at the first line.
-      step: where the run stands: lines of later steps, written before a kill, are dropped, and the clock goes on from
-        the last of the others.
+      step: where the run stands: lines of later steps, written before a kill, are dropped, and the
+        clock goes on from the last of the others.
     """
 
     def __init__(self, path: str | os.PathLike, step: int = 0):
@@ -33,10 +33,15 @@ class MetricsLog:
         """Writes one line; NaN and infinity become null, as JSON has neither."""
         if event.kind not in ("step", "evaluation"):
             return
-        values = {name: value if math.isfinite(value) else None for name, value in event.metrics.items()}
+        values = {
+            name: value if math.isfinite(value) else None for name, value in event.metrics.items()
+        }
         seconds = round(time.monotonic() - self._began, 3)
         with self.path.open("a") as file:
-            file.write(json.dumps({"step": event.step, "kind": event.kind, "seconds": seconds} | values) + "\n")
+            file.write(
+                json.dumps({"step": event.step, "kind": event.kind, "seconds": seconds} | values)
+                + "\n"
+            )
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
@@ -61,7 +66,9 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
         if line is not None:
             lines.append(line)
         elif number < len(texts):
-            raise ValueError(f"{path}: line {number} is damaged; take it out, or put a whole copy of the file in place")
+            raise ValueError(
+                f"{path}: line {number} is damaged; take it out, or put a whole copy of the file in place"
+            )
     return lines
 
 
@@ -78,7 +85,9 @@ def _metrics_line(text: bytes) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def progress_bar(steps: int, *, per_step: int, unit: str, quiet: bool = False) -> Iterator[Callback]:
+def progress_bar(
+    steps: int, *, per_step: int, unit: str, quiet: bool = False
+) -> Iterator[Callback]:
     """A progress bar on stderr as a callback: step, loss, gradient norm, units a second, time left.
 
     Args:
@@ -94,9 +103,20 @@ def progress_bar(steps: int, *, per_step: int, unit: str, quiet: bool = False) -
         yield lambda event: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    columns = (
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("compiling", total=steps)
         began: list[float] = []
@@ -113,12 +133,15 @@ def progress_bar(steps: int, *, per_step: int, unit: str, quiet: bool = False) -
                 began.append(time.monotonic()) if not began else None
                 first.append(event.step) if not first else None
                 rate = (event.step - first[0]) * per_step / max(time.monotonic() - began[0], 1e-9)
-                text = (
-                    f"loss {event.metrics['loss']:.3f}  norm {event.metrics['gradient_norm']:.2f}  {rate:,.0f} {unit}/s"
-                )
+                loss, norm = event.metrics["loss"], event.metrics["gradient_norm"]
+                text = f"loss {loss:.3f}  norm {norm:.2f}  {rate:,.0f} {unit}/s"
                 bar.update(task, completed=event.step, description=text + skipped(event))
             elif event.kind == "evaluation":
-                scores = (n for n in event.metrics if not n.startswith(("gradient_norm", "clipped", "nonfinite")))
+                scores = (
+                    n
+                    for n in event.metrics
+                    if not n.startswith(("gradient_norm", "clipped", "nonfinite"))
+                )
                 text = "  ".join(f"{name} {event.metrics[name]:.4f}" for name in scores)
                 bar.console.print(f"step {event.step}: {text}", highlight=False)
 

@@ -1,7 +1,8 @@
 """What a decoder reads in training: the true tokens (teacher forcing), or now and then its own (scheduled sampling).
 
-Each schedule (Bengio et al., 2015) has optax's form, `schedule(step) -> probability of reading the true token`, and so
-goes wherever an optax schedule goes.
+Each schedule (Bengio et al., 2015) has optax's form,
+`schedule(step) -> probability of reading the true token`, and so goes wherever an optax schedule
+goes.
 """
 
 import jax
@@ -41,7 +42,9 @@ def mix_tokens(key: KeyArray, probability: ArrayLike, true: ArrayLike, own: Arra
     """
     true, own = jnp.asarray(true), jax.lax.stop_gradient(jnp.asarray(own))
     if true.shape != own.shape:
-        raise ValueError(f"true tokens have shape {true.shape}, the model's own {own.shape}; give the same places")
+        raise ValueError(
+            f"true tokens have shape {true.shape}, the model's own {own.shape}; give the same places"
+        )
     return jnp.where(jax.random.bernoulli(key, probability, true.shape), true, own)
 
 

@@ -10,7 +10,9 @@ from seqjax.training.step import StepFn
 from seqjax.typing import KeyArray
 
 
-def create_states(create: Callable[[KeyArray], TrainState], key: KeyArray, count: int) -> TrainState:
+def create_states(
+    create: Callable[[KeyArray], TrainState], key: KeyArray, count: int
+) -> TrainState:
     """K fresh states in one pytree, every leaf with a leading axis of `count`.
 
     Args:
@@ -24,7 +26,9 @@ def create_states(create: Callable[[KeyArray], TrainState], key: KeyArray, count
     return jax.vmap(create)(jax.random.split(key, count))
 
 
-def over_seeds(train_step: StepFn, *, same_batch: bool = True) -> Callable[[TrainState, Any], tuple[TrainState, Any]]:
+def over_seeds(
+    train_step: StepFn, *, same_batch: bool = True
+) -> Callable[[TrainState, Any], tuple[TrainState, Any]]:
     """A training step for K states at once.
 
     Args:

@@ -49,8 +49,9 @@ def join_processes(spec: str) -> int:
     """Joins a run of several processes; to be called before any computation.
 
     Args:
-      spec: `"auto"` under SLURM, Kubernetes, MPI or on TPU pods, where JAX finds the others by itself; else
-        `"HOST:PORT,COUNT,INDEX"`, the address of process 0, how many there are and which this one is.
+      spec: `"auto"` under SLURM, Kubernetes, MPI or on TPU pods, where JAX finds the others by
+        itself; else `"HOST:PORT,COUNT,INDEX"`, the address of process 0, how many there are and
+        which this one is.
 
     Returns:
       How many processes there are, or 0 with `"auto"`: only the first computation will tell.
@@ -63,8 +64,12 @@ def join_processes(spec: str) -> int:
         return 0
     match = re.fullmatch(r"([^,]+:\d+),(\d+),(\d+)", spec)
     if match is None or not int(match[3]) < int(match[2]):
-        raise ValueError(f"processes are {spec!r}; give 'auto' or 'HOST:PORT,COUNT,INDEX' with INDEX below COUNT")
-    jax.distributed.initialize(match[1], int(match[2]), int(match[3]), shutdown_timeout_seconds=REPORTS)
+        raise ValueError(
+            f"processes are {spec!r}; give 'auto' or 'HOST:PORT,COUNT,INDEX' with INDEX below COUNT"
+        )
+    jax.distributed.initialize(
+        match[1], int(match[2]), int(match[3]), shutdown_timeout_seconds=REPORTS
+    )
     return int(match[2])
 
 
@@ -78,7 +83,9 @@ def gather(tree: Any) -> Any:
 
 def _gathered(leaf):
     if _is_key(leaf):
-        return jax.random.wrap_key_data(_gathered(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+        return jax.random.wrap_key_data(
+            _gathered(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf)
+        )
     if jax.process_count() > 1 and not leaf.is_fully_addressable:
         if not leaf.is_fully_replicated:
             from jax.experimental import multihost_utils
@@ -98,7 +105,8 @@ def shard_batch(mesh: Mesh, batch: Any) -> Any:
 
     Args:
       mesh: from `make_mesh`.
-      batch: a pytree of arrays whose first axis is the batch; with several processes each gives its own rows.
+      batch: a pytree of arrays whose first axis is the batch; with several processes each gives its
+        own rows.
 
     Returns:
       The same pytree of global arrays.
@@ -113,7 +121,9 @@ def shard_batch(mesh: Mesh, batch: Any) -> Any:
         # A copy: the device may take over this memory, which its owner may fill again.
         leaf = np.array(leaf)
         if leaf.shape[0] % share:
-            raise UnevenBatch(f"a batch of {leaf.shape[0]} rows cannot be cut evenly over {share} devices")
+            raise UnevenBatch(
+                f"a batch of {leaf.shape[0]} rows cannot be cut evenly over {share} devices"
+            )
         return jax.make_array_from_process_local_data(sharding, leaf)
 
     return jax.tree.map(put, batch)
@@ -133,8 +143,9 @@ def shard_params(mesh: Mesh, tree: Any, rules: Rules = ()) -> Any:
     Args:
       mesh: from `make_mesh`.
       tree: arrays; the same on every process.
-      rules: the first whose expression is found in a leaf's path says how it is cut; the rest is replicated. An
-        optimiser's moments have their parameter's name at the end of their path and so follow it.
+      rules: the first whose expression is found in a leaf's path says how it is cut; the rest is
+        replicated. An optimiser's moments have their parameter's name at the end of their path and
+        so follow it.
 
     Returns:
       The same pytree on the mesh.
@@ -144,7 +155,9 @@ def shard_params(mesh: Mesh, tree: Any, rules: Rules = ()) -> Any:
     """
 
     def put(path, leaf):
-        name = "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path)
+        name = "/".join(
+            str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path
+        )
         spec = next((spec for pattern, spec in rules if re.search(pattern, name)), PartitionSpec())
         if len(spec) > np.ndim(leaf):
             raise ValueError(f"the rule {spec} has more axes than {name}, {np.shape(leaf)}")

@@ -39,8 +39,8 @@ def counted(batches: Iterable[Any], position: Any = None) -> Counted:
     """Counts the batches of a list, of a generator, or of anything else to iterate over.
 
     Args:
-      batches: what to iterate over. What begins anew each time, such as a list, is moved to the position; an iterator
-        is taken to stand there.
+      batches: what to iterate over. What begins anew each time, such as a list, is moved to the
+        position; an iterator is taken to stand there.
       position: what `Counted.state` gave; None for the beginning.
 
     Returns:
@@ -51,7 +51,9 @@ def counted(batches: Iterable[Any], position: Any = None) -> Counted:
       ValueError: the position is one of another source, or beyond the end.
     """
     if isinstance(batches, Mapping) or not isinstance(batches, Iterable):
-        raise TypeError(f"batches is one {type(batches).__name__}; give a list or an iterator of batches")
+        raise TypeError(
+            f"batches is one {type(batches).__name__}; give a list or an iterator of batches"
+        )
     taken = taken_at(position)
     if isinstance(batches, Iterator):
         return Counted(batches, taken)
@@ -81,4 +83,6 @@ def skip(batches: Iterator[Any], count: int) -> None:
     """
     for index in range(count):
         if next(batches, END) is END:
-            raise ValueError(f"the run took {count} batches and only {index} are there; give those that it began with")
+            raise ValueError(
+                f"the run took {count} batches and only {index} are there; give those that it began with"
+            )

@@ -24,13 +24,15 @@ class TrainState:
       params: parameters.
       opt_state: the optimiser's state.
       rng: the key of the run; step n draws from `jax.random.fold_in(rng, n)`.
-      extra: what the model carries from batch to batch, such as a recurrent state; None for nothing.
+      extra: what the model carries from batch to batch, such as a recurrent state; None for
+        nothing.
       ema: exponential moving average of the parameters; None without one.
       skipped: updates skipped over a gradient or an update that was not finite, int32.
       skipped_in_a_row: those since the last good update, int32.
     """
 
-    # As a pytree it also holds shapes, shardings and key data in place of arrays: Any, not jax.Array.
+    # As a pytree it also holds shapes, shardings and key data in place of arrays: Any, not
+    # jax.Array.
     step: Any
     params: Any
     opt_state: Any
@@ -66,7 +68,8 @@ def create_state(
     return TrainState(
         step=zero(),
         params=params,
-        # Some optimisers remember the parameters themselves; an array that is held twice cannot be donated.
+        # Some optimisers remember the parameters themselves; an array that is held twice cannot be
+        # donated.
         opt_state=_copy(optimiser.init(params)),
         rng=as_key(rng),
         extra=extra,
@@ -110,7 +113,9 @@ def as_train_state(state: Any) -> TrainState:
     fields = TrainState.__dataclass_fields__
     if isinstance(state, Mapping) and state.keys() == fields.keys():
         return TrainState(**state)
-    raise TypeError(f"the state is {_kind(state)}; give a TrainState, from create_state or from the step before")
+    raise TypeError(
+        f"the state is {_kind(state)}; give a TrainState, from create_state or from the step before"
+    )
 
 
 def in_containers_of(like: Any, tree: Any, words: str) -> Any:

@@ -26,7 +26,7 @@ class Aux(NamedTuple):
     """
 
     weight: Any = 1.0
-    metrics: dict[str, Mean] = {}  # noqa: RUF012
+    metrics: dict[str, Mean] = {}
     extra: Any = None
 
 
@@ -48,29 +48,32 @@ def make_train_step(
 ) -> StepFn:
     """A function that takes a batch and improves the parameters by it.
 
-    Parameters, optimiser, average and `extra` stay as they were, and the step is counted in the state, where the loss
-    or an element of the gradient is not finite, or one of what would be stored became so. The state given is donated:
-    use the one returned.
+    Parameters, optimiser, average and `extra` stay as they were, and the step is counted in the
+    state, where the loss or an element of the gradient is not finite, or one of what would be
+    stored became so. The state given is donated: use the one returned.
 
     Args:
-      loss_fn: `loss_fn(params, batch, rng, extra) -> (loss, Aux)`, the loss a mean over `Aux.weight` elements; or the
-        loss alone.
-      optimiser: an optax transformation; put clipping into `clip`, where it is measured. One that takes more than the
-        gradient, such as `reduce_on_plateau`, `polyak_sgd` or `lbfgs`, is given the loss as `value`, and as functions
-        of the parameters `value_fn` and `grad_fn`.
+      loss_fn: `loss_fn(params, batch, rng, extra) -> (loss, Aux)`, the loss a mean over
+        `Aux.weight` elements; or the loss alone.
+      optimiser: an optax transformation; put clipping into `clip`, where it is measured. One that
+        takes more than the gradient, such as `reduce_on_plateau`, `polyak_sgd` or `lbfgs`, is given
+        the loss as `value`, and as functions of the parameters `value_fn` and `grad_fn`.
       clip: a stateless transformation of the gradient, such as `clip_by_norm(5.0)`.
-      accumulate: cut each batch along its first axis into this many parts and sum their gradients, each by its weight:
-        the same gradient in less memory. Each part is given the `extra` of the batch: its own rows of what has as many
-        rows as the batch, and the whole of all else, of which what the last part returns is kept.
-      ema_decay: keep an exponential moving average of the parameters with this decay; needs `create_state(ema=True)`.
+      accumulate: cut each batch along its first axis into this many parts and sum their gradients,
+        each by its weight: the same gradient in less memory. Each part is given the `extra` of the
+        batch: its own rows of what has as many rows as the batch, and the whole of all else, of
+        which what the last part returns is kept.
+      ema_decay: keep an exponential moving average of the parameters with this decay; needs
+        `create_state(ema=True)`.
       jit: compile; False gives the bare function, to be put under `vmap` or another `jit`.
 
     Returns:
-      `train_step(state, batch) -> (state, metrics)`. Metrics are scalars: `loss`, the health of the gradient (see
-      `clip_with_health`), `skipped_in_a_row`, and the means of `Aux.metrics`.
+      `train_step(state, batch) -> (state, metrics)`. Metrics are scalars: `loss`, the health of the
+      gradient (see `clip_with_health`), `skipped_in_a_row`, and the means of `Aux.metrics`.
 
     Raises:
-      ValueError: `accumulate` is below 1 or does not divide a batch, or the decay is outside [0, 1).
+      ValueError: `accumulate` is below 1 or does not divide a batch, or the decay is outside [0,
+        1).
     """
     if accumulate < 1:
         raise ValueError(f"accumulate is {accumulate}; give at least 1")
@@ -85,7 +88,9 @@ def make_train_step(
         state = _fitting(as_train_state(state), optimiser)
         rng = jax.random.fold_in(state.rng, state.step)
         if ema_decay is None and state.ema is not None:
-            raise ValueError("the state keeps an average of the parameters; give make_train_step its ema_decay")
+            raise ValueError(
+                "the state keeps an average of the parameters; give make_train_step its ema_decay"
+            )
         gradient_at = lambda params: gradient(params, batch, rng, state.extra)  # noqa: E731
         (loss, aux), grads = gradient_at(state.params)
         extra = _carried(aux.extra, state.extra)
@@ -93,19 +98,39 @@ def make_train_step(
         further = _further_arguments(optimiser, loss, clipped, gradient_at)
         updates, opt_state = optimiser.update(clipped, state.opt_state, state.params, **further)
         params = optax.apply_updates(state.params, updates)
-        ema = None if ema_decay is None else optax.incremental_update(params, _average(state), 1 - ema_decay)
+        ema = (
+            None
+            if ema_decay is None
+            else optax.incremental_update(params, _average(state), 1 - ema_decay)
+        )
         # An average of finite numbers is finite; a carried state may be infinite.
-        lost = spoilt((params, opt_state), (state.params, state.opt_state)) | turned_nan(extra, state.extra)
+        lost = spoilt((params, opt_state), (state.params, state.opt_state)) | turned_nan(
+            extra, state.extra
+        )
         finite = (health["finite"] > 0) & jnp.isfinite(loss) & ~lost
         params, opt_state, ema, extra = keep_if(
-            finite, (params, opt_state, ema, extra), (state.params, state.opt_state, state.ema, state.extra)
+            finite,
+            (params, opt_state, ema, extra),
+            (state.params, state.opt_state, state.ema, state.extra),
         )
         in_a_row = jnp.where(finite, 0, state.skipped_in_a_row + 1)
-        metrics = {"loss": loss, **health, "finite": finite.astype(jnp.float32), "skipped_in_a_row": in_a_row}
+        metrics = {
+            "loss": loss,
+            **health,
+            "finite": finite.astype(jnp.float32),
+            "skipped_in_a_row": in_a_row,
+        }
         metrics |= {name: mean.value() for name, mean in aux.metrics.items()}
         state = TrainState(
-            state.step + 1, params, opt_state, state.rng, extra, ema, state.skipped + ~finite, in_a_row
-        )  # fmt: skip
+            state.step + 1,
+            params,
+            opt_state,
+            state.rng,
+            extra,
+            ema,
+            state.skipped + ~finite,
+            in_a_row,
+        )
         return state, metrics
 
     return _compiled(train_step) if jit else train_step
@@ -138,7 +163,9 @@ def _with_aux(loss_fn, params, batch, rng, extra):
     if isinstance(found, tuple | list):
         if len(found) != 2 or not isinstance(found[1], Aux):
             kinds = ", ".join(type(part).__name__ for part in found)
-            raise TypeError(f"the loss returned ({kinds}); return the loss alone, or (loss, training.Aux(...))")
+            raise TypeError(
+                f"the loss returned ({kinds}); return the loss alone, or (loss, training.Aux(...))"
+            )
         return tuple(found)
     return found, Aux(extra=extra)
 
@@ -170,7 +197,9 @@ def _carried(new, old):
     """What the model carries on: in the containers and dtypes that it was given in, so that nothing compiles anew."""
     words = "the loss returned another Aux.extra than it was given; return what the next batch shall see"
     extra = in_containers_of(old, new, words)
-    for (path, given), leaf in zip(jax.tree.leaves_with_path(old), jax.tree.leaves(extra), strict=True):
+    for (path, given), leaf in zip(
+        jax.tree.leaves_with_path(old), jax.tree.leaves(extra), strict=True
+    ):
         given, leaf = jax.typeof(given), jax.typeof(leaf)
         if leaf.shape != given.shape or jnp.promote_types(leaf.dtype, given.dtype) != given.dtype:
             name = f"Aux.extra{jax.tree_util.keystr(path)}"
@@ -183,7 +212,9 @@ def _carried(new, old):
 
 def _average(state):
     if state.ema is None:
-        raise ValueError("ema_decay is given but the state keeps no average; make it with create_state(..., ema=True)")
+        raise ValueError(
+            "ema_decay is given but the state keeps no average; make it with create_state(..., ema=True)"
+        )
     return state.ema
 
 
@@ -203,16 +234,23 @@ def _accumulated(gradient, parts, params, batch, rng, extra):
         index, part, extra = inputs
         (loss, aux), grads = gradient(params, part, jax.random.fold_in(rng, index), extra)
         total = weight + jnp.asarray(aux.weight, weight.dtype)
-        # A mean of means, not a quotient of sums: no gradient is multiplied by a weight that it could overflow with.
+        # A mean of means, not a quotient of sums: no gradient is multiplied by a weight that it
+        # could overflow with.
         share = jnp.asarray(aux.weight, weight.dtype) / jnp.where(total == 0, 1, total)
-        means = jax.tree.map(lambda m, g: ((1 - share) * m + share * g).astype(m.dtype), means, (loss, grads))
+        means = jax.tree.map(
+            lambda m, g: ((1 - share) * m + share * g).astype(m.dtype), means, (loss, grads)
+        )
         return (means, total), (aux.metrics, aux.extra)
 
-    given = jax.tree.map(lambda leaf, cuts: cut(leaf) if cuts else jnp.stack([leaf] * parts), extra, own)
+    given = jax.tree.map(
+        lambda leaf, cuts: cut(leaf) if cuts else jnp.stack([leaf] * parts), extra, own
+    )
     inputs = (jnp.arange(parts), jax.tree.map(cut, batch), given)
     zeros = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params))
     ((loss, grads), weight), (metrics, extras) = lax.scan(add, (zeros, jnp.zeros(())), inputs)
     metrics = jax.tree.map(lambda m: m.sum(0), metrics)
     if jax.tree.structure(extras) == jax.tree.structure(own):
-        extras = jax.tree.map(lambda leaf, cuts: leaf.reshape(-1, *leaf.shape[2:]) if cuts else leaf[-1], extras, own)
+        extras = jax.tree.map(
+            lambda leaf, cuts: leaf.reshape(-1, *leaf.shape[2:]) if cuts else leaf[-1], extras, own
+        )
     return (loss, Aux(weight, metrics, extras)), grads

@@ -30,26 +30,31 @@ def teacher_forced_loss(
     Args:
       model: a Flax module that is called like `seqjax.models.Seq2Seq`.
       params: its parameters.
-      batch: from `data.pair_batches`, or any mapping with `source`, `targets` and `target_lengths`; `source_lengths`
-        may be left out where all of a source counts, as of an image.
+      batch: from `data.pair_batches`, or any mapping with `source`, `targets` and `target_lengths`;
+        `source_lengths` may be left out where all of a source counts, as of an image.
       rng: of dropout and of scheduled sampling.
       step: the number of the step, the state's `extra`; the next one is handed on.
       first: the token that the decoder reads first.
       label_smoothing: see `losses.cross_entropy`.
-      sampling: probability of reading the true token at each step, see `training.linear_sampling` and its kin; None
-        reads the true one always.
+      sampling: probability of reading the true token at each step, see `training.linear_sampling`
+        and its kin; None reads the true one always.
       coverage: weight of `losses.coverage_loss`.
       spread: weight of `losses.doubly_stochastic`.
 
     Returns:
-      The loss, and an `Aux` weighed by the targets' tokens that reports `nats`, the plain cross-entropy.
+      The loss, and an `Aux` weighed by the targets' tokens that reports `nats`, the plain
+      cross-entropy.
     """
     drop, draw = jax.random.split(rng)
     lengths = batch.get("source_lengths")
     decoded: Any = model.apply(
-        {"params": params}, batch["source"], lengths, shift_right(batch["targets"], first),
-        sampling=None if sampling is None else sampling(step), rngs={"dropout": drop, "sampling": draw},
-    )  # fmt: skip
+        {"params": params},
+        batch["source"],
+        lengths,
+        shift_right(batch["targets"], first),
+        sampling=None if sampling is None else sampling(step),
+        rngs={"dropout": drop, "sampling": draw},
+    )
     logits, weights = decoded
     mask = length_mask(batch["target_lengths"], logits.shape[1])
     loss = nats = cross_entropy(logits, batch["targets"], mask)
@@ -60,13 +65,22 @@ def teacher_forced_loss(
     if spread:
         positions = None if lengths is None else length_mask(lengths, weights.shape[-1])
         loss += spread * doubly_stochastic(weights, mask, positions)
-    return loss, Aux(weight=mask.sum(), extra=step + 1, metrics={"nats": Mean(nats * mask.sum(), mask.sum())})
+    return loss, Aux(
+        weight=mask.sum(), extra=step + 1, metrics={"nats": Mean(nats * mask.sum(), mask.sum())}
+    )
 
 
 def judge(model: Any, params: Params, batch: Mapping[str, Any], *, first: int) -> dict[str, Mean]:
     """The targets' cross-entropy without dropout, for `training.evaluate`: `{"nats": Mean}`."""
     read = shift_right(batch["targets"], first)
-    decoded: Any = model.apply({"params": params}, batch["source"], batch.get("source_lengths"), read)
+    decoded: Any = model.apply(
+        {"params": params}, batch["source"], batch.get("source_lengths"), read
+    )
     logits = decoded.logits
     mask = length_mask(batch["target_lengths"], logits.shape[1])
-    return {"nats": Mean(cross_entropy(logits, batch["targets"], mask) * mask.sum(), jnp.asarray(mask.sum(), float))}
+    return {
+        "nats": Mean(
+            cross_entropy(logits, batch["targets"], mask) * mask.sum(),
+            jnp.asarray(mask.sum(), float),
+        )
+    }

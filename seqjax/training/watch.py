@@ -1,7 +1,7 @@
 """A line between the processes of a run, over which each learns at once that another has ended.
 
-Process 0 listens and the others call it. A process that ends without a word has died: the system closes its line.
-JAX itself notices after a hundred seconds, and then aborts.
+Process 0 listens and the others call it. A process that ends without a word has died: the system
+closes its line. JAX itself notices after a hundred seconds, and then aborts.
 """
 
 import contextlib
@@ -42,7 +42,9 @@ class Watch:
         self._over = threading.Lock()
         for index, line in lines.items():
             _keep_alive(line)
-            threading.Thread(target=self._listen, args=(index, line), daemon=True, name=f"seqjax-watch-{index}").start()
+            threading.Thread(
+                target=self._listen, args=(index, line), daemon=True, name=f"seqjax-watch-{index}"
+            ).start()
 
     def leave(self, words: str = "") -> None:
         """Tells the others that this process ends: in good order, or for a reason given in words."""
@@ -88,7 +90,8 @@ def open_watch(told: Told, host: str | None = None) -> Watch | None:
     """Makes the lines of this process. All must call it, after `join_processes`.
 
     Args:
-      told: `told(index, words)`, called once in a thread when another process has ended that should not have.
+      told: `told(index, words)`, called once in a thread when another process has ended that should
+        not have.
       host: a name of the machine of process 0, if one is known.
 
     Returns:
@@ -109,7 +112,10 @@ def open_watch(told: Told, host: str | None = None) -> Watch | None:
         with contextlib.suppress(OSError):
             line = socket.create_connection((name, letter["port"]), timeout=PATIENCE)
             line.settimeout(None)
-            line.sendall(json.dumps({"token": letter["token"], "index": jax.process_index()}).encode() + b"\n")
+            line.sendall(
+                json.dumps({"token": letter["token"], "index": jax.process_index()}).encode()
+                + b"\n"
+            )
             return Watch(jax.process_index(), {0: line}, told)
     return None
 

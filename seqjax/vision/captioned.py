@@ -25,9 +25,15 @@ from seqjax.files.disk import find
 
 SHARES = {"train": 80, "validation": 10, "test": 10}
 IMAGE_FOLDERS = (
-    "", "images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k_images", "flickr30k-images",
+    "",
+    "images",
+    "Images",
+    "Flicker8k_Dataset",
+    "Flickr8k_Dataset",
+    "flickr30k_images",
+    "flickr30k-images",
     "flickr30k_images/flickr30k_images",
-)  # fmt: skip
+)
 MISSED = 0.01
 """Share of the captioned images that may be missing: one is, in Flickr8k as published."""
 
@@ -57,7 +63,9 @@ class Pictures:
         return len(self.images)
 
     @classmethod
-    def of(cls, images: np.ndarray, captions: list[list[str]], names: list[str], side: int) -> "Pictures":
+    def of(
+        cls, images: np.ndarray, captions: list[list[str]], names: list[str], side: int
+    ) -> "Pictures":
         """Images of one size, uint8 `[pictures, height, width, 3]`, brought to squares."""
         return cls(np.stack([squared(image, side) for image in images]), captions, names)
 
@@ -81,7 +89,9 @@ class Pairs(Sequence):
 
     def __init__(self, pictures: Pictures):
         self.pictures = pictures
-        self.places = [(i, caption) for i, captions in enumerate(pictures.captions) for caption in captions]
+        self.places = [
+            (i, caption) for i, captions in enumerate(pictures.captions) for caption in captions
+        ]
 
     def __len__(self) -> int:
         return len(self.places)
@@ -95,20 +105,21 @@ class Pairs(Sequence):
 def read_pictures(path: str | os.PathLike, side: int) -> dict[str, Pictures]:
     """The pictures of a folder, of any size and mode, with their captions: "train", "validation" and "test".
 
-    Captions are in one of `CAPTION_FILES` (see `formats.read_captions`), images beside them or in `images`, `Images`,
-    `Flicker8k_Dataset` or `flickr30k_images`. Flickr8k's own lists say which images are in which split, if they are
-    there; else eight tenths train, by a hash of how a picture looks, so that duplicates fall together.
+    Captions are in one of `CAPTION_FILES` (see `formats.read_captions`), images beside them or in
+    `images`, `Images`, `Flicker8k_Dataset` or `flickr30k_images`. Flickr8k's own lists say which
+    images are in which split, if they are there; else eight tenths train, by a hash of how a
+    picture looks, so that duplicates fall together.
 
-    A name such as `dog.jpg.1`, which Flickr8k has, may mean `dog.jpg`. Captions of an image that is not there are left
-    out with a warning, where they are of one image in a hundred at most.
+    A name such as `dog.jpg.1`, which Flickr8k has, may mean `dog.jpg`. Captions of an image that is
+    not there are left out with a warning, where they are of one image in a hundred at most.
 
     Args:
       path: the folder, or the file of captions in it.
       side: pixels of the squares that the pictures are brought to.
 
     Raises:
-      ValueError: there is no file of captions, it names images that are missing, an image is broken or of an unknown
-        format, or a split is left empty (which, and where).
+      ValueError: there is no file of captions, it names images that are missing, an image is broken
+        or of an unknown format, or a split is left empty (which, and where).
     """
     source = _caption_file(Path(path))
     captions = read_captions(source)
@@ -121,8 +132,13 @@ def read_pictures(path: str | os.PathLike, side: int) -> dict[str, Pictures]:
     pictures = Pictures(images, list(said.values()), list(files))
     splits = _published(source.parent, pictures) or by_likeness(images)
     if empty := [split for split in SHARES if split not in splits]:
-        raise ValueError(f"{source}: {len(pictures)} pictures, none of them for {empty[0]}; give more pictures")
-    return {split: pictures.take([i for i, own in enumerate(splits) if own == split]) for split in SHARES}
+        raise ValueError(
+            f"{source}: {len(pictures)} pictures, none of them for {empty[0]}; give more pictures"
+        )
+    return {
+        split: pictures.take([i for i, own in enumerate(splits) if own == split])
+        for split in SHARES
+    }
 
 
 def by_likeness(images: np.ndarray, shares: Mapping[str, int] = SHARES) -> list[str]:
@@ -135,16 +151,24 @@ def _caption_file(path: Path) -> Path:
         return path
     if not path.is_dir():
         raise ValueError(f"{path}: no such folder; give one with images and captions.tsv")
-    found = (find(folder, name) for folder in (path, path / "Flickr8k_text") for name in CAPTION_FILES)
+    found = (
+        find(folder, name) for folder in (path, path / "Flickr8k_text") for name in CAPTION_FILES
+    )
     source = next((file for file in found if file), None)
     if source is None:
-        raise ValueError(f"{path} has no {CAPTION_FILES[0]} (lines of a file's name, a tab, a caption); add it")
+        raise ValueError(
+            f"{path} has no {CAPTION_FILES[0]} (lines of a file's name, a tab, a caption); add it"
+        )
     return source
 
 
 def _located(source: Path, captions: list[Caption]) -> dict[str, Path]:
     """The file of each image that the captions name, but for the few that are missing."""
-    roots = [source.parent, source.parent.parent] if source.parent.name == "Flickr8k_text" else [source.parent]
+    roots = (
+        [source.parent, source.parent.parent]
+        if source.parent.name == "Flickr8k_text"
+        else [source.parent]
+    )
     folders = [root / name for root in roots for name in IMAGE_FOLDERS if (root / name).is_dir()]
     first = {caption.file: caption.line for caption in reversed(captions)}
     names = dict.fromkeys(caption.file for caption in captions)
@@ -155,12 +179,17 @@ def _located(source: Path, captions: list[Caption]) -> dict[str, Path]:
         if len(missing) > MISSED * len(names):
             count = "" if len(missing) == 1 else f", and {len(missing) - 1:,} more are missing"
             raise ValueError(f"{where}{count}; add it or take the line out")
-        warnings.warn(f"{where}; captions of {len(missing):,} of {len(names):,} images are left out", stacklevel=3)
+        warnings.warn(
+            f"{where}; captions of {len(missing):,} of {len(names):,} images are left out",
+            stacklevel=3,
+        )
     return files
 
 
 def _find_image(folders: list[Path], name: str) -> Path | None:
-    candidates = (folder / own for own in dict.fromkeys((name, COPY.sub("", name))) for folder in folders)
+    candidates = (
+        folder / own for own in dict.fromkeys((name, COPY.sub("", name))) for folder in folders
+    )
     return next((file for file in candidates if file.is_file()), None)
 
 

@@ -21,13 +21,16 @@ COLOURS = {
     "white": (245, 245, 245),
 }
 
-# Each is negative inside, positive outside, about a distance near the edge; x runs right, y down, the radius is 1.
+# Each is negative inside, positive outside, about a distance near the edge; x runs right, y down,
+# the radius is 1.
 SHAPES = {
     "circle": lambda x, y: np.hypot(x, y) - 1,
     "square": lambda x, y: np.maximum(abs(x), abs(y)) - 0.88,
     "triangle": lambda x, y: np.maximum(y - 0.85, 0.87 * abs(x) - 0.5 * (y + 1)),
     "diamond": lambda x, y: 0.71 * (abs(x) + abs(y) - 1.1),
-    "cross": lambda x, y: np.maximum(np.minimum(abs(x), abs(y)) - 0.36, np.maximum(abs(x), abs(y)) - 1),
+    "cross": lambda x, y: np.maximum(
+        np.minimum(abs(x), abs(y)) - 0.36, np.maximum(abs(x), abs(y)) - 1
+    ),
     "ring": lambda x, y: abs(np.hypot(x, y) - 0.75) - 0.27,
 }
 
@@ -58,13 +61,15 @@ class Thing(NamedTuple):
 class Scenes:
     """Scenes of one or two objects and their captions, such as "a large red circle left of a small blue square".
 
-    The first object named is the one further left, or where their distance is greater downwards the upper one. It is a
-    source of records for `seqjax.data.batches`; scene i is a pure function of (split, seed, i).
+    The first object named is the one further left, or where their distance is greater downwards the
+    upper one. It is a source of records for `seqjax.data.batches`; scene i is a pure function of
+    (split, seed, i).
 
-    What is unseen: a combination is the colours and shapes that a scene shows together, such as blue square and red
-    circle, whatever their sizes, order and places. One of "validation" or "test" is in no scene of "train", while each
-    of its objects is, in other company or alone. "novel" is stricter: each of its scenes has an object whose colour and
-    shape never meet in the other splits (`NOVEL`), though both are there.
+    What is unseen: a combination is the colours and shapes that a scene shows together, such as
+    blue square and red circle, whatever their sizes, order and places. One of "validation" or
+    "test" is in no scene of "train", while each of its objects is, in other company or alone.
+    "novel" is stricter: each of its scenes has an object whose colour and shape never meet in the
+    other splits (`NOVEL`), though both are there.
 
     Args:
       split: "train", "validation", "test" or "novel".
@@ -85,7 +90,9 @@ class Scenes:
         if split not in SPLITS:
             raise ValueError(f"scenes have no split {split!r}; choose one of {', '.join(SPLITS)}")
         if side < 16 or size < 1 or seed < 0:
-            raise ValueError(f"size={size}, side={side}, seed={seed}; give at least 1, 16 pixels, and 0")
+            raise ValueError(
+                f"size={size}, side={side}, seed={seed}; give at least 1, 16 pixels, and 0"
+            )
         self.split, self.size, self.side, self.seed = split, size, side, seed
         self._stream = SPLITS.index(split)
 
@@ -95,7 +102,8 @@ class Scenes:
     def __getitem__(self, index: int) -> dict[str, Any]:
         """One scene: `image` uint8 `[side, side, 3]`, `caption`, and `objects`, bool `[2, side, side]`.
 
-        `objects` says which pixels show the first and the second object named; all are False where there is no second.
+        `objects` says which pixels show the first and the second object named; all are False where
+        there is no second.
         """
         if not 0 <= index < self.size:
             raise IndexError(f"scene {index} of {self.size}")
@@ -117,7 +125,9 @@ def captions() -> list[str]:
     """Every caption that there is, of all splits: 84 of one object, 14,112 of two."""
     things = [Thing(*names) for names in itertools.product(SIZES, COLOURS, SHAPES)]
     pairs = itertools.product(things, (BESIDE, ABOVE), things)
-    return [f"a {thing}" for thing in things] + [f"a {one} {relation} a {other}" for one, relation, other in pairs]
+    return [f"a {thing}" for thing in things] + [
+        f"a {one} {relation} a {other}" for one, relation, other in pairs
+    ]
 
 
 def split_of(caption: str) -> str:
@@ -155,7 +165,9 @@ def _caption(things: list[Thing], places: np.ndarray) -> str:
     return f"a {things[0]} {BESIDE if across > down else ABOVE} a {things[1]}"
 
 
-def _drawn(random: np.random.Generator, things: list[Thing], places: np.ndarray, side: int) -> dict[str, np.ndarray]:
+def _drawn(
+    random: np.random.Generator, things: list[Thing], places: np.ndarray, side: int
+) -> dict[str, np.ndarray]:
     """The picture, on a background of any grey, in colours that vary a little, and the pixels of its objects."""
     # In single precision, which is twice as fast: many are drawn for each step of a training.
     image = 4 * random.standard_normal((side, side, 3), np.float32)
@@ -165,7 +177,9 @@ def _drawn(random: np.random.Generator, things: list[Thing], places: np.ndarray,
     for index, (thing, centre) in enumerate(zip(things, places, strict=True)):
         radius = np.float32(SIZES[thing.size] * side * random.uniform(0.9, 1.05))
         left, top = (centre * side).astype(np.float32)
-        cover = np.clip(0.5 - radius * SHAPES[thing.shape]((x - left) / radius, (y - top) / radius), 0, 1)
+        cover = np.clip(
+            0.5 - radius * SHAPES[thing.shape]((x - left) / radius, (y - top) / radius), 0, 1
+        )
         colour = (np.array(COLOURS[thing.colour]) + random.uniform(-14, 14, 3)).astype(np.float32)
         image += cover[..., None] * (colour - image)
         objects[index] = cover > 0.5

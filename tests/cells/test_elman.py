@@ -23,7 +23,11 @@ def test_gradients(x64, activation):
 
 def test_init(getkey):
     params = seqjax.Elman(5).init(getkey(), 3)
-    assert {name: p.shape for name, p in params.items()} == {"w_x": (3, 5), "w_h": (5, 5), "b": (5,)}
+    assert {name: p.shape for name, p in params.items()} == {
+        "w_x": (3, 5),
+        "w_h": (5, 5),
+        "b": (5,),
+    }
     assert not params["b"].any()
 
 
@@ -34,7 +38,9 @@ def test_the_state_is_the_output(getkey):
 
 
 def test_an_unknown_activation_is_refused(unchecked):
-    with pytest.raises(ValueError, match="Elman: activation='gelu' is unknown; choose 'tanh' or 'relu'"):
+    with pytest.raises(
+        ValueError, match="Elman: activation='gelu' is unknown; choose 'tanh' or 'relu'"
+    ):
         seqjax.Elman(4, activation="gelu")
 
 

@@ -60,23 +60,32 @@ def test_products_are_summed_in_the_wanted_type():
 
 
 def test_layer_norm():
-    x, scale = np.random.default_rng(0).normal(3.0, 2.0, (2, 64)).astype(np.float32), np.full(64, 1.5, np.float32)
+    x, scale = (
+        np.random.default_rng(0).normal(3.0, 2.0, (2, 64)).astype(np.float32),
+        np.full(64, 1.5, np.float32),
+    )
     normal = np.asarray(layer_norm(jnp.asarray(x), jnp.asarray(scale)))
-    np.testing.assert_allclose(normal, 1.5 * (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True), atol=1e-4)
+    np.testing.assert_allclose(
+        normal, 1.5 * (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True), atol=1e-4
+    )
     assert np.isfinite(layer_norm(jnp.zeros((2, 64)), jnp.asarray(scale))).all()
 
 
 @pytest.mark.parametrize("cell", SIZED)
 @pytest.mark.parametrize("size", [0, -1])
 def test_a_size_below_1_is_refused(unchecked, cell, size):
-    with pytest.raises(ValueError, match=f"{cell.__name__}: hidden_size is {size}; give at least 1"):
+    with pytest.raises(
+        ValueError, match=f"{cell.__name__}: hidden_size is {size}; give at least 1"
+    ):
         cell(size)
 
 
 @pytest.mark.parametrize("cell", SIZED)
 @pytest.mark.parametrize("size", [2.5, "4", None, True])
 def test_a_size_that_is_no_whole_number_is_refused(unchecked, cell, size):
-    with pytest.raises(TypeError, match=f"{cell.__name__}: hidden_size is {size!r}; give a whole number"):
+    with pytest.raises(
+        TypeError, match=f"{cell.__name__}: hidden_size is {size!r}; give a whole number"
+    ):
         cell(size)
 
 

@@ -23,14 +23,20 @@ def read(path):
 
 def torch_state(golden, h, c):
     """PyTorch's states `[layers * directions, batch, H]` as a stack has them."""
-    parts = [seqjax.LSTMState(a, b) for a, b in zip(h, c, strict=True)] if c is not None else list(h)
+    parts = (
+        [seqjax.LSTMState(a, b) for a, b in zip(h, c, strict=True)] if c is not None else list(h)
+    )
     if golden["bidirectional"]:
-        parts = [seqjax.BidirectionalState(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
+        parts = [
+            seqjax.BidirectionalState(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)
+        ]
     return tuple(parts)
 
 
 def close(given, wanted, tolerance):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), given, wanted)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), given, wanted
+    )
 
 
 def test_the_files_are_there():
@@ -41,14 +47,23 @@ def test_the_files_are_there():
 @pytest.mark.parametrize("backend", ["scan", "auto"])
 def test_torch_values_and_gradients(x64, path, backend):
     golden, kind = read(path), re.match(r"torch_(rnn_tanh|rnn_relu|lstm|gru)_", path.name)[1]
-    recurrence, params = torch_recurrence(kind, golden), torch_params(golden, "param", kind == "gru")
+    recurrence, params = (
+        torch_recurrence(kind, golden),
+        torch_params(golden, "param", kind == "gru"),
+    )
     zeros = lambda name: np.zeros_like(golden[name.replace("0", "n")])  # noqa: E731
-    given = {name: golden.get(name, zeros(name)) for name in ("h0", "c0") if name.replace("0", "n") in golden}
+    given = {
+        name: golden.get(name, zeros(name))
+        for name in ("h0", "c0")
+        if name.replace("0", "n") in golden
+    }
     state = torch_state(golden, given["h0"], given.get("c0"))
 
     @jax.jit
     def results(params, xs, state):
-        return seqjax.unroll(recurrence, params, xs, state, lengths=golden.get("lengths"), backend=backend)
+        return seqjax.unroll(
+            recurrence, params, xs, state, lengths=golden.get("lengths"), backend=backend
+        )
 
     (after, ys), pull = jax.vjp(results, *jax.tree.map(jnp.asarray, (params, golden["x"], state)))
     wanted = torch_state(golden, golden["hn"], golden.get("cn"))

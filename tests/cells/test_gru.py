@@ -14,7 +14,11 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 every_variant = pytest.mark.parametrize(
     "options",
-    [{"reset": reset, "layer_norm": layer_norm} for reset in ("after", "before") for layer_norm in (False, True)],
+    [
+        {"reset": reset, "layer_norm": layer_norm}
+        for reset in ("after", "before")
+        for layer_norm in (False, True)
+    ],
     ids=lambda options: options["reset"] + "+layer_norm" * options["layer_norm"],
 )
 
@@ -55,10 +59,15 @@ def test_the_state_is_the_output(getkey):
 
 
 def test_an_unknown_reset_is_refused(unchecked):
-    with pytest.raises(ValueError, match="GRU: reset='never' is unknown; choose 'after' or 'before'"):
+    with pytest.raises(
+        ValueError, match="GRU: reset='never' is unknown; choose 'after' or 'before'"
+    ):
         seqjax.GRU(4, reset="never")
 
 
 def test_repr_names_what_differs_from_the_defaults():
     assert repr(seqjax.GRU(16)) == "GRU(16)"
-    assert repr(seqjax.GRU(16, reset="before", layer_norm=True)) == "GRU(16, reset='before', layer_norm=True)"
+    assert (
+        repr(seqjax.GRU(16, reset="before", layer_norm=True))
+        == "GRU(16, reset='before', layer_norm=True)"
+    )

@@ -33,7 +33,9 @@ def test_the_parallel_scan_is_the_sequential_one(x64, monkeypatch, recurrence, t
     if time == 299:
         monkeypatch.setattr(seqjax.cells.linear, "CHUNK", 0)
     rng = np.random.default_rng(0)
-    params, xs, state = in_float64((draw_params(recurrence), draw_inputs((3, time)), draw_state(recurrence, (3,))))
+    params, xs, state = in_float64(
+        (draw_params(recurrence), draw_inputs((3, time)), draw_state(recurrence, (3,)))
+    )
     lengths, reset = np.array([time, 211, 0]), rng.random((3, time)) < 0.02
     weights = rng.normal(size=(3, time, 4))
 
@@ -42,15 +44,22 @@ def test_the_parallel_scan_is_the_sequential_one(x64, monkeypatch, recurrence, t
         results = seqjax.unroll(recurrence, params, xs, state, **options)
         return (results[1] * weights).sum() + jnp.real(results[0]).sum(), results
 
-    sweep = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True), static_argnames="backend")
-    assert_close(sweep(params, xs, state, backend="auto"), sweep(params, xs, state, backend="scan"), 1e-10)
+    sweep = jax.jit(
+        jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True), static_argnames="backend"
+    )
+    assert_close(
+        sweep(params, xs, state, backend="auto"), sweep(params, xs, state, backend="scan"), 1e-10
+    )
 
 
 @each(CELLS)
 def test_accelerators_have_no_loop_over_time(recurrence):
     unroll = jax.jit(lambda params, xs: seqjax.unroll(recurrence, params, xs)[1])
     traced = unroll.trace(draw_params(recurrence), draw_inputs((2, 50)))
-    loops = {name: "stablehlo.while" in traced.lower(lowering_platforms=(name,)).as_text() for name in ("cpu", "tpu")}
+    loops = {
+        name: "stablehlo.while" in traced.lower(lowering_platforms=(name,)).as_text()
+        for name in ("cpu", "tpu")
+    }
     assert loops == {"cpu": True, "tpu": False}
 
 
@@ -93,7 +102,9 @@ def test_min_lstm_gates_do_not_overflow(scale):
     """f / (f + i) is 0 / 0 where both gates underflow, if it is computed as it is written."""
     cell = seqjax.MinLSTM(2)
     params = {"w_x": jnp.zeros((1, 6)), "b": jnp.array([scale] * 4 + [3.0] * 2)}
-    h, gradient = jax.value_and_grad(lambda p: seqjax.unroll(cell, p, jnp.ones((1, 1)))[0].sum())(params)
+    h, gradient = jax.value_and_grad(lambda p: seqjax.unroll(cell, p, jnp.ones((1, 1)))[0].sum())(
+        params
+    )
     np.testing.assert_allclose(h, 2 * 0.5 * 3.0, rtol=1e-5)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 

@@ -13,7 +13,10 @@ from tests.recurrences import draw_params
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 SWITCHES = ("peephole", "projection", "layer_norm", "coupled")
-COMBINATIONS = [dict(zip(SWITCHES, chosen, strict=True)) for chosen in itertools.product([False, True], repeat=4)]
+COMBINATIONS = [
+    dict(zip(SWITCHES, chosen, strict=True))
+    for chosen in itertools.product([False, True], repeat=4)
+]
 FEW = [choice for choice in COMBINATIONS if sum(choice.values()) in (0, 1, 4)]
 
 
@@ -88,4 +91,6 @@ def test_repr_names_what_differs_from_the_defaults():
     assert repr(seqjax.LSTM(256)) == "LSTM(256)"
     assert repr(seqjax.LSTM(256, peephole=True)) == "LSTM(256, peephole=True)"
     full = seqjax.LSTM(8, forget_bias=0.0, projection_size=4, layer_norm=True, coupled=True)
-    assert repr(full) == "LSTM(8, forget_bias=0.0, projection_size=4, layer_norm=True, coupled=True)"
+    assert (
+        repr(full) == "LSTM(8, forget_bias=0.0, projection_size=4, layer_norm=True, coupled=True)"
+    )

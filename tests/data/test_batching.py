@@ -21,14 +21,17 @@ def test_boundaries_are_the_cheapest_there_are(lengths, buckets):
     assert boundaries == tuple(sorted(set(boundaries))) and boundaries[-1] == max(lengths)
     assert len(boundaries) <= buckets
     choices = itertools.combinations(distinct[:-1], min(buckets, len(distinct)) - 1)
-    assert cost(lengths, boundaries) == min(cost(lengths, (*choice, distinct[-1])) for choice in choices)
+    assert cost(lengths, boundaries) == min(
+        cost(lengths, (*choice, distinct[-1])) for choice in choices
+    )
 
 
 def test_boundaries_of_many_lengths_come_from_quantiles():
     lengths = np.random.default_rng(0).lognormal(7, 1, 20_000).astype(int) + 1
     boundaries = bucket_boundaries(lengths, 8)
     assert len(boundaries) == 8 and boundaries[-1] == lengths.max()
-    # Exact dynamic programming over all 7,000 lengths reaches 0.729; boundaries at even distances 0.245.
+    # Exact dynamic programming over all 7,000 lengths reaches 0.729; boundaries at even distances
+    # 0.245.
     padded = np.array(boundaries)[np.searchsorted(boundaries, lengths)]
     assert lengths.sum() / padded.sum() > 0.72
 
@@ -50,7 +53,9 @@ def epoch(**options):
     return stream, list(stream)
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 8}, {"tokens": 200}, {"tokens": 200, "multiple_of": 4}])
+@pytest.mark.parametrize(
+    "options", [{"batch_size": 8}, {"tokens": 200}, {"tokens": 200, "multiple_of": 4}]
+)
 def test_every_sequence_once_and_one_shape_for_each_bucket(options):
     stream, batches = epoch(**options)
     assert sorted(np.concatenate([batch.indices for batch in batches])) == list(range(len(LENGTHS)))
@@ -63,7 +68,10 @@ def test_every_sequence_once_and_one_shape_for_each_bucket(options):
         smaller = [time for _, time in stream.shapes if time < batch.time]
         assert LENGTHS[batch.indices].min() > max(smaller, default=0)
     if "tokens" in options:
-        assert all(rows * time <= 200 < (rows + options.get("multiple_of", 1)) * time for rows, time in stream.shapes)
+        assert all(
+            rows * time <= 200 < (rows + options.get("multiple_of", 1)) * time
+            for rows, time in stream.shapes
+        )
         assert all(rows % options.get("multiple_of", 1) == 0 for rows, _ in stream.shapes)
 
 
@@ -72,7 +80,9 @@ def test_padded_to_one_array_shape_with_zero_weight_rows():
     sequences = [np.full(length, index + 1) for index, length in enumerate(LENGTHS)]
     shapes, weights = set(), 0.0
     for batch in batches:
-        array, lengths, weight = pad_batch([sequences[index] for index in batch.indices], batch.time, batch.rows)
+        array, lengths, weight = pad_batch(
+            [sequences[index] for index in batch.indices], batch.time, batch.rows
+        )
         shapes.add(array.shape)
         weights += weight.sum()
         assert ((array > 0).sum(1) == lengths).all() and not lengths[weight == 0].any()
@@ -90,7 +100,8 @@ def test_report_by_hand():
 def test_order_depends_on_seed_and_epoch_alone():
     def order(seed, epoch, **options):
         return [
-            batch.indices.tolist() for batch in BucketBatches(LENGTHS, 8, buckets=4, seed=seed, **options).plan(epoch)
+            batch.indices.tolist()
+            for batch in BucketBatches(LENGTHS, 8, buckets=4, seed=seed, **options).plan(epoch)
         ]
 
     assert order(3, 2) == order(3, 2)
@@ -127,7 +138,10 @@ def test_a_state_of_other_data_is_refused():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match=r"2 of 3 sequences are longer than the last boundary 4 \(up to 9\); raise it"):
+    with pytest.raises(
+        ValueError,
+        match=r"2 of 3 sequences are longer than the last boundary 4 \(up to 9\); raise it",
+    ):
         BucketBatches([4, 5, 9], 2, buckets=(2, 4))
     with pytest.raises(ValueError, match="batch_size=2 and tokens=9; give one of the two"):
         BucketBatches([4], 2, tokens=9)

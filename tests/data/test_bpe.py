@@ -15,7 +15,9 @@ def bpe():
     return BPE.train(CORPUS, vocab_size=280)
 
 
-@pytest.mark.parametrize("text", ["the lowest", "", "naïve 猫 \u2028 🙂", "  two  blanks ", "<pad> <eos>\n"])
+@pytest.mark.parametrize(
+    "text", ["the lowest", "", "naïve 猫 \u2028 🙂", "  two  blanks ", "<pad> <eos>\n"]
+)
 def test_every_text_comes_back(bpe, text):
     ids = bpe.encode(text)
     assert ids.dtype == np.int32
@@ -45,7 +47,9 @@ def test_save_and_load(bpe, tmp_path):
 
 def test_training_is_deterministic_across_processes(bpe, tmp_path):
     code = f"from seqjax.data import BPE; print(BPE.train({CORPUS!r}, vocab_size=280).fingerprint)"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert answer.stdout.strip() == bpe.fingerprint
 
 

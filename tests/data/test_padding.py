@@ -13,14 +13,18 @@ def test_pad_batch():
 
 
 def test_pad_batch_of_frames_and_empty_sequences():
-    array, lengths, _ = pad_batch([np.ones((2, 5), np.float32), np.zeros((0, 5), np.float32)], time=3, rows=2)
+    array, lengths, _ = pad_batch(
+        [np.ones((2, 5), np.float32), np.zeros((0, 5), np.float32)], time=3, rows=2
+    )
     assert array.shape == (2, 3, 5) and array.dtype == np.float32
     assert lengths.tolist() == [2, 0]
     assert array.sum() == 10
 
 
 def test_nothing_is_cut():
-    with pytest.raises(ValueError, match=r"2 of 3 sequences are longer than 2 steps \(the longest has 4\)"):
+    with pytest.raises(
+        ValueError, match=r"2 of 3 sequences are longer than 2 steps \(the longest has 4\)"
+    ):
         pad_batch([[1, 2, 3], [1], [1, 2, 3, 4]], time=2, rows=3)
     with pytest.raises(ValueError, match="3 sequences for 2 rows"):
         pad_batch([[1], [1], [1]], time=2, rows=2)

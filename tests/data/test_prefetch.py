@@ -100,7 +100,10 @@ def test_a_failing_device_put_reaches_the_caller():
     def refuse(item):
         raise TypeError("no device")
 
-    with prefetch(stream(), device_put=refuse) as items, pytest.raises(TypeError, match="no device"):
+    with (
+        prefetch(stream(), device_put=refuse) as items,
+        pytest.raises(TypeError, match="no device"),
+    ):
         next(items)
 
 

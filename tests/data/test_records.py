@@ -6,7 +6,11 @@ from seqjax.data import Records
 
 def records():
     return Records(
-        {"x": np.arange(12).reshape(4, 3), "word": ["a", "bé", "", "d"], "tags": [["A"], [], ["B", "C"], ["D"]]}
+        {
+            "x": np.arange(12).reshape(4, 3),
+            "word": ["a", "bé", "", "d"],
+            "tags": [["A"], [], ["B", "C"], ["D"]],
+        }
     )
 
 
@@ -61,4 +65,7 @@ def test_fingerprint_tells_dtype_shape_and_nesting_apart():
 
 
 def test_fingerprint_ignores_the_order_of_columns():
-    assert Records({"a": [1], "b": ["x"]}).fingerprint() == Records({"b": ["x"], "a": [1]}).fingerprint()
+    assert (
+        Records({"a": [1], "b": ["x"]}).fingerprint()
+        == Records({"b": ["x"], "a": [1]}).fingerprint()
+    )

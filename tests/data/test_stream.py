@@ -52,14 +52,24 @@ def test_the_last_batch_is_padded_with_weightless_rows_or_dropped():
 
 @hypothesis.settings(max_examples=15)
 @hypothesis.given(
-    st.integers(1, 30), st.integers(1, 4), st.sampled_from([1, 2, 4]), st.integers(0, 25), st.booleans(), st.booleans()
+    st.integers(1, 30),
+    st.integers(1, 4),
+    st.sampled_from([1, 2, 4]),
+    st.integers(0, 25),
+    st.booleans(),
+    st.booleans(),
 )
 def test_resume_is_exact_from_any_position(count, rows, shards, position, shuffle, drop):
     size = rows * shards
     hypothesis.assume(not drop or count >= size)
 
     def fresh():
-        options = {"seed": 7, "shuffle": shuffle, "drop_remainder": drop, "shard": (shards - 1, shards)}
+        options = {
+            "seed": 7,
+            "shuffle": shuffle,
+            "drop_remainder": drop,
+            "shard": (shards - 1, shards),
+        }
         return batches(source(count), size, **options)
 
     stream = fresh()
@@ -80,7 +90,10 @@ def test_resume_is_exact_from_any_position(count, rows, shards, position, shuffl
 def test_shards_side_by_side_are_the_whole_batch(count, rows, shards, shuffle):
     options = {"seed": 3, "shuffle": shuffle, "epochs": 2}
     whole = list(batches(source(count), rows * shards, **options))
-    parts = [list(batches(source(count), rows * shards, shard=(index, shards), **options)) for index in range(shards)]
+    parts = [
+        list(batches(source(count), rows * shards, shard=(index, shards), **options))
+        for index in range(shards)
+    ]
     assert {len(part) for part in parts} == {len(whole)}
     for step, batch in enumerate(whole):
         weight = np.concatenate([part[step]["weight"] for part in parts])
@@ -99,7 +112,9 @@ def test_a_state_goes_over_to_another_number_of_shards():
 
 def test_a_state_of_another_stream_is_refused():
     state = batches(source(20), 4, seed=2).state()
-    with pytest.raises(ValueError, match="the state was taken with seed=2, this iterator has 3; give the same"):
+    with pytest.raises(
+        ValueError, match="the state was taken with seed=2, this iterator has 3; give the same"
+    ):
         batches(source(20), 4, seed=3).restore(state)
     with pytest.raises(ValueError, match="records=20, this iterator has 21"):
         batches(source(21), 4, seed=2).restore(state)
@@ -148,12 +163,15 @@ def test_mapped_keeps_the_position():
 
 def test_errors():
     with pytest.raises(
-        ValueError, match=r"the field 'x' differs in shape from record to record \(\(2,\), \(3,\), ...\)"
+        ValueError,
+        match=r"the field 'x' differs in shape from record to record \(\(2,\), \(3,\), ...\)",
     ):
         next(batches([{"x": [1, 2]}, {"x": [1, 2, 3]}], 2))
     with pytest.raises(ValueError, match='field "weight" themselves'):
         next(batches([{"weight": 1}], 1))
-    with pytest.raises(ValueError, match="batch_size is 5; give a positive multiple of the 2 shards"):
+    with pytest.raises(
+        ValueError, match="batch_size is 5; give a positive multiple of the 2 shards"
+    ):
         batches(source(9), 5, shard=(0, 2))
     with pytest.raises(ValueError, match=r"shard is \(2, 2\)"):
         batches(source(9), 4, shard=(2, 2))
@@ -166,7 +184,11 @@ def test_errors():
 
 
 def test_columns_are_a_source():
-    columns = {"id": np.arange(9), "word": [f"w{index}" for index in range(9)], "x": jnp.arange(18.0).reshape(9, 2)}
+    columns = {
+        "id": np.arange(9),
+        "word": [f"w{index}" for index in range(9)],
+        "x": jnp.arange(18.0).reshape(9, 2),
+    }
     records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     for one, two in zip(batches(columns, 4, epochs=1), batches(records, 4, epochs=1), strict=True):
         assert one.keys() == two.keys()
@@ -183,13 +205,22 @@ def test_a_table_is_a_source_whatever_its_labels():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (({"x": index} for index in range(3)), "the source is a generator, which has no records at numbered places"),
+        (
+            ({"x": index} for index in range(3)),
+            "the source is a generator, which has no records at numbered places",
+        ),
         (iter([{"x": 1}]), "a list_iterator, which has no records"),
         ({1, 2}, "the source is a set"),
         ("text", "the source is a str"),
         (None, "the source is a NoneType"),
-        (np.zeros((5, 2), np.float32), r"one array float32\[5, 2\]; name its columns, such as {'x': array}"),
-        ((np.zeros(5), np.ones(5)), "record 0 of the source is a ndarray; give dicts of named fields"),
+        (
+            np.zeros((5, 2), np.float32),
+            r"one array float32\[5, 2\]; name its columns, such as {'x': array}",
+        ),
+        (
+            (np.zeros(5), np.ones(5)),
+            "record 0 of the source is a ndarray; give dicts of named fields",
+        ),
         ([(1, 2), (3, 4)], "record 0 of the source is a tuple; give dicts"),
         ({"x": 3}, r"the column 'x' is a int; give an array \[records, ...\] or a list"),
         ({"x": np.array(3)}, "the column 'x' is a ndarray; give"),
@@ -242,13 +273,14 @@ OTHERS = {
     "one text": (Records({"word": list("abcdef")}), Records({"word": list("abcdeg")})),
     "a list": ([{"x": [1, 2]}, {"x": [3, 4]}], [{"x": [1, 2]}, {"x": [3, 5]}]),
     "objects": (
-        Records({"word": np.array(["a", "bc"], object)}), Records({"word": np.array(["a", "bd"], object)})
+        Records({"word": np.array(["a", "bc"], object)}),
+        Records({"word": np.array(["a", "bd"], object)}),
     ),
     "types": (Records({"id": np.arange(9)}), Records({"id": np.arange(9.0)})),
     "a text": (Windows(np.arange(90), 7), Windows(np.arange(1, 91), 7)),
     "windows of another stride": (Windows(np.arange(17), 4, 4), Windows(np.arange(17), 5, 3)),
     "nested": ([{"x": {"a": 1, "b": 2}}] * 3, [{"x": {"a": 1, "c": 2}}] * 3),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -256,7 +288,9 @@ def test_a_state_of_other_records_is_refused(name):
     one, other = OTHERS[name]
     state = json.loads(json.dumps(batches(one, 1).state()))
     batches(one, 1).restore(state)
-    with pytest.raises(ValueError, match="over other records than this iterator's; give the same to resume"):
+    with pytest.raises(
+        ValueError, match="over other records than this iterator's; give the same to resume"
+    ):
         batches(other, 1).restore(state)
 
 
@@ -264,7 +298,11 @@ def test_a_state_of_another_shape_of_contiguous_batches_is_refused():
     tokens = np.arange(41)
     state = batches(contiguous(tokens, 4, 5), None, shuffle=False).state()
     batches(contiguous(tokens.copy(), 4, 5), None, shuffle=False).restore(state)
-    for other in (contiguous(tokens, 5, 4), contiguous(tokens, 2, 10), contiguous(tokens + 1, 4, 5)):
+    for other in (
+        contiguous(tokens, 5, 4),
+        contiguous(tokens, 2, 10),
+        contiguous(tokens + 1, 4, 5),
+    ):
         assert len(other) == 2
         with pytest.raises(ValueError, match="over other records"):
             batches(other, None, shuffle=False).restore(state)

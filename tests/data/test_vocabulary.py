@@ -32,7 +32,9 @@ def test_unknown_tokens_become_unk_where_there_is_one():
 
 def test_unknown_tokens_without_unk_are_named():
     vocabulary = Vocabulary.characters("abc")
-    with pytest.raises(ValueError, match=r"not in the vocabulary of 3 tokens: 'x', '\\n'; take them out, or build"):
+    with pytest.raises(
+        ValueError, match=r"not in the vocabulary of 3 tokens: 'x', '\\n'; take them out, or build"
+    ):
         vocabulary.encode("axb\nx")
     with pytest.raises(ValueError, match="and 2 more; take them out"):
         vocabulary.encode("defghij")
@@ -68,10 +70,14 @@ def test_save_and_load(tmp_path):
     assert loaded.fingerprint != Vocabulary.characters("ab\ud800é\n").fingerprint
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"tokens": ["a"]}', json.dumps({"tokens": [1], "specials": []})])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"tokens": ["a"]}', json.dumps({"tokens": [1], "specials": []})]
+)
 def test_a_file_that_is_no_vocabulary(tmp_path, content):
     (tmp_path / "v.json").write_text(content)
-    with pytest.raises(ValueError, match=r"v.json: no vocabulary .*; give a file that Vocabulary.save wrote"):
+    with pytest.raises(
+        ValueError, match=r"v.json: no vocabulary .*; give a file that Vocabulary.save wrote"
+    ):
         Vocabulary.load(tmp_path / "v.json")
     with pytest.raises(ValueError, match="no such file"):
         Vocabulary.load(tmp_path / "other.json")

@@ -15,7 +15,9 @@ def test_windows_are_the_slices_of_the_text(tokens, length, stride):
     assert len(windows) == len(starts)
     for index, start in enumerate(starts):
         np.testing.assert_array_equal(windows[index]["inputs"], text[start : start + length])
-        np.testing.assert_array_equal(windows[index]["targets"], text[start + 1 : start + length + 1])
+        np.testing.assert_array_equal(
+            windows[index]["targets"], text[start + 1 : start + length + 1]
+        )
 
 
 def test_windows_gather_many():
@@ -23,19 +25,28 @@ def test_windows_gather_many():
     got = windows.gather(np.array([6, 0]))
     np.testing.assert_array_equal(got["inputs"], [[6, 7, 8], [0, 1, 2]])
     np.testing.assert_array_equal(got["targets"], [[7, 8, 9], [1, 2, 3]])
-    assert [record["inputs"].tolist() for record in windows.__getitems__([6, 0])] == [[6, 7, 8], [0, 1, 2]]
+    assert [record["inputs"].tolist() for record in windows.__getitems__([6, 0])] == [
+        [6, 7, 8],
+        [0, 1, 2],
+    ]
     assert windows[-1]["targets"].tolist() == [7, 8, 9]
     with pytest.raises(IndexError):
         _ = windows[7]
 
 
 def test_short_texts_are_refused_with_both_numbers():
-    with pytest.raises(ValueError, match="the text has 5 tokens; a window of 5 and its continuation want 6"):
+    with pytest.raises(
+        ValueError, match="the text has 5 tokens; a window of 5 and its continuation want 6"
+    ):
         Windows(np.arange(5), 5)
     assert len(Windows(np.arange(6), 5)) == 1
-    with pytest.raises(ValueError, match="the text has 12 tokens; 3 rows of 4 and the continuation want 13"):
+    with pytest.raises(
+        ValueError, match="the text has 12 tokens; 3 rows of 4 and the continuation want 13"
+    ):
         contiguous(np.arange(12), 3, 4)
-    with pytest.raises(ValueError, match="the series has 6 steps; a context of 5 and a horizon of 2 want 7"):
+    with pytest.raises(
+        ValueError, match="the series has 6 steps; a context of 5 and a horizon of 2 want 7"
+    ):
         series_windows(np.zeros((6, 1)), 5, 2)
 
 

@@ -16,7 +16,9 @@ def write(path: Path, text: str) -> Path:
 
 def write_idx(path: Path, array: np.ndarray) -> Path:
     codes = {"uint8": 0x08, "int32": 0x0C, "float32": 0x0D}
-    header = bytes([0, 0, codes[array.dtype.name], array.ndim]) + np.array(array.shape, ">u4").tobytes()
+    header = (
+        bytes([0, 0, codes[array.dtype.name], array.ndim]) + np.array(array.shape, ">u4").tobytes()
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(header + array.astype(array.dtype.newbyteorder(">")).tobytes()))
     return path
@@ -47,15 +49,27 @@ def tiny_files(root: Path) -> Path:
     for name in ("mnist", "fashion_mnist"):
         for stem, count in (("train", 7), ("t10k", 3)):
             write_idx(
-                root / name / f"{stem}-images-idx3-ubyte.gz", random.integers(0, 256, (count, 28, 28)).astype(np.uint8)
+                root / name / f"{stem}-images-idx3-ubyte.gz",
+                random.integers(0, 256, (count, 28, 28)).astype(np.uint8),
             )
-            write_idx(root / name / f"{stem}-labels-idx1-ubyte.gz", random.integers(0, 10, count).astype(np.uint8))
+            write_idx(
+                root / name / f"{stem}-labels-idx1-ubyte.gz",
+                random.integers(0, 10, count).astype(np.uint8),
+            )
     for stem in ("train", "val", "test_2016_flickr"):
-        for language, line in (("de", "Ein Hund läuft."), ("en", "A dog runs."), ("fr", "Un chien court.")):
-            write(root / "multi30k" / f"{stem}.{language}.gz", f"{line}\n{stem} 2\u2028still line 2\n")
+        for language, line in (
+            ("de", "Ein Hund läuft."),
+            ("en", "A dog runs."),
+            ("fr", "Un chien court."),
+        ):
+            write(
+                root / "multi30k" / f"{stem}.{language}.gz", f"{line}\n{stem} 2\u2028still line 2\n"
+            )
     for index in (0, 5, 11):
         for digit in (3, 7):
-            write_wav(root / f"fsdd/recordings/{digit}_ann_{index}.wav", np.arange(20 + index + digit))
+            write_wav(
+                root / f"fsdd/recordings/{digit}_ann_{index}.wav", np.arange(20 + index + digit)
+            )
     for stem in ("train", "dev", "test"):
         words = "# sent_id = x-1\n1\tA\ta\tDET\tDT\t_\t2\tdet\t_\t_\n2\tdög\tdog\tNOUN\tNN\t_\t0\troot\t_\t_\n\n"
         write(root / "gum" / f"{stem}.conllu.gz", words * 2)
@@ -66,7 +80,10 @@ def tiny_files(root: Path) -> Path:
     header = "date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT\n"
     rows = (f"2016-07-01 {hour}:00,{hour}.1,1,2,3,4,5,{hour + 0.25}\n" for hour in range(14_500))
     write(root / "ett/ETTh1.csv", header + "".join(rows))
-    write(root / "m4/Hourly-train.csv", '"V1","V2","V3","V4"\n"H1","1","2.125","3"\n"H2","7","0.1",""\n')
+    write(
+        root / "m4/Hourly-train.csv",
+        '"V1","V2","V3","V4"\n"H1","1","2.125","3"\n"H2","7","0.1",""\n',
+    )
     write(root / "m4/Hourly-test.csv", '"V1","V2","V3"\n"H1","4","5"\n"H2","8","9"\n')
     for collection in ("stamps", "emoji"):
         names = [f"{collection}{number}.png" for number in range(30)]

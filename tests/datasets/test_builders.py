@@ -19,7 +19,9 @@ def prepare(name, manual_dir, data_dir):
 
     builder = builder_of(name, data_dir)
     with _quiet():
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(manual_dir=manual_dir)
+        )
     return builder
 
 
@@ -69,7 +71,9 @@ def test_without_files_it_tries_the_public_address(tmp_path):
 
     with pytest.raises(Unreachable, match="raw.githubusercontent.com does not answer"):
         prepare("gum", tmp_path / "empty", tmp_path)
-    with pytest.raises(ValueError, match="captions/emoji has no public address; give its files in manual_dir"):
+    with pytest.raises(
+        ValueError, match="captions/emoji has no public address; give its files in manual_dir"
+    ):
         prepare("captions/emoji", tmp_path / "empty", tmp_path)
 
 
@@ -92,9 +96,13 @@ def test_a_set_in_another_file_format_is_left_alone(shelf, tmp_path):
     folder = tmp_path / "m4_hourly/1.0.0"
     info = json.loads((folder / "dataset_info.json").read_text())
     (folder / "dataset_info.json").write_text(json.dumps({**info, "fileFormat": "tfrecord"}))
-    with pytest.raises(ValueError, match=f"no TFDS data set prepared as array_record in {tmp_path}"):
+    with pytest.raises(
+        ValueError, match=f"no TFDS data set prepared as array_record in {tmp_path}"
+    ):
         load("m4_hourly", "train", tmp_path)
-    with pytest.raises(ValueError, match='is stored as tfrecord; prepare it again with file_format="array_record"'):
+    with pytest.raises(
+        ValueError, match='is stored as tfrecord; prepare it again with file_format="array_record"'
+    ):
         read_prepared(folder, "train")
     with pytest.raises(ValueError, match="has no split 'dev'; it has train, test"):
         read_prepared(shelf / "m4_hourly/1.0.0", "dev")

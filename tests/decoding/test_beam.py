@@ -30,7 +30,9 @@ class TableState(NamedTuple):
 
 def table_step(params, state, tokens):
     """Scores by the last two tokens, and other ones for each row; attention by the same."""
-    logits, attention = (jax.vmap(lambda t, i, j: t[i, j])(t, state.previous, tokens) for t in params)
+    logits, attention = (
+        jax.vmap(lambda t, i, j: t[i, j])(t, state.previous, tokens) for t in params
+    )
     return TableState(tokens, attention), logits
 
 
@@ -42,7 +44,9 @@ def tables(rows, seed=0, vocab=VOCAB, scale=1.5):
     draw = np.random.default_rng(seed)
     attention = draw.exponential(size=(rows, vocab, vocab, POSITIONS)) ** 2
     scores = scale * draw.normal(size=(rows, vocab, vocab, vocab))
-    return scores.astype(np.float32), (attention / attention.sum(-1, keepdims=True)).astype(np.float32)
+    return scores.astype(np.float32), (attention / attention.sum(-1, keepdims=True)).astype(
+        np.float32
+    )
 
 
 def start(rows):
@@ -52,7 +56,9 @@ def start(rows):
 def search(params, beam=WIDE, length=LENGTH, stop=STOP, **options):
     rows = len(params[0])
     first = jnp.full(rows, FIRST)
-    return beam_search(table_step, params, start(rows), first, beam=beam, length=length, stop_token=stop, **options)
+    return beam_search(
+        table_step, params, start(rows), first, beam=beam, length=length, stop_token=stop, **options
+    )
 
 
 def replay(params, row, tokens):
@@ -81,13 +87,19 @@ def score(params, row, tokens, alpha, beta, positions):
 
 def enumerated(params, row, alpha=0.0, beta=0.0, positions=POSITIONS, allowed=lambda tokens: True):
     """(ended, score, tokens) of all allowed sequences, best first, those cut off last."""
-    found = [(t[-1] == STOP, score(params, row, t, alpha, beta, positions), t) for t in every_sequence() if allowed(t)]
+    found = [
+        (t[-1] == STOP, score(params, row, t, alpha, beta, positions), t)
+        for t in every_sequence()
+        if allowed(t)
+    ]
     return sorted(found, reverse=True)
 
 
 def written(found, row):
     lengths = np.asarray(found.lengths[row])
-    return [tuple(np.asarray(t)[:n].tolist()) for t, n in zip(found.tokens[row], lengths, strict=True)]
+    return [
+        tuple(np.asarray(t)[:n].tolist()) for t, n in zip(found.tokens[row], lengths, strict=True)
+    ]
 
 
 def penalties(alpha, beta, positions):
@@ -101,7 +113,9 @@ def test_exact_with_a_place_for_every_sequence(alpha, beta):
     found = search(params, n_best=50, penalties=ranking, observe=attention_of)
     for row in range(3):
         expected = enumerated(params, row, alpha, beta, positions[row])[:50]
-        np.testing.assert_allclose(found.scores[row], [score for _, score, _ in expected], atol=1e-4)
+        np.testing.assert_allclose(
+            found.scores[row], [score for _, score, _ in expected], atol=1e-4
+        )
         assert written(found, row) == [tokens for *_, tokens in expected]
         np.testing.assert_array_equal(found.ended[row], [ended for ended, *_ in expected])
         sums = [replay(params, row, tokens)[0].sum() for *_, tokens in expected]
@@ -132,7 +146,7 @@ def python_beam(params, row, width, length, groups=1, strength=0.0):
                 if tokens[-1:] != (STOP,)
                 for token in range(VOCAB)
             ]
-            grown.sort(key=lambda h: h[0] - strength * taken[h[1][-1]], reverse=True)  # noqa: B023
+            grown.sort(key=lambda h: h[0] - strength * taken[h[1][-1]], reverse=True)
             grown = grown[: width - len(ended)]
             taken += np.bincount([tokens[-1] for _, tokens in grown], minlength=VOCAB)
             beams[group] = ended + grown
@@ -151,7 +165,9 @@ def test_a_narrow_beam_and_its_early_stop_agree_with_a_beam_that_never_stops_ear
     for row in range(40):
         expected = ranked(python_beam(params, row, 3, 8), alpha)[:2]
         assert written(found, row) == [tokens for *_, tokens in expected]
-        np.testing.assert_allclose(found.scores[row], [score for _, score, _ in expected], atol=1e-4)
+        np.testing.assert_allclose(
+            found.scores[row], [score for _, score, _ in expected], atol=1e-4
+        )
 
 
 def test_the_search_ends_when_nothing_can_beat_what_has_ended():
@@ -165,7 +181,12 @@ def test_the_search_ends_when_nothing_can_beat_what_has_ended():
         steps.clear()
         given = {"beam": 3, "length": 50, "stop_token": STOP, "n_best": n_best}
         found = beam_search(
-            counted, {}, jnp.zeros(1), jnp.zeros(1, int), penalties=[decoding.LengthPenalty(alpha)], **given
+            counted,
+            {},
+            jnp.zeros(1),
+            jnp.zeros(1, int),
+            penalties=[decoding.LengthPenalty(alpha)],
+            **given,
         )
         jax.effects_barrier()
         return len(steps) // 3, found
@@ -185,13 +206,25 @@ def test_a_beam_of_one_is_greedy(alpha):
     params = params | {"head": jax.tree.map(lambda leaf: 4 * leaf, params["head"])}
     first = jnp.arange(6)
     greedy = decoding.sample(
-        model.advance, params, model.start(params, (6,)), first[:, None], jax.random.key(0), 9, temperature=0,
+        model.advance,
+        params,
+        model.start(params, (6,)),
+        first[:, None],
+        jax.random.key(0),
+        9,
+        temperature=0,
         stop_token=5,
-    )  # fmt: skip
+    )
     found = beam_search(
-        model.advance, params, model.start(params, (6,)), first, beam=1, length=9, stop_token=5,
+        model.advance,
+        params,
+        model.start(params, (6,)),
+        first,
+        beam=1,
+        length=9,
+        stop_token=5,
         penalties=[decoding.LengthPenalty(alpha)],
-    )  # fmt: skip
+    )
     np.testing.assert_array_equal(found.tokens[:, 0], greedy.tokens)
     np.testing.assert_array_equal(found.lengths[:, 0], greedy.lengths)
     assert len(set(greedy.lengths.tolist())) > 1
@@ -229,10 +262,14 @@ CONSTRAINTS = {
 def test_constraints_leave_what_they_allow_and_nothing_else(name):
     constraint, allowed = CONSTRAINTS[name]
     params = tables(1, seed=2)
-    found = search(params, n_best=WIDE, constraints=[constraint], penalties=[decoding.LengthPenalty(0.5)])
+    found = search(
+        params, n_best=WIDE, constraints=[constraint], penalties=[decoding.LengthPenalty(0.5)]
+    )
     expected = enumerated(params, 0, 0.5, allowed=allowed)
     real = np.isfinite(found.log_probs[0])
-    assert [t for t, valid in zip(written(found, 0), real, strict=True) if valid] == [t for *_, t in expected]
+    assert [t for t, valid in zip(written(found, 0), real, strict=True) if valid] == [
+        t for *_, t in expected
+    ]
 
 
 def test_constraints_compose_and_each_row_has_its_own():
@@ -245,7 +282,11 @@ def test_constraints_compose_and_each_row_has_its_own():
     found = search(params, n_best=3, constraints=rules)
     for row, (prefix, least) in enumerate([((2, 1), 2), ((), 4), ((1,), 3)]):
         expected = enumerated(
-            params, row, allowed=lambda t, p=prefix, n=least: t[: len(p)] == p and len(t) >= n and no_repeats(2, t)
+            params,
+            row,
+            allowed=lambda t, p=prefix, n=least: (
+                t[: len(p)] == p and len(t) >= n and no_repeats(2, t)
+            ),
         )
         assert written(found, row) == [t for *_, t in expected[:3]]
 
@@ -259,8 +300,18 @@ def test_rows_do_not_depend_on_their_batch():
     params = tables(12, seed=4)
     together = search(params, beam=4, length=8, n_best=3, observe=attention_of)
     for row in range(12):
-        alone = search(tuple(t[row : row + 1] for t in params), beam=4, length=8, n_best=3, observe=attention_of)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a[row], b[0], atol=1e-6), together, alone)  # noqa: B023
+        alone = search(
+            tuple(t[row : row + 1] for t in params),
+            beam=4,
+            length=8,
+            n_best=3,
+            observe=attention_of,
+        )
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a[row], b[0], atol=1e-6),  # noqa: B023
+            together,
+            alone,
+        )
 
 
 def test_groups_take_different_tokens():
@@ -268,7 +319,9 @@ def test_groups_take_different_tokens():
     found = search(params, beam=6, length=6, n_best=6, groups=3, diversity=strength)
     for row in range(20):
         expected = ranked(python_beam(params, row, 2, 6, groups=3, strength=strength), 0.0)
-        np.testing.assert_allclose(found.scores[row], [score for _, score, _ in expected], atol=1e-4)
+        np.testing.assert_allclose(
+            found.scores[row], [score for _, score, _ in expected], atol=1e-4
+        )
         assert sorted(written(found, row)) == sorted(t for *_, t in expected)
     firsts = search(params, beam=3, length=6, n_best=3, groups=3, diversity=50.0).tokens[..., 0]
     assert all(len(set(row)) == 3 for row in np.asarray(firsts).tolist())
@@ -300,9 +353,15 @@ def test_an_ensemble_means_the_probabilities_of_its_members():
     params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
     state = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3, axis=1), start(2))
     found = beam_search(
-        decoding.Ensemble(table_step), params, state, jnp.full(2, FIRST), beam=WIDE, length=LENGTH, stop_token=STOP,
+        decoding.Ensemble(table_step),
+        params,
+        state,
+        jnp.full(2, FIRST),
+        beam=WIDE,
+        length=LENGTH,
+        stop_token=STOP,
         n_best=20,
-    )  # fmt: skip
+    )
     for row in range(2):
         chances = {
             t: np.mean([np.exp(replay(member, row, t)[0]) for member in members], axis=0).prod()
@@ -310,7 +369,9 @@ def test_an_ensemble_means_the_probabilities_of_its_members():
         }
         order = sorted(chances, key=lambda t: (t[-1] == STOP, chances[t]), reverse=True)[:20]
         assert written(found, row) == order
-        np.testing.assert_allclose(found.log_probs[row], np.log([chances[t] for t in order]), atol=1e-4)
+        np.testing.assert_allclose(
+            found.log_probs[row], np.log([chances[t] for t in order]), atol=1e-4
+        )
     assert decoding.Ensemble(table_step) == decoding.Ensemble(table_step)
 
 
@@ -323,10 +384,20 @@ def test_one_compilation_serves_all_values():
 
     def run(alpha, banned, least, seed):
         beam_search(
-            step, tables(2, seed), start(2), jnp.zeros(2, int), beam=3, length=5, stop_token=STOP,
+            step,
+            tables(2, seed),
+            start(2),
+            jnp.zeros(2, int),
+            beam=3,
+            length=5,
+            stop_token=STOP,
             penalties=[decoding.LengthPenalty(alpha)],
-            constraints=[decoding.BanTokens(np.array([banned])), decoding.MinLength(least, STOP), no_two_then_one],
-        )  # fmt: skip
+            constraints=[
+                decoding.BanTokens(np.array([banned])),
+                decoding.MinLength(least, STOP),
+                no_two_then_one,
+            ],
+        )
 
     run(0.6, 1, 2, 0)
     first = len(traces)
@@ -344,7 +415,10 @@ def test_one_compilation_serves_all_values():
         ({"groups": 3, "key": jax.random.key(0)}, "not both"),
         ({"first": jnp.zeros((2, 1), int)}, r"first has shape \(2, 1\)"),
         ({"first": jnp.zeros(3, int)}, "must begin with the batch, 3"),
-        ({"penalties": [decoding.CoveragePenalty(np.array([3, 3]))]}, "CoveragePenalty wants the attention"),
+        (
+            {"penalties": [decoding.CoveragePenalty(np.array([3, 3]))]},
+            "CoveragePenalty wants the attention",
+        ),
     ],
 )
 def test_mistakes(options, words):
@@ -379,7 +453,9 @@ class Listed:
 
     strength: Any
     name: str = "listed"
-    parts: dict = dataclasses.field(default_factory=lambda: {"scale": jnp.array([1.0]), "kind": "by length"})
+    parts: dict = dataclasses.field(
+        default_factory=lambda: {"scale": jnp.array([1.0]), "kind": "by length"}
+    )
 
     def __call__(self, scores, lengths, observed):
         return scores - self.strength * self.parts["scale"] * lengths
@@ -428,10 +504,14 @@ def test_penalties_of_ones_own(name):
     params, strength = tables(2, seed=11), 0.4
     found = search(params, n_best=20, penalties=[OWN[name](strength)])
     for row in range(2):
-        expected = [(ended, score - strength * len(t), t) for ended, score, t in enumerated(params, row)]
+        expected = [
+            (ended, score - strength * len(t), t) for ended, score, t in enumerated(params, row)
+        ]
         expected = sorted(expected, reverse=True)[:20]
         assert written(found, row) == [t for *_, t in expected]
-        np.testing.assert_allclose(found.scores[row], [score for _, score, _ in expected], atol=1e-4)
+        np.testing.assert_allclose(
+            found.scores[row], [score for _, score, _ in expected], atol=1e-4
+        )
 
 
 def test_a_penalty_of_ones_own_in_a_chain_and_under_jit():
@@ -440,7 +520,9 @@ def test_a_penalty_of_ones_own_in_a_chain_and_under_jit():
     chain = search(params, beam=8, penalties=[Scaled(0.7), Shorter(0.0), Listed(0.0)])
     np.testing.assert_allclose(plain.scores, chain.scores, rtol=1e-6)
     inside = jax.jit(lambda strength: search(params, beam=8, penalties=[Listed(strength)]).scores)
-    np.testing.assert_allclose(inside(0.4), search(params, beam=8, penalties=[Shorter(0.4)]).scores, rtol=1e-6)
+    np.testing.assert_allclose(
+        inside(0.4), search(params, beam=8, penalties=[Shorter(0.4)]).scores, rtol=1e-6
+    )
 
 
 def test_an_object_that_changed_is_not_mistaken_for_what_it_was():
@@ -470,7 +552,12 @@ def test_one_compilation_serves_all_arrays_of_a_users_penalty():
         return table_step(params, state, tokens)
 
     def run(strength):
-        given = {"beam": 3, "length": 5, "stop_token": STOP, "penalties": [Listed(np.float32(strength))]}
+        given = {
+            "beam": 3,
+            "length": 5,
+            "stop_token": STOP,
+            "penalties": [Listed(np.float32(strength))],
+        }
         beam_search(step, tables(2), start(2), jnp.zeros(2, int), **given)
         return len(traces)
 
@@ -481,7 +568,10 @@ def test_one_compilation_serves_all_arrays_of_a_users_penalty():
     ("penalties", "words"),
     [
         ([0.6], r"penalties\[0\] is a float; give a function"),
-        ([by_function, decoding.LengthPenalty], r"penalties\[1\] is the class LengthPenalty; give an object of it"),
+        (
+            [by_function, decoding.LengthPenalty],
+            r"penalties\[1\] is the class LengthPenalty; give an object of it",
+        ),
         (decoding.LengthPenalty(0.6), "penalties is a LengthPenalty; give a sequence"),
         ([Shorter({1, 2})], r"penalties\[0\], a Shorter, holds a set, which has no hash"),
     ],

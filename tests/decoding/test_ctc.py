@@ -12,7 +12,9 @@ from jax.extend import core
 
 from seqjax.decoding import ctc
 
-beam = importlib.import_module("seqjax.decoding.ctc.beam")  # of that name the package has a function
+beam = importlib.import_module(
+    "seqjax.decoding.ctc.beam"
+)  # of that name the package has a function
 
 
 def spelt(path, blank=0):
@@ -37,10 +39,16 @@ def frames():
 
 def test_greedy_spells_the_best_symbol_of_every_frame(frames):
     logits, lengths, log_probs = frames
-    found = ctc.greedy(np.where(np.arange(5)[:, None] < lengths[:, None, None], logits, np.nan), lengths)
+    found = ctc.greedy(
+        np.where(np.arange(5)[:, None] < lengths[:, None, None], logits, np.nan), lengths
+    )
     for row, length in enumerate(lengths):
-        assert tuple(found.tokens[row, : found.lengths[row]].tolist()) == spelt(log_probs[row, :length].argmax(-1))
-        np.testing.assert_allclose(found.log_probs[row], log_probs[row, :length].max(-1).sum(), rtol=1e-5)
+        assert tuple(found.tokens[row, : found.lengths[row]].tolist()) == spelt(
+            log_probs[row, :length].argmax(-1)
+        )
+        np.testing.assert_allclose(
+            found.log_probs[row], log_probs[row, :length].max(-1).sum(), rtol=1e-5
+        )
 
 
 def test_a_beam_with_room_for_all_is_exact(frames):
@@ -58,9 +66,17 @@ def test_a_beam_with_room_for_all_is_exact(frames):
 def test_an_automaton_adds_and_forbids(frames):
     logits, _, log_probs = frames
     # State 1 stands behind a 1: another one is forbidden there, and a text must not end in it.
-    moves, scores = jnp.array([[0, 1, 0], [0, 1, 0]]), jnp.array([[0, -0.5, 0.3], [0, -jnp.inf, 0.2]])
-    found = ctc.beam(logits[:1], beam=64, language_model=ctc.Automaton(moves, scores, jnp.array([0, -jnp.inf])),
-                     weight=0.7, bonus=0.1)  # fmt: skip
+    moves, scores = (
+        jnp.array([[0, 1, 0], [0, 1, 0]]),
+        jnp.array([[0, -0.5, 0.3], [0, -jnp.inf, 0.2]]),
+    )
+    found = ctc.beam(
+        logits[:1],
+        beam=64,
+        language_model=ctc.Automaton(moves, scores, jnp.array([0, -jnp.inf])),
+        weight=0.7,
+        bonus=0.1,
+    )
 
     def judged(text):
         state, added = 0, 0.1 * len(text)
@@ -79,13 +95,18 @@ def test_an_alignment_is_the_best_of_all(frames):
     labels, counts = np.array([[1, 1], [2, 0], [0, 0]]), np.array([2, 1, 0])
     found = ctc.align(logits, labels, lengths, counts)
     for row in range(3):
-        score, path = texts_of(log_probs[row, : lengths[row]])[1][tuple(labels[row, : counts[row]].tolist())]
+        score, path = texts_of(log_probs[row, : lengths[row]])[1][
+            tuple(labels[row, : counts[row]].tolist())
+        ]
         np.testing.assert_allclose(found.log_probs[row], score, rtol=1e-5, atol=1e-6)
         spans, at = [], 0
         for symbol, group in itertools.groupby(path):
             end = at + len(list(group))
             spans, at = spans + ([(at, end)] if symbol else []), end
-        starts, ends = found.starts[row, : counts[row]].tolist(), found.ends[row, : counts[row]].tolist()
+        starts, ends = (
+            found.starts[row, : counts[row]].tolist(),
+            found.ends[row, : counts[row]].tolist(),
+        )
         assert list(zip(starts, ends, strict=True)) == spans
 
 
@@ -101,7 +122,10 @@ def test_mistakes_are_named(unchecked):
     with pytest.raises(ValueError, match="blank is 3; give a symbol of the alphabet"):
         ctc.greedy(logits, blank=3)
     with pytest.raises(ValueError, match="reads 2 symbols and the logits have 3"):
-        ctc.beam(logits, language_model=ctc.Automaton(jnp.zeros((1, 2), int), jnp.zeros((1, 2)), jnp.zeros(1)))
+        ctc.beam(
+            logits,
+            language_model=ctc.Automaton(jnp.zeros((1, 2), int), jnp.zeros((1, 2)), jnp.zeros(1)),
+        )
 
 
 def plain_beam(log_probs, width, blank=0):
@@ -126,7 +150,8 @@ def plain_beam(log_probs, width, blank=0):
 
 @pytest.mark.parametrize(("blank", "scale"), [(0, 0.3), (2, 1.0), (0, 3.0)])
 def test_a_narrow_beam_is_that_of_prefixes_compared_token_by_token(blank, scale):
-    # Prefixes fall out of the beam and come back while longer ones that grew from them are still there.
+    # Prefixes fall out of the beam and come back while longer ones that grew from them are still
+    # there.
     logits = scale * np.random.default_rng(5).normal(size=(2, 30, 4)).astype(np.float32)
     found = ctc.beam(logits, blank=blank, beam=8, n_best=8)
     for row in range(2):
@@ -134,7 +159,9 @@ def test_a_narrow_beam_is_that_of_prefixes_compared_token_by_token(blank, scale)
         np.testing.assert_allclose(found.scores[row], [total for _, total in wanted], rtol=1e-4)
         for n, (prefix, _) in enumerate(wanted):
             tokens = found.tokens[row, n].tolist()
-            assert tokens == [*prefix, *[blank] * (30 - len(prefix))] and found.lengths[row, n] == len(prefix)
+            assert tokens == [*prefix, *[blank] * (30 - len(prefix))] and found.lengths[
+                row, n
+            ] == len(prefix)
 
 
 def test_a_frame_costs_the_same_however_many_there_are():
@@ -142,7 +169,9 @@ def test_a_frame_costs_the_same_however_many_there_are():
         for equation in jaxpr.eqns:
             if equation.primitive.name == "scan":
                 body = equation.params["jaxpr"].jaxpr
-                yield from (variable.aval.shape for inner in body.eqns for variable in inner.outvars)
+                yield from (
+                    variable.aval.shape for inner in body.eqns for variable in inner.outvars
+                )
             for inner in core.jaxprs_in_params(equation.params):
                 yield from shapes(inner)
 
@@ -171,7 +200,9 @@ def test_lengths_out_of_range_under_jit_are_clamped(frames):
         return ctc.greedy(logits, lengths), ctc.beam(logits, lengths, beam=4, n_best=2), aligned
 
     wrong = decoded(jnp.array([99, -3, 4]), jnp.array([7, -2, 1]))
-    jax.tree.map(np.testing.assert_array_equal, wrong, decoded(jnp.array([5, 0, 4]), jnp.array([2, 0, 1])))
+    jax.tree.map(
+        np.testing.assert_array_equal, wrong, decoded(jnp.array([5, 0, 4]), jnp.array([2, 0, 1]))
+    )
     with pytest.raises(ValueError, match="lengths reach from -3 to 99"):
         ctc.beam(logits, np.array([99, -3, 4]))
 

@@ -34,12 +34,15 @@ def test_probabilities_of_the_next_word_sum_to_one(order):
     model = ctc.train_ngrams(SENTENCES, order)
     contexts = {gram[:-1] for gram in model.entries} | {("x", "a"), ("b", "b")}
     for context in contexts:
-        total = sum(math.exp(model.score(context, word)) for word in ("a", "b", " ", "</s>", "<unk>"))
+        total = sum(
+            math.exp(model.score(context, word)) for word in ("a", "b", " ", "</s>", "<unk>")
+        )
         assert total == pytest.approx(1, abs=1e-9)
 
 
 def test_bigrams_are_those_of_the_formula_by_hand():
-    # Bigrams <s>a, aa twice, ab, b</s>; a occurs three times but follows two words, b and </s> one each: four in all.
+    # Bigrams <s>a, aa twice, ab, b</s>; a occurs three times but follows two words, b and </s> one
+    # each: four in all.
     model = ctc.train_ngrams(["aaab"], 2, unknown=False)
     unigram = {"a": (2 - 0.5) / 4 + 1.5 / 4 / 3, "b": 0.5 / 4 + 1.5 / 4 / 3}
     assert math.exp(model.score((), "a")) == pytest.approx(unigram["a"])
@@ -54,7 +57,9 @@ def test_an_arpa_file_gives_the_model_back(tmp_path):
     back = ctc.read_arpa(tmp_path / "model.arpa")
     assert back.order == 3 and back.entries.keys() == model.entries.keys()
     for sentence in ["ab ba", "bbb", "z", ""]:
-        assert back.sentence_score(sentence) == pytest.approx(model.sentence_score(sentence), abs=1e-4)
+        assert back.sentence_score(sentence) == pytest.approx(
+            model.sentence_score(sentence), abs=1e-4
+        )
 
 
 @pytest.mark.parametrize("word", ["a b", "\t", "", "a\x0b", "a\rb", "\n", "<space>"])
@@ -79,7 +84,10 @@ def test_an_arpa_file_of_others_is_read(tmp_path):
     (tmp_path / "a.arpa").write_text("\n".join(lines))
     model = ctc.read_arpa(tmp_path / "a.arpa")
     assert model.sentence_score(["yes"]) == pytest.approx((-0.1 - 0.25 - 1) * math.log(10))
-    for broken, words in ((lines[:-1], "no whole ARPA file"), ([*lines[:8], "-x yes", *lines[9:]], "line 9")):
+    for broken, words in (
+        (lines[:-1], "no whole ARPA file"),
+        ([*lines[:8], "-x yes", *lines[9:]], "line 9"),
+    ):
         (tmp_path / "b.arpa").write_text("\n".join(broken))
         with pytest.raises(ValueError, match=words):
             ctc.read_arpa(tmp_path / "b.arpa")
@@ -140,23 +148,36 @@ def test_a_lexicon_allows_its_words_alone_and_pays_their_score(scored):
 def test_hot_words_count_as_whole_words_only():
     automaton = ctc.hot_words(["ab", "b", "a b"], LETTERS, 2.0)
     for text in texts(5):
-        wanted = sum(2.0 * len(word) * len(re.findall(f"(?= {word} )", f" {text} ")) for word in ("ab", "b", "a b"))
+        wanted = sum(
+            2.0 * len(word) * len(re.findall(f"(?= {word} )", f" {text} "))
+            for word in ("ab", "b", "a b")
+        )
         assert worth(automaton, text) == pytest.approx(wanted, abs=1e-4)
 
 
 def test_joined_adds_and_weighted_multiplies():
-    model, lexicon = ctc.from_symbols(ctc.train_ngrams(SENTENCES, 2), LETTERS), ctc.from_words(["ab", "b"], LETTERS)
+    model, lexicon = (
+        ctc.from_symbols(ctc.train_ngrams(SENTENCES, 2), LETTERS),
+        ctc.from_words(["ab", "b"], LETTERS),
+    )
     both = ctc.joined(ctc.weighted(model, 0.5), lexicon)
     for text in texts():
-        assert worth(both, text) == pytest.approx(0.5 * worth(model, text) + worth(lexicon, text), abs=1e-4)
+        assert worth(both, text) == pytest.approx(
+            0.5 * worth(model, text) + worth(lexicon, text), abs=1e-4
+        )
 
 
 def test_a_search_follows_them():
     logits = jnp.asarray(np.random.default_rng(0).normal(size=(1, 6, 4)), jnp.float32)
     lexicon = ctc.from_words(["ab", "bb"], LETTERS)
     found = ctc.beam(logits, beam=64, n_best=2, language_model=lexicon)
-    spelt = ["".join(LETTERS[i] for i in row[:n]) for row, n in zip(found.tokens[0], found.lengths[0], strict=True)]
-    assert spelt[0] != spelt[1] and all(word in ("", "ab", "bb") for text in spelt for word in text.split(" "))
+    spelt = [
+        "".join(LETTERS[i] for i in row[:n])
+        for row, n in zip(found.tokens[0], found.lengths[0], strict=True)
+    ]
+    assert spelt[0] != spelt[1] and all(
+        word in ("", "ab", "bb") for text in spelt for word in text.split(" ")
+    )
     hot = ctc.joined(lexicon, ctc.hot_words(["bb"], LETTERS, 50.0))
     found = ctc.beam(logits, beam=64, language_model=hot, weight=1.0)
     assert "bb" in "".join(LETTERS[i] for i in found.tokens[0, 0, : found.lengths[0, 0]])

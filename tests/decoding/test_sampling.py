@@ -22,7 +22,9 @@ def params():
 
 
 def write(params, prompt, key, length, **options):
-    return sample(MODEL.advance, params, MODEL.start(params, (len(prompt),)), prompt, key, length, **options)
+    return sample(
+        MODEL.advance, params, MODEL.start(params, (len(prompt),)), prompt, key, length, **options
+    )
 
 
 def prompts(key, rows=3, time=4):
@@ -60,8 +62,12 @@ def test_a_nucleus_of_bfloat16_scores_is_that_of_float32(getkey):
 def test_top_k_of_one_is_greedy_at_any_temperature(getkey, params):
     prompt = prompts(getkey())
     greedy = write(params, prompt, getkey(), 9, temperature=0)
-    np.testing.assert_array_equal(write(params, prompt, getkey(), 9, temperature=3.0, top_k=1).tokens, greedy.tokens)
-    np.testing.assert_array_equal(write(params, prompt, getkey(), 9, temperature=3.0, top_p=0.0).tokens, greedy.tokens)
+    np.testing.assert_array_equal(
+        write(params, prompt, getkey(), 9, temperature=3.0, top_k=1).tokens, greedy.tokens
+    )
+    np.testing.assert_array_equal(
+        write(params, prompt, getkey(), 9, temperature=3.0, top_p=0.0).tokens, greedy.tokens
+    )
 
 
 LOGITS = np.log([0.05, 0.4, 0.1, 0.02, 0.3, 0.13])  # best first: 1, 4, 5, 2, 0, 3
@@ -146,7 +152,8 @@ def test_a_row_does_not_depend_on_its_batch(getkey, params):
     beside_others = write(params, others, key, 10, temperature=1.5, stop_token=2)
     np.testing.assert_array_equal(all_rows.tokens[1], beside_others.tokens[1])
     np.testing.assert_array_equal(
-        all_rows.tokens[:2], write(params, prompt[:2], key, 10, temperature=1.5, stop_token=2).tokens
+        all_rows.tokens[:2],
+        write(params, prompt[:2], key, 10, temperature=1.5, stop_token=2).tokens,
     )
 
 
@@ -157,7 +164,9 @@ def test_ragged_prompts_are_separate_prompts(getkey, params):
         alone = write(params, prompt[:, :length], key, 8)
         np.testing.assert_array_equal(out.tokens[row], alone.tokens[row])
     garbage = jnp.where(jnp.arange(4) < lengths[:, None], prompt, VOCAB - 1)
-    np.testing.assert_array_equal(out.tokens, write(params, garbage, key, 8, prompt_lengths=lengths).tokens)
+    np.testing.assert_array_equal(
+        out.tokens, write(params, garbage, key, 8, prompt_lengths=lengths).tokens
+    )
     assert (out.tokens != write(params, prompt, key, 8).tokens)[1:].any()
 
 
@@ -167,8 +176,16 @@ def test_prompt_lengths_out_of_range_under_jit_are_clamped():
 
     @jax.jit
     def write(lengths):
-        return sample(last, {}, jnp.zeros(2, int), prompt, jax.random.key(0), 2, prompt_lengths=lengths,
-                      temperature=0).tokens  # fmt: skip
+        return sample(
+            last,
+            {},
+            jnp.zeros(2, int),
+            prompt,
+            jax.random.key(0),
+            2,
+            prompt_lengths=lengths,
+            temperature=0,
+        ).tokens
 
     np.testing.assert_array_equal(write(jnp.array([99, -3])), [[3, 3], [1, 1]])
     np.testing.assert_array_equal(write(jnp.array([3, 1])), [[3, 3], [1, 1]])
@@ -180,7 +197,9 @@ def test_prompt_lengths_that_are_known_while_tracing():
     @jax.jit
     def write(key):
         prompt = jnp.zeros((2, 3), int)
-        return sample(fixed, {}, jnp.zeros(2), prompt, key, 2, prompt_lengths=lengths, temperature=0).tokens
+        return sample(
+            fixed, {}, jnp.zeros(2), prompt, key, 2, prompt_lengths=lengths, temperature=0
+        ).tokens
 
     np.testing.assert_array_equal(write(jax.random.key(0)), 1)
 
@@ -189,7 +208,9 @@ def test_the_prompt_is_read_and_the_state_before_it_counts(getkey, params):
     prompt = prompts(getkey(), 1, 6)
     state, _ = MODEL.apply({"params": params}, prompt[:, :4])
     begun = sample(MODEL.advance, params, state, prompt[:, 4:], getkey(), 9, temperature=0)
-    np.testing.assert_array_equal(begun.tokens, write(params, prompt, getkey(), 9, temperature=0).tokens)
+    np.testing.assert_array_equal(
+        begun.tokens, write(params, prompt, getkey(), 9, temperature=0).tokens
+    )
 
 
 def counting(params, state, tokens):
@@ -199,8 +220,12 @@ def counting(params, state, tokens):
 
 def test_a_row_ends_with_the_stop_token():
     prompt = jnp.array([[0], [2], [4], [3]])
-    out = sample(counting, {}, jnp.zeros(4), prompt, jax.random.key(0), 4, temperature=0, stop_token=4)
-    np.testing.assert_array_equal(out.tokens, [[1, 2, 3, 4], [3, 4, 4, 4], [5, 0, 1, 2], [4, 4, 4, 4]])
+    out = sample(
+        counting, {}, jnp.zeros(4), prompt, jax.random.key(0), 4, temperature=0, stop_token=4
+    )
+    np.testing.assert_array_equal(
+        out.tokens, [[1, 2, 3, 4], [3, 4, 4, 4], [5, 0, 1, 2], [4, 4, 4, 4]]
+    )
     np.testing.assert_array_equal(out.lengths, [4, 2, 4, 1])
 
 
@@ -226,7 +251,9 @@ def test_one_compilation_serves_all_keys_prompts_and_temperatures(getkey, params
 
     def run(temperature):
         state = MODEL.start(params, (3,))
-        return sample(step, params, state, prompts(getkey()), getkey(), 5, temperature=temperature, top_k=3)
+        return sample(
+            step, params, state, prompts(getkey()), getkey(), 5, temperature=temperature, top_k=3
+        )
 
     run(1.0)
     first = len(traces)

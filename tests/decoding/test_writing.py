@@ -37,7 +37,9 @@ def batches(sources=SOURCES):
     return text.pair_batches(sources, tokens=6, buckets=1, once=True)
 
 
-TARGETS = [(*tokens, STOP) for length in range(4) for tokens in itertools.product((2, 3), repeat=length)]
+TARGETS = [
+    (*tokens, STOP) for length in range(4) for tokens in itertools.product((2, 3), repeat=length)
+]
 
 
 def log_probs(model, members, source):
@@ -49,7 +51,9 @@ def log_probs(model, members, source):
     for t in range(4):
         stepped = [model.advance(context, state, read) for context, state in states]
         chances = np.mean([np.asarray(jax.nn.softmax(logits)) for _, logits in stepped], axis=0)
-        states = [(context, state) for (context, _), (state, _) in zip(states, stepped, strict=True)]
+        states = [
+            (context, state) for (context, _), (state, _) in zip(states, stepped, strict=True)
+        ]
         read = padded[:, t]
         total += np.where(alive, np.log(chances[np.arange(rows), read]), 0)
         alive &= read != STOP
@@ -59,7 +63,9 @@ def log_probs(model, members, source):
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_best_are_found_among_all_targets(model, members, count):
     # A beam of 16 holds every target of up to 3 tokens and more.
-    writer = Writer(model, FIRST, STOP, beam=16, n_best=3, growth=1 / 3, banned=(FIRST,), ensemble=count > 1)
+    writer = Writer(
+        model, FIRST, STOP, beam=16, n_best=3, growth=1 / 3, banned=(FIRST,), ensemble=count > 1
+    )
     params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members) if count > 1 else members[0]
     found = writer(params, batches(), len(SOURCES))
     compared = 0
@@ -87,12 +93,17 @@ def test_attention_covers_the_source_alone_and_each_token(model, members):
 
 def test_penalties_and_blocked_runs_reach_the_search(model, members):
     def best(**options):
-        return Writer(model, FIRST, STOP, beam=4, banned=(FIRST,), **options)(members[0], batches(), 3)
+        return Writer(model, FIRST, STOP, beam=4, banned=(FIRST,), **options)(
+            members[0], batches(), 3
+        )
 
     for (plain,), (scaled,), (covered,), (blocked,) in zip(
-        best(shortest=6), best(shortest=6, length_penalty=1.0), best(shortest=6, coverage_penalty=5.0),
-        best(shortest=4, block_ngrams=2), strict=True,
-    ):  # fmt: skip
+        best(shortest=6),
+        best(shortest=6, length_penalty=1.0),
+        best(shortest=6, coverage_penalty=5.0),
+        best(shortest=4, block_ngrams=2),
+        strict=True,
+    ):
         length = len(plain.tokens) + plain.ended
         if scaled.tokens.tolist() == plain.tokens.tolist():
             np.testing.assert_allclose(scaled.score, plain.score / ((5 + length) / 6), rtol=1e-5)
@@ -103,14 +114,21 @@ def test_penalties_and_blocked_runs_reach_the_search(model, members):
 
 def test_no_more_is_written_than_asked_for(model, members):
     writer = Writer(model, FIRST, STOP, beam=2, shortest=9, longest=4)
-    plain = [{name: batch[name] for name in ("source", "indices")} for batch in batches([np.array([2, 3])] * 3)]
+    plain = [
+        {name: batch[name] for name in ("source", "indices")}
+        for batch in batches([np.array([2, 3])] * 3)
+    ]
     for (written,) in writer(members[0], plain, 3):
         assert len(written.tokens) == 4 and not written.ended
 
 
 def test_one_compilation_for_each_shape(model, members):
     writer = Writer(model, FIRST, STOP, beam=3)
-    search = jax.jit(chex.assert_max_traces(lambda params, batch: Writer.search.__wrapped__(writer, params, batch), 2))
+    search = jax.jit(
+        chex.assert_max_traces(
+            lambda params, batch: Writer.search.__wrapped__(writer, params, batch), 2
+        )
+    )
     seen = set()
     for batch in text.pair_batches(SOURCES * 5, tokens=6, buckets=2, once=True):
         seen.add(batch["source"].shape)

@@ -42,7 +42,11 @@ def test_an_exploding_state_at_the_step_that_arithmetic_says():
     """h' = 10 h + 1e30: 1e30, 1.1e31, ... 1.1e38 at step 8; float32 ends at 3.4e38, so step 9 overflows."""
     net = seqjax.stack(seqjax.GRU(1), seqjax.Elman(1, activation="relu"))
     params = draw_params(net)
-    params["layer_1"] = {"w_x": jnp.zeros((1, 1)), "w_h": jnp.full((1, 1), 10.0), "b": jnp.full(1, 1e30)}
+    params["layer_1"] = {
+        "w_x": jnp.zeros((1, 1)),
+        "w_h": jnp.full((1, 1), 10.0),
+        "b": jnp.full(1, 1e30),
+    }
     fault = diagnostics.which_step(net, params, draw_inputs((12,)), total)
     assert (fault.quantity, fault.name, fault.step, fault.row) == ("state", "layer_1/h", 9, None)
     assert str(fault) == "step 9: state layer_1/h is inf"
@@ -50,9 +54,14 @@ def test_an_exploding_state_at_the_step_that_arithmetic_says():
 
 def test_the_loss_and_a_gradient():
     params, xs = draw_params(NET), draw_inputs((2, 5))
-    assert str(diagnostics.which_step(NET, params, xs, lambda ys: jnp.log(ys.sum() * 0 - 1))) == "loss is nan"
+    assert (
+        str(diagnostics.which_step(NET, params, xs, lambda ys: jnp.log(ys.sum() * 0 - 1)))
+        == "loss is nan"
+    )
     # sqrt at zero: a finite loss, an infinite slope, at step 3 of row 1
-    fault = diagnostics.which_step(NET, params, xs, lambda ys: jnp.sqrt(ys[1, 3] * 0 + jnp.square(ys[1, 3] * 0)).sum())
+    fault = diagnostics.which_step(
+        NET, params, xs, lambda ys: jnp.sqrt(ys[1, 3] * 0 + jnp.square(ys[1, 3] * 0)).sum()
+    )
     assert (fault.quantity, fault.name, fault.step, fault.row) == ("gradient", "layer_1/h", 3, (1,))
 
 
@@ -69,7 +78,11 @@ def test_the_backward_direction_goes_wrong_from_its_own_beginning():
     both = seqjax.bidirectional(seqjax.Elman(1, activation="relu"))
     params = draw_params(both)
     params["forward"] = {"w_x": jnp.zeros((3, 1)), "w_h": jnp.zeros((1, 1)), "b": jnp.zeros(1)}
-    params["backward"] = {"w_x": jnp.zeros((3, 1)), "w_h": jnp.full((1, 1), 10.0), "b": jnp.full(1, 1e30)}
+    params["backward"] = {
+        "w_x": jnp.zeros((3, 1)),
+        "w_h": jnp.full((1, 1), 10.0),
+        "b": jnp.full(1, 1e30),
+    }
     fault = diagnostics.which_step(both, params, draw_inputs((12,)))
     assert (fault.name, fault.step) == ("backward/h", 11 - 9)
 

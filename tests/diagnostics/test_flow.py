@@ -26,7 +26,8 @@ def loss(ys):
 def by_brute_force(recurrence, params, xs):
     """`dL/dstate_t` of a causal recurrence on one row: the loss of all that is still to come, as a function of state t.
 
-    What output t itself takes from state t is added by hand: here the output is the part of the state named h.
+    What output t itself takes from state t is added by hand: here the output is the part of the
+    state named h.
     """
     states, state = [], recurrence.initial_state(params, (), xs.dtype)
     for x in xs:
@@ -62,7 +63,9 @@ def test_flow_is_the_product_of_the_jacobians():
     gradient = np.ones(5)
     for t in reversed(range(6)):
         np.testing.assert_allclose(flow[t], np.linalg.norm(gradient), rtol=1e-4)
-        step = jax.jacrev(lambda h, x=xs[t]: elman.step(params, h, x)[0])(hs[t - 1] if t else jnp.zeros(5))
+        step = jax.jacrev(lambda h, x=xs[t]: elman.step(params, h, x)[0])(
+            hs[t - 1] if t else jnp.zeros(5)
+        )
         gradient = np.asarray(step).T @ gradient
 
 
@@ -79,7 +82,9 @@ def test_the_gradient_by_the_state_before_the_first_step_follows_from_the_first(
     assert_close({name: gradients[name][0] for name in wanted}, wanted, 1e-4)
 
     def through_both(h):
-        top = net.layers[1].step(params["layer_1"], net.layers[1].initial_state(params["layer_1"], (), "float32"), h)[0]
+        top = net.layers[1].step(
+            params["layer_1"], net.layers[1].initial_state(params["layer_1"], (), "float32"), h
+        )[0]
         return loss(seqjax.unroll(net, params, rest, (h, top))[1])
 
     assert_close(gradients["layer_0/h"][0], jax.grad(through_both)(after[0]), 1e-4)
@@ -89,7 +94,10 @@ def test_the_gradient_by_the_state_before_the_first_step_follows_from_the_first(
 def test_linear_decay_in_closed_form():
     """A minimal GRU with its gate held at z: h' = (1 - z) h + z n, so dL/dh_t shrinks by 1 - z a step."""
     cell, z = seqjax.MinGRU(2), 0.25
-    params = {"w_x": jnp.zeros((3, 4)), "b": jnp.array([np.log(z / (1 - z))] * 2 + [0.0] * 2, jnp.float32)}
+    params = {
+        "w_x": jnp.zeros((3, 4)),
+        "b": jnp.array([np.log(z / (1 - z))] * 2 + [0.0] * 2, jnp.float32),
+    }
     flow = diagnostics.gradient_flow(cell, params, jnp.ones((8, 3)), lambda ys: ys[-1].sum())["h"]
     np.testing.assert_allclose(flow, np.sqrt(2) * (1 - z) ** np.arange(7, -1, -1), rtol=1e-5)
 
@@ -108,7 +116,9 @@ def test_watching_changes_nothing_and_padding_is_silent(name):
         assert np.isfinite(norms).all()
         for row, length in enumerate(LENGTHS):
             assert (norms[length:, row] == 0).all()
-            assert (norms[: max(length - 1, 0), row] > 0).all()  # the output shows nothing of an LSTM's last memory
+            assert (
+                norms[: max(length - 1, 0), row] > 0
+            ).all()  # the output shows nothing of an LSTM's last memory
 
 
 def test_traces_are_the_states_by_name():

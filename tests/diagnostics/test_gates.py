@@ -20,7 +20,11 @@ def still_lstm(forget, units=2):
     """An LSTM whose gates do not move: input gate 1/2, forget gates as given, output gate 0.95."""
     f = np.broadcast_to(logit(np.asarray(forget)), units)
     bias = np.concatenate([np.zeros(units), f, np.zeros(units), np.full(units, logit(0.95))])
-    return {"w_x": jnp.zeros((3, 4 * units)), "w_h": jnp.zeros((units, 4 * units)), "b": jnp.asarray(bias, jnp.float32)}
+    return {
+        "w_x": jnp.zeros((3, 4 * units)),
+        "w_h": jnp.zeros((units, 4 * units)),
+        "b": jnp.asarray(bias, jnp.float32),
+    }
 
 
 def test_shares_and_half_life_of_gates_that_stand_still():
@@ -56,9 +60,13 @@ def test_an_lstm_is_its_gates(name):
     assert (np.abs(candidate) <= 1 + 1e-5).all()
     column = 4 * (1 if lstm.coupled else 2)
     without = dict(params, b=params["b"].at[column : column + 4].set(500.0))
-    gates, c = (f(lstm, without, xs) for f in (diagnostics.gate_activations, diagnostics.hidden_traces))
+    gates, c = (
+        f(lstm, without, xs) for f in (diagnostics.gate_activations, diagnostics.hidden_traces)
+    )
     c = np.concatenate([np.zeros((1, 4)), c["c"]])
-    np.testing.assert_allclose(c[1:], gates["forget"] * c[:-1] + gates["input"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        c[1:], gates["forget"] * c[:-1] + gates["input"], rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", ["gru_before", "gru_layer_norm"])
@@ -80,7 +88,9 @@ def test_linear_cells_decay_and_names_inside_combinators():
     assert list(gates) == ["layer_0/reset", "layer_0/update", "layer_1/decay"]
     wanted = np.exp(-np.exp(params["layer_1"]["inner"]["nu"]))
     assert gates["layer_1/decay"].shape == (3, 2, 4)
-    np.testing.assert_allclose(gates["layer_1/decay"], np.broadcast_to(wanted, (3, 2, 4)), rtol=1e-5)
+    np.testing.assert_allclose(
+        gates["layer_1/decay"], np.broadcast_to(wanted, (3, 2, 4)), rtol=1e-5
+    )
     half_life = diagnostics.gate_statistics(net, params, xs)["layer_1/decay"].half_life
     np.testing.assert_allclose(half_life, np.log(0.5) / np.log(wanted), rtol=1e-4)
 

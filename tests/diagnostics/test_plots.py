@@ -12,7 +12,10 @@ pytest.importorskip("matplotlib")
 def test_flow_draws_each_line_and_the_geometric_mean_of_a_batch():
     norms = np.array([[1e-4, 1e-2], [1.0, 1.0]])
     figure = plots.plot_flow(
-        {"elman": {"radius 1": norms, "radius 2": norms[:, 0]}, "lstm": {"bias 0": np.array([0.0, 1.0])}}
+        {
+            "elman": {"radius 1": norms, "radius 2": norms[:, 0]},
+            "lstm": {"bias 0": np.array([0.0, 1.0])},
+        }
     )
     elman, lstm = figure.axes
     assert elman.get_yscale() == "log"
@@ -22,7 +25,9 @@ def test_flow_draws_each_line_and_the_geometric_mean_of_a_batch():
 
 
 def test_spectrum():
-    spectrum = diagnostics.Spectrum(*(np.abs(np.random.default_rng(0).normal(size=s)) for s in ((9, 4), (9, 4), 4)))
+    spectrum = diagnostics.Spectrum(
+        *(np.abs(np.random.default_rng(0).normal(size=s)) for s in ((9, 4), (9, 4), 4))
+    )
     figure = plots.plot_spectrum({"gru": spectrum})
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), spectrum.steps[:, 0])
     np.testing.assert_allclose(figure.axes[1].lines[0].get_ydata(), spectrum.exponents)

@@ -16,7 +16,11 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 def linear(w):
     """A relu network that is linear on the positive orthant: h' = h W + b."""
     w = jnp.asarray(w, jnp.float32)
-    return seqjax.Elman(len(w), activation="relu"), {"w_x": jnp.zeros((1, len(w))), "w_h": w, "b": jnp.ones(len(w))}
+    return seqjax.Elman(len(w), activation="relu"), {
+        "w_x": jnp.zeros((1, len(w))),
+        "w_h": w,
+        "b": jnp.ones(len(w)),
+    }
 
 
 def test_a_linear_map_has_its_own_singular_values_and_exponents():
@@ -26,7 +30,9 @@ def test_a_linear_map_has_its_own_singular_values_and_exponents():
     np.testing.assert_allclose(spectrum.steps[7], np.linalg.svd(w, compute_uv=False), rtol=1e-5)
     np.testing.assert_allclose(spectrum.exponents, np.log([0.9, 0.5, 0.1]), atol=0.02)
     power = np.linalg.matrix_power(w, 3)
-    np.testing.assert_allclose(spectrum.products[-3], np.log(np.linalg.svd(power, compute_uv=False)), atol=1e-3)
+    np.testing.assert_allclose(
+        spectrum.products[-3], np.log(np.linalg.svd(power, compute_uv=False)), atol=1e-3
+    )
     assert spectrum.products.shape == (120, 3)
 
 
@@ -36,7 +42,9 @@ def test_products_neither_overflow_nor_vanish(factor, start):
     cell, params = linear(np.eye(2) * factor)
     params["b"] = jnp.zeros(2) if factor > 1 else params["b"]
     spectrum = diagnostics.jacobian_spectrum(cell, params, jnp.zeros((100, 1)), jnp.full(2, start))
-    np.testing.assert_allclose(spectrum.products[:, 0], np.arange(100, 0, -1) * np.log(factor), rtol=1e-4)
+    np.testing.assert_allclose(
+        spectrum.products[:, 0], np.arange(100, 0, -1) * np.log(factor), rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", ["stack", "lru"])
@@ -48,7 +56,9 @@ def test_products_equal_the_jacobian_of_the_whole_way(name):
     flat, restore = ravel_pytree(jax.tree.map(split, state))
 
     def whole(flat):
-        before = jax.tree.map(lambda a, s: jax.lax.complex(*a) if jnp.iscomplexobj(s) else a, restore(flat), state)
+        before = jax.tree.map(
+            lambda a, s: jax.lax.complex(*a) if jnp.iscomplexobj(s) else a, restore(flat), state
+        )
         after, _ = seqjax.unroll(recurrence, params, xs[1:], before, backend="scan")
         return ravel_pytree(jax.tree.map(split, after))[0]
 

@@ -10,9 +10,20 @@ from PIL import Image
 from experiments import caption, common
 
 TINY = (
-    "--side", "16", "--features", "4", "--embedding-size", "8", "--hidden-size", "16", "--batch", "8", "--beam", "2",
+    "--side",
+    "16",
+    "--features",
+    "4",
+    "--embedding-size",
+    "8",
+    "--hidden-size",
+    "16",
+    "--batch",
+    "8",
+    "--beam",
+    "2",
     "--quiet",
-)  # fmt: skip
+)
 TINTS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -42,7 +53,11 @@ def folder(tmp_path):
 
 def call(monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["caption", *map(str, words)])
-    verbs = {"describe": common.Verb(caption.describe, caption.Describe, "say what is on images", "IMAGE...")}
+    verbs = {
+        "describe": common.Verb(
+            caption.describe, caption.Describe, "say what is on images", "IMAGE..."
+        )
+    }
     try:
         common.launch(caption.Config, caption.main, caption.__doc__, verbs)
     except SystemExit as stop:
@@ -50,10 +65,25 @@ def call(monkeypatch, *words):
     return 0
 
 
-def test_pictures_are_learnt_scored_beside_their_neighbours_and_described(tmp_path, monkeypatch, capsys, folder):
+def test_pictures_are_learnt_scored_beside_their_neighbours_and_described(
+    tmp_path, monkeypatch, capsys, folder
+):
     run = tmp_path / "run"
-    learn = ("--steps", "60", "--every", "30", "--learning-rate", "0.02", "--dropout", "0", "--label-smoothing", "0")
-    assert call(monkeypatch, *TINY, *learn, "--pictures", folder, "--spread", "0.1", "--out", run) == 0
+    learn = (
+        "--steps",
+        "60",
+        "--every",
+        "30",
+        "--learning-rate",
+        "0.02",
+        "--dropout",
+        "0",
+        "--label-smoothing",
+        "0",
+    )
+    assert (
+        call(monkeypatch, *TINY, *learn, "--pictures", folder, "--spread", "0.1", "--out", run) == 0
+    )
     result = json.loads((run / "result.json").read_text())
     evaluation = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     assert 0 < evaluation["nats"] < 0.5 and evaluation["error"] == pytest.approx(0)
@@ -70,7 +100,11 @@ def test_pictures_are_learnt_scored_beside_their_neighbours_and_described(tmp_pa
     capsys.readouterr()
     assert call(monkeypatch, "--describe", run, *paths, "--output", tmp_path / "seen") == 0
     assert capsys.readouterr().out == f"{paths[0]}: a red one.\n{paths[1]}: a blue one.\n"
-    assert {path.name for path in (tmp_path / "seen").iterdir()} == {"captions.png", "looks-1.png", "looks-2.png"}
+    assert {path.name for path in (tmp_path / "seen").iterdir()} == {
+        "captions.png",
+        "looks-1.png",
+        "looks-2.png",
+    }
 
 
 @pytest.mark.parametrize("options", [(), ("--no-attention", "--sampling", "0.5")])
@@ -92,7 +126,10 @@ def test_scenes_are_drawn_learnt_and_resumed(tmp_path, monkeypatch, options):
 
 def test_attention_on_an_object_is_counted_at_its_noun():
     shown = np.zeros((1, 2, 4, 4), bool)
-    shown[0, 0, 0, 1], shown[0, 1, 2:, 2:] = True, True  # the upper left cell of four, and the lower right one
+    shown[0, 0, 0, 1], shown[0, 1, 2:, 2:] = (
+        True,
+        True,
+    )  # the upper left cell of four, and the lower right one
     looks = np.array([[0, 0, 0, 1], [0.7, 0.1, 0.1, 0.1], [1, 0, 0, 0], [0.2, 0.2, 0.2, 0.4]])
     found = caption.looks_at_objects([caption.Said(["red", "circle", "red", "ring"], looks)], shown)
     assert found == pytest.approx({"attention": (0.7 + 0.4) / 2, "even_attention": 0.25})
@@ -118,9 +155,15 @@ def missing(folder):
 
 @pytest.mark.parametrize(
     ("harm", "message"),
-    [(broken, "7.png: no image that Pillow reads"), (unknown, "unknown format"), (missing, "line 8: no image 7.png")],
+    [
+        (broken, "7.png: no image that Pillow reads"),
+        (unknown, "unknown format"),
+        (missing, "line 8: no image 7.png"),
+    ],
 )
-def test_bad_pictures_end_with_code_2_before_training(tmp_path, monkeypatch, capsys, folder, harm, message):
+def test_bad_pictures_end_with_code_2_before_training(
+    tmp_path, monkeypatch, capsys, folder, harm, message
+):
     harm(folder)
     assert call(monkeypatch, *TINY, "--pictures", folder, "--out", tmp_path / "run") == 2
     complaint = capsys.readouterr().err

@@ -13,7 +13,19 @@ import pytest
 from experiments import char_lm, common
 from seqjax import datasets, training
 
-TINY = ("--hidden-size", "8", "--embedding-size", "4", "--batch", "4", "--window", "20", "--every", "10", "--quiet")
+TINY = (
+    "--hidden-size",
+    "8",
+    "--embedding-size",
+    "4",
+    "--batch",
+    "4",
+    "--window",
+    "20",
+    "--every",
+    "10",
+    "--quiet",
+)
 
 
 @pytest.fixture
@@ -39,29 +51,53 @@ def final_params(folder):
     vocabulary = char_lm.data.Vocabulary.load(folder / "vocabulary.json")
     like = char_lm.fresh_state(char_lm.build(config, len(vocabulary)), config)
     step, state, _ = training.Checkpoints(folder / "checkpoints").restore(like)
-    return step, [np.asarray(leaf) for leaf in char_lm.jax.tree.leaves((state.params, state.opt_state))]
+    return step, [
+        np.asarray(leaf) for leaf in char_lm.jax.tree.leaves((state.params, state.opt_state))
+    ]
 
 
 def test_a_run_leaves_its_folder_and_writes_text(monkeypatch, capsys, text, tmp_path):
     out = tmp_path / "run"
     assert call(monkeypatch, "--text", text, *TINY, "--steps", 20, "--out", out) == 0
-    assert {"config.json", "metrics.jsonl", "loss.png", "samples.txt", "result.json", "vocabulary.json"} <= {
-        path.name for path in out.iterdir()
-    }
+    assert {
+        "config.json",
+        "metrics.jsonl",
+        "loss.png",
+        "samples.txt",
+        "result.json",
+        "vocabulary.json",
+    } <= {path.name for path in out.iterdir()}
     result = json.loads((out / "result.json").read_text())
-    assert result["scores"]["carried_bits"] == pytest.approx(result["scores"]["carried_nats"] / np.log(2))
+    assert result["scores"]["carried_bits"] == pytest.approx(
+        result["scores"]["carried_nats"] / np.log(2)
+    )
     lines = training.read_metrics(out / "metrics.jsonl")
     assert [line["step"] for line in lines if line["kind"] == "evaluation"] == [10, 20]
     assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")
     capsys.readouterr()
-    assert call(monkeypatch, "--generate", out, "--prompt", "the ", "--length", 30, "--temperature", 0) == 0
+    assert (
+        call(monkeypatch, "--generate", out, "--prompt", "the ", "--length", 30, "--temperature", 0)
+        == 0
+    )
     written = capsys.readouterr().out
     assert written.startswith("the ") and len(written) == len("the ") + 30 + 1
 
 
 def test_it_learns_a_short_text_by_heart(monkeypatch, text, tmp_path):
     out = tmp_path / "run"
-    words = ("--text", text, *TINY, "--hidden-size", 32, "--layers", 1, "--dropout", 0, "--learning-rate", 0.02)
+    words = (
+        "--text",
+        text,
+        *TINY,
+        "--hidden-size",
+        32,
+        "--layers",
+        1,
+        "--dropout",
+        0,
+        "--learning-rate",
+        0.02,
+    )
     assert call(monkeypatch, *words, "--steps", 150, "--every", 150, "--out", out) == 0
     assert json.loads((out / "result.json").read_text())["scores"]["carried_nats"] < 0.3
 
@@ -89,7 +125,16 @@ def test_resume_goes_on_bit_for_bit(monkeypatch, text, tmp_path):
 
 def test_sigterm_saves_and_the_run_resumes(text, tmp_path):
     out = tmp_path / "run"
-    words = [sys.executable, "-m", "experiments.char_lm", "--text", str(text), *TINY, "--out", str(out)]
+    words = [
+        sys.executable,
+        "-m",
+        "experiments.char_lm",
+        "--text",
+        str(text),
+        *TINY,
+        "--out",
+        str(out),
+    ]
     process = subprocess.Popen([*words, "--steps", "100000"], stderr=subprocess.PIPE, text=True)
     while not len(training.read_metrics(out / "metrics.jsonl")) > 3:
         assert process.poll() is None, process.communicate()[1]
@@ -120,7 +165,9 @@ def test_sigterm_saves_and_the_run_resumes(text, tmp_path):
         (("--text", "good.txt", "--out", "empty.txt/run"), "empty.txt/run"),
     ],
 )
-def test_a_mistake_is_one_line_and_nothing_is_written(monkeypatch, capsys, text, tmp_path, words, message):
+def test_a_mistake_is_one_line_and_nothing_is_written(
+    monkeypatch, capsys, text, tmp_path, words, message
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "zeros.txt").write_bytes(b"abc\0" * 100)
@@ -153,7 +200,9 @@ def test_a_trained_run_names_what_is_wrong(monkeypatch, capsys, text, tmp_path):
     assert "another fingerprint" in capsys.readouterr().err
 
 
-def test_damaged_checkpoints_fall_back_and_then_fail_in_one_line(monkeypatch, capsys, text, tmp_path):
+def test_damaged_checkpoints_fall_back_and_then_fail_in_one_line(
+    monkeypatch, capsys, text, tmp_path
+):
     out = tmp_path / "run"
     assert call(monkeypatch, "--text", text, *TINY, "--steps", 20, "--out", out) == 0
     capsys.readouterr()

@@ -53,11 +53,17 @@ def trained(tmp_path, first_run):
 
 
 def files_of(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
 
 
 def steps_of(folder):
-    return [line["step"] for line in training.read_metrics(folder / "metrics.jsonl") if line["kind"] == "step"]
+    return [
+        line["step"]
+        for line in training.read_metrics(folder / "metrics.jsonl")
+        if line["kind"] == "step"
+    ]
 
 
 def only_line(capsys):
@@ -84,7 +90,9 @@ def test_devices_given_as_the_default_take_a_run_back_to_one(trained):
     saved = json.loads((trained / "config.json").read_text())
     saved["config"]["devices"] = 2
     (trained / "config.json").write_text(json.dumps(saved))
-    resumed = lambda **given: common.resumed_config("tiny", tiny.Config(resume=str(trained), **given))  # noqa: E731
+    resumed = lambda **given: common.resumed_config(  # noqa: E731
+        "tiny", tiny.Config(resume=str(trained), **given)
+    )
     assert resumed(devices=1).devices == 1 and resumed().devices == 2
 
 
@@ -96,12 +104,16 @@ def test_data_may_move_between_a_run_and_its_resume(tmp_path, call, capsys):
     text.rename(moved)
     assert call("--quiet", "--resume", out, "--text", moved, "--steps", 10) == 0
     assert steps_of(out) == list(range(1, 11))
-    assert call("--quiet", "--resume", out, "--steps", 15) == 0, "it remembers where the data is now"
+    assert call("--quiet", "--resume", out, "--steps", 15) == 0, (
+        "it remembers where the data is now"
+    )
     assert call("--quiet", "--resume", out, "--text", other) == 2
     assert "another fingerprint" in only_line(capsys)
 
 
-def test_resume_refuses_a_trained_run_without_checkpoints_and_keeps_its_log(trained, first_run, call, capsys):
+def test_resume_refuses_a_trained_run_without_checkpoints_and_keeps_its_log(
+    trained, first_run, call, capsys
+):
     (trained / "result.json").unlink()
     shutil.rmtree(trained / "checkpoints")
     before = files_of(trained)
@@ -126,8 +138,16 @@ def test_a_run_killed_before_its_first_checkpoint_resumes_from_the_beginning(tra
 
 
 def test_a_folder_that_another_process_writes_is_refused(tmp_path, trained, call, capsys):
-    holder = "import runpy, sys, time; k = runpy.run_path(sys.argv[1]); k['lock_folder'](sys.argv[2])"
-    words = [sys.executable, "-c", f"{holder}; print(flush=True); time.sleep(60)", locks.__file__, str(trained)]
+    holder = (
+        "import runpy, sys, time; k = runpy.run_path(sys.argv[1]); k['lock_folder'](sys.argv[2])"
+    )
+    words = [
+        sys.executable,
+        "-c",
+        f"{holder}; print(flush=True); time.sleep(60)",
+        locks.__file__,
+        str(trained),
+    ]
     before = files_of(trained)
     with subprocess.Popen(words, stdout=subprocess.PIPE) as other:
         other.stdout.readline()
@@ -135,8 +155,12 @@ def test_a_folder_that_another_process_writes_is_refused(tmp_path, trained, call
         assert f"is being written by process {other.pid}" in only_line(capsys)
         other.kill()
     del before[Path(".lock")]
-    assert {name: text for name, text in files_of(trained).items() if name.name != ".lock"} == before
-    assert call("--quiet", "--resume", trained, "--steps", 30) == 0, "a killed process is not in the way"
+    assert {
+        name: text for name, text in files_of(trained).items() if name.name != ".lock"
+    } == before
+    assert call("--quiet", "--resume", trained, "--steps", 30) == 0, (
+        "a killed process is not in the way"
+    )
 
 
 def test_runs_of_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch, call):
@@ -214,7 +238,9 @@ def test_devices_that_do_not_divide_a_batch_are_a_mistake(tmp_path, capsys, monk
         raise training.UnevenBatch("a batch of 8 rows cannot be cut evenly over 3 devices")
 
     monkeypatch.setattr(training, "shard_batch", uneven)
-    with pytest.raises(common.Mistake, match="cut evenly over 3 devices; give a --batch that --devices divides"):
+    with pytest.raises(
+        common.Mistake, match="cut evenly over 3 devices; give a --batch that --devices divides"
+    ):
         tiny.main(tiny.Config(out=str(tmp_path / "run"), quiet=True))
     with pytest.raises(ValueError, match="--batch is 8; give a multiple of --devices, 3"):
         common.check_rows(8, 3)
@@ -228,7 +254,20 @@ def test_numbers_that_are_not_finite_are_mistakes(tmp_path, call, capsys, value)
 
 
 def test_a_diverged_training_is_one_line(tmp_path, call, capsys):
-    assert call("--quiet", "--steps", 6, "--every", 3, "--learning-rate", "1e30", "--out", tmp_path / "run") == 2
+    assert (
+        call(
+            "--quiet",
+            "--steps",
+            6,
+            "--every",
+            3,
+            "--learning-rate",
+            "1e30",
+            "--out",
+            tmp_path / "run",
+        )
+        == 2
+    )
     assert "diverged" in only_line(capsys)
 
 
@@ -236,7 +275,10 @@ def test_a_score_that_was_not_finite_once_does_not_matter(tmp_path, call):
     run = common.Run("tiny", tiny.Config(out=str(tmp_path / "run"), quiet=True))
     run._monitor = "error"
     run.folder.mkdir()
-    lines = [{"step": n, "kind": "evaluation", "seconds": 0, "error": e} for n, e in enumerate((2.0, None, 1.0, 3.0))]
+    lines = [
+        {"step": n, "kind": "evaluation", "seconds": 0, "error": e}
+        for n, e in enumerate((2.0, None, 1.0, 3.0))
+    ]
     (run.folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert run.best()["step"] == 2
     assert run.finish({"error": float("nan")}, {})["scores"] == {"error": None}
@@ -264,7 +306,9 @@ def test_a_full_disk_is_one_line(tmp_path, call, capsys, monkeypatch, name):
     else:
         write = common.write_atomically
         monkeypatch.setattr(
-            common, "write_atomically", lambda path, text: full(path) if path.name == name else write(path, text)
+            common,
+            "write_atomically",
+            lambda path, text: full(path) if path.name == name else write(path, text),
         )
     assert call("--quiet", "--steps", 5, "--out", out) == 2
     line = only_line(capsys)
@@ -284,10 +328,16 @@ def test_streams_that_lack_a_letter_print_an_escape(trained):
 @contextlib.contextmanager
 def started(*words, processes=None, program=(tiny.__file__,)):
     """The tiny experiment in a process of its own, in which Ctrl-C works as at a terminal."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)} | ({"SEQJAX_PROCESSES": processes} if processes else {})
+    environment = (
+        os.environ
+        | {"PYTHONPATH": str(ROOT)}
+        | ({"SEQJAX_PROCESSES": processes} if processes else {})
+    )
     command = [sys.executable, *program, *map(str, words)]
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     signal.signal(signal.SIGINT, before)
     try:
         yield process
@@ -306,7 +356,11 @@ def wait_for_steps(folder, count):
 def test_ctrl_c_during_the_imports_is_one_line(tmp_path):
     with started(program=("-v", "-m", "experiments.toy_sequences")) as process:
         for line in process.stderr:
-            if "import 'jax._src'" in line or line.startswith("# code object from") and "/jax/" in line:
+            if (
+                "import 'jax._src'" in line
+                or line.startswith("# code object from")
+                and "/jax/" in line
+            ):
                 break
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=60)[1]
@@ -314,8 +368,12 @@ def test_ctrl_c_during_the_imports_is_one_line(tmp_path):
     assert process.returncode == 130 and told == ["interrupted before it began"]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
-def test_the_exit_code_names_the_signal_that_ended_the_training(tmp_path, call, capsys, monkeypatch, number, code):
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
+def test_the_exit_code_names_the_signal_that_ended_the_training(
+    tmp_path, call, capsys, monkeypatch, number, code
+):
     step = []
 
     def interrupt(self, event):
@@ -351,7 +409,9 @@ def pair(*words):
         address = f"127.0.0.1:{free.getsockname()[1]}"
     with contextlib.ExitStack() as stack:
         yield [
-            stack.enter_context(started(*words, "--devices", 2, "--quiet", processes=f"{address},2,{index}"))
+            stack.enter_context(
+                started(*words, "--devices", 2, "--quiet", processes=f"{address},2,{index}")
+            )
             for index in range(2)
         ]
 
@@ -374,7 +434,10 @@ def test_two_processes_stop_at_one_step_and_one_says_when_the_other_dies(tmp_pat
         errors = processes[0].communicate(timeout=60)[1]
         assert time.monotonic() - began < 30
     assert processes[0].returncode == 1
-    assert errors.startswith("error: process 1 of 2 has ended; it was killed") and f"--resume {out}" in errors
+    assert (
+        errors.startswith("error: process 1 of 2 has ended; it was killed")
+        and f"--resume {out}" in errors
+    )
     assert errors.count("\n") == 1
 
 
@@ -385,17 +448,22 @@ def test_processes_that_were_told_different_things_all_say_so(monkeypatch, tmp_p
 
     monkeypatch.setattr("seqjax.training.processes.gather_texts", others)
     run = common.Run("tiny", tiny.Config(out=str(tmp_path / "run"), data_dir="here", quiet=True))
-    with pytest.raises(common.Mistake, match="^--seed is 1 in process 1, 0 in process 0; give all processes the same$"):
+    with pytest.raises(
+        common.Mistake,
+        match="^--seed is 1 in process 1, 0 in process 0; give all processes the same$",
+    ):
         run.begin({"origin": "drawn", "fingerprint": "abc"})
     assert not (tmp_path / "run").exists()
 
 
 def test_where_the_data_lies_is_each_process_s_own_affair(monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr("seqjax.training.processes.gather_texts", lambda text: seen.append(text) or [text, text])
-    common.Run("tiny", tiny.Config(out=str(tmp_path / "run"), data_dir="here", text="there", quiet=True)).begin(
-        {"origin": "drawn", "fingerprint": "abc"}
+    monkeypatch.setattr(
+        "seqjax.training.processes.gather_texts", lambda text: seen.append(text) or [text, text]
     )
+    common.Run(
+        "tiny", tiny.Config(out=str(tmp_path / "run"), data_dir="here", text="there", quiet=True)
+    ).begin({"origin": "drawn", "fingerprint": "abc"})
     told = json.loads(seen[0])
     assert not {"--data-dir", "--text"} & told.keys()
     assert told["the fingerprint of the data"] == "abc" and told["--learning-rate"] == "0.1"

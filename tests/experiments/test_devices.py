@@ -28,7 +28,9 @@ TINY = (
 def start(*words, processes=None):
     environment = os.environ | ({"SEQJAX_PROCESSES": processes} if processes else {})
     command = [sys.executable, "-m", "experiments.char_lm", *map(str, words), "--quiet"]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(process):
@@ -37,7 +39,11 @@ def finish(process):
 
 
 def losses(folder):
-    return [line["loss"] for line in training.read_metrics(folder / "metrics.jsonl") if line["kind"] == "step"]
+    return [
+        line["loss"]
+        for line in training.read_metrics(folder / "metrics.jsonl")
+        if line["kind"] == "step"
+    ]
 
 
 def test_devices_and_processes_agree_and_a_run_moves_between_them(tmp_path):
@@ -54,7 +60,10 @@ def test_devices_and_processes_agree_and_a_run_moves_between_them(tmp_path):
     finish(start(*words, "--steps", 8, "--out", one))
     finish(start(*words, "--steps", 4, "--out", four, "--devices", 4))
     finish(start("--resume", four, "--steps", 8, "--devices", 1))
-    pair = [start(*words, "--steps", 8, "--out", two, "--devices", 2, processes=f"{address},2,{i}") for i in range(2)]
+    pair = [
+        start(*words, "--steps", 8, "--out", two, "--devices", 2, processes=f"{address},2,{i}")
+        for i in range(2)
+    ]
     for process in pair:
         finish(process)
     expected = losses(one)

@@ -37,7 +37,10 @@ def lines(rows=90, start="2024-01-01"):
     cells = ["" if n == 40 else f"{value:.3f}" for n, value in enumerate(values)]
     return [
         "day,sold,open",
-        *(f"{day},{cell},{n % 7 != 6:d}" for n, (day, cell) in enumerate(zip(days, cells, strict=True))),
+        *(
+            f"{day},{cell},{n % 7 != 6:d}"
+            for n, (day, cell) in enumerate(zip(days, cells, strict=True))
+        ),
     ]
 
 
@@ -64,16 +67,41 @@ def call(monkeypatch, *words):
 
 def test_a_table_is_learnt_judged_resumed_and_forecast(tmp_path, monkeypatch, capsys):
     run, table = tmp_path / "run", write(tmp_path / "a.csv", lines())
-    options = (*TINY, "--csv", table, *COLUMNS, "--known", "open", "--steps", "4", "--every", "2", "--out", run)
+    options = (
+        *TINY,
+        "--csv",
+        table,
+        *COLUMNS,
+        "--known",
+        "open",
+        "--steps",
+        "4",
+        "--every",
+        "2",
+        "--out",
+        run,
+    )
     assert call(monkeypatch, *options) == 0
     result = json.loads((run / "result.json").read_text())
-    assert result["counts"] == {"series": 1, "forecasts": 10, "horizon": 3, "context": 8, "steps": 4}
+    assert result["counts"] == {
+        "series": 1,
+        "forecasts": 10,
+        "horizon": 3,
+        "context": 8,
+        "steps": 4,
+    }
     scores = json.loads((run / "scores.json").read_text())
     assert list(scores) == ["naive", "seasonal naive", "linear", "deepar", "conformal"]
-    assert scores["seasonal naive"]["mae"] < 1e-3 < scores["naive"]["mae"] and scores["linear"]["mae"] < 0.3
+    assert (
+        scores["seasonal naive"]["mae"] < 1e-3 < scores["naive"]["mae"]
+        and scores["linear"]["mae"] < 0.3
+    )
     assert scores["deepar"]["nd"] == result["scores"]["nd"] and "crps" in scores["deepar"]
     assert result["scores"]["conformal_coverage_90"] == scores["conformal"]["coverage_90"]
-    assert all((run / f"{name}.png").exists() for name in ("forecasts", "horizon", "backtest", "calibration", "loss"))
+    assert all(
+        (run / f"{name}.png").exists()
+        for name in ("forecasts", "horizon", "backtest", "calibration", "loss")
+    )
     with (run / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert (
@@ -102,7 +130,10 @@ def test_a_table_is_learnt_judged_resumed_and_forecast(tmp_path, monkeypatch, ca
     assert call(monkeypatch, "--predict", run, "--csv", new) == 0
     output = capsys.readouterr()
     assert output.err.startswith(f"warning: {run} holds no conformal.json")
-    bare, scale = list(csv.DictReader(output.out.splitlines())), float(np.mean(np.abs(last(new, 8))))
+    bare, scale = (
+        list(csv.DictReader(output.out.splitlines())),
+        float(np.mean(np.abs(last(new, 8)))),
+    )
     for step, (own, moved) in enumerate(zip(bare, printed, strict=True)):
         margin = measured["margins"][measured["shares"].index(0.2)][step]
         ends = float(own["q0.4"]) - margin * scale, float(own["q0.6"]) + margin * scale
@@ -112,7 +143,10 @@ def test_a_table_is_learnt_judged_resumed_and_forecast(tmp_path, monkeypatch, ca
 
     write(new, ["day,sold,open", "2024,1,1", "2025,2,1"])
     assert call(monkeypatch, "--predict", run, "--csv", new) == 2
-    assert "new.csv: a step of 12 months; the run learnt one of 86400 seconds" in capsys.readouterr().err
+    assert (
+        "new.csv: a step of 12 months; the run learnt one of 86400 seconds"
+        in capsys.readouterr().err
+    )
     assert call(monkeypatch, "--predict", run) == 2
     assert "--predict wants --csv FILE" in capsys.readouterr().err
 
@@ -120,49 +154,119 @@ def test_a_table_is_learnt_judged_resumed_and_forecast(tmp_path, monkeypatch, ca
 def test_many_series_by_identity_compared_and_fitted_anew(tmp_path, monkeypatch, capsys):
     both = [f"{line},{shop}" for shop in ("a", "b") for line in lines(70)[1:]]
     run, table = tmp_path / "run", write(tmp_path / "a.csv", ["day,sold,open,shop", *both])
-    options = (*TINY[:-3], "--folds", "2", "--quiet", "--csv", table, *COLUMNS, "--series", "shop", "--identity")
-    more = ("--model", "encoder_decoder", "--sampling-steps", "2", "--compare", "--refit", "1", "--steps", "3")
+    options = (
+        *TINY[:-3],
+        "--folds",
+        "2",
+        "--quiet",
+        "--csv",
+        table,
+        *COLUMNS,
+        "--series",
+        "shop",
+        "--identity",
+    )
+    more = (
+        "--model",
+        "encoder_decoder",
+        "--sampling-steps",
+        "2",
+        "--compare",
+        "--refit",
+        "1",
+        "--steps",
+        "3",
+    )
     assert call(monkeypatch, *options, *more, "--out", run) == 0
     scores = json.loads((run / "scores.json").read_text())
-    assert "teacher forcing" in scores and scores["teacher forcing"]["mae"] != scores["encoder_decoder"]["mae"]
+    assert (
+        "teacher forcing" in scores
+        and scores["teacher forcing"]["mae"] != scores["encoder_decoder"]["mae"]
+    )
     assert (run / "exposure.png").exists()
     alone = json.loads((run / "teacher_forcing" / "config.json").read_text())["config"]
     assert (alone["compare"], alone["sampling_steps"], alone["refit"]) == (False, None, 1)
-    assert scores["refitted"]["mae"] not in (scores["encoder_decoder"]["mae"], scores["teacher forcing"]["mae"])
+    assert scores["refitted"]["mae"] not in (
+        scores["encoder_decoder"]["mae"],
+        scores["teacher forcing"]["mae"],
+    )
     assert call(monkeypatch, "--resume", run, "--quiet") == 0  # both are over: judged again
     assert json.loads((run / "scores.json").read_text()) == scores
     capsys.readouterr()
     write(table, ["day,sold,open,shop", *(line.replace(",b", ",c") for line in both)])
     assert call(monkeypatch, "--predict", run, "--csv", table) == 2
-    assert "a.csv: the series 'c' is of name 'c', which was not learnt; known are a, b" in capsys.readouterr().err
+    assert (
+        "a.csv: the series 'c' is of name 'c', which was not learnt; known are a, b"
+        in capsys.readouterr().err
+    )
 
 
 def test_what_a_series_is_counts(tmp_path, monkeypatch, capsys):
     """Two shops with one past: what is said of them differs by their region alone."""
     head = "day,sold,open,shop,region"
-    rows = [f"{line},{shop},{region}" for shop, region in (("a", "coast"), ("b", "hills")) for line in lines(70)[1:]]
+    rows = [
+        f"{line},{shop},{region}"
+        for shop, region in (("a", "coast"), ("b", "hills"))
+        for line in lines(70)[1:]
+    ]
     run, table = tmp_path / "run", write(tmp_path / "a.csv", [head, *rows])
-    options = ("--folds", "2", "--quiet", "--csv", table, *COLUMNS, "--series", "shop", "--static", "region")
-    assert call(monkeypatch, *TINY[:-3], *options, "--model", "direct", "--steps", "2", "--out", run) == 0
+    options = (
+        "--folds",
+        "2",
+        "--quiet",
+        "--csv",
+        table,
+        *COLUMNS,
+        "--series",
+        "shop",
+        "--static",
+        "region",
+    )
+    assert (
+        call(monkeypatch, *TINY[:-3], *options, "--model", "direct", "--steps", "2", "--out", run)
+        == 0
+    )
     capsys.readouterr()
 
     def means(*given):
-        assert call(monkeypatch, "--predict", run, "--csv", write(tmp_path / "new.csv", [head, *given])) == 0
+        assert (
+            call(
+                monkeypatch, "--predict", run, "--csv", write(tmp_path / "new.csv", [head, *given])
+            )
+            == 0
+        )
         return [float(row["mean"]) for row in csv.DictReader(capsys.readouterr().out.splitlines())]
 
     both, swapped = means(*rows), means(*rows[len(rows) // 2 :], *rows[: len(rows) // 2])
     assert both[:3] != both[3:] and swapped == [*both[3:], *both[:3]]
     assert means(*rows[len(rows) // 2 :]) == pytest.approx(both[3:], rel=1e-5)
     foreign = [line.replace("hills", "plain") for line in rows]
-    assert call(monkeypatch, "--predict", run, "--csv", write(tmp_path / "new.csv", [head, *foreign])) == 2
-    assert "is of region 'plain', which was not learnt; known are coast, hills" in capsys.readouterr().err
+    assert (
+        call(monkeypatch, "--predict", run, "--csv", write(tmp_path / "new.csv", [head, *foreign]))
+        == 2
+    )
+    assert (
+        "is of region 'plain', which was not learnt; known are coast, hills"
+        in capsys.readouterr().err
+    )
 
 
 def test_weekdays_in_another_hand_are_learnt_and_forecast(tmp_path, monkeypatch, capsys):
     days = np.busday_offset("2024-01-01", np.arange(90)).astype(object)
     rows = [f"{day:%d.%m.%Y};{10 + day.weekday()},5" for day in days]
     run, table = tmp_path / "run", write(tmp_path / "a.csv", ["day;sold", *rows, ""])
-    options = (*TINY, "--csv", table, *COLUMNS, "--time-format", "%d.%m.%Y", "--steps", "2", "--every", "2")
+    options = (
+        *TINY,
+        "--csv",
+        table,
+        *COLUMNS,
+        "--time-format",
+        "%d.%m.%Y",
+        "--steps",
+        "2",
+        "--every",
+        "2",
+    )
     assert call(monkeypatch, *options, "--out", run) == 0
     capsys.readouterr()
     # The last four days tell of no weekend, but the run knows of it.
@@ -173,7 +277,10 @@ def test_weekdays_in_another_hand_are_learnt_and_forecast(tmp_path, monkeypatch,
     assert [row["time"] for row in printed] == wanted
     write(new, ["day;sold", *(f"{day:02}.06.2024;1" for day in range(1, 8))])
     assert call(monkeypatch, "--predict", run, "--csv", new) == 2
-    assert "a step of 86400 seconds; the run learnt one of 1 days on 5 days of the week" in capsys.readouterr().err
+    assert (
+        "a step of 86400 seconds; the run learnt one of 1 days on 5 days of the week"
+        in capsys.readouterr().err
+    )
     assert call(monkeypatch, *options[:-6], "--out", tmp_path / "b") == 2
     assert "give time_format= or --time-format: '%d.%m.%Y' fits all rows" in capsys.readouterr().err
 
@@ -181,10 +288,29 @@ def test_weekdays_in_another_hand_are_learnt_and_forecast(tmp_path, monkeypatch,
 def test_counted_rows_are_no_years(tmp_path, monkeypatch, capsys):
     rows = [f"{1000 + n},{10 + n % 7}" for n in range(90)]
     run, table = tmp_path / "run", write(tmp_path / "a.csv", ["day,sold", *rows])
-    assert call(monkeypatch, *TINY, "--csv", table, *COLUMNS, "--steps", "2", "--every", "2", "--out", run) == 0
+    assert (
+        call(
+            monkeypatch,
+            *TINY,
+            "--csv",
+            table,
+            *COLUMNS,
+            "--steps",
+            "2",
+            "--every",
+            "2",
+            "--out",
+            run,
+        )
+        == 0
+    )
     capsys.readouterr()
     assert call(monkeypatch, "--predict", run, "--csv", table) == 0
-    assert [row["time"] for row in csv.DictReader(capsys.readouterr().out.splitlines())] == ["1090", "1091", "1092"]
+    assert [row["time"] for row in csv.DictReader(capsys.readouterr().out.splitlines())] == [
+        "1090",
+        "1091",
+        "1092",
+    ]
     write(table, ["day,sold", *(f"2024-01-01T00:00:{n:02},{n}" for n in range(60))])
     assert call(monkeypatch, "--predict", run, "--csv", table) == 2
     assert "a step of 1 seconds; the run learnt one of 1" in capsys.readouterr().err
@@ -193,74 +319,168 @@ def test_counted_rows_are_no_years(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        (("2024-02-03,", "2024-02-02,"), (), "a.csv, line 35: '2024-02-02' in 'day' comes a second time"),
-        (("2024-02-03,", "2024-02-03T01,"), (), "a.csv, line 35: '2024-02-03T01' in 'day' is 90000 seconds after"),
-        (("2024-03-30,", "2024-04-02,"), (), "a.csv, line 91: '2024-04-02' in 'day': 3 rows are missing after"),
+        (
+            ("2024-02-03,", "2024-02-02,"),
+            (),
+            "a.csv, line 35: '2024-02-02' in 'day' comes a second time",
+        ),
+        (
+            ("2024-02-03,", "2024-02-03T01,"),
+            (),
+            "a.csv, line 35: '2024-02-03T01' in 'day' is 90000 seconds after",
+        ),
+        (
+            ("2024-03-30,", "2024-04-02,"),
+            (),
+            "a.csv, line 91: '2024-04-02' in 'day': 3 rows are missing after",
+        ),
         (("2024-02-03,", "soon,"), (), "a.csv, line 35: 'soon' in 'day' is no time"),
         (("10.000", "ten"), (), "a.csv, line 2: 'ten' in 'sold' is no finite number"),
         (None, ("--folds", "20"), "the series 'sold' has 90 values; 20 folds of 3 to judge by"),
-        (None, ("--static", "open"), "a.csv, line 8: '0' in 'open', '1' above; a series has one of them"),
+        (
+            None,
+            ("--static", "open"),
+            "a.csv, line 8: '0' in 'open', '1' above; a series has one of them",
+        ),
         (None, ("--known", "closed"), "no column 'closed'; the columns are day, sold, open"),
         (None, ("--scaling", "last", "--likelihood", "poisson"), "scaling='last' moves the values"),
-        (None, ("--likelihood", "negative_binomial"), "12.345 of the series 'sold' at 2024-01-02T00:00:00 is no count"),
+        (
+            None,
+            ("--likelihood", "negative_binomial"),
+            "12.345 of the series 'sold' at 2024-01-02T00:00:00 is no count",
+        ),
         (None, ("--known", "sold"), "the target 'sold' is among --known or --past"),
         (None, ("--compare",), "--compare and --sampling-steps go with --model encoder_decoder"),
-        (None, ("--sampling-steps", "5"), "--compare and --sampling-steps go with --model encoder_decoder"),
-        (None, ("--refit", "10"), "--refit 10 never fits anew within 10 folds; give fewer, or more --folds"),
+        (
+            None,
+            ("--sampling-steps", "5"),
+            "--compare and --sampling-steps go with --model encoder_decoder",
+        ),
+        (
+            None,
+            ("--refit", "10"),
+            "--refit 10 never fits anew within 10 folds; give fewer, or more --folds",
+        ),
     ],
 )
-def test_mistakes_end_with_code_2_before_training(tmp_path, monkeypatch, capsys, change, options, message):
+def test_mistakes_end_with_code_2_before_training(
+    tmp_path, monkeypatch, capsys, change, options, message
+):
     text = "\n".join(lines()) + "\n"
     table = tmp_path / "a.csv"
     table.write_text(text if change is None else text.replace(*change, 1))
-    assert call(monkeypatch, *TINY, "--csv", table, *COLUMNS, *options, "--out", tmp_path / "run") == 2
+    assert (
+        call(monkeypatch, *TINY, "--csv", table, *COLUMNS, *options, "--out", tmp_path / "run") == 2
+    )
     complaint = capsys.readouterr().err
     assert complaint.startswith("error: ") and complaint.count("\n") == 1 and message in complaint
     assert not (tmp_path / "run").exists()
 
 
 def test_gaps_of_a_table(tmp_path, monkeypatch, capsys):
-    options = ("--csv", tmp_path / "a.csv", *COLUMNS, "--steps", "2", "--model", "direct", "--folds", "2", "--out")
+    options = (
+        "--csv",
+        tmp_path / "a.csv",
+        *COLUMNS,
+        "--steps",
+        "2",
+        "--model",
+        "direct",
+        "--folds",
+        "2",
+        "--out",
+    )
 
     def blank(gaps):
-        return [line if n == 0 or not gaps(n) else f"{line.split(',')[0]},,1" for n, line in enumerate(lines())]
+        return [
+            line if n == 0 or not gaps(n) else f"{line.split(',')[0]},,1"
+            for n, line in enumerate(lines())
+        ]
 
     write(tmp_path / "a.csv", blank(lambda n: 78 < n < 85))
     assert call(monkeypatch, *TINY[:-3], "--quiet", *options, tmp_path / "none") == 2
-    assert "every value to choose by is missing" in capsys.readouterr().err and not (tmp_path / "none").exists()
+    assert (
+        "every value to choose by is missing" in capsys.readouterr().err
+        and not (tmp_path / "none").exists()
+    )
     write(tmp_path / "a.csv", blank(lambda n: n % 3 > 0))
     assert call(monkeypatch, *TINY[:-3], "--quiet", *options, tmp_path / "few") == 0
     assert "no linear forecaster beside: no window has all 3 values" in capsys.readouterr().err
     assert "linear" not in json.loads((tmp_path / "few" / "scores.json").read_text())
-    write(tmp_path / "a.csv", [line if n == 0 else f"{line.split(',')[0]},0,1" for n, line in enumerate(lines())])
+    write(
+        tmp_path / "a.csv",
+        [line if n == 0 else f"{line.split(',')[0]},0,1" for n, line in enumerate(lines())],
+    )
     assert call(monkeypatch, *TINY[:-3], "--quiet", *options, tmp_path / "zeros") == 0
     assert "Infinity" not in (tmp_path / "zeros" / "result.json").read_text()
 
 
 def test_steps_are_as_long_whatever_they_are_counted_in():
     hour, month = np.timedelta64(1, "h"), np.timedelta64(1, "M")
-    assert forecast.same(hour, np.timedelta64(3600, "s")) and not forecast.same(hour, np.timedelta64(61, "m"))
-    assert forecast.same(month, np.timedelta64(1, "M")) and not forecast.same(month, np.timedelta64(30, "D"))
+    assert forecast.same(hour, np.timedelta64(3600, "s")) and not forecast.same(
+        hour, np.timedelta64(61, "m")
+    )
+    assert forecast.same(month, np.timedelta64(1, "M")) and not forecast.same(
+        month, np.timedelta64(30, "D")
+    )
     assert forecast.same(np.timedelta64(1, "Y"), np.timedelta64(12, "M"))
 
 
 def test_a_run_without_a_calendar_forecasts_a_table_with_times(tmp_path, monkeypatch, capsys):
-    panel = forecasting.Panel([np.arange(60) % 7 + n for n in range(2)], ["a", "b"], np.timedelta64(24, "h"))
-    monkeypatch.setattr(forecasting, "load_panel", lambda *_: forecasting.LoadedPanel(panel, "made up"))
-    sizes = ("--hidden-size", "4", "--layers", "1", "--context", "8", "--horizon", "3", "--batch", "8", "--quiet")
+    panel = forecasting.Panel(
+        [np.arange(60) % 7 + n for n in range(2)], ["a", "b"], np.timedelta64(24, "h")
+    )
+    monkeypatch.setattr(
+        forecasting, "load_panel", lambda *_: forecasting.LoadedPanel(panel, "made up")
+    )
+    sizes = (
+        "--hidden-size",
+        "4",
+        "--layers",
+        "1",
+        "--context",
+        "8",
+        "--horizon",
+        "3",
+        "--batch",
+        "8",
+        "--quiet",
+    )
     run = tmp_path / "run"
-    assert call(monkeypatch, "--dataset", "m4_hourly", *sizes, "--steps", "1", "--folds", "2", "--out", run) == 0
+    assert (
+        call(
+            monkeypatch,
+            "--dataset",
+            "m4_hourly",
+            *sizes,
+            "--steps",
+            "1",
+            "--folds",
+            "2",
+            "--out",
+            run,
+        )
+        == 0
+    )
     rows = [f"{line},{name}" for name in ("a", "b") for line in lines(40)[1:]]
     table = write(tmp_path / "new.csv", ["day,sold,open,shop", *rows])
     capsys.readouterr()
     assert call(monkeypatch, "--predict", run, "--csv", table, *COLUMNS, "--series", "shop") == 0
     said = list(csv.DictReader(capsys.readouterr().out.splitlines()))
-    assert [(row["series"], row["time"][:10]) for row in said[::3]] == [("a", "2024-02-10"), ("b", "2024-02-10")]
+    assert [(row["series"], row["time"][:10]) for row in said[::3]] == [
+        ("a", "2024-02-10"),
+        ("b", "2024-02-10"),
+    ]
 
 
 def test_options_that_want_each_other(monkeypatch, capsys):
-    assert call(monkeypatch, "--target", "x") == 2 and "go with --csv FILE" in capsys.readouterr().err
-    assert call(monkeypatch, "--csv", "a.csv") == 2 and "--csv wants --target" in capsys.readouterr().err
+    assert (
+        call(monkeypatch, "--target", "x") == 2 and "go with --csv FILE" in capsys.readouterr().err
+    )
+    assert (
+        call(monkeypatch, "--csv", "a.csv") == 2
+        and "--csv wants --target" in capsys.readouterr().err
+    )
     assert call(monkeypatch, "--dataset", "etth1", "--folds", "3") == 2
     assert "--folds and --refit do not go with --dataset etth1" in capsys.readouterr().err
 
@@ -268,7 +488,10 @@ def test_options_that_want_each_other(monkeypatch, capsys):
 def test_the_published_cuts_of_ett(tmp_path):
     hours = np.datetime64("2016-07-01T00") + np.arange(14_400 + 5)
     values = [n % 24 + 100 * (n >= 8640) for n in range(len(hours))]
-    rows = [f"{str(hour).replace('T', ' ')}:00:00,{value}" for hour, value in zip(hours, values, strict=True)]
+    rows = [
+        f"{str(hour).replace('T', ' ')}:00:00,{value}"
+        for hour, value in zip(hours, values, strict=True)
+    ]
     (tmp_path / "ett").mkdir()
     write(tmp_path / "ett" / "ETTh1.csv", ["date,OT", *rows])
     config, split, _ = forecast.read_split(forecast.Config(dataset="etth1", data_dir=str(tmp_path)))
@@ -277,5 +500,9 @@ def test_the_published_cuts_of_ett(tmp_path):
     assert (cuts[0][0], cuts[0][-1] <= 11520 - 24) == (8640, True)
     assert (cuts[1][0], cuts[1][-1], len(cuts[1])) == (11520, 14400 - 24, 2880 - 24 + 1)
     assert split.train.lengths[0] == 8640
-    np.testing.assert_allclose([split.train.values[0].mean(), split.train.values[0].std()], [0, 1], atol=1e-9)
-    np.testing.assert_allclose(split.panel.values[0] * split.units[1] + split.units[0], values[:14_400], rtol=1e-9)
+    np.testing.assert_allclose(
+        [split.train.values[0].mean(), split.train.values[0].std()], [0, 1], atol=1e-9
+    )
+    np.testing.assert_allclose(
+        split.panel.values[0] * split.units[1] + split.units[0], values[:14_400], rtol=1e-9
+    )

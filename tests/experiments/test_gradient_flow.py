@@ -45,7 +45,11 @@ def test_a_run_leaves_one_page_with_pictures_and_numbers(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     "words, complaint",
-    [(("--seeds", 0), "--seeds is 0"), (("--resume", "nowhere"), "--resume"), (("--clip", 0), "--clip is 0")],
+    [
+        (("--seeds", 0), "--seeds is 0"),
+        (("--resume", "nowhere"), "--resume"),
+        (("--clip", 0), "--clip is 0"),
+    ],
 )
 def test_mistakes_are_one_line(monkeypatch, capsys, tmp_path, words, complaint):
     assert call(monkeypatch, "--out", tmp_path / "run", *words) == 2
@@ -74,5 +78,7 @@ def test_the_cliff_is_where_arithmetic_puts_it():
     """The state stays at 0.5 where tanh(w / 2 + b) = 0.5; a hair below it falls to the other fixed point."""
     w = 2.0
     b = np.arctanh(0.5) - w / 2
-    above, below = (float(gradient_flow.cliff_loss(gradient_flow.one_unit(w, b + d))) for d in (0.05, -0.05))
+    above, below = (
+        float(gradient_flow.cliff_loss(gradient_flow.one_unit(w, b + d))) for d in (0.05, -0.05)
+    )
     assert above < 0.3 and below > 1.5

@@ -50,7 +50,9 @@ def test_copy_wants_the_symbols_back_and_its_baseline_is_that_of_guessing_them()
     assert tokens.shape == targets.shape == (64, 27)
     np.testing.assert_array_equal(tokens[:, :10], targets[:, -10:])
     assert tokens[:, :10].max() == 7 and (targets[:, :-10] == 8).all()
-    assert (tokens[:, 10:16] == 8).all() and (tokens[:, 16] == 9).all() and (tokens[:, 17:] == 8).all()
+    assert (
+        (tokens[:, 10:16] == 8).all() and (tokens[:, 16] == 9).all() and (tokens[:, 17:] == 8).all()
+    )
     guess = np.full((64, 27, 9), -50.0, np.float32)
     guess[:, :-10, 8] = 50
     guess[:, -10:, :8] = 0
@@ -60,7 +62,9 @@ def test_copy_wants_the_symbols_back_and_its_baseline_is_that_of_guessing_them()
 
 def test_rows_that_judge_are_not_rows_that_train():
     task, xs, _ = drawn("adding", 8)
-    choosing, judging = (np.asarray(task.read(part[0])[0])[:, :, 0] for part in (task.validation, task.test))
+    choosing, judging = (
+        np.asarray(task.read(part[0])[0])[:, :, 0] for part in (task.validation, task.test)
+    )
     for rows, others in ((choosing, xs[:, :, 0]), (judging, xs[:, :, 0]), (judging, choosing)):
         assert not (rows[:, None] == others[None]).all(-1).any()
     again = task.read({"row": np.arange(64, dtype=np.uint32)})[0]
@@ -69,10 +73,16 @@ def test_rows_that_judge_are_not_rows_that_train():
 
 def test_memories_are_as_long_as_the_task():
     """At zero input a unit forgets at 1 - f a step, so its memory lasts 1 / (1 - f) steps: up to its length."""
-    for cell, gate in (("lstm", slice(64, 128)), ("gru", slice(64, 128)), ("min_gru", slice(0, 64))):
+    for cell, gate in (
+        ("lstm", slice(64, 128)),
+        ("gru", slice(64, 128)),
+        ("min_gru", slice(0, 64)),
+    ):
         config = long_memory.Config(cell=cell, hidden_size=64)
         network = long_memory.build(config, 100)
-        net = long_memory.with_long_memories(network.init(jax.random.key(0), 2), cell, 100, jax.random.key(1))
+        net = long_memory.with_long_memories(
+            network.init(jax.random.key(0), 2), cell, 100, jax.random.key(1)
+        )
         bias = np.asarray((net["layer_0"]["inner"] if cell == "min_gru" else net)["b"])[gate]
         memories = 1 + np.exp(-bias if cell == "min_gru" else bias)
         assert 2 <= memories.min() < 20 and 80 < memories.max() <= 100
@@ -82,7 +92,9 @@ def test_memories_are_as_long_as_the_task():
 def test_a_run_leaves_its_folder(monkeypatch, tmp_path, cell, length):
     out = tmp_path / "run"
     assert call(monkeypatch, *TINY, "--cell", cell, "--length", length, "--out", out) == 0
-    assert {"config.json", "metrics.jsonl", "curve.png", "result.json"} <= {path.name for path in out.iterdir()}
+    assert {"config.json", "metrics.jsonl", "curve.png", "result.json"} <= {
+        path.name for path in out.iterdir()
+    }
     result = json.loads((out / "result.json").read_text())
     assert result["scores"]["baseline"] == pytest.approx(1 / 6)
     assert np.isfinite(result["scores"]["mse"]) and result["counts"]["test_sequences"] == 6
@@ -121,7 +133,11 @@ def test_resume_draws_the_same_rows(monkeypatch, tmp_path):
     assert call(monkeypatch, *words, "--steps", 2, "--out", parts) == 0
     assert call(monkeypatch, "--resume", parts, "--steps", 4, "--quiet") == 0
     losses = [
-        [line["loss"] for line in training.read_metrics(f / "metrics.jsonl") if line["kind"] == "step"]
+        [
+            line["loss"]
+            for line in training.read_metrics(f / "metrics.jsonl")
+            if line["kind"] == "step"
+        ]
         for f in (whole, parts)
     ]
     assert losses[0] == losses[1] and len(losses[0]) == 4
@@ -130,7 +146,10 @@ def test_resume_draws_the_same_rows(monkeypatch, tmp_path):
 def write_digits(folder, count, name):
     rng = np.random.default_rng(count)
     folder.mkdir(parents=True, exist_ok=True)
-    images, labels = rng.integers(0, 256, (count, 28, 28), np.uint8), rng.integers(0, 10, count, np.uint8)
+    images, labels = (
+        rng.integers(0, 256, (count, 28, 28), np.uint8),
+        rng.integers(0, 10, count, np.uint8),
+    )
     with gzip.open(folder / f"{name}-images-idx3-ubyte.gz", "wb") as file:
         file.write(struct.pack(">IIII", 2051, count, 28, 28) + images.tobytes())
     with gzip.open(folder / f"{name}-labels-idx1-ubyte.gz", "wb") as file:
@@ -145,7 +164,9 @@ def test_pixels_come_in_one_fixed_order(tmp_path):
     task = long_memory.pixels(config, 784)
     xs, given = task.read({"image": images[..., None], "label": labels})
     assert xs.shape == (12, 784, 1)
-    np.testing.assert_allclose(np.asarray(xs[3, :, 0]) * 255, images[3].ravel()[long_memory.PERMUTATION], atol=1e-3)
+    np.testing.assert_allclose(
+        np.asarray(xs[3, :, 0]) * 255, images[3].ravel()[long_memory.PERMUTATION], atol=1e-3
+    )
     np.testing.assert_array_equal(given, labels)
     assert [len(batch["label"]) for batch in task.test] == [8]
     np.testing.assert_array_equal(task.validation[0]["label"], labels[11:])

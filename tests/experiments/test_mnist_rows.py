@@ -11,7 +11,19 @@ from PIL import Image
 
 from experiments import common, mnist_rows
 
-TINY = ("--hidden-size", "4", "--layers", "1", "--batch", "8", "--epochs", "2", "--dropout", "0", "--quiet")
+TINY = (
+    "--hidden-size",
+    "4",
+    "--layers",
+    "1",
+    "--batch",
+    "8",
+    "--epochs",
+    "2",
+    "--dropout",
+    "0",
+    "--quiet",
+)
 PICTURES = ("sequence", "curves", "hidden_units", "confusion", "mistakes", "rows_arrive", "health")
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -36,7 +48,11 @@ def write_digits(folder, train=24, test=12, size=28):
 def call(monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["mnist_rows", *map(str, words)])
     try:
-        verbs = {"predict": common.Verb(mnist_rows.predict, mnist_rows.Predict, "name the digit", "IMAGE")}
+        verbs = {
+            "predict": common.Verb(
+                mnist_rows.predict, mnist_rows.Predict, "name the digit", "IMAGE"
+            )
+        }
         common.launch(mnist_rows.Config, mnist_rows.main, mnist_rows.__doc__, verbs)
     except SystemExit as stop:
         return stop.code
@@ -49,11 +65,21 @@ def test_a_run_tests_the_last_epoch_draws_resumes_and_predicts(tmp_path, monkeyp
     assert call(monkeypatch, *TINY, "--data-dir", tmp_path, "--out", run) == 0
     assert all((run / f"{name}.png").stat().st_size > 5000 for name in PICTURES)
     result = json.loads((run / "result.json").read_text())
-    last = [line for line in common.training.read_metrics(run / "metrics.jsonl") if line["kind"] == "evaluation"][-1]
+    last = [
+        line
+        for line in common.training.read_metrics(run / "metrics.jsonl")
+        if line["kind"] == "evaluation"
+    ][-1]
     assert result["scores"]["test_accuracy"] == pytest.approx(last["accuracy"])
-    assert result["counts"]["test_digits"] == 12 and result["counts"]["epochs"] == 2 and last["step"] == 6
+    assert (
+        result["counts"]["test_digits"] == 12
+        and result["counts"]["epochs"] == 2
+        and last["step"] == 6
+    )
 
-    assert call(monkeypatch, "--resume", run, "--epochs", "3", "--data-dir", tmp_path, "--quiet") == 0
+    assert (
+        call(monkeypatch, "--resume", run, "--epochs", "3", "--data-dir", tmp_path, "--quiet") == 0
+    )
     assert json.loads((run / "result.json").read_text())["counts"]["epochs"] == 3
 
     Image.fromarray(np.zeros((28, 28), np.uint8)).save(image)
@@ -77,9 +103,21 @@ def test_held_out_digits_choose_the_epoch_and_pixels_have_an_order():
 
 def test_validation_stops_early(tmp_path, monkeypatch):
     write_digits(tmp_path)
-    options = ("--validation", "6", "--patience", "1", "--epochs", "40", "--learning-rate", "0", "--permuted")
+    options = (
+        "--validation",
+        "6",
+        "--patience",
+        "1",
+        "--epochs",
+        "40",
+        "--learning-rate",
+        "0",
+        "--permuted",
+    )
     monkeypatch.setattr(mnist_rows, "report", lambda run, model, params, test, every: run.history())
-    assert call(monkeypatch, *TINY, *options, "--data-dir", tmp_path, "--out", tmp_path / "run") == 0
+    assert (
+        call(monkeypatch, *TINY, *options, "--data-dir", tmp_path, "--out", tmp_path / "run") == 0
+    )
     lines = common.training.read_metrics(tmp_path / "run" / "metrics.jsonl")
     assert [line["step"] for line in lines if line["kind"] == "evaluation"] == [3, 6]
 
@@ -103,5 +141,7 @@ def test_mistakes_end_with_code_2_before_training(tmp_path, monkeypatch, capsys)
         out = () if words[0] == "--predict" else ("--out", tmp_path / "run")
         assert call(monkeypatch, *words, *out) == 2
         complaint = capsys.readouterr().err
-        assert complaint.startswith("error: ") and complaint.count("\n") == 1 and message in complaint
+        assert (
+            complaint.startswith("error: ") and complaint.count("\n") == 1 and message in complaint
+        )
         assert not (tmp_path / "run").exists()

@@ -40,10 +40,17 @@ def test_a_run_leaves_a_table_and_four_plots(monkeypatch, tmp_path):
     assert call(monkeypatch, *words, "--longest", 256, "--longest-training", 128, "--out", out) == 0
     assert (out / "trade.png").read_bytes().startswith(b"\x89PNG")
     table = (out / "table.md").read_text()
-    assert [line.split()[1] for line in table.splitlines()[2:]] == ["transformer", "lstm", "gru", "lru"]
+    assert [line.split()[1] for line in table.splitlines()[2:]] == [
+        "transformer",
+        "lstm",
+        "gru",
+        "lru",
+    ]
     measured = json.loads((out / "measurements.json").read_text())
     assert measured["contexts"] == [128, 256]
-    remembered = {name: [size for _, size in points] for name, points in measured["generation"].items()}
+    remembered = {
+        name: [size for _, size in points] for name, points in measured["generation"].items()
+    }
     assert remembered["transformer"][1] == pytest.approx(2 * remembered["transformer"][0], rel=0.01)
     assert remembered["lstm"] == [2 * 4 * measured["hidden"]["lstm"]] * 2
     assert 'lstm remat="sqrt"' in measured["training_bytes"]
@@ -61,10 +68,15 @@ def test_contenders_have_as_many_parameters():
 
 
 def test_attention_needs_quadratic_memory_to_train_and_a_recurrence_linear():
-    transformer, lstm = (versus.contenders(20, versus.Config())[name] for name in ("transformer", "lstm"))
+    transformer, lstm = (
+        versus.contenders(20, versus.Config())[name] for name in ("transformer", "lstm")
+    )
     sparing = versus.with_remat({"lstm": lstm})['lstm remat="sqrt"']
     short, long = (
-        {n: versus.training_memory(m, t) for n, m in (("t", transformer), ("l", lstm), ("s", sparing))}
+        {
+            n: versus.training_memory(m, t)
+            for n, m in (("t", transformer), ("l", lstm), ("s", sparing))
+        }
         for t in (256, 1024)
     )
     assert long["t"] / short["t"] > 8

@@ -14,9 +14,27 @@ from seqjax.decoding import ctc
 from tests.datasets.data_files import write, write_wav
 
 TINY = (
-    "--hidden-size", "12", "--layers", "1", "--bands", "16", "--stride", "3", "--most", "2", "--utterances", "400",
-    "--dropout", "0", "--no-mask", "--batch", "12", "--beam", "4", "--quiet",
-)  # fmt: skip
+    "--hidden-size",
+    "12",
+    "--layers",
+    "1",
+    "--bands",
+    "16",
+    "--stride",
+    "3",
+    "--most",
+    "2",
+    "--utterances",
+    "400",
+    "--dropout",
+    "0",
+    "--no-mask",
+    "--batch",
+    "12",
+    "--beam",
+    "4",
+    "--quiet",
+)
 LEARN = ("--steps", "200", "--every", "100", "--learning-rate", "0.02", "--average", "0.9")
 LABELS = ("ab", "ox")
 
@@ -51,11 +69,21 @@ def call(monkeypatch, *words):
 
 def test_words_are_learnt_scored_written_down_and_resumed(tmp_path, monkeypatch, capsys, folder):
     run = tmp_path / "run"
-    assert call(monkeypatch, *TINY, *LEARN, "--recordings", folder, "--held-out", "voice1", "--out", run) == 0
+    assert (
+        call(
+            monkeypatch, *TINY, *LEARN, "--recordings", folder, "--held-out", "voice1", "--out", run
+        )
+        == 0
+    )
     result = json.loads((run / "result.json").read_text())
-    assert result["scores"]["test_greedy_wer"] < 0.1 and result["scores"]["held_out_greedy_ser"] <= 1
+    assert (
+        result["scores"]["test_greedy_wer"] < 0.1 and result["scores"]["held_out_greedy_ser"] <= 1
+    )
     assert result["scores"]["varied_greedy_wer"] < 0.3
-    assert result["counts"]["test_utterances"] == speech.JUDGED and result["counts"]["held_out_utterances"]
+    assert (
+        result["counts"]["test_utterances"] == speech.JUDGED
+        and result["counts"]["held_out_utterances"]
+    )
     table = [line.split("\t") for line in (run / "decoders.tsv").read_text().splitlines()]
     decoders = ["greedy", "beam", "beam_with_language_model"]
     scored = [[part, name] for part in ("test", "varied", "held_out") for name in decoders]
@@ -65,15 +93,23 @@ def test_words_are_learnt_scored_written_down_and_resumed(tmp_path, monkeypatch,
     assert ctc.read_arpa(run / "letters.arpa").order == speech.ORDER
     heard = [line.split("\t") for line in (run / "heard.tsv").read_text().splitlines()]
     assert sum(text == guess for text, guess in heard) > 0.9 * len(heard)
-    assert all((run / f"{name}.png").stat().st_size > 1000 for name in ("loss", "confusion", "alignment"))
+    assert all(
+        (run / f"{name}.png").stat().st_size > 1000 for name in ("loss", "confusion", "alignment")
+    )
 
     capsys.readouterr()
     clips, _ = room.read_recordings(folder, None)
     pair = room.Utterance((clips.texts.index("ab"), clips.texts.index("ox")), (1600, 1600, 800))
     soundfile.write(tmp_path / "both.flac", pair.render(clips), 8000)
-    assert call(monkeypatch, "--transcribe", run, tmp_path / "both.flac", folder / "ox_voice0_3.wav") == 0
+    assert (
+        call(monkeypatch, "--transcribe", run, tmp_path / "both.flac", folder / "ox_voice0_3.wav")
+        == 0
+    )
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"{tmp_path / 'both.flac'}: ab ox" and lines[3] == f"{folder / 'ox_voice0_3.wav'}: ox"
+    assert (
+        lines[0] == f"{tmp_path / 'both.flac'}: ab ox"
+        and lines[3] == f"{folder / 'ox_voice0_3.wav'}: ox"
+    )
     (_, second) = (line.split() for line in lines[1:3])
     starts = 0.2, 0.4 + len(clips.samples[pair.clips[0]]) / 8000
     assert second[2] == "ox" and float(second[0]) == pytest.approx(starts[1], abs=0.15)
@@ -86,16 +122,42 @@ def test_words_are_learnt_scored_written_down_and_resumed(tmp_path, monkeypatch,
     assert json.loads((run / "result.json").read_text())["counts"]["steps"] == 201
 
 
-def test_a_streaming_run_on_transcripts_prints_letters_as_they_come(tmp_path, monkeypatch, capsys, folder):
-    lines = [f"{folder / name}\t{name.split('_')[0]}" for name in sorted(path.name for path in folder.iterdir())]
+def test_a_streaming_run_on_transcripts_prints_letters_as_they_come(
+    tmp_path, monkeypatch, capsys, folder
+):
+    lines = [
+        f"{folder / name}\t{name.split('_')[0]}"
+        for name in sorted(path.name for path in folder.iterdir())
+    ]
     table = write(tmp_path / "all.tsv", "\n".join(lines) + "\n")
     # A letter that training lacks is never written, and its word is wrong.
-    test = write(tmp_path / "test.tsv", "\n".join([*lines, f"{folder / 'ab_voice0_0.wav'}\táb"]) + "\n")
+    test = write(
+        tmp_path / "test.tsv", "\n".join([*lines, f"{folder / 'ab_voice0_0.wav'}\táb"]) + "\n"
+    )
     run = tmp_path / "run"
-    assert call(monkeypatch, *TINY, *LEARN, "--train", table, "--test", test, "--streaming", "--out", run) == 0
+    assert (
+        call(
+            monkeypatch,
+            *TINY,
+            *LEARN,
+            "--train",
+            table,
+            "--test",
+            test,
+            "--streaming",
+            "--out",
+            run,
+        )
+        == 0
+    )
     assert json.loads((run / "result.json").read_text())["scores"]["test_greedy_wer"] < 0.15
     capsys.readouterr()
-    assert call(monkeypatch, "--stream", run, folder / "ab_voice0_0.wav", "--piece", "0.06", "--no-pace") == 0
+    assert (
+        call(
+            monkeypatch, "--stream", run, folder / "ab_voice0_0.wav", "--piece", "0.06", "--no-pace"
+        )
+        == 0
+    )
     said = capsys.readouterr().out.splitlines()
     assert said[0].split() == ["ab"] and "ab, printed" in said[1] and "pieces of 60 ms" in said[-1]
 
@@ -173,14 +235,24 @@ def spoil(folder, what):
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ("stereo", "2 channels"), ("rate", "4,000 samples a second"), ("empty", "no samples"), ("cut", "promises"),
-        ("headless", "no audio file that can be read"),        ("nan", "nan"), ("silent", "silent"),
+        ("stereo", "2 channels"),
+        ("rate", "4,000 samples a second"),
+        ("empty", "no samples"),
+        ("cut", "promises"),
+        ("headless", "no audio file that can be read"),
+        ("nan", "nan"),
+        ("silent", "silent"),
     ],
-)  # fmt: skip
-def test_a_bad_recording_ends_with_code_2_before_training(tmp_path, monkeypatch, capsys, what, message):
+)
+def test_a_bad_recording_ends_with_code_2_before_training(
+    tmp_path, monkeypatch, capsys, what, message
+):
     (tmp_path / "sounds").mkdir()
     spoil(tmp_path / "sounds", what)
-    assert call(monkeypatch, *TINY, "--recordings", tmp_path / "sounds", "--out", tmp_path / "run") == 2
+    assert (
+        call(monkeypatch, *TINY, "--recordings", tmp_path / "sounds", "--out", tmp_path / "run")
+        == 2
+    )
     complaint = capsys.readouterr().err
     assert complaint.startswith("error: ") and complaint.count("\n") == 1
     assert "one_ann_11.wav: " in complaint and message in complaint

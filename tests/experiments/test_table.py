@@ -17,7 +17,10 @@ def test_a_row_holds_command_minutes_and_scores(tmp_path, capsys):
         (folder / "result.json").write_text(json.dumps(result))
     table.main([str(tmp_path / "b"), str(tmp_path / "a")])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2] == "| `python -m experiments.a` | 12.5 | test error 0.01235, characters a second 12,346 |"
+    assert (
+        lines[2]
+        == "| `python -m experiments.a` | 12.5 | test error 0.01235, characters a second 12,346 |"
+    )
     assert lines[3].startswith("| `python -m experiments.b` | 3 |")
 
 

@@ -8,8 +8,29 @@ import pytest
 from experiments import common, tagging
 from seqjax.text.tagged import annotate, from_iob1, read_tagged
 
-TINY = ("--hidden-size", "4", "--embedding-size", "4", "--char-features", "4", "--batch", "60", "--quiet")
-LEARN = ("--epochs", "4", "--learning-rate", "0.1", "--average", "0.3", "--dropout", "0", "--word-dropout", "0")
+TINY = (
+    "--hidden-size",
+    "4",
+    "--embedding-size",
+    "4",
+    "--char-features",
+    "4",
+    "--batch",
+    "60",
+    "--quiet",
+)
+LEARN = (
+    "--epochs",
+    "4",
+    "--learning-rate",
+    "0.1",
+    "--average",
+    "0.3",
+    "--dropout",
+    "0",
+    "--word-dropout",
+    "0",
+)
 SENTENCES = [[("Ann", "B-per"), ("Lee", "I-per"), ("saw", "O"), ("Rome", "B-loc")], [("rain", "O")]]
 CONLLU = """# text = Dogs won't
 1\tDogs\tdog\tNOUN\tNNS\t_\t0\troot\t_\t_
@@ -26,7 +47,9 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 def conll(sentences, separator="\t"):
-    return "\n".join("".join(f"{word}{separator}{tag}\n" for word, tag in sentence) for sentence in sentences)
+    return "\n".join(
+        "".join(f"{word}{separator}{tag}\n" for word, tag in sentence) for sentence in sentences
+    )
 
 
 @pytest.fixture
@@ -46,7 +69,9 @@ def call(monkeypatch, *words):
     return 0
 
 
-def test_entities_are_learnt_scored_by_spans_resumed_and_predicted(tmp_path, monkeypatch, capsys, files):
+def test_entities_are_learnt_scored_by_spans_resumed_and_predicted(
+    tmp_path, monkeypatch, capsys, files
+):
     run = tmp_path / "run"
     assert call(monkeypatch, *TINY, *LEARN, *files, "--out", run) == 0
     result = json.loads((run / "result.json").read_text())
@@ -73,12 +98,17 @@ def test_entities_are_learnt_scored_by_spans_resumed_and_predicted(tmp_path, mon
 
 
 @pytest.mark.parametrize("options", [(), ("--no-crf",)])
-def test_tags_that_training_lacks_are_counted_and_wrong(tmp_path, monkeypatch, capsys, files, options):
+def test_tags_that_training_lacks_are_counted_and_wrong(
+    tmp_path, monkeypatch, capsys, files, options
+):
     run, loud = tmp_path / "run", [option for option in TINY if option != "--quiet"]
     # The second sentence breaks the scheme, too, but nothing is learnt from it.
     files[3].write_text(conll([*SENTENCES, [("Bonn", "O"), ("Ulm", "I-org"), ("rain", "O")]]))
     assert call(monkeypatch, *loud, *LEARN, *files, *options, "--out", run) == 0
-    assert "1 dev words have tags that training lacks, and count as wrong: I-org (1)" in capsys.readouterr().out
+    assert (
+        "1 dev words have tags that training lacks, and count as wrong: I-org (1)"
+        in capsys.readouterr().out
+    )
     result = json.loads((run / "result.json").read_text())
     assert result["counts"]["words_of_unknown_tags"] == 1 and result["scores"]["accuracy"] <= 7 / 8
     assert 0 < result["scores"]["nats"] < 1.5
@@ -104,31 +134,46 @@ def test_files_are_read_and_written_in_their_own_format(tmp_path):
     path = tmp_path / "old.conll"
     path.write_text("EU NNP I-NP B-ORG\nrejects VBZ I-VP O\n\nPeter NNP I-NP B-PER\n")
     part = read_tagged(str(path))
-    assert part.tokens == [["EU", "rejects"], ["Peter"]] and part.tags == [["B-ORG", "O"], ["B-PER"]]
+    assert part.tokens == [["EU", "rejects"], ["Peter"]] and part.tags == [
+        ["B-ORG", "O"],
+        ["B-PER"],
+    ]
     assert part.place(2) == f"{path}, line 4"
-    assert annotate(str(path), [["O", "O"], ["B-LOC"]]).splitlines()[::3] == ["EU NNP I-NP O", "Peter NNP I-NP B-LOC"]
+    assert annotate(str(path), [["O", "O"], ["B-LOC"]]).splitlines()[::3] == [
+        "EU NNP I-NP O",
+        "Peter NNP I-NP B-LOC",
+    ]
 
 
 def test_a_treebank_is_known_by_its_columns(tmp_path):
     (tmp_path / "bank.conllu").write_text(CONLLU)
     (tmp_path / "bank.txt").write_text(CONLLU)
-    part, other = (read_tagged(str(tmp_path / name), "xpos") for name in ("bank.conllu", "bank.txt"))
-    assert part.tokens == other.tokens == [["Dogs", "wo", "n't"], ["Run"]] and part.tags == other.tags
+    part, other = (
+        read_tagged(str(tmp_path / name), "xpos") for name in ("bank.conllu", "bank.txt")
+    )
+    assert (
+        part.tokens == other.tokens == [["Dogs", "wo", "n't"], ["Run"]] and part.tags == other.tags
+    )
     assert other.place(2) == f"{tmp_path / 'bank.txt'}, line 5"
     assert annotate(str(tmp_path / "bank.txt"), part.tags, "xpos") == CONLLU
     (tmp_path / "numbered.txt").write_text("1\tDogs\tNOUN\n2\trun\tVERB\n")
     with pytest.raises(
-        ValueError, match="numbered.txt, line 1: the first column numbers the words; wanted words first"
+        ValueError,
+        match="numbered.txt, line 1: the first column numbers the words; wanted words first",
     ):
         read_tagged(str(tmp_path / "numbered.txt"))
 
 
 def test_marks_between_documents_stay_where_they_are(tmp_path):
     path = tmp_path / "old.conll"
-    path.write_text("-DOCSTART- -X- -X- O\n\nEU NNP I-NP I-ORG\n\n-DOCSTART- -X- -X- O\n\nPeter NNP I-NP I-PER\n")
+    path.write_text(
+        "-DOCSTART- -X- -X- O\n\nEU NNP I-NP I-ORG\n\n-DOCSTART- -X- -X- O\n\nPeter NNP I-NP I-PER\n"
+    )
     part = read_tagged(str(path))
     assert part.tokens == [["EU"], ["Peter"]] and part.place(1) == f"{path}, line 7"
-    assert annotate(str(path), part.tags) == path.read_text().replace("I-ORG", "B-ORG").replace("I-PER", "B-PER")
+    assert annotate(str(path), part.tags) == path.read_text().replace("I-ORG", "B-ORG").replace(
+        "I-PER", "B-PER"
+    )
     words = tmp_path / "words.conll"
     words.write_text("-DOCSTART-\n\nEU\n\nPeter\n")
     assert annotate(str(words), [["B-ORG"], ["O"]]) == "-DOCSTART-\n\nEU\tB-ORG\n\nPeter\tO\n"
@@ -176,7 +221,11 @@ def test_long_words_keep_both_ends(files):
 def test_spans_decide_where_there_are_spans():
     part = tagging.TaggedSentences([["a", "b", "c"]], [["B-x", "I-x", "O"]], "here")
     scores = tagging.score(part, [["B-x", "O", "O"]], 0.5, "BIO")
-    assert scores["accuracy"] == pytest.approx(2 / 3) and scores["span_f1"] == 0 and scores["error"] == 1
+    assert (
+        scores["accuracy"] == pytest.approx(2 / 3)
+        and scores["span_f1"] == 0
+        and scores["error"] == 1
+    )
     assert tagging.score(part, part.tags, 0.5, None)["error"] == 0
 
 
@@ -185,15 +234,29 @@ def test_spans_decide_where_there_are_spans():
     [
         (b"Ann\tB-per\nsaw\n", b"Ann\tB-per\n", "train.conll, line 2: 1 columns"),
         (b"Ann\nsaw\n", b"Ann\tO\n", "train.conll, line 1: one column"),
-        (b"Ann\tB-per\nsaw\tO\n", b"Rome\tB-loc\nroars\tV\n", "dev.conll, line 1: the tag 'B-loc', and all others"),
-        (b"Ann\tB-per\nLee\tI-per\nsaw\tO\n\nLee\tI-per\n", b"Ann\tO\n", "train.conll, line 5: I-per at the start"),
-        (b"Ann\tB-per\nLee\tI-per\nsaw\tO\nLee\tI-per\n", b"Ann\tO\n", "train.conll, line 4: I-per after O"),
+        (
+            b"Ann\tB-per\nsaw\tO\n",
+            b"Rome\tB-loc\nroars\tV\n",
+            "dev.conll, line 1: the tag 'B-loc', and all others",
+        ),
+        (
+            b"Ann\tB-per\nLee\tI-per\nsaw\tO\n\nLee\tI-per\n",
+            b"Ann\tO\n",
+            "train.conll, line 5: I-per at the start",
+        ),
+        (
+            b"Ann\tB-per\nLee\tI-per\nsaw\tO\nLee\tI-per\n",
+            b"Ann\tO\n",
+            "train.conll, line 4: I-per after O",
+        ),
         (b"", b"Ann\tO\n", "train.conll: empty"),
         (b"Ann\tO\n\nsaw\t\xff\n", b"Ann\tO\n", "train.conll, line 3: byte 0xff is not UTF-8"),
         (b"Ann\tO\nsaw\t_\n", b"Ann\tO\n", "train.conll, line 2: the word has no tag"),
     ],
 )
-def test_bad_rows_end_with_code_2_before_training(tmp_path, monkeypatch, capsys, files, train, dev, message):
+def test_bad_rows_end_with_code_2_before_training(
+    tmp_path, monkeypatch, capsys, files, train, dev, message
+):
     (tmp_path / "train.conll").write_bytes(train)
     (tmp_path / "dev.conll").write_bytes(dev)
     assert call(monkeypatch, *files, "--out", tmp_path / "run") == 2

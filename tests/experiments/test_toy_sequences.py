@@ -8,9 +8,24 @@ import pytest
 from experiments import common, toy_sequences
 
 TINY = (
-    "--task", "copy", "--longest", "3", "--questions", "3000", "--hidden-size", "32", "--batch", "300",
-    "--steps", "300", "--every", "150", "--learning-rate", "0.01", "--quiet",
-)  # fmt: skip
+    "--task",
+    "copy",
+    "--longest",
+    "3",
+    "--questions",
+    "3000",
+    "--hidden-size",
+    "32",
+    "--batch",
+    "300",
+    "--steps",
+    "300",
+    "--every",
+    "150",
+    "--learning-rate",
+    "0.01",
+    "--quiet",
+)
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

@@ -20,11 +20,15 @@ def test_the_cache_gives_the_same_logits_as_the_whole_sequence():
     for t in range(6):
         memory, logits = MODEL.step(params, memory, tokens[:, t])
         stepped.append(logits)
-    np.testing.assert_allclose(jnp.stack(stepped, 1), MODEL.logits(params, tokens), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        jnp.stack(stepped, 1), MODEL.logits(params, tokens), rtol=1e-3, atol=1e-4
+    )
 
 
 def test_the_transformer_reads_no_future():
     params = MODEL.init(jax.random.key(0))
     tokens = jnp.array([[1, 2, 3, 4, 5]])
     other = tokens.at[0, 3].set(6)
-    np.testing.assert_allclose(MODEL.logits(params, tokens)[:, :3], MODEL.logits(params, other)[:, :3], atol=1e-6)
+    np.testing.assert_allclose(
+        MODEL.logits(params, tokens)[:, :3], MODEL.logits(params, other)[:, :3], atol=1e-6
+    )

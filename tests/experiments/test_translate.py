@@ -9,10 +9,28 @@ import pytest
 from experiments import common, translate
 
 TINY = (
-    "--tokens", "words", "--embedding-size", "8", "--batch", "60", "--steps", "6", "--every", "3", "--average", "0.5",
-    "--beam", "2", "--quiet",
-)  # fmt: skip
-PAIRS = [("ein Hund", "a dog"), ("zwei Hunde .", "two dogs ."), ("ein Mann", "a man"), ("Ulm", "Ulm")]
+    "--tokens",
+    "words",
+    "--embedding-size",
+    "8",
+    "--batch",
+    "60",
+    "--steps",
+    "6",
+    "--every",
+    "3",
+    "--average",
+    "0.5",
+    "--beam",
+    "2",
+    "--quiet",
+)
+PAIRS = [
+    ("ein Hund", "a dog"),
+    ("zwei Hunde .", "two dogs ."),
+    ("ein Mann", "a man"),
+    ("Ulm", "Ulm"),
+]
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -47,7 +65,17 @@ def call(monkeypatch, *words):
 
 def test_pairs_are_learnt_scored_translated_and_compared(tmp_path, monkeypatch, capsys, files):
     run = tmp_path / "run"
-    options = ("--copy", "--coverage", "1", "--label-smoothing", "0", "--vocab-size", "9", "--longest", "3")
+    options = (
+        "--copy",
+        "--coverage",
+        "1",
+        "--label-smoothing",
+        "0",
+        "--vocab-size",
+        "9",
+        "--longest",
+        "3",
+    )
     assert call(monkeypatch, *TINY, *files, *options, "--out", run) == 0
     result = json.loads((run / "result.json").read_text())
     assert result["counts"]["left_out"] == 1 and result["counts"]["test_pairs"] == 4
@@ -55,14 +83,20 @@ def test_pairs_are_learnt_scored_translated_and_compared(tmp_path, monkeypatch, 
     rows = [line.split("\t") for line in (run / "predictions.tsv").read_text().splitlines()]
     assert [(source, target) for source, _, target in rows] == PAIRS
     assert all((run / f"{name}.png").exists() for name in ("loss", "attention", "beams"))
-    assert "tok:13a" in (run / "signature.txt").read_text() and "tok:13a" in result["bleu_signature"]
+    assert (
+        "tok:13a" in (run / "signature.txt").read_text() and "tok:13a" in result["bleu_signature"]
+    )
 
     capsys.readouterr()
     monkeypatch.setattr(sys, "stdin", io.StringIO("ein Hund\n\nzwei Männe\n"))
     assert call(monkeypatch, "--translate", run, "--n-best", "2") == 0
     out, err = capsys.readouterr()
     lines = out.split("\n")
-    assert len(lines) == 6 and lines[2] == "" and [line.count("\t") for line in lines] == [1, 1, 0, 1, 1, 0]
+    assert (
+        len(lines) == 6
+        and lines[2] == ""
+        and [line.count("\t") for line in lines] == [1, 1, 0, 1, 1, 0]
+    )
     assert err.startswith("warning: characters that no training pair has: ä\n")
     monkeypatch.setattr(sys, "stdin", io.StringIO("ein\fHund\u2028ein\nzwei\x85\n"))
     assert call(monkeypatch, "--translate", run) == 0 and capsys.readouterr().out.count("\n") == 2
@@ -79,7 +113,9 @@ def test_of_equal_bleu_the_likelier_step_is_kept(tmp_path, monkeypatch):
     scored = translate.bleu
     monkeypatch.setattr(translate, "bleu", lambda *sides: (0.0, scored(*sides)[1]))
     table, run = tmp_path / "x.tsv", tmp_path / "run"
-    table.write_text("".join(f"{digit}\t{sign}\n" for digit, sign in zip("1234", "一二三四", strict=True)))
+    table.write_text(
+        "".join(f"{digit}\t{sign}\n" for digit, sign in zip("1234", "一二三四", strict=True))
+    )
     files = ("--train", table, "--dev", table, "--test", table, "--learning-rate", "0.05")
     assert call(monkeypatch, *TINY, *files, "--out", run) == 0
     result = json.loads((run / "result.json").read_text())
@@ -103,7 +139,9 @@ def test_of_equal_bleu_the_likelier_step_is_kept(tmp_path, monkeypatch):
         (("--source", "en"), "both en"),
     ],
 )
-def test_mistakes_end_with_code_2_before_training(tmp_path, monkeypatch, capsys, files, options, message):
+def test_mistakes_end_with_code_2_before_training(
+    tmp_path, monkeypatch, capsys, files, options, message
+):
     given = () if options[0] == "--source" else files
     assert call(monkeypatch, *given, "--tokens", "words", *options, "--out", tmp_path / "run") == 2
     complaint = capsys.readouterr().err

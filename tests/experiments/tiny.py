@@ -10,7 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.common import BaseConfig, Options, Run, Verb, check_rows, launch, load_config, mistakes, option
+from experiments.common import (
+    BaseConfig,
+    Options,
+    Run,
+    Verb,
+    check_rows,
+    launch,
+    load_config,
+    mistakes,
+    option,
+)
 from seqjax import data, training
 
 
@@ -39,32 +49,44 @@ def main(config: Config) -> dict:
         check_rows(config.batch, config.devices)
         seed = Path(config.text).read_bytes() if config.text else b""
         digest = hashlib.sha256(seed).hexdigest()
-        x = np.random.default_rng(int(digest[:8], 16)).normal(size=(64, config.hidden_size)).astype(np.float32)
+        x = (
+            np.random.default_rng(int(digest[:8], 16))
+            .normal(size=(64, config.hidden_size))
+            .astype(np.float32)
+        )
         records = data.Records({"x": x, "y": x.sum(-1)})
         batches = data.batches(records, config.batch, seed=config.seed, shard=run.shard)
     run.begin({"origin": "drawn", "fingerprint": digest})
 
     def loss(params, batch, rng, extra):
         error = jnp.square(batch["x"] @ params["w"] - batch["y"]).mean()
-        return jnp.where(extra == config.poison, jnp.inf, 1.0) * error, training.Aux(extra=extra + 1)
+        return jnp.where(extra == config.poison, jnp.inf, 1.0) * error, training.Aux(
+            extra=extra + 1
+        )
 
     optimiser = optax.sgd(config.learning_rate)
     params = {"w": jnp.zeros(config.hidden_size)}
     run.train(
-        training.create_state(params, optimiser, jax.random.key(config.seed), extra=jnp.zeros((), jnp.int32)),
+        training.create_state(
+            params, optimiser, jax.random.key(config.seed), extra=jnp.zeros((), jnp.int32)
+        ),
         loss,
         optimiser,
         batches,
         steps=config.steps,
         every=config.every,
-        evaluate=lambda state: {"error": float(jnp.square(x @ state.params["w"] - x.sum(-1)).mean())},
+        evaluate=lambda state: {
+            "error": float(jnp.square(x @ state.params["w"] - x.sum(-1)).mean())
+        },
         monitor="error",
         per_step=config.batch,
         unit="points",
         callbacks=(lambda event: time.sleep(config.pause) if event.kind == "step" else None,),
     )
     best = run.best()
-    result = run.finish({"error": best["error"]}, {"steps": run.history()[-1]["step"], "best_step": best["step"]})
+    result = run.finish(
+        {"error": best["error"]}, {"steps": run.history()[-1]["step"], "best_step": best["step"]}
+    )
     run.say(f"run folder: {run.folder}")
     return result
 

@@ -13,11 +13,15 @@ def test_captions_stand_under_their_images_line_by_line():
     assert len(figure.axes) == 4
     for axis, image in zip(figure.axes, IMAGES, strict=False):
         np.testing.assert_array_equal(axis.images[0].get_array(), image)
-    written, wrapped, empty, unused = ([text.get_text() for text in axis.texts] for axis in figure.axes)
+    written, wrapped, empty, unused = (
+        [text.get_text() for text in axis.texts] for axis in figure.axes
+    )
     assert written == ["a dog", "the truth"] and empty == [""] and unused == []
     assert len(wrapped) == 3 and " ".join(wrapped) == long
     ours, truth = figure.axes[0].texts
-    assert ours.get_color() != truth.get_color() and ours.get_position()[1] > truth.get_position()[1]
+    assert (
+        ours.get_color() != truth.get_color() and ours.get_position()[1] > truth.get_position()[1]
+    )
     assert len({text.get_color() for text in figure.axes[1].texts}) == 1
     assert len(plot_captions(IMAGES[:1], [["a dog"]]).axes) == 1  # no room is left for more
 
@@ -31,7 +35,9 @@ def test_each_word_has_its_picture_with_the_attention_over_it():
     for axis, look in zip(words, looks, strict=True):
         under, over = axis.images
         np.testing.assert_allclose(over.get_array(), look)
-        assert over.get_extent() == under.get_extent() == [-0.5, 11.5, 7.5, -0.5]  # the grid covers the image
+        assert (
+            over.get_extent() == under.get_extent() == [-0.5, 11.5, 7.5, -0.5]
+        )  # the grid covers the image
         assert over.get_clim() == (0, look.max())
     assert "a dog" in figure.get_suptitle() and len(plot_looks(IMAGES[0], ["a"], looks).axes) == 2
 
@@ -40,6 +46,9 @@ def test_attention_is_cut_to_what_was_read_and_written():
     weights = np.full((5, 6), 0.5)
     figure = plot_attention([("abc", ["A", "B"], weights), ("ab", ["A"], weights)], columns=2)
     first, second = figure.axes
-    assert first.images[0].get_array().shape == (2, 3) and second.images[0].get_array().shape == (1, 2)
+    assert first.images[0].get_array().shape == (2, 3) and second.images[0].get_array().shape == (
+        1,
+        2,
+    )
     assert [label.get_text() for label in first.get_xticklabels()] == ["a", "b", "c"]
     assert [label.get_text() for label in first.get_yticklabels()] == ["A", "B"]

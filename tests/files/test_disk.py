@@ -38,4 +38,7 @@ def test_find_prefers_the_plain_file(tmp_path):
 
 def test_sha256_of_nothing(tmp_path):
     (tmp_path / "a").touch()
-    assert files.sha256(tmp_path / "a") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert (
+        files.sha256(tmp_path / "a")
+        == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    )

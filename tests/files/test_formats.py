@@ -26,7 +26,12 @@ class TestText:
         assert files.read_lines(path) == ["one\u2028still one\x85and\x0bmore", "", "two"]
 
     def test_carriage_returns_end_lines_where_nothing_else_does(self, tmp_path):
-        assert files.read_lines(write(tmp_path / "a", "one\rtwo\r\rfour\r")) == ["one", "two", "", "four"]
+        assert files.read_lines(write(tmp_path / "a", "one\rtwo\r\rfour\r")) == [
+            "one",
+            "two",
+            "",
+            "four",
+        ]
         assert files.read_lines(write(tmp_path / "a", "one\rstill\ntwo\n")) == ["one\rstill", "two"]
 
     def test_blank_lines_at_the_end_are_none(self, tmp_path):
@@ -34,7 +39,10 @@ class TestText:
         assert files.read_filled_lines(path) == ["1 good", "0 bad"]
         assert files.read_labelled(path, ("0", "1")) == ([1, 0], ["good", "bad"])
         other = write(tmp_path / "b", "one\ntwo\n")
-        assert files.read_aligned({"a": path, "b": other}) == {"a": ["1 good", "0 bad"], "b": ["one", "two"]}
+        assert files.read_aligned({"a": path, "b": other}) == {
+            "a": ["1 good", "0 bad"],
+            "b": ["one", "two"],
+        }
 
     def test_errors_name_the_file_and_line(self, tmp_path):
         path = tmp_path / "a"
@@ -48,8 +56,14 @@ class TestText:
             files.read_text(path)
 
     def test_aligned(self, tmp_path):
-        one, two = write(tmp_path / "a.de", "ein\n zwei \n"), write(tmp_path / "a.en.gz", "one\ntwo\n")
-        assert files.read_aligned({"de": one, "en": two}) == {"de": ["ein", "zwei"], "en": ["one", "two"]}
+        one, two = (
+            write(tmp_path / "a.de", "ein\n zwei \n"),
+            write(tmp_path / "a.en.gz", "one\ntwo\n"),
+        )
+        assert files.read_aligned({"de": one, "en": two}) == {
+            "de": ["ein", "zwei"],
+            "en": ["one", "two"],
+        }
 
     def test_aligned_files_of_different_length(self, tmp_path):
         one, two = write(tmp_path / "a", "1\n2\n"), write(tmp_path / "b", "1\n2\n3\n")
@@ -83,8 +97,13 @@ class TestConll:
         headed = "Token POS Chunk Tag\n" + words
         for text in (words, marked, commented, headed, headed.replace("Tag\n", "Tag\n\n")):
             table = files.read_conll(write(tmp_path / "a", text), columns, None)
-            assert table["word"] == wanted and {*table["tag"][0], *table["tag"][1]} == {"B-ORG", "O"}
-        table = files.read_conll(write(tmp_path / "a", "-DOCSTART-\tO\n\n#\tO\n#tag\tB-x\nlabel\tO\n"))
+            assert table["word"] == wanted and {*table["tag"][0], *table["tag"][1]} == {
+                "B-ORG",
+                "O",
+            }
+        table = files.read_conll(
+            write(tmp_path / "a", "-DOCSTART-\tO\n\n#\tO\n#tag\tB-x\nlabel\tO\n")
+        )
         assert table["tokens"] == [["#", "#tag", "label"]]
 
     def test_wrong_columns(self, tmp_path):
@@ -97,9 +116,20 @@ class TestConll:
         return f"{number}\t{form}\t{form}\tX\tFW\t_\t0\troot\t_\t_\n"
 
     def test_conllu_leaves_out_ranges_and_empty_nodes(self, tmp_path):
-        text = "# sent_id = s1\n" + self.line("1-2", "don't") + self.line(1, "do") + self.line(2, "n't")
-        (sentence,) = files.read_conllu(write(tmp_path / "a", text + self.line("2.1", "elided") + "\n"))
-        assert (sentence.form, sentence.upos, sentence.xpos) == (["do", "n't"], ["X", "X"], ["FW", "FW"])
+        text = (
+            "# sent_id = s1\n"
+            + self.line("1-2", "don't")
+            + self.line(1, "do")
+            + self.line(2, "n't")
+        )
+        (sentence,) = files.read_conllu(
+            write(tmp_path / "a", text + self.line("2.1", "elided") + "\n")
+        )
+        assert (sentence.form, sentence.upos, sentence.xpos) == (
+            ["do", "n't"],
+            ["X", "X"],
+            ["FW", "FW"],
+        )
         assert sentence.comments == {"sent_id": "s1"}
 
     def test_conllu_errors(self, tmp_path):
@@ -141,7 +171,9 @@ class TestTables:
             "file": ["a.png", "b.png"],
             "caption": ['A "frog".', "B"],
         }
-        with refused(r"line 2: 1 of 2 columns filled; wanted 2 filled columns separated by tabs \(file, caption\)"):
+        with refused(
+            r"line 2: 1 of 2 columns filled; wanted 2 filled columns separated by tabs \(file, caption\)"
+        ):
             files.read_tsv(write(path, "a\tb\nc\t \n"), ("file", "caption"))
 
     @pytest.mark.parametrize(
@@ -163,8 +195,12 @@ class TestTables:
 
     def test_which_column_holds_labels_is_told_by_all_files(self, tmp_path):
         texts = [f"film number {n}" for n in range(8)]
-        right = write(tmp_path / "right.tsv", "".join(f"{n % 2}\t{text}\n" for n, text in enumerate(texts)))
-        wrong = write(tmp_path / "wrong.tsv", "".join(f"{text}\t{n % 2}\n" for n, text in enumerate(texts)))
+        right = write(
+            tmp_path / "right.tsv", "".join(f"{n % 2}\t{text}\n" for n, text in enumerate(texts))
+        )
+        wrong = write(
+            tmp_path / "wrong.tsv", "".join(f"{text}\t{n % 2}\n" for n, text in enumerate(texts))
+        )
         few = write(tmp_path / "few.tsv", "film\t1\n")
         named = write(tmp_path / "named.tsv", "label\ttext\n1\tfilm\n")
         wanted = {"label": [str(n % 2) for n in range(8)], "text": texts}
@@ -198,7 +234,9 @@ class TestTables:
             files.read_csv(write(tmp_path / "a.tsv", "date\tx\na\t1,234\n"), text=("date",))
 
     def test_csv(self, tmp_path):
-        table = files.read_csv(write(tmp_path / "a.csv", 'date,"x"\n"1, 2",1.5\nb,-2e3\n'), text=("date",))
+        table = files.read_csv(
+            write(tmp_path / "a.csv", 'date,"x"\n"1, 2",1.5\nb,-2e3\n'), text=("date",)
+        )
         assert table["date"] == ["1, 2", "b"]
         np.testing.assert_array_equal(table["x"], [1.5, -2000.0])
 
@@ -219,13 +257,21 @@ class TestTables:
             files.read_csv(write(tmp_path / "a.csv", text), text=("date",))
 
     def test_wide_series(self, tmp_path):
-        series = files.read_wide_series(write(tmp_path / "a", '"V1","V2","V3"\n"H1","1","2"\n"H2","3",""\n'))
-        assert {name: values.tolist() for name, values in series.items()} == {"H1": [1.0, 2.0], "H2": [3.0]}
+        series = files.read_wide_series(
+            write(tmp_path / "a", '"V1","V2","V3"\n"H1","1","2"\n"H2","3",""\n')
+        )
+        assert {name: values.tolist() for name, values in series.items()} == {
+            "H1": [1.0, 2.0],
+            "H2": [3.0],
+        }
 
     @pytest.mark.parametrize("head", ["V1,V2,V3\n", "id,1,2\n", ""])
     def test_a_wide_table_may_lack_a_header(self, tmp_path, head):
         series = files.read_wide_series(write(tmp_path / "a", f"{head}H1,5,2\nH2,3,NA\n\n"))
-        assert {name: values.tolist() for name, values in series.items()} == {"H1": [5.0, 2.0], "H2": [3.0]}
+        assert {name: values.tolist() for name, values in series.items()} == {
+            "H1": [5.0, 2.0],
+            "H2": [3.0],
+        }
 
     @pytest.mark.parametrize(
         ("row", "message"),
@@ -245,7 +291,10 @@ class TestMedia:
     def test_recordings_are_sorted_and_not_decoded(self, tmp_path):
         for name in ("3_ann_lee_10.wav", "3_ann_lee_2.wav", "1_bob_0.wav"):
             (tmp_path / name).write_bytes(b"not yet read")
-        got = [(recording.label, recording.speaker, recording.index) for recording in files.list_recordings(tmp_path)]
+        got = [
+            (recording.label, recording.speaker, recording.index)
+            for recording in files.list_recordings(tmp_path)
+        ]
         assert got == [("1", "bob", 0), ("3", "ann_lee", 2), ("3", "ann_lee", 10)]
 
     def test_recordings_errors(self, tmp_path):
@@ -254,7 +303,9 @@ class TestMedia:
         with refused("no such folder"):
             files.list_recordings(tmp_path / "x")
         (tmp_path / "hello.wav").touch()
-        with refused(r"the name is not label_speaker_index.wav \(for example 7_jackson_32.wav\); rename it"):
+        with refused(
+            r"the name is not label_speaker_index.wav \(for example 7_jackson_32.wav\); rename it"
+        ):
             files.list_recordings(tmp_path)
 
     def test_wav(self, tmp_path):

@@ -17,14 +17,20 @@ def refused(match):
 
 
 class TestPicture:
-    @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LA", "I;16", "I", "F"])
+    @pytest.mark.parametrize(
+        "mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LA", "I;16", "I", "F"]
+    )
     def test_white_left_half_and_black_right_half_in_every_mode(self, tmp_path, mode):
         halves = np.zeros((6, 6, 3), np.uint8)
         halves[:, :3] = 255
         image = Image.fromarray(halves)
         if mode in ("I;16", "I", "F"):
-            grey = np.asarray(image.convert("L")) / 255 * {"I;16": 65535, "I": 70_000, "F": 0.5}[mode]
-            image = Image.fromarray(grey.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]))
+            grey = (
+                np.asarray(image.convert("L")) / 255 * {"I;16": 65535, "I": 70_000, "F": 0.5}[mode]
+            )
+            image = Image.fromarray(
+                grey.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode])
+            )
         else:
             image = image.convert(mode)
         path = tmp_path / "a.tif"
@@ -38,9 +44,13 @@ class TestPicture:
         wanted = (ramp / (2**bits - 1) * 255).round()
         np.testing.assert_array_equal(files.read_picture(tmp_path / "a.png", 6)[..., 1], wanted)
         for channels in (1, 3):
-            np.testing.assert_array_equal(files.read_image(tmp_path / "a.png", (6, 6, channels))[..., 0], wanted)
+            np.testing.assert_array_equal(
+                files.read_image(tmp_path / "a.png", (6, 6, channels))[..., 0], wanted
+            )
 
-    @pytest.mark.parametrize(("size", "place"), [((40, 10), np.s_[6:10, :]), ((5, 20), np.s_[:, 6:10])])
+    @pytest.mark.parametrize(
+        ("size", "place"), [((40, 10), np.s_[6:10, :]), ((5, 20), np.s_[:, 6:10])]
+    )
     def test_a_picture_is_kept_whole_on_white(self, tmp_path, size, place):
         Image.new("RGB", size, RED).save(tmp_path / "a.png")
         wanted = np.full((16, 16, 3), 255)
@@ -101,8 +111,14 @@ class TestLikeness:
     def test_the_same_at_another_size_and_in_another_format(self, tmp_path):
         smooth(0, 160, 160).resize((320, 320), Image.Resampling.NEAREST).save(tmp_path / "a.png")
         smooth(0, 160, 160).save(tmp_path / "b.webp", lossless=True)
-        found = [files.read_picture(tmp_path / name, side) for name, side in (("a.png", 320), ("b.webp", 160))]
-        assert len({files.likeness(pixels) for pixels in (*found, np.asarray(smooth(0, 160, 160)))}) == 1
+        found = [
+            files.read_picture(tmp_path / name, side)
+            for name, side in (("a.png", 320), ("b.webp", 160))
+        ]
+        assert (
+            len({files.likeness(pixels) for pixels in (*found, np.asarray(smooth(0, 160, 160)))})
+            == 1
+        )
 
     def test_others_differ(self):
         assert len({files.likeness(noise(seed)) for seed in range(20)}) == 20
@@ -125,8 +141,10 @@ class TestCaptions:
         head = "image_name| comment_number| comment\n"
         rows = 'a.jpg| 0| A "dog" | runs .\na.jpg| 4   A dog runs across the grass .\nb.jpg| 0| One, two.\n\n'
         assert [caption[:2] for caption in self.captions(tmp_path, head + rows)] == [
-            ("a.jpg", 'A "dog" | runs .'), ("a.jpg", "A dog runs across the grass ."), ("b.jpg", "One, two."),
-        ]  # fmt: skip
+            ("a.jpg", 'A "dog" | runs .'),
+            ("a.jpg", "A dog runs across the grass ."),
+            ("b.jpg", "One, two."),
+        ]
         with refused(
             "captions.txt, line 2: 1 of 1 columns filled; wanted an image's file name, a bar, a number, a bar"
         ):
@@ -135,7 +153,10 @@ class TestCaptions:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("a.png\tA.\nb.png\n", "line 2: 1 of 1 columns filled; wanted an image's file name, a tab, a caption"),
+            (
+                "a.png\tA.\nb.png\n",
+                "line 2: 1 of 1 columns filled; wanted an image's file name, a tab, a caption",
+            ),
             ("a.png\tA.\nb.png\t \n", "line 2: 1 of 2 columns filled"),
             ("image,caption\na.png,A,B\n", "line 2: 3 of 3 columns filled; wanted .* a comma"),
             ('image,caption\na.png,"A\n', "line 2: unexpected end of data"),
@@ -144,5 +165,9 @@ class TestCaptions:
         ],
     )
     def test_errors_name_the_line(self, tmp_path, text, message):
-        with refused(f"captions.txt(, |: ).*{message}" if message.startswith("no") else f"captions.txt, {message}"):
+        with refused(
+            f"captions.txt(, |: ).*{message}"
+            if message.startswith("no")
+            else f"captions.txt, {message}"
+        ):
             self.captions(tmp_path, text)

@@ -41,11 +41,21 @@ def test_every_recurrence_comes_back_equal(recurrence):
 @pytest.mark.parametrize(
     "value",
     [
-        None, True, 3, "é\n", [1, [2]], (1, (2, "a")), {"a": (1,), "class": 2}, float("inf"), 0.1,
-        Own(3, ("a", "b")), Point(1.0, -float("inf")), Vocabulary.characters("to be", ("<pad>",)),
+        None,
+        True,
+        3,
+        "é\n",
+        [1, [2]],
+        (1, (2, "a")),
+        {"a": (1,), "class": 2},
+        float("inf"),
+        0.1,
+        Own(3, ("a", "b")),
+        Point(1.0, -float("inf")),
+        Vocabulary.characters("to be", ("<pad>",)),
         models.SequenceClassifier(2, seqjax.GRU(3), pooling="attention"),
     ],
-)  # fmt: skip
+)
 def test_values_come_back_equal_and_of_one_type(value):
     assert returned(value) == value and type(returned(value)) is type(value)
 
@@ -74,7 +84,10 @@ def test_what_cannot_be_written_is_named():
         ({"class": "os.system", "fields": {}}, "os.system is no class of seqjax"),
         ({"class": "seqjax.Nothing", "fields": {}}, "seqjax.Nothing is unknown to this version"),
         ({"class": "seqjax.unroll", "fields": {}}, "seqjax.unroll is no class"),
-        ({"class": "seqjax.GRU", "fields": {"hidden_size": 3, "new": 1}}, "no setting 'new' in this version"),
+        (
+            {"class": "seqjax.GRU", "fields": {"hidden_size": 3, "new": 1}},
+            "no setting 'new' in this version",
+        ),
         ({"class": "seqjax.GRU", "fields": {}}, "seqjax.GRU cannot be made of its settings"),
         ({"what": 1}, "is no value of theirs"),
     ],

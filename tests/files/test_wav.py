@@ -23,7 +23,9 @@ def chunk(name, data, size=None, pad=True):
 
 def form(encoding=1, bits=16, extensible=False):
     width = bits // 8
-    head = struct.pack("<HHIIHH", 0xFFFE if extensible else encoding, 1, 8000, 8000 * width, width, bits)
+    head = struct.pack(
+        "<HHIIHH", 0xFFFE if extensible else encoding, 1, 8000, 8000 * width, width, bits
+    )
     more = struct.pack("<HHIH", 22, bits, 4, encoding) + SUBFORMAT
     return chunk(b"fmt ", head + more if extensible else head)
 
@@ -35,7 +37,9 @@ def wav(*chunks, size=None, head=b"RIFF"):
 
 def long_wav():
     sizes = struct.pack("<QQQI", len(DATA) + 72, len(DATA), len(SAMPLES), 0)
-    return wav(chunk(b"ds64", sizes), form(), chunk(b"data", DATA, 2**32 - 1), size=2**32 - 1, head=b"RF64")
+    return wav(
+        chunk(b"ds64", sizes), form(), chunk(b"data", DATA, 2**32 - 1), size=2**32 - 1, head=b"RF64"
+    )
 
 
 def big_endian():
@@ -55,15 +59,21 @@ WHOLE = {
     "the size of the file": wav(form(), chunk(b"data", DATA), size=len(PLAIN)),
     "too small a size": wav(form(), chunk(b"data", DATA), size=100),
     "8 bits without a pad byte": wav(form(bits=8), chunk(b"data", DATA[:101], pad=False), size=138),
-    "24 bits without a pad byte": wav(form(bits=24), chunk(b"data", WIDE, pad=False), size=37 + len(WIDE)),
+    "24 bits without a pad byte": wav(
+        form(bits=24), chunk(b"data", WIDE, pad=False), size=37 + len(WIDE)
+    ),
     "24 bits": wav(form(bits=24), chunk(b"data", WIDE)),
     "32 bits": wav(form(bits=32), chunk(b"data", (SAMPLES.astype("<i4") << 16).tobytes())),
     "floating point": wav(form(3, 32), chunk(b"data", FLOATS.astype("<f4").tobytes())),
     "double precision": wav(form(3, 64), chunk(b"data", FLOATS.astype("<f8").tobytes())),
     "extensible": wav(form(extensible=True), chunk(b"data", DATA)),
     "extensible, 24 bits": wav(form(bits=24, extensible=True), chunk(b"data", WIDE)),
-    "extensible, floating point": wav(form(3, 32, True), chunk(b"data", FLOATS.astype("<f4").tobytes())),
-    "chunks before": wav(chunk(b"JUNK", b"abc"), form(), chunk(b"bext", b"x" * 601), chunk(b"data", DATA)),
+    "extensible, floating point": wav(
+        form(3, 32, True), chunk(b"data", FLOATS.astype("<f4").tobytes())
+    ),
+    "chunks before": wav(
+        chunk(b"JUNK", b"abc"), form(), chunk(b"bext", b"x" * 601), chunk(b"data", DATA)
+    ),
     "a list after": wav(form(), chunk(b"data", DATA), chunk(b"LIST", LIST)),
     "a list after, cut": wav(form(), chunk(b"data", DATA), chunk(b"LIST", LIST))[:-8],
     "noise after": PLAIN + bytes(100),
@@ -71,7 +81,9 @@ WHOLE = {
     "big endian": big_endian(),
     "64-bit sizes": long_wav(),
 }
-SIXTEEN_BITS = [name for name in WHOLE if "bits" not in name and "floating" not in name and "double" not in name]
+SIXTEEN_BITS = [
+    name for name in WHOLE if "bits" not in name and "floating" not in name and "double" not in name
+]
 CUT = {
     "cut": PLAIN[:-100],
     "cut by a byte": PLAIN[:-1],
@@ -111,14 +123,18 @@ def test_what_is_cut_off_is_told(tmp_path, name):
     path = tmp_path / "a.wav"
     path.write_bytes(CUT[name])
     for read in (files.read_audio, files.read_wav):
-        with pytest.raises(ValueError, match=r"a.wav: holds \d+ samples, its header promises 201; fetch it again"):
+        with pytest.raises(
+            ValueError, match=r"a.wav: holds \d+ samples, its header promises 201; fetch it again"
+        ):
             read(path)
 
 
 @pytest.mark.parametrize("name", ["24 bits", "floating point", "extensible, floating point"])
 def test_other_samples_want_another_reader(tmp_path, name):
     (tmp_path / "a.wav").write_bytes(WHOLE[name])
-    with pytest.raises(ValueError, match=r"1 channels of 24 bits; wanted mono of 16|no PCM WAV file \(format 3\)"):
+    with pytest.raises(
+        ValueError, match=r"1 channels of 24 bits; wanted mono of 16|no PCM WAV file \(format 3\)"
+    ):
         files.read_wav(tmp_path / "a.wav")
 
 

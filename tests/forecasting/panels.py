@@ -11,7 +11,10 @@ def waves(series=3, steps=80, noise=0.1, seed=0, **options):
     """Waves of period 6 around 5, each of its own size."""
     rng = np.random.default_rng(seed)
     t = np.arange(steps)
-    values = [(s + 1) * (5 + 2 * np.sin(2 * np.pi * t / 6 + s) + noise * rng.normal(size=steps)) for s in range(series)]
+    values = [
+        (s + 1) * (5 + 2 * np.sin(2 * np.pi * t / 6 + s) + noise * rng.normal(size=steps))
+        for s in range(series)
+    ]
     return Panel(values, names="abcdefgh"[:series], **options)
 
 

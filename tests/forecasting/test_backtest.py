@@ -21,7 +21,8 @@ class Spy(forecasting.Forecaster):
 
 
 @pytest.mark.parametrize(
-    ("refit", "lengths"), [(0, [68]), (1, [68, 71, 74, 77]), (2, [68, 74]), (3, [68, 77]), (9, [68])]
+    ("refit", "lengths"),
+    [(0, [68]), (1, [68, 71, 74, 77]), (2, [68, 74]), (3, [68, 77]), (9, [68])],
 )
 def test_each_fit_knows_only_what_had_come(refit, lengths):
     SEEN.clear()
@@ -32,7 +33,9 @@ def test_each_fit_knows_only_what_had_come(refit, lengths):
 
 def test_scores_over_all_cuts_and_of_each():
     panel = waves()
-    test = forecasting.backtest(forecasting.SeasonalNaive(horizon=4, season=6), panel, folds=3, stride=1)
+    test = forecasting.backtest(
+        forecasting.SeasonalNaive(horizon=4, season=6), panel, folds=3, stride=1
+    )
     assert test.ago == (6, 5, 4)
     naive = forecasting.SeasonalNaive(horizon=4, season=6).fit(panel)
     apart = [forecasting.score(panel, naive.predict(panel, ago), 6) for ago in test.ago]
@@ -42,7 +45,9 @@ def test_scores_over_all_cuts_and_of_each():
 
 
 def test_a_fitted_forecaster_is_not_fitted_again():
-    test = forecasting.backtest(forecasting.SeasonalNaive(horizon=2, season=6).fit(waves()), waves(), folds=2)
+    test = forecasting.backtest(
+        forecasting.SeasonalNaive(horizon=2, season=6).fit(waves()), waves(), folds=2
+    )
     assert test.fits == 0 and len(test.forecast) == 6
 
 
@@ -50,5 +55,7 @@ def test_mistakes():
     for options in ({"folds": 0}, {"folds": 1, "stride": 0}, {"folds": 1, "refit": -1}):
         with pytest.raises(ValueError, match="give at least 1"):
             forecasting.backtest(Spy(horizon=2), waves(), **options)
-    with pytest.raises(ValueError, match="the series 'a' has 80 values; there is nothing 81 before"):
+    with pytest.raises(
+        ValueError, match="the series 'a' has 80 values; there is nothing 81 before"
+    ):
         forecasting.backtest(Spy(horizon=3), waves(), folds=27)

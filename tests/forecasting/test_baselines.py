@@ -14,7 +14,8 @@ def test_seasonal_naive_looks_a_season_back_and_further_where_that_is_missing():
     short = np.array([7.0, 9.0])
     panel = Panel([values, short])
     forecast = forecasting.SeasonalNaive(horizon=5, season=4).fit(panel).predict(panel)
-    # Phases of the last four seasons: 16; 17, 13; 18, 14, 10; 19, 15. Of the short one: nothing, its last value.
+    # Phases of the last four seasons: 16; 17, 13; 18, 14, 10; 19, 15. Of the short one: nothing,
+    # its last value.
     np.testing.assert_allclose(forecast.mean, [[16, 13, 10, 15, 16], [9, 9, 7, 9, 9]], rtol=1e-6)
     last = forecasting.SeasonalNaive(horizon=2, season=1).fit(panel).predict(panel, 1)
     np.testing.assert_allclose(last.mean, [[16, 16], [7, 7]], rtol=1e-6)
@@ -41,12 +42,16 @@ def test_linear_is_ridge_regression_over_all_windows():
     loc, scale = scales(np.stack([values[-5:] for values in panel.values]), "last")
     ends = np.stack([values[-5:] for values in panel.values])
     columns = np.concatenate([(ends - loc[:, None]) / scale[:, None], np.ones((3, 1))], 1)
-    np.testing.assert_allclose(fitted.predict(panel).mean, columns @ wanted * scale[:, None] + loc[:, None], rtol=1e-3)
+    np.testing.assert_allclose(
+        fitted.predict(panel).mean, columns @ wanted * scale[:, None] + loc[:, None], rtol=1e-3
+    )
 
 
 def test_a_wave_without_noise_is_linear():
     panel = waves(noise=0.0)
-    forecast = forecasting.Linear(horizon=4, context=6, penalty=1e-9).fit(panel.until(4)).predict(panel, 4)
+    forecast = (
+        forecasting.Linear(horizon=4, context=6, penalty=1e-9).fit(panel.until(4)).predict(panel, 4)
+    )
     np.testing.assert_allclose(forecast.mean, forecasting.truth(panel, forecast), rtol=1e-2)
 
 
@@ -55,7 +60,9 @@ def test_the_usual_table():
     found = forecasting.baselines(panel, horizon=3, context=6, season=6)
     assert list(found) == ["naive", "seasonal naive", "linear"]
     last = np.stack([values[-6:] for values in panel.values])
-    np.testing.assert_allclose(found["naive"].predict(panel).mean, np.repeat(last[:, -1:], 3, axis=1), rtol=1e-6)
+    np.testing.assert_allclose(
+        found["naive"].predict(panel).mean, np.repeat(last[:, -1:], 3, axis=1), rtol=1e-6
+    )
     np.testing.assert_allclose(found["seasonal naive"].predict(panel).mean, last[:, :3], rtol=1e-6)
     wanted = forecasting.Linear(horizon=3, context=6).fit(panel).predict(panel).mean
     np.testing.assert_array_equal(found["linear"].predict(panel).mean, wanted)

@@ -40,14 +40,18 @@ def test_margins_are_the_ranks_of_the_misses():
 
 
 @pytest.mark.parametrize(
-    "fitted", [Narrow(0.05), Narrow(3.0), forecasting.SeasonalNaive(horizon=2, season=1).fit(noise(0))]
+    "fitted",
+    [Narrow(0.05), Narrow(3.0), forecasting.SeasonalNaive(horizon=2, season=1).fit(noise(0))],
 )
 def test_intervals_hold_their_share_of_new_values(fitted):
     calibrated = forecasting.conformal(fitted, noise(1), range(2, 1500))
     forecast = calibrated.predict(noise(2), range(2, 1500))
     scores = forecasting.score(noise(2), forecast)
     assert abs(scores["coverage_50"] - 0.5) < 0.04 and abs(scores["coverage_90"] - 0.9) < 0.03
-    assert forecast.levels == (0.05, 0.25, 0.5, 0.75, 0.95) and (np.diff(forecast.quantiles) >= 0).all()
+    assert (
+        forecast.levels == (0.05, 0.25, 0.5, 0.75, 0.95)
+        and (np.diff(forecast.quantiles) >= 0).all()
+    )
     np.testing.assert_allclose(forecast.mean, fitted.predict(noise(2), range(2, 1500)).mean)
 
 

@@ -29,14 +29,18 @@ def test_points_have_no_spread():
     points = Forecast.of_points(np.arange(6.0).reshape(2, 3))
     assert not points.spread
     np.testing.assert_array_equal(points.median, points.mean)
-    with pytest.raises(ValueError, match="a point, no spread; `conformal` puts intervals around it"):
+    with pytest.raises(
+        ValueError, match="a point, no spread; `conformal` puts intervals around it"
+    ):
         points.interval(0.5)
 
 
 def test_rows_join_and_move():
     forecast = Forecast.of_samples(PATHS).moved(np.array([1.0, -2.0]))
     np.testing.assert_allclose(forecast.mean[1], PATHS.mean(1)[1] - 2)
-    np.testing.assert_allclose(forecast.quantile(0.333)[0], np.quantile(PATHS[0], 0.333, axis=0) + 1)
+    np.testing.assert_allclose(
+        forecast.quantile(0.333)[0], np.quantile(PATHS[0], 0.333, axis=0) + 1
+    )
     doubled = forecast.moved(np.array([3.0, 3.0]), 2.0)
     np.testing.assert_allclose(doubled.mean, 2 * forecast.mean + 3)
     np.testing.assert_allclose(doubled.quantile(0.333), 2 * forecast.quantile(0.333) + 3)
@@ -44,4 +48,7 @@ def test_rows_join_and_move():
     again = Forecast.join([forecast.row(0), forecast.row(1)])
     np.testing.assert_array_equal(again.quantiles, forecast.quantiles)
     np.testing.assert_array_equal(again.samples, forecast.samples)
-    assert len(again) == 2 and Forecast.join([Forecast.of_points(np.zeros((1, 2)))] * 3).samples is None
+    assert (
+        len(again) == 2
+        and Forecast.join([Forecast.of_points(np.zeros((1, 2)))] * 3).samples is None
+    )

@@ -45,9 +45,13 @@ def test_mase_divides_each_series_by_its_own_seasonal_error():
 
 
 def test_series_without_a_seasonal_error_do_not_count():
-    scales = metrics.seasonal_error([np.ones(9), np.arange(9.0), np.ones(2), np.array([1, np.nan, 3, 5, 6])], 2)
+    scales = metrics.seasonal_error(
+        [np.ones(9), np.arange(9.0), np.ones(2), np.array([1, np.nan, 3, 5, 6])], 2
+    )
     np.testing.assert_array_equal(scales, [np.nan, 2.0, np.nan, 2.5])
-    assert metrics.mase(Y, F, scales) == pytest.approx(mean(mean(abs(Y[s] - F[s])) / scales[s] for s in (1, 3)))
+    assert metrics.mase(Y, F, scales) == pytest.approx(
+        mean(mean(abs(Y[s] - F[s])) / scales[s] for s in (1, 3))
+    )
     unseen = np.where(np.arange(4)[:, None] == 3, np.nan, Y)
     assert metrics.mase(unseen, F, scales) == pytest.approx(mean(abs(Y[1] - F[1])) / 2)
 
@@ -67,9 +71,13 @@ def test_quantile_losses():
     ]
     np.testing.assert_allclose(metrics.pinball(Y, quantiles, levels).sum((0, 1)), total, rtol=1e-12)
     np.testing.assert_allclose(
-        metrics.weighted_quantile_loss(Y, quantiles, levels), mean(2 * t / Y.sum() for t in total), rtol=1e-12
+        metrics.weighted_quantile_loss(Y, quantiles, levels),
+        mean(2 * t / Y.sum() for t in total),
+        rtol=1e-12,
     )
-    np.testing.assert_allclose(metrics.weighted_quantile_loss(Y, F[..., None], (0.5,)), metrics.nd(Y, F), rtol=1e-12)
+    np.testing.assert_allclose(
+        metrics.weighted_quantile_loss(Y, F[..., None], (0.5,)), metrics.nd(Y, F), rtol=1e-12
+    )
 
 
 def test_crps_is_the_integral_over_both_distribution_functions():
@@ -99,7 +107,10 @@ def test_what_was_not_observed_counts_nowhere():
     quantiles = metrics.weighted_quantile_loss(y, garbage[..., None], (0.5,))
     assert quantiles == pytest.approx(metrics.nd(Y[seen][None], F[seen][None]))
     samples = np.where(MISSING[:, None], 1e9, SAMPLES)
-    apart = [metrics.crps(Y[s : s + 1, t : t + 1], SAMPLES[s : s + 1, :, t : t + 1]) for s, t in np.argwhere(seen)]
+    apart = [
+        metrics.crps(Y[s : s + 1, t : t + 1], SAMPLES[s : s + 1, :, t : t + 1])
+        for s, t in np.argwhere(seen)
+    ]
     assert metrics.crps(y, samples) == pytest.approx(mean(apart))
 
 

@@ -67,7 +67,9 @@ def test_what_came_before_the_cut_and_what_is_known_of_the_future_do_change_it(k
         case "values":
             change = {"values": [v + 9 * (np.arange(len(v)) == 24) for v in panel.values]}
         case "missing":
-            change = {"values": [np.where(np.arange(len(v)) == 24, np.nan, v) for v in panel.values]}
+            change = {
+                "values": [np.where(np.arange(len(v)) == 24, np.nan, v) for v in panel.values]
+            }
         case "past":
             change = {"past": [p + (np.arange(len(p)) == 24)[:, None] for p in panel.past]}
         case "known":
@@ -91,13 +93,18 @@ def test_a_wave_is_learnt(kind):
     assert score["mase"] < 2.5
     untaught = forecasting.score(panel, untrained(KINDS[kind], panel).predict(panel, 3), season=6)
     assert untaught["mase"] > 2 * score["mase"]
-    assert forecast.quantiles.shape == (3, 3, len(forecasting.LEVELS)) and (np.diff(forecast.quantiles) >= 0).all()
+    assert (
+        forecast.quantiles.shape == (3, 3, len(forecasting.LEVELS))
+        and (np.diff(forecast.quantiles) >= 0).all()
+    )
 
 
 def test_ancestral_sampling_is_a_loop_over_the_whole_network():
     """Each value drawn goes into the window; the network then reads it all anew, by teacher forcing."""
     panel = rich()
-    forecaster = dataclasses.replace(KINDS["deepar"], likelihood=Certain(), recurrence=seqjax.stack(seqjax.LSTM(3)))
+    forecaster = dataclasses.replace(
+        KINDS["deepar"], likelihood=Certain(), recurrence=seqjax.stack(seqjax.LSTM(3))
+    )
     settled = forecaster.settled(panel)
     params = settled.init(jax.random.key(2))
     batch = arrays(settled.windows(panel).ends())
@@ -117,11 +124,14 @@ def test_ancestral_sampling_is_a_loop_over_the_whole_network():
 def test_paths_are_drawn_from_what_the_network_says():
     """Of a network without weights every value is standard normal, times its scale."""
     panel = waves()
-    settled = dataclasses.replace(KINDS["deepar"], likelihood=likelihoods.Normal(), paths=2000).settled(panel)
+    settled = dataclasses.replace(
+        KINDS["deepar"], likelihood=likelihoods.Normal(), paths=2000
+    ).settled(panel)
     params = jax.tree.map(jnp.zeros_like, settled.init(jax.random.key(0)))
     batch = arrays(settled.windows(panel).ends())
     paths = (
-        np.asarray(forecasting.sample_paths(settled, params, batch, jax.random.key(0))) / batch["scale"][:, None, None]
+        np.asarray(forecasting.sample_paths(settled, params, batch, jax.random.key(0)))
+        / batch["scale"][:, None, None]
     )
     np.testing.assert_allclose(paths.mean(1), 0, atol=0.1)
     np.testing.assert_allclose(paths.std(1), np.log(2), atol=0.05)
@@ -135,9 +145,15 @@ def test_teacher_forcing_with_its_own_values_is_running_freely():
     batch = arrays(settled.windows(panel).ends())
     free = network.apply({"params": params}, batch)
     means = settled.likelihood.mean(settled.likelihood.parameters(free, batch["scale"][:, None]))
-    own = {**batch, "values": batch["values"].at[:, -3:].set(means), "seen": batch["seen"].at[:, -3:].set(True)}
+    own = {
+        **batch,
+        "values": batch["values"].at[:, -3:].set(means),
+        "seen": batch["seen"].at[:, -3:].set(True),
+    }
     key = {"sampling": jax.random.key(0)}
-    np.testing.assert_allclose(network.apply({"params": params}, own, 1.0, rngs=key), free, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        network.apply({"params": params}, own, 1.0, rngs=key), free, rtol=1e-4, atol=1e-6
+    )
     own["values"] = own["values"].at[:, -3].add(5)
     assert not np.allclose(network.apply({"params": params}, own, 1.0, rngs=key), free, atol=1e-3)
 
@@ -146,7 +162,9 @@ def test_attention_by_location_learns_where_it_looked_last():
     panel = rich()
     settled = dataclasses.replace(KINDS["encoder_decoder"], attention="location").settled(panel)
     params, batch = settled.init(jax.random.key(3)), arrays(settled.windows(panel).ends())
-    grads = jax.grad(lambda params: jnp.sum(settled.network().apply({"params": params}, batch) ** 2))(params)["look"]
+    grads = jax.grad(
+        lambda params: jnp.sum(settled.network().apply({"params": params}, batch) ** 2)
+    )(params)["look"]
     assert np.abs(grads["filters"]).max() > 0 and np.abs(grads["w_location"]).max() > 0
 
 
@@ -156,7 +174,9 @@ def test_scheduled_sampling_goes_from_teacher_forcing_to_running_freely():
     teacher = dataclasses.replace(settled, sampling_steps=None)
     params = settled.init(jax.random.key(0))
     batch = arrays(settled.windows(panel).gather(np.arange(6)))
-    cost = lambda forecaster, step: np.asarray(forecaster.costs(params, batch, jax.random.key(0), jnp.int32(step))[0])  # noqa: E731
+    cost = lambda forecaster, step: np.asarray(  # noqa: E731
+        forecaster.costs(params, batch, jax.random.key(0), jnp.int32(step))[0]
+    )
     raw = settled.network().apply({"params": params}, batch)
     free = settled.likelihood.loss(raw, batch["values"][:, -3:], batch["scale"][:, None])
     np.testing.assert_allclose(cost(settled, 0), cost(teacher, 5), rtol=1e-5)
@@ -169,19 +189,29 @@ def test_values_not_seen_cost_nothing(kind):
     settled = KINDS[kind].settled(waves())
     params = settled.init(jax.random.key(0))
     batch = arrays(settled.windows(waves()).gather(np.arange(4)))
-    hidden = {**batch, "seen": batch["seen"].at[0, -1].set(False), "weight": jnp.array([1.0, 1, 1, 0])}
+    hidden = {
+        **batch,
+        "seen": batch["seen"].at[0, -1].set(False),
+        "weight": jnp.array([1.0, 1, 1, 0]),
+    }
     costs, seen = settled.costs(params, hidden, jax.random.key(0), jnp.int32(0))
     seen = np.asarray(seen) & (np.arange(4) < 3)[:, None]
     assert not seen[0, -1] and not seen[3].any()
     loss, aux = settled.loss(params, hidden, jax.random.key(0), jnp.int32(0))
-    assert aux.weight == seen.sum() and float(loss) == pytest.approx(np.asarray(costs)[seen].mean(), rel=1e-5)
+    assert aux.weight == seen.sum() and float(loss) == pytest.approx(
+        np.asarray(costs)[seen].mean(), rel=1e-5
+    )
 
 
 def test_a_point_forecast_and_a_distribution_of_each_step():
     panel = waves()
-    point = untrained(dataclasses.replace(KINDS["direct"], likelihood=likelihoods.SquaredError()), panel).predict(panel)
+    point = untrained(
+        dataclasses.replace(KINDS["direct"], likelihood=likelihoods.SquaredError()), panel
+    ).predict(panel)
     assert not point.spread and point.quantiles.shape == (3, 3, 1)
-    spread = untrained(dataclasses.replace(KINDS["direct"], likelihood=likelihoods.Normal()), panel).predict(panel)
+    spread = untrained(
+        dataclasses.replace(KINDS["direct"], likelihood=likelihoods.Normal()), panel
+    ).predict(panel)
     assert spread.spread and spread.samples is None
     width = spread.quantile(0.95) - spread.quantile(0.05)
     assert (np.abs(spread.median - spread.mean) < width / 4).all()
@@ -191,30 +221,56 @@ def test_rows_forecast_alone_are_those_forecast_together():
     panel = waves()
     fitted = untrained(KINDS["direct"], panel)
     together = fitted.predict(panel, [0, 7])
-    assert together.series.tolist() == [0, 1, 2, 0, 1, 2] and together.cuts.tolist() == [80] * 3 + [73] * 3
+    assert (
+        together.series.tolist() == [0, 1, 2, 0, 1, 2]
+        and together.cuts.tolist() == [80] * 3 + [73] * 3
+    )
     alone = fitted.predict_at(panel, np.array([1]), np.array([73]))
     np.testing.assert_allclose(alone.quantiles[0], together.quantiles[4], rtol=1e-5)
 
 
 def test_lags_and_form_are_those_of_the_panel():
     settled = forecasting.DeepAR(context=8, horizon=3).settled(rich())
-    assert settled.lags == (1, 2, 3, 23, 24, 25, 48, 167, 168, 169, 336) and settled.form == forecasting.Form(
-        7, 2, (3,)
-    )
+    assert settled.lags == (
+        1,
+        2,
+        3,
+        23,
+        24,
+        25,
+        48,
+        167,
+        168,
+        169,
+        336,
+    ) and settled.form == forecasting.Form(7, 2, (3,))
     assert forecasting.DeepAR(context=8, horizon=3).settled(waves()).lags == (1,)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: forecasting.Direct(**SMALL | {"recurrence": seqjax.bidirectional(seqjax.GRU(2))}), "reads the future"),
+        (
+            lambda: forecasting.Direct(
+                **SMALL | {"recurrence": seqjax.bidirectional(seqjax.GRU(2))}
+            ),
+            "reads the future",
+        ),
         (lambda: forecasting.Direct(**SMALL | {"lags": (0, 1)}), r"lags are \(0, 1\)"),
         (
-            lambda: forecasting.DeepAR(**SMALL, likelihood=likelihoods.Poisson(), scaling="standard"),
+            lambda: forecasting.DeepAR(
+                **SMALL, likelihood=likelihoods.Poisson(), scaling="standard"
+            ),
             "scaling='standard' moves",
         ),
-        (lambda: forecasting.DeepAR(**SMALL, likelihood=likelihoods.SquaredError()), "a point draws no paths"),
-        (lambda: forecasting.Direct(**SMALL | {"horizon": 90}), "the longest series, 'a', has 80 values"),
+        (
+            lambda: forecasting.DeepAR(**SMALL, likelihood=likelihoods.SquaredError()),
+            "a point draws no paths",
+        ),
+        (
+            lambda: forecasting.Direct(**SMALL | {"horizon": 90}),
+            "the longest series, 'a', has 80 values",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together(make, message):
@@ -224,9 +280,15 @@ def test_settings_that_do_not_go_together(make, message):
 
 def test_panels_of_another_form():
     fitted = untrained(KINDS["direct"], rich())
-    with pytest.raises(ValueError, match="learnt 7 known features, 2 past .* and 1 kinds .*; the panel has 0, 0 and 0"):
+    with pytest.raises(
+        ValueError,
+        match="learnt 7 known features, 2 past .* and 1 kinds .*; the panel has 0, 0 and 0",
+    ):
         fitted.predict(waves())
-    with pytest.raises(ValueError, match=r"the series 'b' is of category 3 \(kind 0\); the forecaster learnt 0 to 2"):
+    with pytest.raises(
+        ValueError,
+        match=r"the series 'b' is of category 3 \(kind 0\); the forecaster learnt 0 to 2",
+    ):
         fitted.predict(dataclasses.replace(rich(), categories=np.array([[0], [3]])))
     with pytest.raises(ValueError, match="the series 'b' has no value before step -5"):
         fitted.predict(rich(), 35)

@@ -55,7 +55,9 @@ def test_windows_are_the_series_minus_loc(scaling):
         wanted = by_loop(PANEL, s, cut, 7, 4, 5)
         seen = np.isfinite(wanted)
         np.testing.assert_array_equal(got["seen"][row], seen)
-        np.testing.assert_allclose(got["values"][row][seen] + got["loc"][row], wanted[seen], rtol=1e-5)
+        np.testing.assert_allclose(
+            got["values"][row][seen] + got["loc"][row], wanted[seen], rtol=1e-5
+        )
         assert (got["values"][row][~seen] == 0).all()
         for place, t in enumerate(range(cut - 7, cut + 4)):
             there = features[s][t] if t >= 0 else np.zeros(8)
@@ -64,7 +66,9 @@ def test_windows_are_the_series_minus_loc(scaling):
             np.testing.assert_allclose(got["past"][row, place], past, rtol=1e-6)
         assert got["category"][row] == PANEL.categories[s]
         loc, scale = scales(wanted[None, 5:12], scaling)
-        np.testing.assert_allclose((got["loc"][row], got["scale"][row]), (loc[0], scale[0]), rtol=1e-6)
+        np.testing.assert_allclose(
+            (got["loc"][row], got["scale"][row]), (loc[0], scale[0]), rtol=1e-6
+        )
 
 
 def test_windows_of_larger_series_come_more_often():
@@ -126,8 +130,12 @@ def test_the_last_windows_show_no_horizon():
     ends = PanelWindows(PANEL, context=7, horizon=4, history=5).ends()
     assert not ends["seen"][:, -4:].any() and (ends["values"][:, -4:] == 0).all()
     for s, n in enumerate(LENGTHS):
-        np.testing.assert_array_equal(ends["seen"][s, :12], np.isfinite(by_loop(PANEL, s, n, 7, 0, 5)))
-        np.testing.assert_allclose(ends["features"][s], PANEL.features(4)[s][n - 7 :] if n >= 7 else None, rtol=1e-6)
+        np.testing.assert_array_equal(
+            ends["seen"][s, :12], np.isfinite(by_loop(PANEL, s, n, 7, 0, 5))
+        )
+        np.testing.assert_allclose(
+            ends["features"][s], PANEL.features(4)[s][n - 7 :] if n >= 7 else None, rtol=1e-6
+        )
 
 
 def test_known_covariates_that_end_within_the_horizon_are_never_made_up():
@@ -140,7 +148,9 @@ def test_known_covariates_that_end_within_the_horizon_are_never_made_up():
     # Two steps earlier they reach, and the other series are not touched by it.
     found = windows.at(np.array([0, 1]), np.array([28, 41]))
     for row, (s, cut) in enumerate(((0, 28), (1, 41))):
-        np.testing.assert_allclose(found["features"][row], PANEL.features(6)[s][cut - 7 : cut + 4], rtol=1e-6)
+        np.testing.assert_allclose(
+            found["features"][row], PANEL.features(6)[s][cut - 7 : cut + 4], rtol=1e-6
+        )
 
 
 def test_the_past_of_a_panel():
@@ -154,7 +164,10 @@ def test_the_past_of_a_panel():
 
 def test_calendar_features_are_places_on_circles():
     # 2024 is a leap year; 2024-01-01 was a Monday.
-    times = np.array(["2024-01-01T00:00", "2024-01-03T18:00", "2024-07-01T12:00", "2023-07-02T12:00"], "datetime64[m]")
+    times = np.array(
+        ["2024-01-01T00:00", "2024-01-03T18:00", "2024-07-01T12:00", "2023-07-02T12:00"],
+        "datetime64[m]",
+    )
     days = np.array([0, 2.75, 182.5, 182.5])
     weeks = np.array([0, 2.75, 0.5, 6.5]) / 7
     shares = np.stack([days % 1, weeks, days / [366, 366, 366, 365]], -1)
@@ -191,7 +204,10 @@ def test_mistakes(unchecked):
     for make, message in (
         (lambda: Panel([]), "no series"),
         (lambda: make_panel(names=("a", "b")), "3 series but 2 names"),
-        (lambda: make_panel(known=[np.zeros((5, 1))] * 3), r"known covariates of the series 'a' have shape \(5, 1\)"),
+        (
+            lambda: make_panel(known=[np.zeros((5, 1))] * 3),
+            r"known covariates of the series 'a' have shape \(5, 1\)",
+        ),
         (
             lambda: make_panel(past=[np.full((50, 1), np.nan)] * 3),
             "past covariate 0 of the series 'a' is missing at step 0",
@@ -202,7 +218,10 @@ def test_mistakes(unchecked):
         (lambda: PANEL.features(7), "'a' have 36 steps; its 30 values and 7 to forecast want 37"),
         (lambda: PanelWindows(PANEL, 0, 3), "context=0"),
         (lambda: PanelWindows(PANEL, 3, 3, scaling="max"), "scaling='max' is unknown"),
-        (lambda: PanelWindows(PANEL, 3, 41).check(), "the longest series, 'b', has 41 values; .* want 42"),
+        (
+            lambda: PanelWindows(PANEL, 3, 41).check(),
+            "the longest series, 'b', has 41 values; .* want 42",
+        ),
         (lambda: seasons(np.timedelta64(0, "h")), "the step is 0 hours"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -214,5 +233,11 @@ def test_the_fingerprint_tells_panels_apart():
     assert two.fingerprint() == dataclasses.replace(two, names=("a", "b")).fingerprint()
     moved = dataclasses.replace(two, values=(np.array([1.0]), np.array([2.0, 3.0])))
     first = two.labelled("shop", ["x", "x"])
-    others = [moved, make_panel(), first, two.labelled("shop", ["y", "y"]), two.labelled("town", ["x", "x"])]
+    others = [
+        moved,
+        make_panel(),
+        first,
+        two.labelled("shop", ["y", "y"]),
+        two.labelled("town", ["x", "x"]),
+    ]
     assert len({panel.fingerprint() for panel in (two, *others)}) == 6

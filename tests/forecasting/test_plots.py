@@ -47,7 +47,10 @@ def test_calibration_and_error_by_step(calibrated):
 
 
 def test_no_legend_lies_over_a_curve(calibrated):
-    panel, long = waves(), {"a forecaster of a long name": calibrated, "another of a name as long": calibrated}
+    panel, long = (
+        waves(),
+        {"a forecaster of a long name": calibrated, "another of a name as long": calibrated},
+    )
     figures = [
         plots.plot_forecasts(panel, calibrated, [0, 4, 8], history=10),
         plots.plot_backtest(panel, calibrated),
@@ -57,21 +60,32 @@ def test_no_legend_lies_over_a_curve(calibrated):
     for figure in figures:
         figure.draw_without_rendering()
         box = figure.legends[0].get_window_extent()
-        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and len(figure.legends[0].get_texts()) >= 2
-        assert not any(box.overlaps(axis.get_tightbbox()) for axis in figure.axes if axis.get_visible())
+        assert (
+            figure.bbox.x0 <= box.x0
+            and box.x1 <= figure.bbox.x1
+            and len(figure.legends[0].get_texts()) >= 2
+        )
+        assert not any(
+            box.overlaps(axis.get_tightbbox()) for axis in figure.axes if axis.get_visible()
+        )
 
 
 def test_times_are_dates_where_there_are_any(tmp_path):
     panel = rich()
     figure = plots.plot_forecasts(
-        panel, forecasting.SeasonalNaive(horizon=3, season=1).fit(panel).predict(panel, 4), [0, 1], 9
+        panel,
+        forecasting.SeasonalNaive(horizon=3, season=1).fit(panel).predict(panel, 4),
+        [0, 1],
+        9,
     )
     figure.savefig(tmp_path / "a.png")
     assert "2024-01-02 11" in figure.axes[0].get_title()
 
 
 def test_dates_are_turned_and_numbers_are_not(calibrated, monkeypatch):
-    monkeypatch.delattr("matplotlib.axis.Axis.get_converter", raising=False)  # matplotlib has it from 3.10 on
+    monkeypatch.delattr(
+        "matplotlib.axis.Axis.get_converter", raising=False
+    )  # matplotlib has it from 3.10 on
     dated = rich()
     forecast = forecasting.SeasonalNaive(horizon=3, season=1).fit(dated).predict(dated, 4)
     turned = lambda axis: {label.get_rotation() for label in axis.get_xticklabels()}  # noqa: E731

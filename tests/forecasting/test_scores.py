@@ -15,7 +15,9 @@ ROWS = {"series": np.array([0, 1]), "cuts": np.array([8, 10])}
 
 def test_truth_is_cut_from_the_series():
     forecast = dataclasses.replace(forecasting.Forecast.of_points(np.zeros((2, 3))), **ROWS)
-    np.testing.assert_array_equal(forecasting.truth(PANEL, forecast), [[8, 9, np.nan], [10, 11, 12]])
+    np.testing.assert_array_equal(
+        forecasting.truth(PANEL, forecast), [[8, 9, np.nan], [10, 11, 12]]
+    )
 
 
 def test_scores_by_hand():
@@ -24,23 +26,33 @@ def test_scores_by_hand():
     forecast = forecasting.Forecast(means, quantiles, (0.05, 0.25, 0.5, 0.75, 0.95), **ROWS)
     scores = forecasting.score(PANEL, forecast, season=1)
     errors = np.array([1, 0, 2, 0, 0])
-    assert scores["mae"] == pytest.approx(errors.mean()) and scores["rmse"] == pytest.approx(np.sqrt(1))
+    assert scores["mae"] == pytest.approx(errors.mean()) and scores["rmse"] == pytest.approx(
+        np.sqrt(1)
+    )
     assert scores["nd"] == pytest.approx(3 / (8 + 9 + 10 + 11 + 12))
     assert scores["mase"] == pytest.approx(np.mean([1 / 2, 2 / 3]))
-    assert scores["coverage_50"] == pytest.approx(3 / 5) and scores["coverage_90"] == pytest.approx(4 / 5)
+    assert scores["coverage_50"] == pytest.approx(3 / 5) and scores["coverage_90"] == pytest.approx(
+        4 / 5
+    )
     assert "crps" not in scores
-    assert "wql" not in forecasting.score(PANEL, dataclasses.replace(forecasting.Forecast.of_points(means), **ROWS))
+    assert "wql" not in forecasting.score(
+        PANEL, dataclasses.replace(forecasting.Forecast.of_points(means), **ROWS)
+    )
     np.testing.assert_allclose(forecasting.by_step(PANEL, forecast), [1.5, 0, 0])
     np.testing.assert_allclose(forecasting.calibration(PANEL, forecast), [2 / 5, 2 / 5, 1, 1, 1])
 
 
 def test_nothing_came_yet():
     with pytest.raises(ValueError, match="nothing of what was forecast has come yet"):
-        forecasting.score(PANEL, forecasting.SeasonalNaive(horizon=2, season=1).fit(PANEL).predict(PANEL))
+        forecasting.score(
+            PANEL, forecasting.SeasonalNaive(horizon=2, season=1).fit(PANEL).predict(PANEL)
+        )
 
 
 def test_the_table_has_a_line_for_each():
-    text = forecasting.table({"naive": {"nd": 0.5}, "deepar": {"nd": 0.25, "coverage_90": 0.9}}).splitlines()
+    text = forecasting.table(
+        {"naive": {"nd": 0.5}, "deepar": {"nd": 0.25, "coverage_90": 0.9}}
+    ).splitlines()
     assert text[0].split() == ["nd", "coverage", "90"]
     assert text[1].split() == ["naive", "0.5", "-"] and text[2].split() == ["deepar", "0.25", "0.9"]
 

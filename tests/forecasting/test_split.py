@@ -17,6 +17,8 @@ def test_folds_lie_side_by_side_at_the_end():
 @pytest.mark.parametrize(("lengths", "short", "wanted"), [((60, 24), "b", 25), ((28, 27), "a", 29)])
 def test_series_too_short_to_cut(lengths, short, wanted):
     panel = Panel([np.arange(n) for n in lengths], names=("a", "b"))
-    with pytest.raises(ValueError, match=f"the series '{short}' has .* some to learn want {wanted}: give longer"):
+    with pytest.raises(
+        ValueError, match=f"the series '{short}' has .* some to learn want {wanted}: give longer"
+    ):
         Split.by_folds(panel, season=1, horizon=4, folds=3)
     Split.by_folds(Panel([np.arange(29), np.arange(25)]), season=1, horizon=4, folds=3)

@@ -4,8 +4,10 @@ Run it from anywhere, in an environment that has librosa:
 
     python tests/golden/make_audio.py [--out FOLDER]
 
-The files beside this script were made by librosa 0.11.0, numpy 2.4.6 and soxr 1.1.0. Frames end with each hop's last
-sample: the signal is padded with zeros by a window less a hop in front, and on both sides by what librosa lays around a
+The files beside this script were made by librosa 0.11.0, numpy 2.4.6 and soxr 1.1.0. Frames end
+with each hop's last
+sample: the signal is padded with zeros by a window less a hop in front, and on both sides by what
+  librosa lays around a
 window that is shorter than the FFT.
 """
 
@@ -37,15 +39,33 @@ def features(rate, bands, window, hop, fft, low, high):
     around = (fft - window) // 2
     padded = np.pad(samples, (window - hop + around, around))
     mel = librosa.feature.melspectrogram(
-        y=padded, sr=rate, n_fft=fft, win_length=window, hop_length=hop, center=False, n_mels=bands, fmin=low, fmax=high
+        y=padded,
+        sr=rate,
+        n_fft=fft,
+        win_length=window,
+        hop_length=hop,
+        center=False,
+        n_mels=bands,
+        fmin=low,
+        fmax=high,
     )
     log_mel = np.log(np.maximum(mel, 1e-8))
     cepstra = librosa.feature.mfcc(S=log_mel, n_mfcc=13)
     slopes = librosa.feature.delta(cepstra, width=9, mode="nearest")
     bends = librosa.feature.delta(slopes, width=9, mode="nearest")
-    filters = librosa.filters.mel(sr=rate, n_fft=fft, n_mels=bands, fmin=low, fmax=high, dtype=np.float64)
-    arrays = {"log_mel": log_mel, "mfcc": cepstra, "delta": slopes, "delta_delta": bends, "filters": filters}
-    settings = dict(rate=rate, bands=bands, window=window / rate, hop=hop / rate, low=low, high=high)
+    filters = librosa.filters.mel(
+        sr=rate, n_fft=fft, n_mels=bands, fmin=low, fmax=high, dtype=np.float64
+    )
+    arrays = {
+        "log_mel": log_mel,
+        "mfcc": cepstra,
+        "delta": slopes,
+        "delta_delta": bends,
+        "filters": filters,
+    }
+    settings = dict(
+        rate=rate, bands=bands, window=window / rate, hop=hop / rate, low=low, high=high
+    )
     return {"samples": samples, **settings, **{name: array.T for name, array in arrays.items()}}
 
 

@@ -4,12 +4,12 @@ Run it from anywhere, in an environment that has onnx, onnxruntime and numpy:
 
     python tests/golden/make_onnx.py [--out FOLDER]
 
-The files beside this script were made by onnx 1.23.2 and onnxruntime 1.32.0 (CPU), opset 14. Every number drawn comes
-from a NumPy generator seeded by the case's place in `CASES`, so a rerun gives the same files up to rounding in ONNX
-Runtime. `README.md` lists the keys.
+The files beside this script were made by onnx 1.23.2 and onnxruntime 1.32.0 (CPU), opset 14. Every
+number drawn comes from a NumPy generator seeded by the case's place in `CASES`, so a rerun gives
+the same files up to rounding in ONNX Runtime. `README.md` lists the keys.
 
-No row has length 0: the operators' specification does not say what `Y_h` is then, and ONNX Runtime gives zeros where
-seqjax holds the initial state.
+No row has length 0: the operators' specification does not say what `Y_h` is then, and ONNX Runtime
+gives zeros where seqjax holds the initial state.
 """
 
 import argparse
@@ -53,7 +53,13 @@ CASES = (
     Case("lstm_forward_lens", "LSTM", lengths=(4, 6, 1, 3), initial_state=False),
     Case("lstm_reverse_lens", "LSTM", "reverse", lengths=(6, 1, 4, 2)),
     Case("lstm_forward_peephole", "LSTM", peephole=True),
-    Case("lstm_bidirectional_peephole_lens", "LSTM", "bidirectional", lengths=(1, 5, 6, 3), peephole=True),
+    Case(
+        "lstm_bidirectional_peephole_lens",
+        "LSTM",
+        "bidirectional",
+        lengths=(1, 5, 6, 3),
+        peephole=True,
+    ),
     Case("lstm_forward_input_forget", "LSTM", input_forget=1),
     Case(
         "lstm_bidirectional_input_forget_peephole_lens",
@@ -69,11 +75,25 @@ CASES = (
     Case("gru_reverse_after_lens", "GRU", "reverse", lengths=(2, 6, 1, 4), linear_before_reset=1),
     Case("gru_bidirectional_before_lens", "GRU", "bidirectional", lengths=(3, 1, 6, 5)),
     # Nobody is as long as the sequence here: the padding goes on past the longest row.
-    Case("gru_bidirectional_after_lens", "GRU", "bidirectional", lengths=(4, 2, 5, 1), linear_before_reset=1),
+    Case(
+        "gru_bidirectional_after_lens",
+        "GRU",
+        "bidirectional",
+        lengths=(4, 2, 5, 1),
+        linear_before_reset=1,
+    ),
     Case("rnn_forward_tanh", "RNN"),
     Case("rnn_reverse_tanh_lens", "RNN", "reverse", lengths=(1, 6, 4, 2)),
-    Case("rnn_forward_relu_lens", "RNN", lengths=(6, 3, 1, 5), initial_state=False, activation="Relu"),
-    Case("rnn_bidirectional_relu_lens", "RNN", "bidirectional", lengths=(2, 4, 6, 1), activation="Relu"),
+    Case(
+        "rnn_forward_relu_lens", "RNN", lengths=(6, 3, 1, 5), initial_state=False, activation="Relu"
+    ),
+    Case(
+        "rnn_bidirectional_relu_lens",
+        "RNN",
+        "bidirectional",
+        lengths=(2, 4, 6, 1),
+        activation="Relu",
+    ),
 )
 
 
@@ -129,13 +149,18 @@ def build_model(case: Case, inputs: dict[str, np.ndarray]) -> onnx.ModelProto:
     node = onnx.helper.make_node(case.op, names, OUTPUTS[case.op], **options)
 
     def describe(name: str, dtype: np.dtype, shape: tuple[int | None, ...]) -> onnx.ValueInfoProto:
-        return onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(dtype), shape)
+        return onnx.helper.make_tensor_value_info(
+            name, onnx.helper.np_dtype_to_tensor_dtype(dtype), shape
+        )
 
     graph = onnx.helper.make_graph(
         [node],
         case.name,
         [describe(name, array.dtype, array.shape) for name, array in inputs.items()],
-        [describe(name, np.dtype(np.float32), (None,) * (4 if name == "Y" else 3)) for name in OUTPUTS[case.op]],
+        [
+            describe(name, np.dtype(np.float32), (None,) * (4 if name == "Y" else 3))
+            for name in OUTPUTS[case.op]
+        ],
     )
     opset = onnx.helper.make_opsetid("", OPSET)
     model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
@@ -151,13 +176,19 @@ def make(case: Case, seed: int) -> dict[str, np.ndarray]:
     model = build_model(case, inputs).SerializeToString()
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     outputs = dict(zip(OUTPUTS[case.op], session.run(OUTPUTS[case.op], inputs), strict=True))
-    described = {name: np.asarray(value) for name, value in ({"op": case.op} | attributes(case)).items()}
+    described = {
+        name: np.asarray(value) for name, value in ({"op": case.op} | attributes(case)).items()
+    }
     return inputs | outputs | described
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Make the golden files of ONNX Runtime's recurrent operators.")
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent, help="folder to write to")
+    parser = argparse.ArgumentParser(
+        description="Make the golden files of ONNX Runtime's recurrent operators."
+    )
+    parser.add_argument(
+        "--out", type=pathlib.Path, default=pathlib.Path(__file__).parent, help="folder to write to"
+    )
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
 

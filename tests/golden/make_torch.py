@@ -4,9 +4,9 @@ Run it from anywhere, in an environment that has torch and numpy:
 
     python tests/golden/make_torch.py [--out FOLDER]
 
-The files beside this script were made by torch 2.13.0 (CPU). Every number drawn comes from a NumPy generator
-seeded by the case's place in `CASES`, so a rerun gives the same files up to rounding in torch. `README.md` lists the
-keys.
+The files beside this script were made by torch 2.13.0 (CPU). Every number drawn comes from a NumPy
+generator seeded by the case's place in `CASES`, so a rerun gives the same files up to rounding in
+torch. `README.md` lists the keys.
 """
 
 import argparse
@@ -36,33 +36,77 @@ class Case:
 
 CASES = (
     Case("rnn_tanh_1layer", "rnn_tanh"),
-    Case("rnn_tanh_2layer_bi_packed", "rnn_tanh", 5, num_layers=2, bidirectional=True, lengths=(4, 6, 1, 5)),
+    Case(
+        "rnn_tanh_2layer_bi_packed",
+        "rnn_tanh",
+        5,
+        num_layers=2,
+        bidirectional=True,
+        lengths=(4, 6, 1, 5),
+    ),
     Case("rnn_relu_1layer_packed", "rnn_relu", 5, lengths=(6, 2, 1, 4)),
-    Case("rnn_relu_3layer_bi_no_state", "rnn_relu", num_layers=3, bidirectional=True, steps=5, initial_state=False),
+    Case(
+        "rnn_relu_3layer_bi_no_state",
+        "rnn_relu",
+        num_layers=3,
+        bidirectional=True,
+        steps=5,
+        initial_state=False,
+    ),
     Case("lstm_1layer", "lstm", 5, steps=7),
     Case("lstm_1layer_no_state_packed", "lstm", lengths=(3, 6, 1, 6), initial_state=False),
     Case("lstm_2layer", "lstm", num_layers=2),
     Case("lstm_1layer_bi_packed", "lstm", 5, bidirectional=True, lengths=(2, 6, 5, 1)),
-    Case("lstm_3layer_bi_packed", "lstm", num_layers=3, bidirectional=True, steps=7, lengths=(1, 4, 7, 3)),
+    Case(
+        "lstm_3layer_bi_packed",
+        "lstm",
+        num_layers=3,
+        bidirectional=True,
+        steps=7,
+        lengths=(1, 4, 7, 3),
+    ),
     Case("lstm_1layer_proj", "lstm", 5, proj_size=3),
-    Case("lstm_2layer_bi_proj_packed", "lstm", num_layers=2, bidirectional=True, proj_size=2, lengths=(6, 1, 3, 5)),
+    Case(
+        "lstm_2layer_bi_proj_packed",
+        "lstm",
+        num_layers=2,
+        bidirectional=True,
+        proj_size=2,
+        lengths=(6, 1, 3, 5),
+    ),
     Case("gru_1layer", "gru", 5, steps=7),
     Case("gru_1layer_packed", "gru", lengths=(1, 5, 2, 6)),
     Case("gru_2layer_no_state", "gru", num_layers=2, steps=5, initial_state=False),
     Case("gru_1layer_bi_packed", "gru", 5, bidirectional=True, lengths=(4, 1, 6, 3)),
     # Nobody is as long as the sequence here: the padding goes on past the longest row.
-    Case("gru_3layer_bi_packed_short", "gru", num_layers=3, bidirectional=True, steps=7, lengths=(3, 5, 1, 4)),
+    Case(
+        "gru_3layer_bi_packed_short",
+        "gru",
+        num_layers=3,
+        bidirectional=True,
+        steps=7,
+        lengths=(3, 5, 1, 4),
+    ),
 )
 
 
 def build_module(case: Case, rng: np.random.Generator) -> torch.nn.RNNBase:
     """The layer of a case, its parameters drawn from `rng` and wide enough to bend every nonlinearity."""
-    options = dict(num_layers=case.num_layers, bidirectional=case.bidirectional, batch_first=True, dtype=torch.float64)
+    options = dict(
+        num_layers=case.num_layers,
+        bidirectional=case.bidirectional,
+        batch_first=True,
+        dtype=torch.float64,
+    )
     match case.op:
         case "rnn_tanh" | "rnn_relu":
-            module = torch.nn.RNN(INPUT_SIZE, case.hidden_size, nonlinearity=case.op[len("rnn_") :], **options)
+            module = torch.nn.RNN(
+                INPUT_SIZE, case.hidden_size, nonlinearity=case.op[len("rnn_") :], **options
+            )
         case "lstm":
-            module = torch.nn.LSTM(INPUT_SIZE, case.hidden_size, proj_size=case.proj_size, **options)
+            module = torch.nn.LSTM(
+                INPUT_SIZE, case.hidden_size, proj_size=case.proj_size, **options
+            )
         case "gru":
             module = torch.nn.GRU(INPUT_SIZE, case.hidden_size, **options)
         case _:
@@ -79,11 +123,16 @@ def draw_state(case: Case, rng: np.random.Generator) -> tuple[torch.Tensor, ...]
     widths = [case.proj_size or case.hidden_size]
     if case.op == "lstm":
         widths.append(case.hidden_size)
-    return tuple(torch.from_numpy(rng.normal(size=(rows, BATCH, width))).requires_grad_() for width in widths)
+    return tuple(
+        torch.from_numpy(rng.normal(size=(rows, BATCH, width))).requires_grad_() for width in widths
+    )
 
 
 def run(
-    module: torch.nn.RNNBase, x: torch.Tensor, lengths: tuple[int, ...] | None, state: tuple[torch.Tensor, ...]
+    module: torch.nn.RNNBase,
+    x: torch.Tensor,
+    lengths: tuple[int, ...] | None,
+    state: tuple[torch.Tensor, ...],
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
     """`(y [B, T, ...], final states)`; with `lengths`, `y` is zero past the end of each row."""
     hx = None
@@ -97,7 +146,9 @@ def run(
             x, torch.tensor(lengths), batch_first=True, enforce_sorted=False
         )
         packed_y, final = module(packed, hx)
-        y, _ = torch.nn.utils.rnn.pad_packed_sequence(packed_y, batch_first=True, total_length=x.shape[1])
+        y, _ = torch.nn.utils.rnn.pad_packed_sequence(
+            packed_y, batch_first=True, total_length=x.shape[1]
+        )
     return y, final if isinstance(final, tuple) else (final,)
 
 
@@ -111,7 +162,9 @@ def make(case: Case, seed: int) -> dict[str, np.ndarray]:
 
     cot_y = torch.from_numpy(rng.normal(size=tuple(y.shape)))
     cot_final = tuple(torch.from_numpy(rng.normal(size=tuple(each.shape))) for each in final)
-    scalar = (y * cot_y).sum() + sum((each * cot).sum() for each, cot in zip(final, cot_final, strict=True))
+    scalar = (y * cot_y).sum() + sum(
+        (each * cot).sum() for each, cot in zip(final, cot_final, strict=True)
+    )
     scalar.backward()
 
     arrays = {"x": x, "y": y, "cot_y": cot_y, "grad_x": x.grad}
@@ -131,8 +184,12 @@ def make(case: Case, seed: int) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Make the golden files of PyTorch's recurrent layers.")
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent, help="folder to write to")
+    parser = argparse.ArgumentParser(
+        description="Make the golden files of PyTorch's recurrent layers."
+    )
+    parser.add_argument(
+        "--out", type=pathlib.Path, default=pathlib.Path(__file__).parent, help="folder to write to"
+    )
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
 

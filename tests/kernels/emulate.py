@@ -27,7 +27,9 @@ def load(machine: Uc, program: bytes) -> int:
     size, count = struct.unpack_from("<HH", program, 54)
     mapped, seen = set(), 0
     for number in range(count):
-        kind, _, offset, address, _, held, taken, _ = struct.unpack_from("<IIQQQQQQ", program, headers + number * size)
+        kind, _, offset, address, _, held, taken, _ = struct.unpack_from(
+            "<IIQQQQQQ", program, headers + number * size
+        )
         if kind != LOADED:
             continue
         for page in range(address // PAGE * PAGE, up(address + taken), PAGE):
@@ -39,8 +41,22 @@ def load(machine: Uc, program: bytes) -> int:
             seen = address + headers
     machine.mem_map(STACK, STACK_SIZE)
     top = STACK + STACK_SIZE - PAGE
-    told = {PROGRAM_HEADERS: seen, HEADER_SIZE: size, HEADERS: count, PAGE_SIZE: PAGE, ENTRY: entry, RANDOM: top + 2048}
-    words = [0, 0, 0, *(word for pair in told.items() for word in pair), 0, 0]  # no arguments, no environment
+    told = {
+        PROGRAM_HEADERS: seen,
+        HEADER_SIZE: size,
+        HEADERS: count,
+        PAGE_SIZE: PAGE,
+        ENTRY: entry,
+        RANDOM: top + 2048,
+    }
+    words = [
+        0,
+        0,
+        0,
+        *(word for pair in told.items() for word in pair),
+        0,
+        0,
+    ]  # no arguments, no environment
     machine.mem_write(top, struct.pack(f"<{len(words)}Q", *words))
     machine.reg_write(arm64_const.UC_ARM64_REG_SP, top)
     return entry
@@ -52,7 +68,11 @@ def run(path: str) -> int:
 
     def serve(machine, *_):
         nonlocal free, code
-        registers = (arm64_const.UC_ARM64_REG_X0, arm64_const.UC_ARM64_REG_X1, arm64_const.UC_ARM64_REG_X2)
+        registers = (
+            arm64_const.UC_ARM64_REG_X0,
+            arm64_const.UC_ARM64_REG_X1,
+            arm64_const.UC_ARM64_REG_X2,
+        )
         first, second, third = map(machine.reg_read, registers)
         answer = UNKNOWN
         match machine.reg_read(arm64_const.UC_ARM64_REG_X8):

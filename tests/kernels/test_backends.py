@@ -23,7 +23,10 @@ ROWS, TIME = 3, 5
 LENGTHS = np.array([5, 3, 0])
 EVERY_BACKEND = [
     "fused",
-    pytest.param("native", marks=pytest.mark.skipif(kernels.native.missing() is not None, reason="not compiled")),
+    pytest.param(
+        "native",
+        marks=pytest.mark.skipif(kernels.native.missing() is not None, reason="not compiled"),
+    ),
 ]
 
 
@@ -67,7 +70,11 @@ def test_a_row_knows_neither_its_batch_nor_its_padding(given, backend):
     after, ys = seqjax.unroll(cell, params, spoilt, state, lengths=LENGTHS, backend=backend)
     for row, length in enumerate(LENGTHS):
         alone = seqjax.unroll(
-            cell, params, xs[row : row + 1, :length], take(state, slice(row, row + 1)), backend=backend
+            cell,
+            params,
+            xs[row : row + 1, :length],
+            take(state, slice(row, row + 1)),
+            backend=backend,
         )
         assert_close((take(after, slice(row, row + 1)), ys[row : row + 1, :length]), alone)
         assert not ys[row, length:].any()
@@ -112,9 +119,13 @@ def test_vmap_over_rows_is_the_batch(given, backend):
 
 
 @hypothesis.given(
-    rows=st.sampled_from([1, 2, 7]), time=st.integers(0, 3), inputs=st.sampled_from([1, 5, 17]),
-    hidden=st.sampled_from([1, 3, 16, 33]), name=st.sampled_from(sorted(CELLS)), reverse=st.booleans(),
-)  # fmt: skip
+    rows=st.sampled_from([1, 2, 7]),
+    time=st.integers(0, 3),
+    inputs=st.sampled_from([1, 5, 17]),
+    hidden=st.sampled_from([1, 3, 16, 33]),
+    name=st.sampled_from(sorted(CELLS)),
+    reverse=st.booleans(),
+)
 @hypothesis.example(rows=1, time=1, inputs=1, hidden=1, name="gru", reverse=False)
 def test_any_shape(rows, time, inputs, hidden, name, reverse):
     """Values and gradients, with lengths from 0 to the end."""
@@ -124,7 +135,9 @@ def test_any_shape(rows, time, inputs, hidden, name, reverse):
         wide = jax.tree.map(lambda a: a.astype(jnp.float64), (given, pulled))
         wanted = outcome(cell, *wide, "scan", lengths=lengths, reverse=reverse)
         for backend in ("fused", "native"):
-            assert_near(outcome(cell, given, pulled, backend, lengths=lengths, reverse=reverse), wanted)
+            assert_near(
+                outcome(cell, given, pulled, backend, lengths=lengths, reverse=reverse), wanted
+            )
 
 
 def test_eight_threads_at_once_give_one_result(backend):

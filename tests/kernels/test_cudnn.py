@@ -21,7 +21,20 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 LSTM = seqjax.LSTM(4)
 
 
-def account(xs, h, c, weights, lengths, *, input_size, hidden_size, num_layers, dropout, bidirectional, precision):
+def account(
+    xs,
+    h,
+    c,
+    weights,
+    lengths,
+    *,
+    input_size,
+    hidden_size,
+    num_layers,
+    dropout,
+    bidirectional,
+    precision,
+):
     """What `rnn.lstm_fwd` returns, from JAX's reference for it."""
     sizes = input_size, hidden_size, num_layers
     unpacked = rnn.unpack_lstm_weights(weights, *sizes, bidirectional)
@@ -41,15 +54,23 @@ def test_it_equals_the_scan_in_values_and_gradients(x64, monkeypatch, name):
     monkeypatch.setattr(rnn, "lstm_fwd", account)
     monkeypatch.setattr(rnn, "lstm_bwd", pulled_back)
     (params, xs, state), pulled = problem(LSTM, dtype=np.float32)
-    lengths, reverse = OPTIONS[name].get("lengths", np.full(3, 4)), OPTIONS[name].get("reverse", False)
+    lengths, reverse = (
+        OPTIONS[name].get("lengths", np.full(3, 4)),
+        OPTIONS[name].get("reverse", False),
+    )
 
     def run(params, xs, state):
-        return cudnn._by_cudnn(reverse, params, jnp.moveaxis(xs, 1, 0), tuple(state), jnp.asarray(lengths, jnp.int32))
+        return cudnn._by_cudnn(
+            reverse, params, jnp.moveaxis(xs, 1, 0), tuple(state), jnp.asarray(lengths, jnp.int32)
+        )
 
     ((h, c), ys), pull = jax.vjp(run, params, xs, state)
     gradients = pull((tuple(pulled[0]), jnp.moveaxis(pulled[1], 1, 0)))
     got = (seqjax.LSTMState(h, c), jnp.moveaxis(ys, 0, 1)), gradients
-    assert_near(got, outcome(LSTM, in_float64((params, xs, state)), in_float64(pulled), "scan", **OPTIONS[name]))
+    assert_near(
+        got,
+        outcome(LSTM, in_float64((params, xs, state)), in_float64(pulled), "scan", **OPTIONS[name]),
+    )
 
 
 @pytest.fixture
@@ -57,8 +78,13 @@ def there(monkeypatch):
     """JAX as where cuDNN is installed, as far as lowering goes: what it asks cuDNN then is answered here."""
     library = types.SimpleNamespace(build_rnn_descriptor=lambda *_: b"descriptor")
     sizes = lambda *_: (1, 1000)  # noqa: E731
-    monkeypatch.setattr(rnn.gpu_rnn, "compute_rnn_workspace_reserve_space_sizes", sizes, raising=False)
-    rules = {rnn.rnn_fwd_p: rnn.gpu_rnn.cudnn_rnn_lowering, rnn.rnn_bwd_p: rnn.gpu_rnn.cudnn_rnn_bwd_lowering}
+    monkeypatch.setattr(
+        rnn.gpu_rnn, "compute_rnn_workspace_reserve_space_sizes", sizes, raising=False
+    )
+    rules = {
+        rnn.rnn_fwd_p: rnn.gpu_rnn.cudnn_rnn_lowering,
+        rnn.rnn_bwd_p: rnn.gpu_rnn.cudnn_rnn_bwd_lowering,
+    }
     for primitive, rule in rules.items():
         linked = functools.partial(rule.func, library, *rule.args[1:])
         rnn.mlir.register_lowering(primitive, linked, platform="cuda")
@@ -74,18 +100,26 @@ def training(params, xs, state):
 
 
 @pytest.mark.parametrize(
-    ("platform", "calls"), [("cuda", {"cudnn_rnn_ffi", "cudnn_rnn_bwd_ffi"}), ("cpu", set()), ("tpu", set())]
+    ("platform", "calls"),
+    [("cuda", {"cudnn_rnn_ffi", "cudnn_rnn_bwd_ffi"}), ("cpu", set()), ("tpu", set())],
 )
 def test_it_is_lowered_for_cuda_alone(there, platform, calls):
     given, _ = problem(LSTM, dtype=np.float32)
-    text = jax.export.export(jax.jit(training), platforms=[platform], disabled_checks=EVERY_CALL)(*given).mlir_module()
+    text = jax.export.export(jax.jit(training), platforms=[platform], disabled_checks=EVERY_CALL)(
+        *given
+    ).mlir_module()
     assert {name for name in ("cudnn_rnn_ffi", "cudnn_rnn_bwd_ffi") if f"@{name}(" in text} == calls
 
 
-EVERY_CALL = [jax.export.DisabledSafetyCheck.custom_call(name) for name in ("cudnn_rnn_ffi", "cudnn_rnn_bwd_ffi")]
+EVERY_CALL = [
+    jax.export.DisabledSafetyCheck.custom_call(name)
+    for name in ("cudnn_rnn_ffi", "cudnn_rnn_bwd_ffi")
+]
 
 
-@pytest.mark.parametrize(("asked", "rounded"), [(None, False), ("highest", False), ("tensorfloat32", True)])
+@pytest.mark.parametrize(
+    ("asked", "rounded"), [(None, False), ("highest", False), ("tensorfloat32", True)]
+)
 def test_products_are_rounded_only_where_asked(asked, rounded):
     with jax.default_matmul_precision(asked):
         assert rnn._lstm_cudnn_allow_tf32(cudnn._precision()) == rounded
@@ -100,7 +134,10 @@ def test_elsewhere_it_gives_way_and_says_why(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert say() == "LSTM(4): fused, this jaxlib comes without cuDNN; install jax[cuda13]"
     assert say(jnp.float64) == "LSTM(4): fused, cuDNN's LSTM is used in float32, not in float64"
-    assert kernels.explain(seqjax.GRU(4), backend="cudnn") == "GRU(4): fused, cuDNN is bound for the LSTM alone"
+    assert (
+        kernels.explain(seqjax.GRU(4), backend="cudnn")
+        == "GRU(4): fused, cuDNN is bound for the LSTM alone"
+    )
 
 
 def test_where_it_is_there_it_runs_but_for_resets(there, monkeypatch):

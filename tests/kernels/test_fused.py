@@ -43,21 +43,28 @@ def problem(cell, batch=(3,), time=4, inputs=3, dtype=np.float64):
     """Random params (biases too), inputs and a state; and what the gradients of the last state and outputs shall be."""
     params = jax.eval_shape(lambda: cell.init(jax.random.key(0), inputs))
     state = jax.eval_shape(lambda p: cell.initial_state(p, batch, dtype), params)
-    xs, ys = (jax.ShapeDtypeStruct((*batch, time, size), dtype) for size in (inputs, cell.hidden_size))
+    xs, ys = (
+        jax.ShapeDtypeStruct((*batch, time, size), dtype) for size in (inputs, cell.hidden_size)
+    )
     return (draw(0, params, dtype), draw(1, xs, dtype), draw(2, state, state_dtype(dtype))), (
-        draw(3, state, state_dtype(dtype)), draw(4, ys, dtype),
-    )  # fmt: skip
+        draw(3, state, state_dtype(dtype)),
+        draw(4, ys, dtype),
+    )
 
 
 def outcome(cell, given, pulled, backend, **options):
     """Last state and outputs, and the gradients of params, inputs and state."""
-    after, pull = jax.vjp(lambda *args: seqjax.unroll(cell, *args, backend=backend, **options), *given)
+    after, pull = jax.vjp(
+        lambda *args: seqjax.unroll(cell, *args, backend=backend, **options), *given
+    )
     return after, pull(pulled)
 
 
 def both(cell, given, pulled, **options):
     """The same by the plain scan and by the kernel, compiled."""
-    run = jax.jit(lambda *args: [outcome(cell, *args, backend, **options) for backend in ("scan", "fused")])
+    run = jax.jit(
+        lambda *args: [outcome(cell, *args, backend, **options) for backend in ("scan", "fused")]
+    )
     return run(given, pulled)
 
 
@@ -130,17 +137,26 @@ def test_it_equals_the_scan_with_no_batch_axis_one_or_two(x64, cell, options):
 @each_cell
 def test_it_begins_at_zero_where_no_state_is_given(x64, cell):
     (params, xs, _), _ = problem(cell)
-    given = [seqjax.unroll(cell, params, xs, backend=backend, **EVERYTHING) for backend in ("scan", "fused")]
+    given = [
+        seqjax.unroll(cell, params, xs, backend=backend, **EVERYTHING)
+        for backend in ("scan", "fused")
+    ]
     assert_same(*given)
 
 
 @each_cell
 @pytest.mark.parametrize(
-    ("batch", "time", "inputs"), [((1,), 4, 1), ((2,), 1, 3), ((), 0, 1), ((0,), 3, 2), ((2, 1), 0, 2)], ids=str
+    ("batch", "time", "inputs"),
+    [((1,), 4, 1), ((2,), 1, 3), ((), 0, 1), ((0,), 3, 2), ((2, 1), 0, 2)],
+    ids=str,
 )
 def test_the_smallest_shapes(x64, cell, batch, time, inputs):
     given, pulled = problem(cell, batch, time, inputs)
-    options = {"lengths": np.full(batch, time // 2), "reset": np.ones((*batch, time), bool), "reverse": True}
+    options = {
+        "lengths": np.full(batch, time // 2),
+        "reset": np.ones((*batch, time), bool),
+        "reverse": True,
+    }
     assert_same(*both(cell, given, pulled, **options))
 
 
@@ -150,7 +166,9 @@ def test_it_equals_the_scan_under_vmap(x64, cell, over):
     (params, xs, state), pulled = problem(cell)
     axes = (0, None, None) if over == "params" else (None, 0, 0)
     if over == "params":
-        params, pulled = (jax.tree.map(lambda a: jnp.stack([a, 2 * a]), tree) for tree in (params, pulled))
+        params, pulled = (
+            jax.tree.map(lambda a: jnp.stack([a, 2 * a]), tree) for tree in (params, pulled)
+        )
     options = {} if over == "batch" else EVERYTHING
 
     def run(backend):
@@ -164,7 +182,9 @@ def test_it_equals_the_scan_under_vmap(x64, cell, over):
 
 @each_cell
 def test_its_second_derivatives_are_those_of_the_scan(x64, cell):
-    cell = type(cell)(1, **({"activation": cell.activation} if isinstance(cell, seqjax.Elman) else {}))
+    cell = type(cell)(
+        1, **({"activation": cell.activation} if isinstance(cell, seqjax.Elman) else {})
+    )
     (params, xs, state), pulled = problem(cell, (2,), 2, 1)
     flat, unflatten = ravel_pytree((params, xs, state))
 
@@ -177,7 +197,10 @@ def test_its_second_derivatives_are_those_of_the_scan(x64, cell):
                 lengths=np.array([2, 1]),
                 reset=np.array([[0, 0], [0, 1]], bool),
             )
-            return sum((a * b).sum() for a, b in zip(jax.tree.leaves(out), jax.tree.leaves(pulled), strict=True))
+            return sum(
+                (a * b).sum()
+                for a, b in zip(jax.tree.leaves(out), jax.tree.leaves(pulled), strict=True)
+            )
 
         return jax.jit(jax.jacfwd(jax.jacrev(score)))(flat)
 
@@ -205,11 +228,20 @@ def test_its_gradients_are_finite_differences(x64, cell):
 
     def score(*given):
         out = seqjax.unroll(cell, *given, backend="fused", **EVERYTHING)
-        return sum((a * b).sum() for a, b in zip(jax.tree.leaves(out), jax.tree.leaves(pulled), strict=True))
+        return sum(
+            (a * b).sum()
+            for a, b in zip(jax.tree.leaves(out), jax.tree.leaves(pulled), strict=True)
+        )
 
     score, direction = jax.jit(score), draw(9, given)
-    slope = sum((g * d).sum() for g, d in zip(*map(jax.tree.leaves, (jax.grad(score, (0, 1, 2))(*given), direction))))  # noqa: B905
-    ahead, behind = (score(*jax.tree.map(lambda a, d: a + e * d, given, direction)) for e in (1e-6, -1e-6))  # noqa: B023
+    slope = sum(
+        (g * d).sum()
+        for g, d in zip(*map(jax.tree.leaves, (jax.grad(score, (0, 1, 2))(*given), direction)))  # noqa: B905
+    )
+    ahead, behind = (
+        score(*jax.tree.map(lambda a, d: a + e * d, given, direction))  # noqa: B023
+        for e in (1e-6, -1e-6)
+    )
     np.testing.assert_allclose(slope, (ahead - behind) / 2e-6, rtol=1e-6)
 
 
@@ -228,7 +260,9 @@ def test_where_it_cannot_run_the_scan_does_and_explain_says_why(cell, what, monk
     dtype = jnp.bfloat16 if what == "bfloat16" else jnp.float32
     remat = what.split()[1] if "remat" in what else "none"
     given, _ = problem(cell, dtype=dtype)
-    by_default, by_scan = (seqjax.unroll(cell, *given, backend=b, remat=remat) for b in ("fused", "scan"))
+    by_default, by_scan = (
+        seqjax.unroll(cell, *given, backend=b, remat=remat) for b in ("fused", "scan")
+    )
     assert_same(by_default, by_scan, 0)
     words = "not of one dtype" if what == "bfloat16" else f"remat='{remat}' rebuilds activations"
     for backend in ("auto", "fused"):
@@ -249,9 +283,15 @@ VARIANTS = [
 
 @pytest.mark.parametrize("recurrence", VARIANTS, ids=str)
 def test_a_variant_it_does_not_know_is_scanned(recurrence, getkey):
-    assert kernels.explain(recurrence) == f"{recurrence}: scan, no other implementation knows this recurrence"
+    assert (
+        kernels.explain(recurrence)
+        == f"{recurrence}: scan, no other implementation knows this recurrence"
+    )
     params, xs = recurrence.init(getkey(), 3), jax.random.normal(getkey(), (2, 4, 3))
-    assert_same(*(seqjax.unroll(recurrence, params, xs, backend=backend) for backend in ("fused", "scan")), 0)
+    assert_same(
+        *(seqjax.unroll(recurrence, params, xs, backend=backend) for backend in ("fused", "scan")),
+        0,
+    )
 
 
 MISSING = kernels.native.missing()
@@ -279,7 +319,9 @@ AUTO = f"fused, {MISSING}" if MISSING else "native, the fastest that computes al
         (
             seqjax.bidirectional(seqjax.GRU(4)),
             {"remat": "step"},
-            "; ".join(["GRU(4): scan, remat='step' rebuilds activations, which the others keep"] * 2),
+            "; ".join(
+                ["GRU(4): scan, remat='step' rebuilds activations, which the others keep"] * 2
+            ),
         ),
     ],
     ids=str,

@@ -21,7 +21,9 @@ def from_zero(form):
 
     def run(decay, inflow, state, reverse):
         begin = -1 if reverse else 0
-        return form(decay, inflow.at[begin].add(decay[begin if len(decay) > 1 else 0] * state), reverse)
+        return form(
+            decay, inflow.at[begin].add(decay[begin if len(decay) > 1 else 0] * state), reverse
+        )
 
     return run
 

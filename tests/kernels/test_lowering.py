@@ -14,7 +14,9 @@ from tests.recurrences import INPUT_SIZE, RECURRENCES, each, params_like, state_
 OF_JAX = {"Sharding", "annotate_device_placement", "shape_assertion", "cu_threefry2x32_ffi"}
 """Custom calls of JAX itself: places of arrays, checks of shapes, its random numbers on CUDA."""
 
-COMPILED = {f"seqjax_{name}" for name in ("forward", "backward", "weight_gradient", "input_gradient")}
+COMPILED = {
+    f"seqjax_{name}" for name in ("forward", "backward", "weight_gradient", "input_gradient")
+}
 
 
 def custom_calls(recurrence, platforms, backend):
@@ -26,11 +28,17 @@ def custom_calls(recurrence, platforms, backend):
         return sum(jnp.sum(jnp.real(leaf)) for leaf in jax.tree.leaves(results))
 
     shape = jax.ShapeDtypeStruct
-    given = params_like(recurrence, INPUT_SIZE), shape((2, 6, INPUT_SIZE), np.float32), state_like(recurrence, (2,))
+    given = (
+        params_like(recurrence, INPUT_SIZE),
+        shape((2, 6, INPUT_SIZE), np.float32),
+        state_like(recurrence, (2,)),
+    )
     marks = shape((2,), np.int32), shape((2, 6), np.bool_)
     ours = [jax.export.DisabledSafetyCheck.custom_call(name) for name in COMPILED]
     gradient = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))
-    text = jax.export.export(gradient, platforms=platforms, disabled_checks=ours)(*given, *marks).mlir_module()
+    text = jax.export.export(gradient, platforms=platforms, disabled_checks=ours)(
+        *given, *marks
+    ).mlir_module()
     assert "stablehlo.add" in text
     assert not {"stablehlo.send", "stablehlo.recv"} & set(text.split()), "talks with the host"
     return set(re.findall(r"custom_call @(\w+)", text)) - OF_JAX

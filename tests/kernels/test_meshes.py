@@ -56,7 +56,16 @@ print(json.dumps(report))
 """
 
 ROOT = Path(__file__).parents[2]
-QUICK = ("elman_tanh", "lstm", "gru_after", "lru", "min_gru", "bidirectional_max", "stack", "zoneout_gru")
+QUICK = (
+    "elman_tanh",
+    "lstm",
+    "gru_after",
+    "lru",
+    "min_gru",
+    "bidirectional_max",
+    "stack",
+    "zoneout_gru",
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +73,12 @@ def report():
     call = [sys.executable, "-c", PROGRAM, ",".join(QUICK), "scan,auto"]
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        call, capture_output=True, text=True, check=False, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}
+        call,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": path},
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

@@ -50,7 +50,14 @@ def test_it_equals_the_scan_in_values_and_gradients(x64, cell, options):
 @each_cell
 @pytest.mark.parametrize(
     ("batch", "time", "inputs", "hidden"),
-    [((1,), 3, 1, 1), ((7,), 1, 3, 16), ((), 0, 1, 4), ((0,), 3, 2, 4), ((2, 9), 3, 20, 37), ((33,), 2, 130, 70)],
+    [
+        ((1,), 3, 1, 1),
+        ((7,), 1, 3, 16),
+        ((), 0, 1, 4),
+        ((0,), 3, 2, 4),
+        ((2, 9), 3, 20, 37),
+        ((33,), 2, 130, 70),
+    ],
     ids=str,
 )
 def test_odd_shapes(x64, cell, batch, time, inputs, hidden):
@@ -82,10 +89,17 @@ def test_every_instruction_set_that_this_cpu_has(x64, cell, instructions):
 @each_cell
 def test_it_is_what_runs(cell):
     given, pulled = problem(cell(4), dtype=np.float32)
-    text = jax.jit(functools.partial(outcome, cell(4), backend="native")).lower(given, pulled).as_text()
+    text = (
+        jax.jit(functools.partial(outcome, cell(4), backend="native"))
+        .lower(given, pulled)
+        .as_text()
+    )
     for target in ("forward", "backward", "weight_gradient", "input_gradient"):
         assert f"seqjax_{target}" in text
-    assert jax.jit(functools.partial(outcome, cell(4), backend="auto")).lower(given, pulled).as_text() == text
+    assert (
+        jax.jit(functools.partial(outcome, cell(4), backend="auto")).lower(given, pulled).as_text()
+        == text
+    )
 
 
 @each_cell
@@ -94,7 +108,9 @@ def test_it_equals_the_scan_under_vmap_over_params_and_over_rows(x64, cell):
     two = jax.tree.map(lambda a: jnp.stack([a, 2 * a]), (params, pulled))
 
     def over_params(backend, wide):
-        one = lambda params, pulled: outcome(cell(4), (params, wide(xs), wide(state)), pulled, backend, **EVERYTHING)  # noqa: E731
+        one = lambda params, pulled: outcome(  # noqa: E731
+            cell(4), (params, wide(xs), wide(state)), pulled, backend, **EVERYTHING
+        )
         return jax.vmap(one)(*jax.tree.map(wide, two))
 
     def over_rows(backend, wide):
@@ -125,6 +141,9 @@ def test_many_threads_at_once_give_one_result():
 def test_explain_says_why_it_gives_way(monkeypatch):
     say = functools.partial(kernels.explain, seqjax.LSTM(8), backend="native")
     assert say() == "LSTM(8): native, as asked for"
-    assert say(jnp.float64) == "LSTM(8): fused, the compiled kernels compute in float32, not in float64"
+    assert (
+        say(jnp.float64)
+        == "LSTM(8): fused, the compiled kernels compute in float32, not in float64"
+    )
     monkeypatch.setattr(kernels.native, "missing", lambda: "no compiler was there")
     assert say() == "LSTM(8): fused, no compiler was there"

@@ -9,7 +9,9 @@ import seqjax
 from seqjax import kernels
 from seqjax.recurrence import Pass
 
-pytestmark = pytest.mark.skipif(kernels.native.missing() is not None, reason=str(kernels.native.missing()))
+pytestmark = pytest.mark.skipif(
+    kernels.native.missing() is not None, reason=str(kernels.native.missing())
+)
 
 CELLS = [seqjax.Elman(4), seqjax.LSTM(4), seqjax.GRU(4)]
 
@@ -29,7 +31,10 @@ def test_a_gate_that_is_full_has_no_gradient(getkey, cell):
 
 
 def test_a_full_activation_is_one_exactly():
-    cell, params = seqjax.Elman(1), {"w_x": jnp.ones((1, 1)), "w_h": jnp.zeros((1, 1)), "b": jnp.zeros(1)}
+    cell, params = (
+        seqjax.Elman(1),
+        {"w_x": jnp.ones((1, 1)), "w_h": jnp.zeros((1, 1)), "b": jnp.zeros(1)},
+    )
     xs = jnp.asarray([9.1, 12.0, 20.0, 88.0, 1e30, -9.1, -1e30, 0.0])[:, None, None]
     ys = np.asarray(seqjax.unroll(cell, params, xs, backend="native")[1]).ravel()
     np.testing.assert_array_equal(ys, [1, 1, 1, 1, 1, -1, -1, 0])
@@ -38,10 +43,15 @@ def test_a_full_activation_is_one_exactly():
 def test_a_long_sum_of_positive_terms_keeps_its_digits():
     inputs = 16384
     rng = np.random.default_rng(0)
-    x, w = rng.uniform(0.5, 1.5, inputs).astype(np.float32), rng.uniform(0.5, 1.5, (inputs, 1)).astype(np.float32)
+    x, w = (
+        rng.uniform(0.5, 1.5, inputs).astype(np.float32),
+        rng.uniform(0.5, 1.5, (inputs, 1)).astype(np.float32),
+    )
     params = {"w_x": jnp.asarray(w), "w_h": jnp.zeros((1, 1)), "b": jnp.zeros(1)}
     cell = seqjax.Elman(1, activation="relu")
-    found = float(seqjax.unroll(cell, params, jnp.asarray(x)[None, None], backend="native")[1].ravel()[0])
+    found = float(
+        seqjax.unroll(cell, params, jnp.asarray(x)[None, None], backend="native")[1].ravel()[0]
+    )
     wanted = float(x.astype(np.float64) @ w[:, 0].astype(np.float64))
     assert abs(found / wanted - 1) < 5e-7
 
@@ -52,4 +62,6 @@ def test_inputs_of_other_features_are_an_error_and_no_crash(getkey, cell, featur
     params = cell.init(getkey(), 3)
     state = cell.initial_state(params, (2,), jnp.float32)
     with pytest.raises(Exception, match="(?i)shape|size|features|w_x"):
-        cell.scan(params, jnp.ones((4, 2, features)), state, Pass(backend="native"))[1].block_until_ready()
+        cell.scan(params, jnp.ones((4, 2, features)), state, Pass(backend="native"))[
+            1
+        ].block_until_ready()

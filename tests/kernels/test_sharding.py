@@ -8,7 +8,9 @@ import pytest
 
 from seqjax import kernels
 
-pytestmark = pytest.mark.skipif(kernels.native.missing() is not None, reason=str(kernels.native.missing()))
+pytestmark = pytest.mark.skipif(
+    kernels.native.missing() is not None, reason=str(kernels.native.missing())
+)
 
 PROGRAM = """
 import json, re, sys
@@ -54,7 +56,9 @@ print(json.dumps(report))
 
 @pytest.fixture(scope="module")
 def report():
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

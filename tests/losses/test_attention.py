@@ -18,7 +18,9 @@ def test_it_is_the_mean_over_positions_of_what_is_missing():
         for place in range(4):
             if positions[place] and steps.any():
                 terms.append((1 - sum(weights[t, place] for t in range(5) if steps[t])) ** 2)
-    np.testing.assert_allclose(doubly_stochastic(WEIGHTS, STEPS, POSITIONS), np.mean(terms), rtol=1e-5)
+    np.testing.assert_allclose(
+        doubly_stochastic(WEIGHTS, STEPS, POSITIONS), np.mean(terms), rtol=1e-5
+    )
 
 
 def test_padding_counts_for_nothing():

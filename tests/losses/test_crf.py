@@ -20,7 +20,10 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 def random_scores(key, batch=4, time=4, tags=3, dtype=jnp.float32):
     shapes = ((batch, time, tags), (tags, tags), (tags,), (tags,))
     return crf.Scores(
-        *(jax.random.normal(k, shape, dtype) for k, shape in zip(jax.random.split(key, 4), shapes, strict=True))
+        *(
+            jax.random.normal(k, shape, dtype)
+            for k, shape in zip(jax.random.split(key, 4), shapes, strict=True)
+        )
     )
 
 
@@ -65,7 +68,9 @@ def test_kbest_is_the_head_of_the_sorted_enumeration(getkey, k):
     found = crf.kbest(*scores, lengths=LENGTHS, k=k)
     for row, length in enumerate(LENGTHS):
         paths = enumerate_paths(scores, row, length)[:k]
-        np.testing.assert_allclose(found.scores[row, : len(paths)], [score for _, score in paths], atol=1e-5)
+        np.testing.assert_allclose(
+            found.scores[row, : len(paths)], [score for _, score in paths], atol=1e-5
+        )
         assert (found.scores[row, len(paths) :] == -jnp.inf).all()
         for rank, (path, _) in enumerate(paths):
             assert found.tags[row, rank].tolist() == [*path, *[0] * (4 - length)]
@@ -75,7 +80,9 @@ def test_viterbi_is_the_first_of_kbest_and_scores_its_own_path(getkey):
     scores = random_scores(getkey(), tags=4)
     best, found = crf.viterbi(*scores, lengths=LENGTHS), crf.kbest(*scores, lengths=LENGTHS, k=3)
     np.testing.assert_array_equal(best.tags, found.tags[:, 0])
-    np.testing.assert_allclose(crf.path_score(best.tags, *scores, lengths=LENGTHS), best.scores, rtol=1e-6)
+    np.testing.assert_allclose(
+        crf.path_score(best.tags, *scores, lengths=LENGTHS), best.scores, rtol=1e-6
+    )
 
 
 @given(time=st.integers(0, 9), tags=st.integers(1, 4), seed=st.integers(0, 99))
@@ -101,7 +108,9 @@ def test_without_transitions_it_is_a_softmax_for_each_step(getkey):
 def test_gradients_match_finite_differences(x64, getkey, associative):
     scores = random_scores(getkey(), dtype=jnp.float64)
     tags = jax.random.randint(getkey(), (4, 4), 0, 3)
-    loss = lambda *chain: crf.log_likelihood(tags, *chain, lengths=LENGTHS, associative=associative).sum()  # noqa: E731
+    loss = lambda *chain: crf.log_likelihood(  # noqa: E731
+        tags, *chain, lengths=LENGTHS, associative=associative
+    ).sum()
     check_grads(loss, tuple(scores), order=1, modes=["rev"])
 
 
@@ -121,7 +130,10 @@ def test_padding_may_hold_anything(getkey, associative):
     np.testing.assert_array_equal(clean[0], dirty[0])
     np.testing.assert_array_equal(clean[1], dirty[1])
     assert (np.asarray(dirty[1])[padding] == 0).all()
-    one, other = (crf.kbest(*scores._replace(emissions=e), lengths=LENGTHS, k=2) for e in (scores.emissions, garbage))
+    one, other = (
+        crf.kbest(*scores._replace(emissions=e), lengths=LENGTHS, k=2)
+        for e in (scores.emissions, garbage)
+    )
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
@@ -134,11 +146,20 @@ def test_the_forbidden_is_impossible_and_its_gradients_are_finite(getkey, associ
         start=scores.start.at[2].set(forbidden),
         emissions=scores.emissions.at[0, 1, 0].set(forbidden),
     )
-    tags = jnp.array([[0, 0, 0, 0], [0, 1, 0, 0], [2, 0, 0, 0], [2, 0, 1, 0]])  # all but one forbidden
-    loss = lambda *chain: crf.log_likelihood(tags, *chain, lengths=LENGTHS, associative=associative).sum()  # noqa: E731
+    tags = jnp.array(
+        [[0, 0, 0, 0], [0, 1, 0, 0], [2, 0, 0, 0], [2, 0, 1, 0]]
+    )  # all but one forbidden
+    loss = lambda *chain: crf.log_likelihood(  # noqa: E731
+        tags, *chain, lengths=LENGTHS, associative=associative
+    ).sum()
     assert all(np.isfinite(g).all() for g in jax.grad(loss, argnums=(0, 1, 2, 3))(*scores))
     assert crf.forbidden(tags, *scores, lengths=LENGTHS).tolist() == [True, False, True, True]
-    assert np.isneginf(crf.path_score(tags, *scores, lengths=LENGTHS)).tolist() == [True, False, True, True]
+    assert np.isneginf(crf.path_score(tags, *scores, lengths=LENGTHS)).tolist() == [
+        True,
+        False,
+        True,
+        True,
+    ]
     marginals = crf.marginals(*scores, lengths=LENGTHS, associative=associative)
     assert marginals[0, 1, 0] == 0 and (marginals[:, 0, 2] == 0).all()
     paths = crf.kbest(*scores, lengths=LENGTHS, k=3)
@@ -161,9 +182,15 @@ def test_a_rows_own_tags_are_allowed_and_counted(getkey, associative, forbidden)
     for row in (0, 3):
         own = tuple(tags[row, : LENGTHS[row]].tolist())
         # What forbids the row's own tags counts as 0; all other sequences are as they were.
-        lifted = jax.tree.map(lambda mine, all: jnp.where(mine <= crf.FORBIDDEN / 2, 0, all), chain, scores)
+        lifted = jax.tree.map(
+            lambda mine, all: jnp.where(mine <= crf.FORBIDDEN / 2, 0, all), chain, scores
+        )
         score = dict(enumerate_paths(lifted, row, LENGTHS[row]))[own]
-        others = [(path, value) for path, value in enumerate_paths(chain, row, LENGTHS[row]) if path != own]
+        others = [
+            (path, value)
+            for path, value in enumerate_paths(chain, row, LENGTHS[row])
+            if path != own
+        ]
         np.testing.assert_allclose(found[row], score - log_sum([*others, (own, score)]), atol=1e-5)
     grads = jax.grad(lambda *chain: nats(*chain).sum(), argnums=(0, 1, 2, 3))(*chain)
     assert all(np.isfinite(g).all() and np.abs(g).max() < 9 for g in grads)
@@ -182,9 +209,15 @@ def test_no_search_returns_what_is_forbidden(getkey, k):
     scores = crf.constrain(random_scores(getkey(), tags=5), crf.bio_constraints(BIO))
     found = crf.kbest(*scores, lengths=LENGTHS, k=k)
     for row, length in enumerate(LENGTHS):
-        paths = [(p, s) for p, s in enumerate_paths(scores, row, length) if s > crf.FORBIDDEN / 2][:k]
-        np.testing.assert_allclose(found.scores[row, : len(paths)], [score for _, score in paths], atol=1e-5)
-        assert (found.scores[row, len(paths) :] == -jnp.inf).all() and not found.tags[row, len(paths) :].any()
+        paths = [(p, s) for p, s in enumerate_paths(scores, row, length) if s > crf.FORBIDDEN / 2][
+            :k
+        ]
+        np.testing.assert_allclose(
+            found.scores[row, : len(paths)], [score for _, score in paths], atol=1e-5
+        )
+        assert (found.scores[row, len(paths) :] == -jnp.inf).all() and not found.tags[
+            row, len(paths) :
+        ].any()
         for rank, (path, _) in enumerate(paths):
             assert found.tags[row, rank].tolist() == [*path, *[0] * (4 - length)]
     none = crf.viterbi(*scores._replace(start=jnp.full(5, -jnp.inf)), lengths=LENGTHS)
@@ -193,15 +226,26 @@ def test_no_search_returns_what_is_forbidden(getkey, k):
 
 def test_numbers_that_are_no_tags(getkey):
     scores = random_scores(getkey())
-    tags = jnp.zeros((4, 4), int).at[0, 3].set(3).at[2, 0].set(-1).at[3, 3].set(-100)  # the last one is padding
+    tags = (
+        jnp.zeros((4, 4), int).at[0, 3].set(3).at[2, 0].set(-1).at[3, 3].set(-100)
+    )  # the last one is padding
     for function in (crf.log_likelihood, crf.path_score):
-        with pytest.raises(ValueError, match="a tag is 3; give tags from 0 to 2, any past the end of a row"):
+        with pytest.raises(
+            ValueError, match="a tag is 3; give tags from 0 to 2, any past the end of a row"
+        ):
             function(tags, *scores, lengths=LENGTHS)
         with pytest.raises(TypeError, match="tags are float32; give integers"):
             function(jnp.zeros((4, 4)), *scores, lengths=LENGTHS)
         loss = lambda tags, emissions: function(tags, emissions, *scores[1:], lengths=LENGTHS)  # noqa: B023, E731
-        assert np.isnan(jax.jit(loss)(tags, scores.emissions)).tolist() == [True, False, True, False]
-        slope = jax.jit(jax.grad(lambda tags, e: loss(tags, e).sum(), argnums=1))(tags, scores.emissions)  # noqa: B023
+        assert np.isnan(jax.jit(loss)(tags, scores.emissions)).tolist() == [
+            True,
+            False,
+            True,
+            False,
+        ]
+        slope = jax.jit(jax.grad(lambda tags, e: loss(tags, e).sum(), argnums=1))(  # noqa: B023
+            tags, scores.emissions
+        )
         assert np.isnan(slope[0]).any() and np.isfinite(slope[3]).all()
 
 
@@ -210,9 +254,16 @@ def test_lengths_out_of_range_under_jit_are_clamped(getkey):
 
     @jax.jit
     def everything(lengths):
-        sums = [crf.log_partition(*scores, lengths=lengths, associative=form) for form in (False, True)]
+        sums = [
+            crf.log_partition(*scores, lengths=lengths, associative=form) for form in (False, True)
+        ]
         likelihood = crf.log_likelihood(tags, *scores, lengths=lengths)
-        return sums, likelihood, crf.marginals(*scores, lengths=lengths), crf.kbest(*scores, lengths=lengths, k=2)
+        return (
+            sums,
+            likelihood,
+            crf.marginals(*scores, lengths=lengths),
+            crf.kbest(*scores, lengths=lengths, k=2),
+        )
 
     wrong, right = everything(jnp.array([99, -3, 1, 3])), everything(jnp.array([4, 0, 1, 3]))
     jax.tree.map(np.testing.assert_array_equal, wrong, right)
@@ -220,7 +271,9 @@ def test_lengths_out_of_range_under_jit_are_clamped(getkey):
 
 def test_a_chain_in_which_everything_is_forbidden_stays_finite(getkey):
     scores = random_scores(getkey())._replace(transitions=jnp.full((3, 3), -jnp.inf))
-    value, grads = jax.value_and_grad(lambda *chain: crf.log_partition(*chain).sum(), argnums=(0, 1, 2, 3))(*scores)
+    value, grads = jax.value_and_grad(
+        lambda *chain: crf.log_partition(*chain).sum(), argnums=(0, 1, 2, 3)
+    )(*scores)
     assert np.isfinite(value) and all(np.isfinite(g).all() for g in grads)
 
 
@@ -239,9 +292,13 @@ def test_any_batch_axes_jit_and_vmap(getkey):
     scores = random_scores(getkey(), batch=6)
     lengths = jnp.array([4, 0, 1, 3, 2, 4])
     flat = crf.log_partition(*scores, lengths=lengths)
-    square = crf.log_partition(scores.emissions.reshape(2, 3, 4, 3), *scores[1:], lengths=lengths.reshape(2, 3))
+    square = crf.log_partition(
+        scores.emissions.reshape(2, 3, 4, 3), *scores[1:], lengths=lengths.reshape(2, 3)
+    )
     np.testing.assert_allclose(square.reshape(6), flat, rtol=1e-6)
-    mapped = jax.vmap(lambda e, n: crf.log_partition(e, *scores[1:], lengths=n))(scores.emissions, lengths)
+    mapped = jax.vmap(lambda e, n: crf.log_partition(e, *scores[1:], lengths=n))(
+        scores.emissions, lengths
+    )
     np.testing.assert_allclose(mapped, flat, rtol=1e-6)
     paths = jax.jit(crf.viterbi)(*scores, lengths=lengths)
     np.testing.assert_array_equal(paths.tags, crf.viterbi(*scores, lengths=lengths).tags)
@@ -270,7 +327,8 @@ def entities_are_closed(path, scheme):
 
 
 @pytest.mark.parametrize(
-    ("scheme", "tags", "make"), [("BIO", BIO, crf.bio_constraints), ("BIOES", BIOES, crf.bioes_constraints)]
+    ("scheme", "tags", "make"),
+    [("BIO", BIO, crf.bio_constraints), ("BIOES", BIOES, crf.bioes_constraints)],
 )
 def test_constraints_allow_just_the_well_formed(scheme, tags, make):
     allowed = make(tags)
@@ -292,15 +350,27 @@ def test_other_letters_of_bioes_mean_the_same(scheme, tags, make):
     assert crf.in_bioes(tags, scheme) == [*BIOES] and crf.scheme_of(tags) == scheme
     for found, wanted in zip(make(tags), crf.bioes_constraints(BIOES), strict=True):
         np.testing.assert_array_equal(found, wanted)
-    with pytest.raises(ValueError, match=f"tag 'I-y' is none of {scheme}|tag 'Q-y' is none of {scheme}"):
+    with pytest.raises(
+        ValueError, match=f"tag 'I-y' is none of {scheme}|tag 'Q-y' is none of {scheme}"
+    ):
         make([*tags, "I-y" if "M" in scheme else "Q-y"])
 
 
 def test_the_scheme_is_told_by_the_letters():
-    assert crf.scheme_of(["O", "B-x", "I-x"]) == "BIO" and crf.in_bioes(["B-x", "I-x"], "BIO") == ["B-x", "I-x"]
+    assert crf.scheme_of(["O", "B-x", "I-x"]) == "BIO" and crf.in_bioes(["B-x", "I-x"], "BIO") == [
+        "B-x",
+        "I-x",
+    ]
     assert crf.scheme_of(["B", "M", "E", "S"]) == "BMES" and crf.scheme_of(["B", "I", "O"]) == "BIO"
     assert crf.scheme_of(["O", "U-x"]) == "BILOU" and crf.scheme_of(["O", "E-x", "B-x"]) == "BIOES"
-    for tags in (["NOUN", "VERB"], ["O", "B-x", "NOUN"], ["S", "V", "O"], ["B", "I"], ["O"], ["B-x", "L-x", "M-x"]):
+    for tags in (
+        ["NOUN", "VERB"],
+        ["O", "B-x", "NOUN"],
+        ["S", "V", "O"],
+        ["B", "I"],
+        ["O"],
+        ["B-x", "L-x", "M-x"],
+    ):
         assert crf.scheme_of(tags) is None
 
 
@@ -309,7 +379,9 @@ def test_constrained_decoding_finds_the_best_well_formed_sequence(getkey):
     best = crf.viterbi(*crf.constrain(scores, crf.bio_constraints(BIO)))
     for row in range(4):
         paths = enumerate_paths(scores, row, 4)
-        wanted, score = next((p, s) for p, s in paths if entities_are_closed([BIO[i] for i in p], "BIO"))
+        wanted, score = next(
+            (p, s) for p, s in paths if entities_are_closed([BIO[i] for i in p], "BIO")
+        )
         assert tuple(best.tags[row].tolist()) == wanted
         np.testing.assert_allclose(best.scores[row], score, rtol=1e-5)
 
@@ -318,7 +390,9 @@ def test_a_chain_learns_transitions_that_emissions_cannot_tell():
     tags = jnp.tile(jnp.array([0, 1, 2, 2]), (8, 3))
     scores = crf.Scores(jnp.zeros((8, 12, 3)), jnp.zeros((3, 3)), jnp.zeros(3), jnp.zeros(3))
     chain = scores[1:]
-    gradient = jax.jit(jax.grad(lambda chain: -crf.log_likelihood(tags, scores.emissions, *chain).mean()))
+    gradient = jax.jit(
+        jax.grad(lambda chain: -crf.log_likelihood(tags, scores.emissions, *chain).mean())
+    )
     for _ in range(60):
         chain = jax.tree.map(lambda p, g: p - 0.5 * g, chain, gradient(chain))
     # What follows a 2 is a matter of chance to a first-order chain: 2 or 0; all else is certain.
@@ -349,6 +423,10 @@ def test_other_mistakes_are_named(getkey):
         crf.log_likelihood(jnp.zeros((4, 3), int), *scores)
     with pytest.raises(ValueError, match="k is 0"):
         crf.kbest(*scores, k=0)
-    for make, tag in ((crf.bio_constraints, "E-x"), (crf.bioes_constraints, "O-x"), (crf.bio_constraints, "NOUN")):
+    for make, tag in (
+        (crf.bio_constraints, "E-x"),
+        (crf.bioes_constraints, "O-x"),
+        (crf.bio_constraints, "NOUN"),
+    ):
         with pytest.raises(ValueError, match=tag):
             make(["O", tag])

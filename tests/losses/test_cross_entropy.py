@@ -13,7 +13,11 @@ from seqjax.losses import cross_entropy
 
 def sample(shape=(3, 4), vocab=5, seed=0):
     rng = np.random.default_rng(seed)
-    return rng.normal(size=(*shape, vocab)) * 3, rng.integers(0, vocab, shape), rng.uniform(size=shape)
+    return (
+        rng.normal(size=(*shape, vocab)) * 3,
+        rng.integers(0, vocab, shape),
+        rng.uniform(size=shape),
+    )
 
 
 def reference(logits, labels, mask, smoothing):
@@ -34,7 +38,9 @@ def test_the_formula(x64, shape, smoothing):
     logits, labels, mask = sample(shape)
     ones = np.ones(shape)
     np.testing.assert_allclose(
-        cross_entropy(logits, labels, label_smoothing=smoothing), reference(logits, labels, ones, smoothing), rtol=1e-10
+        cross_entropy(logits, labels, label_smoothing=smoothing),
+        reference(logits, labels, ones, smoothing),
+        rtol=1e-10,
     )
     np.testing.assert_allclose(
         cross_entropy(logits, labels, mask, label_smoothing=smoothing),
@@ -64,7 +70,9 @@ def test_what_the_mask_hides_changes_neither_value_nor_gradient(garbage, smoothi
     loss = jax.value_and_grad(functools.partial(cross_entropy, label_smoothing=smoothing))
     valid = jnp.asarray(logits, jnp.float32)
     value, gradient = loss(valid, labels, mask)
-    same, gradient_under_garbage = loss(valid.at[~mask].set(garbage), np.where(mask, labels, -1), mask)
+    same, gradient_under_garbage = loss(
+        valid.at[~mask].set(garbage), np.where(mask, labels, -1), mask
+    )
     assert value == same
     np.testing.assert_array_equal(gradient, gradient_under_garbage)
     np.testing.assert_array_equal(gradient[~mask], 0)
@@ -74,7 +82,9 @@ def test_what_the_mask_hides_changes_neither_value_nor_gradient(garbage, smoothi
 def test_labels_out_of_the_vocabulary_may_stand_under_the_mask():
     logits, labels, _ = sample((3,))
     mask = np.array([1, 0, 0], bool)
-    value, gradient = jax.value_and_grad(cross_entropy)(jnp.asarray(logits), np.array([labels[0], 99, -100]), mask)
+    value, gradient = jax.value_and_grad(cross_entropy)(
+        jnp.asarray(logits), np.array([labels[0], 99, -100]), mask
+    )
     np.testing.assert_allclose(value, cross_entropy(logits[:1], labels[:1]), rtol=1e-6)
     np.testing.assert_array_equal(gradient[1:], 0)
 
@@ -82,7 +92,9 @@ def test_labels_out_of_the_vocabulary_may_stand_under_the_mask():
 @pytest.mark.parametrize("garbage", [0.0, np.nan])
 def test_where_all_is_masked_it_is_zero_with_zero_gradient(garbage):
     logits, labels, _ = sample((3,))
-    value, gradient = jax.value_and_grad(cross_entropy)(jnp.full_like(logits, garbage), labels, np.zeros(3))
+    value, gradient = jax.value_and_grad(cross_entropy)(
+        jnp.full_like(logits, garbage), labels, np.zeros(3)
+    )
     assert value == 0
     np.testing.assert_array_equal(gradient, 0)
 
@@ -110,7 +122,9 @@ def test_bfloat16_logits_are_summed_in_float32():
 
 
 def test_labels_of_another_shape():
-    with pytest.raises(ValueError, match=r"labels have shape \(3, 5\); logits \(3, 4, 5\) want \(3, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"labels have shape \(3, 5\); logits \(3, 4, 5\) want \(3, 4\)"
+    ):
         cross_entropy(np.zeros((3, 4, 5)), np.zeros((3, 5), int))
 
 
@@ -118,7 +132,9 @@ def test_labels_of_another_shape():
 def test_a_label_that_is_no_class_is_named(label):
     logits, labels, _ = sample((3,))
     labels[1] = label
-    with pytest.raises(ValueError, match=f"a label is {label}; give classes from 0 to 4, .* mask=labels != {label}"):
+    with pytest.raises(
+        ValueError, match=f"a label is {label}; give classes from 0 to 4, .* mask=labels != {label}"
+    ):
         cross_entropy(logits, labels)
     with pytest.raises(ValueError, match=f"a label is {label}"):
         jax.grad(cross_entropy)(jnp.asarray(logits), labels, np.ones(3))
@@ -134,10 +150,14 @@ def test_under_jit_a_label_that_is_no_class_is_nan_in_value_and_gradient(label, 
     assert np.isnan(value) and np.isnan(gradient[1]).all()
     mask = jnp.asarray(labels != label)
     value, gradient = loss(jnp.asarray(logits), jnp.asarray(labels), mask)
-    np.testing.assert_allclose(value, cross_entropy(logits[::2], labels[::2], label_smoothing=smoothing), rtol=1e-6)
+    np.testing.assert_allclose(
+        value, cross_entropy(logits[::2], labels[::2], label_smoothing=smoothing), rtol=1e-6
+    )
     np.testing.assert_array_equal(gradient[1], 0)
 
 
 def test_labels_that_are_no_integers():
-    with pytest.raises(TypeError, match="labels are float64; give integers, the class of each step"):
+    with pytest.raises(
+        TypeError, match="labels are float64; give integers, the class of each step"
+    ):
         cross_entropy(np.zeros((3, 5)), np.zeros(3))

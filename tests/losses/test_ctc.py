@@ -56,7 +56,9 @@ def test_values_and_gradients_are_those_of_torch(x64, name):
     zeroed, same = value_and_gradient(*arrays, blank=int(golden["blank"]), zero_infinity=True)
     np.testing.assert_allclose(zeroed, golden["zeroed"], rtol=1e-10)
     np.testing.assert_array_equal(same, gradient)
-    narrow, gradient = value_and_gradient(arrays[0].astype(np.float32), *arrays[1:], blank=int(golden["blank"]))
+    narrow, gradient = value_and_gradient(
+        arrays[0].astype(np.float32), *arrays[1:], blank=int(golden["blank"])
+    )
     assert narrow.dtype == gradient.dtype == jnp.float32
     np.testing.assert_allclose(narrow, golden["losses"], rtol=1e-5)
     np.testing.assert_allclose(gradient, golden["grad"], atol=2e-5)
@@ -65,19 +67,37 @@ def test_values_and_gradients_are_those_of_torch(x64, name):
 @pytest.mark.parametrize("blank", [0, 1])
 def test_values_are_those_of_enumeration(getkey, blank):
     logits = 2 * jax.random.normal(getkey(), (9, 5, 3))
-    words = [(), (2,), (2, 2), (2, 2, 2), (2, 2, 2, 2), (2, 0) if blank else (2, 1), (2,), (), (2, 2)]
+    words = [
+        (),
+        (2,),
+        (2, 2),
+        (2, 2, 2),
+        (2, 2, 2, 2),
+        (2, 0) if blank else (2, 1),
+        (2,),
+        (),
+        (2, 2),
+    ]
     lengths = np.array([5, 5, 5, 5, 5, 5, 1, 0, 2])
     labels = np.full((9, 4), 77)
     for row, word in zip(labels, words, strict=True):
         row[: len(word)] = word
-    found = losses.ctc(logits, labels, lengths, np.array([len(word) for word in words]), blank=blank)
+    found = losses.ctc(
+        logits, labels, lengths, np.array([len(word) for word in words]), blank=blank
+    )
     for row, word in enumerate(words):
-        np.testing.assert_allclose(found[row], enumerated(logits[row, : lengths[row]], word, blank), atol=1e-5)
+        np.testing.assert_allclose(
+            found[row], enumerated(logits[row, : lengths[row]], word, blank), atol=1e-5
+        )
 
 
 def test_gradients_match_finite_differences(x64, getkey):
     logits = jax.random.normal(getkey(), (4, 5, 3), jnp.float64)
-    labels, lengths, label_lengths = np.array([[1, 2, 1], [1, 1, 0], [0, 0, 0], [2, 0, 0]]), (5, 3, 4, 1), (3, 2, 0, 1)
+    labels, lengths, label_lengths = (
+        np.array([[1, 2, 1], [1, 1, 0], [0, 0, 0], [2, 0, 0]]),
+        (5, 3, 4, 1),
+        (3, 2, 0, 1),
+    )
     loss = lambda logits: losses.ctc(logits, labels, np.array(lengths), np.array(label_lengths))  # noqa: E731
     check_grads(loss, (logits,), order=1, modes=["rev"])
 
@@ -97,7 +117,9 @@ def test_labels_that_do_not_fit_are_infinite_or_zero_and_leave_no_gradient(getke
 
 
 def test_without_frames_or_without_labels():
-    none = losses.ctc(np.zeros((2, 0, 3), np.float32), np.ones((2, 1), int), label_lengths=np.array([0, 1]))
+    none = losses.ctc(
+        np.zeros((2, 0, 3), np.float32), np.ones((2, 1), int), label_lengths=np.array([0, 1])
+    )
     assert none.tolist() == [0, np.inf]
     logits = jnp.log(jnp.array([[[0.5, 0.5], [0.25, 0.75]]]))
     blanks, gradient = value_and_gradient(logits, np.zeros((1, 0), int), None, None, 1.0)
@@ -112,9 +134,14 @@ def test_confident_frames_cost_nothing_or_all_and_never_less_than_nothing():
     labels = np.array([[1, 1, 2], [1, 1, 2]])
     found, gradient = value_and_gradient(np.stack([right, -right]), labels, None, None, 1.0)
     assert found[0] == 0 and np.isfinite(found).all() and (gradient[0] == 0).all()
-    # The wrong way about: each frame shuns the symbol of the path, so the best alignment has to take some of them.
-    assert found[1] > 1e4 and np.isfinite(gradient).all() and np.abs(gradient[1].sum(-1)).max() < 1e-6
-    likely = losses.ctc(np.tile(np.array([30.0, 0.0], np.float32), (1, 50, 1)), np.zeros((1, 0), int))
+    # The wrong way about: each frame shuns the symbol of the path, so the best alignment has to
+    # take some of them.
+    assert (
+        found[1] > 1e4 and np.isfinite(gradient).all() and np.abs(gradient[1].sum(-1)).max() < 1e-6
+    )
+    likely = losses.ctc(
+        np.tile(np.array([30.0, 0.0], np.float32), (1, 50, 1)), np.zeros((1, 0), int)
+    )
     assert likely >= 0
 
 
@@ -129,7 +156,9 @@ def test_the_gradient_sums_to_nothing_and_a_row_stands_alone(seed, scale):
     dirty = np.where(np.arange(7)[:, None] < lengths[:, None, None], logits, np.nan)
     labels = np.where(np.arange(3) < label_lengths[:, None], labels, -1)
     for clean, other in zip(
-        (found, gradient), value_and_gradient(dirty, labels, lengths, label_lengths, 1.0), strict=True
+        (found, gradient),
+        value_and_gradient(dirty, labels, lengths, label_lengths, 1.0),
+        strict=True,
     ):
         np.testing.assert_array_equal(clean, other)
     alone = losses.ctc(logits[1:2, :5], labels[1:2, :2])
@@ -137,17 +166,26 @@ def test_the_gradient_sums_to_nothing_and_a_row_stands_alone(seed, scale):
 
 
 def test_jit_vmap_and_narrow_inputs(getkey):
-    logits, labels = jax.random.normal(getkey(), (4, 6, 5)), np.array([[1, 2], [3, 3], [4, 1], [2, 1]])
+    logits, labels = (
+        jax.random.normal(getkey(), (4, 6, 5)),
+        np.array([[1, 2], [3, 3], [4, 1], [2, 1]]),
+    )
     lengths, ones = np.array([6, 5, 4, 3]), np.array([2, 2, 1, 2])
     plain = losses.ctc(logits, labels, lengths, ones)
     np.testing.assert_allclose(jax.jit(losses.ctc)(logits, labels, lengths, ones), plain, rtol=1e-6)
-    np.testing.assert_allclose(jax.jit(lambda x: losses.ctc(x, labels, lengths, ones))(logits), plain, rtol=1e-6)
-    mapped = jax.vmap(lambda *row: losses.ctc(*(x[None] for x in row))[0])(logits, labels, lengths, ones)
+    np.testing.assert_allclose(
+        jax.jit(lambda x: losses.ctc(x, labels, lengths, ones))(logits), plain, rtol=1e-6
+    )
+    mapped = jax.vmap(lambda *row: losses.ctc(*(x[None] for x in row))[0])(
+        logits, labels, lengths, ones
+    )
     np.testing.assert_allclose(mapped, plain, rtol=1e-6)
     narrow = logits.astype(jnp.bfloat16)
     found, gradient = value_and_gradient(narrow, labels, lengths, ones, 1.0)
     assert found.dtype == jnp.float32 and gradient.dtype == jnp.bfloat16
-    np.testing.assert_array_equal(found, losses.ctc(narrow.astype(jnp.float32), labels, lengths, ones))
+    np.testing.assert_array_equal(
+        found, losses.ctc(narrow.astype(jnp.float32), labels, lengths, ones)
+    )
 
 
 def test_focal_weighs_by_what_is_missing_to_certainty():
@@ -178,7 +216,11 @@ def test_uniform_cross_entropy_is_a_mean_over_frames_and_symbols(getkey):
         ({"logits": np.zeros((3, 4))}, ValueError, "logits have shape"),
         ({"labels": np.zeros((2, 2))}, TypeError, "integers"),
         ({"labels": np.ones((3, 2), int)}, ValueError, r"want \[2, positions\]"),
-        ({"labels": np.array([[1, 4], [1, 1]])}, ValueError, "a label is 4; give symbols from 0 to 3"),
+        (
+            {"labels": np.array([[1, 4], [1, 1]])},
+            ValueError,
+            "a label is 4; give symbols from 0 to 3",
+        ),
         ({"labels": np.array([[1, 2], [1, 0]])}, ValueError, "other than blank=0"),
         ({"lengths": np.array([3, 4])}, ValueError, "from 0 to 3"),
         ({"label_lengths": np.array([3, -1])}, ValueError, "label_lengths reach from -1 to 3"),
@@ -196,12 +238,18 @@ OUT_OF_RANGE, CLAMPED = np.array([99, -3, 4, 5]), np.array([5, 0, 4, 5])
 
 
 def test_lengths_out_of_range_under_jit_are_clamped(getkey):
-    logits, labels = jax.random.normal(getkey(), (4, 5, 4)), np.array([[1, 2], [1, 1], [3, 3], [2, 1]])
+    logits, labels = (
+        jax.random.normal(getkey(), (4, 5, 4)),
+        np.array([[1, 2], [1, 1], [3, 3], [2, 1]]),
+    )
     counts = np.array([9, -1, 1, 2]), np.array([2, 0, 1, 2])
 
     @jax.jit
     def everything(lengths, counts):
-        nats = losses.ctc(logits, labels, lengths, counts), losses.uniform_cross_entropy(logits, lengths)
+        nats = (
+            losses.ctc(logits, labels, lengths, counts),
+            losses.uniform_cross_entropy(logits, lengths),
+        )
         return nats, losses.ctc_frames(labels, counts), losses.length_mask(lengths, 5)
 
     wrong, right = everything(OUT_OF_RANGE, counts[0]), everything(CLAMPED, counts[1])
@@ -217,19 +265,29 @@ def test_lengths_out_of_range_under_jit_are_clamped(getkey):
 
 @pytest.mark.parametrize("wrong", [-1, -100, 4, 99, 0])
 @pytest.mark.parametrize("zero_infinity", [False, True])
-def test_under_jit_a_label_that_is_no_symbol_is_nan_in_value_and_gradient(getkey, wrong, zero_infinity):
+def test_under_jit_a_label_that_is_no_symbol_is_nan_in_value_and_gradient(
+    getkey, wrong, zero_infinity
+):
     logits = jax.random.normal(getkey(), (3, 5, 4))
     labels = np.array([[1, 2], [1, wrong], [3, wrong]])
     arguments = logits, labels, np.array([5, 5, 5]), np.array([2, 2, 1]), np.ones(3, np.float32)
     found, gradient = value_and_gradient(*arguments, zero_infinity=zero_infinity)
     assert np.isnan(found).tolist() == [False, True, False]
-    assert np.isnan(gradient[1]).any() and np.isfinite(gradient[0]).all() and np.isfinite(gradient[2]).all()
-    with pytest.raises(ValueError, match=f"a label is {wrong}; give symbols from 0 to 3 other than blank=0"):
+    assert (
+        np.isnan(gradient[1]).any()
+        and np.isfinite(gradient[0]).all()
+        and np.isfinite(gradient[2]).all()
+    )
+    with pytest.raises(
+        ValueError, match=f"a label is {wrong}; give symbols from 0 to 3 other than blank=0"
+    ):
         losses.ctc(logits, labels)
 
 
 def test_focal_keeps_nan_and_refuses_a_negative_power():
     assert np.isnan(losses.focal(jnp.array([1.0, jnp.nan]), 2.0)).tolist() == [False, True]
-    np.testing.assert_allclose(losses.focal(np.array([1, 2]), 2.0), losses.focal(np.array([1.0, 2.0]), 2.0))
+    np.testing.assert_allclose(
+        losses.focal(np.array([1, 2]), 2.0), losses.focal(np.array([1.0, 2.0]), 2.0)
+    )
     with pytest.raises(ValueError, match="gamma is -1.0; give at least 0"):
         losses.focal(jnp.ones(2), -1.0)

@@ -12,7 +12,9 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 def test_stirling_is_what_the_formula_leaves(x64):
-    x = np.concatenate([[0, 1e-300, 1e-3, 0.5], np.linspace(1, 2 * SERIES_FROM, 77), 10.0 ** np.arange(2, 7)])
+    x = np.concatenate(
+        [[0, 1e-300, 1e-3, 0.5], np.linspace(1, 2 * SERIES_FROM, 77), 10.0 ** np.arange(2, 7)]
+    )
     wanted = special.gammaln(x + 1) - special.xlogy(x, x) + x
     np.testing.assert_allclose(stirling(x), wanted, rtol=1e-8, atol=1e-11)
     slopes = jax.vmap(jax.grad(stirling))(jnp.asarray(x[2:]))
@@ -21,7 +23,9 @@ def test_stirling_is_what_the_formula_leaves(x64):
 
 def test_stirling_of_large_numbers_in_float32():
     x = np.float32([1e4, 1e6, 1e8, 1e12, 1e30])
-    np.testing.assert_allclose(stirling(x), np.log(2 * np.pi * x.astype(float)) / 2 + 1 / 12 / x, rtol=2e-7)
+    np.testing.assert_allclose(
+        stirling(x), np.log(2 * np.pi * x.astype(float)) / 2 + 1 / 12 / x, rtol=2e-7
+    )
 
 
 def test_the_deviance_is_the_formula(x64):
@@ -39,4 +43,6 @@ def test_the_deviance_has_no_step_where_its_form_changes(edge):
     v = np.float32([edge * (1 - 1e-6), edge * (1 + 1e-6)])
     y, expected = np.float32(1 + v), np.float32(1 - v)
     values = deviance(y, expected, y - expected)
-    np.testing.assert_allclose(values, special.kl_div(y.astype(float), expected.astype(float)), rtol=2e-6)
+    np.testing.assert_allclose(
+        values, special.kl_div(y.astype(float), expected.astype(float)), rtol=2e-6
+    )

@@ -73,14 +73,18 @@ def test_the_gradient_is_that_of_scipys_log_density(x64, family):
 
     steps = 1e-5 * np.eye(family.size)
     wanted = [(density(raw + step) - density(raw - step)) / 2e-5 for step in steps]
-    np.testing.assert_allclose(-jax.grad(family.loss)(jnp.asarray(raw), jnp.asarray(y), scale), wanted, rtol=1e-4)
+    np.testing.assert_allclose(
+        -jax.grad(family.loss)(jnp.asarray(raw), jnp.asarray(y), scale), wanted, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=repr)
 def test_draws_have_scipys_moments(family):
     raw = np.array([0.3, 0.5, 4.0][: family.size])
     reference = frozen(family, raw, 20.0)
-    parameters = family.parameters(jnp.broadcast_to(jnp.asarray(raw, jnp.float32), (20_000, family.size)), 20.0)
+    parameters = family.parameters(
+        jnp.broadcast_to(jnp.asarray(raw, jnp.float32), (20_000, family.size)), 20.0
+    )
     draws = np.asarray(jax.jit(family.sample)(jax.random.key(1), parameters))
     spread = reference.std()
     assert abs(draws.mean() - reference.mean()) < 5 * spread / 141
@@ -118,14 +122,18 @@ def test_large_spread_out_counts_keep_their_precision_in_float32(shape):
     n, y = 1 / np.float64(shape), counts_around(SIZES)
     means = SIZES[:, None].astype(float)
     found = NegativeBinomial().log_prob((jnp.asarray(SIZES[:, None]), shape), jnp.asarray(y))
-    np.testing.assert_allclose(found, stats.nbinom(n, n / (n + means)).logpmf(y), rtol=4e-6, atol=1e-5)
+    np.testing.assert_allclose(
+        found, stats.nbinom(n, n / (n + means)).logpmf(y), rtol=4e-6, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("degrees", np.float32([2.1, 30, 1e4, 1e7]))
 def test_many_degrees_of_freedom_keep_their_precision_in_float32(degrees):
     z = np.linspace(-9, 9, 13, dtype=np.float32)
     found = StudentT().log_prob((0.0, 1.0, degrees), z)
-    np.testing.assert_allclose(found, stats.t(float(degrees)).logpdf(z.astype(float)), rtol=1e-6, atol=4e-6)
+    np.testing.assert_allclose(
+        found, stats.t(float(degrees)).logpdf(z.astype(float)), rtol=1e-6, atol=4e-6
+    )
 
 
 def test_counts_that_cannot_be_have_no_probability():
@@ -140,19 +148,31 @@ def test_a_mixture_is_the_weighted_sum_of_its_parts(x64):
     parts = [frozen(StudentT(), raw[3 + 3 * k : 6 + 3 * k], scale) for k in range(3)]
     y = np.array([-3.0, 0.0, 9.0])
     wanted = np.log(sum(w * part.pdf(y) for w, part in zip(weights, parts, strict=True)))
-    np.testing.assert_allclose(-family.loss(jnp.broadcast_to(raw, (3, 12)), y, scale), wanted, rtol=1e-7)
+    np.testing.assert_allclose(
+        -family.loss(jnp.broadcast_to(raw, (3, 12)), y, scale), wanted, rtol=1e-7
+    )
     parameters = family.parameters(jnp.broadcast_to(raw, (20_000, 12)), scale)
     draws = np.asarray(family.sample(jax.random.key(0), parameters))
-    np.testing.assert_allclose(family.mean(parameters)[0], weights @ [part.mean() for part in parts], rtol=1e-7)
+    np.testing.assert_allclose(
+        family.mean(parameters)[0], weights @ [part.mean() for part in parts], rtol=1e-7
+    )
     for edge in (-2.0, 0.0, 3.0):
-        assert abs((draws < edge).mean() - sum(w * p.cdf(edge) for w, p in zip(weights, parts, strict=True))) < 0.02
+        assert (
+            abs(
+                (draws < edge).mean()
+                - sum(w * p.cdf(edge) for w, p in zip(weights, parts, strict=True))
+            )
+            < 0.02
+        )
 
 
 def test_a_mixture_scales_each_row_by_its_own():
     family = Mixture(Normal(), 2)
     raw = jnp.asarray(RNG.normal(size=(3, family.size)), jnp.float32)
     together = family.loss(raw, jnp.ones(3), jnp.array([1.0, 2.0, 5.0]))
-    apart = [family.loss(raw[row], jnp.array(1.0), scale) for row, scale in enumerate((1.0, 2.0, 5.0))]
+    apart = [
+        family.loss(raw[row], jnp.array(1.0), scale) for row, scale in enumerate((1.0, 2.0, 5.0))
+    ]
     np.testing.assert_allclose(together, apart, rtol=1e-5)
 
 

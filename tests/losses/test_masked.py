@@ -13,16 +13,22 @@ def test_length_mask_is_true_at_the_first_steps():
         length_mask(jnp.array([[0, 1], [3, 2]]), 3),
         [[[0, 0, 0], [1, 0, 0]], [[1, 1, 1], [1, 1, 0]]],
     )
-    assert length_mask(2, 3).tolist() == [True, True, False] and length_mask(jnp.zeros(0, int), 3).shape == (0, 3)
+    assert length_mask(2, 3).tolist() == [True, True, False] and length_mask(
+        jnp.zeros(0, int), 3
+    ).shape == (0, 3)
     assert length_mask(jnp.array([5]), 3).all()
 
 
 def test_it_is_the_weighted_mean():
     rng = np.random.default_rng(0)
     values, mask = rng.normal(size=(3, 4)), rng.uniform(size=(3, 4))
-    np.testing.assert_allclose(masked_mean(values, mask), (values * mask).sum() / mask.sum(), rtol=1e-5)
+    np.testing.assert_allclose(
+        masked_mean(values, mask), (values * mask).sum() / mask.sum(), rtol=1e-5
+    )
     np.testing.assert_allclose(masked_mean(values), values.mean(), rtol=1e-5)
-    np.testing.assert_allclose(masked_mean(values, mask > 0.5), values[mask > 0.5].mean(), rtol=1e-5)
+    np.testing.assert_allclose(
+        masked_mean(values, mask > 0.5), values[mask > 0.5].mean(), rtol=1e-5
+    )
 
 
 def test_a_mask_broadcasts():
@@ -48,7 +54,9 @@ def test_where_nothing_is_valid_it_is_zero_with_zero_gradient():
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3)])
 def test_an_empty_array_has_the_mean_zero(shape):
-    assert masked_mean(jnp.zeros(shape)) == 0 and masked_mean(jnp.zeros(shape), jnp.zeros(shape)) == 0
+    assert (
+        masked_mean(jnp.zeros(shape)) == 0 and masked_mean(jnp.zeros(shape), jnp.zeros(shape)) == 0
+    )
 
 
 def test_the_gradient_is_the_mask_over_its_sum():
@@ -56,7 +64,9 @@ def test_the_gradient_is_the_mask_over_its_sum():
     np.testing.assert_allclose(jax.grad(masked_mean)(jnp.arange(4.0), mask), mask / 4, rtol=1e-6)
 
 
-@pytest.mark.parametrize("values", [np.array([1, 3]), np.array([True, False]), np.array([1.0, 3.0])])
+@pytest.mark.parametrize(
+    "values", [np.array([1, 3]), np.array([True, False]), np.array([1.0, 3.0])]
+)
 def test_weights_count_whatever_the_kind_of_the_values(values):
     np.testing.assert_allclose(
         masked_mean(values, np.array([0.5, 0.25])), np.average(values, weights=[2, 1]), rtol=1e-6

@@ -5,7 +5,11 @@ import pytest
 from seqjax.metrics.texts import bleu, bleu_by_length, plot_lines, text_scores, tokenisation_of
 from tests.scripts import SPACED, UNSPACED
 
-REFERENCES = ["the cat sat on the mat today", "a dog runs over the wide green lawn", "two men talk in the old town"]
+REFERENCES = [
+    "the cat sat on the mat today",
+    "a dog runs over the wide green lawn",
+    "two men talk in the old town",
+]
 
 
 def test_bleu_is_the_geometric_mean_of_matches_times_a_penalty():
@@ -18,7 +22,9 @@ def test_bleu_is_the_geometric_mean_of_matches_times_a_penalty():
 
 def test_rouge_counts_common_runs():
     scores = text_scores(["the cat sat"], ["the cat ran"], rouge=True)
-    assert scores["rouge_1"] == pytest.approx(100 * 2 / 3) and scores["rouge_2"] == pytest.approx(50)
+    assert scores["rouge_1"] == pytest.approx(100 * 2 / 3) and scores["rouge_2"] == pytest.approx(
+        50
+    )
     assert scores["rouge_l"] == pytest.approx(100 * 2 / 3)
     assert set(text_scores(REFERENCES, REFERENCES)) == {"bleu", "chrf"}
     assert text_scores(REFERENCES, REFERENCES)["chrf"] == pytest.approx(100)
@@ -28,7 +34,9 @@ def test_of_several_references_the_likest_counts():
     references = [["a cat", "the dog ran home today"], "two men talk in the old town", ["x"]]
     written = ["the dog ran home today", "two men talk in the old town", "x"]
     scores = text_scores(written, references, rouge=True)
-    assert scores == pytest.approx(dict.fromkeys(("bleu", "chrf", "rouge_1", "rouge_2", "rouge_l"), 100))
+    assert scores == pytest.approx(
+        dict.fromkeys(("bleu", "chrf", "rouge_1", "rouge_2", "rouge_l"), 100)
+    )
     assert bleu(written, references)[0] > 50 + bleu(written, [["a cat"], *references[1:]])[0] / 2
 
 
@@ -47,11 +55,14 @@ def test_the_right_text_scores_100_in_every_script(text):
 def test_texts_without_blanks_are_scored_by_character(written, reference, tokenisation):
     assert tokenisation_of([reference, "x"]) == tokenisation
     score, signature = bleu([written], [reference])
-    # Of 4 characters 3 match, of 3 pairs 2, of 2 triples 1, of the one quadruple none, which counts as half.
+    # Of 4 characters 3 match, of 3 pairs 2, of 2 triples 1, of the one quadruple none, which counts
+    # as half.
     assert score == pytest.approx(100 * (3 / 4 * 2 / 3 * 1 / 2 * 1 / 2) ** 0.25)
     assert f"tok:{tokenisation}" in signature and "eff:no" in signature
     scores = text_scores([written], [reference], rouge=True)
-    assert scores["rouge_1"] == pytest.approx(75) and scores["rouge_2"] == pytest.approx(100 * 2 / 3)
+    assert scores["rouge_1"] == pytest.approx(75) and scores["rouge_2"] == pytest.approx(
+        100 * 2 / 3
+    )
 
 
 def test_short_answers_are_scored_by_the_ngrams_that_they_have():
@@ -67,19 +78,30 @@ def test_short_answers_are_scored_by_the_ngrams_that_they_have():
 def test_groups_go_from_short_sources_to_long_ones():
     sources = ["a b c d", "a", "a b", "a b c"]
     written = [REFERENCES[0], "nothing alike here at all", REFERENCES[1], REFERENCES[2]]
-    words, scores = bleu_by_length(sources, written, [REFERENCES[0], REFERENCES[0], *REFERENCES[1:]], groups=2)
+    words, scores = bleu_by_length(
+        sources, written, [REFERENCES[0], REFERENCES[0], *REFERENCES[1:]], groups=2
+    )
     assert words == [1.5, 3.5] and scores[1] == pytest.approx(100) and scores[0] < 80
 
 
 def test_characters_are_the_words_of_sources_without_blanks():
-    sources, texts = ["三一四五", "三", "三一", "三一四"], ["一只狗在跑", "一只狗在跑", "x", "一只狗在跑"]
+    sources, texts = (
+        ["三一四五", "三", "三一", "三一四"],
+        ["一只狗在跑", "一只狗在跑", "x", "一只狗在跑"],
+    )
     words, scores = bleu_by_length(sources, texts, texts, groups=2)
     assert words == [1.5, 3.5] and scores == pytest.approx([100, 100])
 
 
 def test_lines_are_drawn_under_their_labels():
-    figure = plot_lines({"bleu": {"a": ([1, 2], [3, 4]), "b": ([1, 2], [5, 6])}, "seconds": {"a": ([1], [2])}}, "beam")
+    figure = plot_lines(
+        {"bleu": {"a": ([1, 2], [3, 4]), "b": ([1, 2], [5, 6])}, "seconds": {"a": ([1], [2])}},
+        "beam",
+    )
     left, right = figure.axes
     assert [line.get_ydata().tolist() for line in left.lines] == [[3, 4], [5, 6]]
-    assert [text.get_text() for text in left.get_legend().get_texts()] == ["a", "b"] and right.get_legend() is None
+    assert [text.get_text() for text in left.get_legend().get_texts()] == [
+        "a",
+        "b",
+    ] and right.get_legend() is None
     assert left.get_xlabel() == "beam" and right.get_ylabel() == "seconds"

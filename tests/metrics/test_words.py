@@ -17,5 +17,7 @@ def test_words_stand_beside_what_was_heard_in_their_place():
 
 
 def test_characters_are_the_words_of_scripts_without_blanks():
-    assert word_errors(["三一四", "two words"], ["三一五", "two words"])["wer"] == pytest.approx(1 / 5)
+    assert word_errors(["三一四", "two words"], ["三一五", "two words"])["wer"] == pytest.approx(
+        1 / 5
+    )
     assert word_pairs(["三一"], ["三四"], "-") == [("三", "三"), ("一", "四")]

@@ -47,7 +47,9 @@ def test_a_row_knows_neither_its_padding_nor_its_batch(getkey, convolution):
         logits, steps = model.apply({"params": params}, dirty, lengths=lengths)
         return jnp.where(jnp.arange(6)[:, None] < steps[:, None, None], logits, 0).sum()
 
-    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.grad(total)(variables["params"])))
+    assert all(
+        jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.grad(total)(variables["params"]))
+    )
 
 
 def test_a_step_is_its_frames_the_ones_before_a_norm_and_a_projection(getkey):
@@ -62,13 +64,17 @@ def test_a_step_is_its_frames_the_ones_before_a_norm_and_a_projection(getkey):
     _, ys = seqjax.unroll(seqjax.GRU(4), p["recurrent_0"], np.stack(steps).astype(np.float32))
     ys = np.asarray(ys)
     normal = (ys - ys.mean(-1, keepdims=True)) / np.sqrt(ys.var(-1, keepdims=True) + 1e-6)
-    wanted = (normal * p["norms_0"]["scale"] + p["norms_0"]["bias"]) @ p["head"]["kernel"] + p["head"]["bias"]
+    wanted = (normal * p["norms_0"]["scale"] + p["norms_0"]["bias"]) @ p["head"]["kernel"] + p[
+        "head"
+    ]["bias"]
     np.testing.assert_allclose(model.apply(variables, frames)[0][0], wanted, atol=1e-4)
 
 
 def test_dropout_is_on_with_a_key(getkey):
     model, variables, frames = make(CAUSAL, getkey, dropout=0.5)
-    draw = lambda seed: model.apply(variables, frames, rngs={"dropout": jax.random.key(seed)}).logits  # noqa: E731
+    draw = lambda seed: (  # noqa: E731
+        model.apply(variables, frames, rngs={"dropout": jax.random.key(seed)}).logits
+    )
     assert (draw(0) != draw(1)).any() and (draw(0) == draw(0)).all()
     assert (model.apply(variables, frames).logits == model.apply(variables, frames).logits).all()
 

@@ -43,13 +43,17 @@ def test_it_is_sequence_to_sequence_over_the_grid(attending):
 def test_a_row_does_not_depend_on_its_batch(attending):
     model, params = attending
     alone = model.apply({"params": params}, IMAGES[1:], None, WORDS[1:]).logits
-    np.testing.assert_allclose(model.apply({"params": params}, IMAGES, None, WORDS).logits[1:], alone, atol=2e-6)
+    np.testing.assert_allclose(
+        model.apply({"params": params}, IMAGES, None, WORDS).logits[1:], alone, atol=2e-6
+    )
 
 
 def test_bytes_and_floats_are_the_same_image(attending):
     model, params = attending
     floats = model.apply({"params": params}, IMAGES.astype(np.float32) / 255, None, WORDS).logits
-    np.testing.assert_allclose(model.apply({"params": params}, IMAGES, None, WORDS).logits, floats, atol=2e-6)
+    np.testing.assert_allclose(
+        model.apply({"params": params}, IMAGES, None, WORDS).logits, floats, atol=2e-6
+    )
 
 
 def test_show_and_tell_reads_the_picture_as_its_first_word():
@@ -57,13 +61,17 @@ def test_show_and_tell_reads_the_picture_as_its_first_word():
     params = model.init(jax.random.key(0), IMAGES, None, WORDS)["params"]
     cells = model.encoder.clone(name=None).apply({"params": params["encoder"]}, IMAGES).values
     highest = np.asarray(cells).max(1)
-    summary = (highest - highest.mean(1, keepdims=True)) / np.sqrt(highest.var(1, keepdims=True) + 1e-6)
+    summary = (highest - highest.mean(1, keepdims=True)) / np.sqrt(
+        highest.var(1, keepdims=True) + 1e-6
+    )
     token = summary @ params["token"]["kernel"] + params["token"]["bias"]
     embedded = jnp.concatenate([token[:, None], params["decoder"]["table"]["embedding"][WORDS]], 1)
     _, outputs = seqjax.unroll(model.decoder.recurrence, params["decoder"]["recurrent"], embedded)
     head = params["decoder"]["head"]
     wanted = outputs[:, 1:] @ head["kernel"] + head["bias"]
-    np.testing.assert_allclose(model.apply({"params": params}, IMAGES, None, WORDS).logits, wanted, atol=1e-5)
+    np.testing.assert_allclose(
+        model.apply({"params": params}, IMAGES, None, WORDS).logits, wanted, atol=1e-5
+    )
 
 
 def test_a_small_object_counts_in_the_summary_as_in_a_small_picture():
@@ -74,12 +82,16 @@ def test_a_small_object_counts_in_the_summary_as_in_a_small_picture():
     def told(side):
         empty = jnp.ones((1, side, side, 3))
         shown = empty.at[:, side // 2 - 2 : side // 2 + 2, side // 2 - 2 : side // 2 + 2, 0].set(0)
-        return float(jnp.linalg.norm(encoder.apply(params, shown).final - encoder.apply(params, empty).final))
+        return float(
+            jnp.linalg.norm(encoder.apply(params, shown).final - encoder.apply(params, empty).final)
+        )
 
     assert told(64) > 0.5 * told(16) > 0.1
 
 
-@pytest.mark.parametrize("options", [{"form": "bahdanau"}, {"form": "luong", "input_feeding": True}])
+@pytest.mark.parametrize(
+    "options", [{"form": "bahdanau"}, {"form": "luong", "input_feeding": True}]
+)
 def test_a_first_word_may_be_read_by_any_decoder(options):
     model = make("read", **options)
     params = model.init(jax.random.key(0), IMAGES, None, WORDS)["params"]
@@ -107,7 +119,9 @@ def test_cells_know_where_they_are():
     variables = encoder.init(jax.random.key(0), IMAGES)
     kernel = variables["params"]["Dense_0"]["kernel"]
     places = np.array([[0, x, y] for y in (-0.5, 0.5) for x in (-0.75, -0.25, 0.25, 0.75)])
-    np.testing.assert_allclose(encoder.apply(variables, IMAGES).values[0], np.maximum(places @ kernel, 0), atol=1e-6)
+    np.testing.assert_allclose(
+        encoder.apply(variables, IMAGES).values[0], np.maximum(places @ kernel, 0), atol=1e-6
+    )
 
 
 def test_another_backbone_may_be_plugged_in():
@@ -124,7 +138,9 @@ def test_scheduled_sampling_reads_its_own_words(attending):
     ).logits
     true = model.apply({"params": params}, IMAGES, None, WORDS).logits
     read = np.concatenate([WORDS[:, :1], own[:, :-1].argmax(-1)], 1)
-    np.testing.assert_allclose(own, model.apply({"params": params}, IMAGES, None, read).logits, atol=2e-6)
+    np.testing.assert_allclose(
+        own, model.apply({"params": params}, IMAGES, None, read).logits, atol=2e-6
+    )
     assert not np.allclose(own, true)
 
 

@@ -44,7 +44,10 @@ def final_outputs(recurrence, state):
         return final_outputs(recurrence.layers[-1], state[-1])
     if hasattr(recurrence, "inner"):
         return final_outputs(recurrence.inner, state)
-    halves = final_outputs(recurrence.forward, state.forward), final_outputs(recurrence.backward, state.backward)
+    halves = (
+        final_outputs(recurrence.forward, state.forward),
+        final_outputs(recurrence.backward, state.backward),
+    )
     return jnp.concatenate(halves, axis=-1)
 
 
@@ -55,7 +58,9 @@ def final_outputs(recurrence, state):
         seqjax.stack(seqjax.LSTM(4), seqjax.GRU(3)),
         seqjax.bidirectional(seqjax.LSTM(4), seqjax.GRU(3)),
         seqjax.bidirectional(seqjax.stack(seqjax.GRU(4), seqjax.LSTM(3))),
-        seqjax.stack(seqjax.bidirectional(seqjax.GRU(4)), seqjax.bidirectional(seqjax.LSTM(3)), dropout=0.5),
+        seqjax.stack(
+            seqjax.bidirectional(seqjax.GRU(4)), seqjax.bidirectional(seqjax.LSTM(3)), dropout=0.5
+        ),
         seqjax.stack(seqjax.bidirectional(seqjax.GRU(4)), seqjax.LSTM(3)),
         seqjax.dropout(seqjax.bidirectional(seqjax.LSTM(4)), 0.5),
     ],
@@ -64,7 +69,9 @@ def final_outputs(recurrence, state):
 def test_the_ends_are_what_the_states_say(getkey, features, recurrence):
     params = recurrence.init(getkey(), 5)
     state, ys = seqjax.unroll(recurrence, params, features, lengths=LENGTHS)
-    np.testing.assert_allclose(ends(recurrence, ys, jnp.array(LENGTHS)), final_outputs(recurrence, state), rtol=1e-6)
+    np.testing.assert_allclose(
+        ends(recurrence, ys, jnp.array(LENGTHS)), final_outputs(recurrence, state), rtol=1e-6
+    )
 
 
 def test_directions_that_are_summed_give_the_outputs_of_both_ends(getkey, features):
@@ -80,7 +87,12 @@ def test_pooling_is_what_numpy_says(getkey, features):
         model = make(pooling)
         variables = model.init(getkey(), features)
         ys = np.asarray(model.apply(variables, features, lengths=LENGTHS, method="encode"))
-        pooled = np.stack([function(y[:n], axis=0) if n else np.zeros(8) for y, n in zip(ys, LENGTHS, strict=True)])
+        pooled = np.stack(
+            [
+                function(y[:n], axis=0) if n else np.zeros(8)
+                for y, n in zip(ys, LENGTHS, strict=True)
+            ]
+        )
         head = variables["params"]["head"]
         logits = model.apply(variables, features, lengths=LENGTHS)
         np.testing.assert_allclose(logits, pooled @ head["kernel"] + head["bias"], atol=1e-5)
@@ -93,7 +105,10 @@ def test_attention_weighs_the_outputs(getkey, features):
     np.testing.assert_array_equal(logits, model.apply(variables, features, lengths=LENGTHS))
     np.testing.assert_allclose(weights.sum(-1), [1, 1, 1, 0], atol=1e-6)
     assert (np.asarray(weights)[np.arange(6) >= LENGTHS[:, None]] == 0).all()
-    ys, head = model.apply(variables, features, lengths=LENGTHS, method="encode"), variables["params"]["head"]
+    ys, head = (
+        model.apply(variables, features, lengths=LENGTHS, method="encode"),
+        variables["params"]["head"],
+    )
     pooled = np.einsum("bt,btf->bf", weights, ys)
     np.testing.assert_allclose(logits, pooled @ head["kernel"] + head["bias"], atol=1e-5)
 
@@ -130,7 +145,9 @@ def test_a_causal_model_streams(getkey, tokens):
     for t in range(6):
         state, logits = model.apply(variables, state, tokens[:, t], method="step")
         lengths = jnp.full(4, t + 1)
-        np.testing.assert_allclose(logits, model.apply(variables, tokens, lengths=lengths), atol=1e-6)
+        np.testing.assert_allclose(
+            logits, model.apply(variables, tokens, lengths=lengths), atol=1e-6
+        )
 
 
 def test_dropout_is_on_with_a_key_alone(getkey, tokens):
@@ -176,7 +193,12 @@ def test_mistakes_are_named(getkey, tokens, features, unchecked):
     with pytest.raises(ValueError, match="pooling='attention'"):
         model.apply(variables, tokens, method="attend")
     with pytest.raises(ValueError, match="reads the future"):
-        model.apply(variables, model.apply(variables, (4,), method="initial_state"), tokens[:, 0], method="step")
+        model.apply(
+            variables,
+            model.apply(variables, (4,), method="initial_state"),
+            tokens[:, 0],
+            method="step",
+        )
     model = make_for_tokens("mean", recurrence=seqjax.GRU(4))
     variables = model.init(getkey(), tokens)
     with pytest.raises(ValueError, match="the whole sequence"):

@@ -32,7 +32,9 @@ KINDS = {
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
-@pytest.mark.parametrize(("options", "words"), [({"score": "location"}, "before"), ({"coverage": True}, "coverage")])
+@pytest.mark.parametrize(
+    ("options", "words"), [({"score": "location"}, "before"), ({"coverage": True}, "coverage")]
+)
 def test_attention_asks_for_what_its_score_looks_at(options, words):
     look = Attention(4, **{"score": "additive"} | options)
     with pytest.raises(ValueError, match=f"give {words}"):
@@ -47,11 +49,20 @@ class Setting:
         self.model = Decoder(VOCAB, EMBEDDING, recurrence, **KINDS[kind])
         self.features = HIDDEN if kind in ("dot", "scaled") else FEATURES
         self.values = np.random.default_rng(1).normal(size=(3, 4, self.features)).astype("float32")
-        self.params = self.model.init(jax.random.key(0), self.values, TOKENS, method=teach)["params"]
-        self.teach = jax.jit(lambda params, values, tokens: self.model.apply({"params": params}, values, tokens,
-                                                                             method=teach))  # fmt: skip
-        self.begin = jax.jit(lambda params, values: self.model.apply({"params": params}, values, method=begin))
-        self.step = jax.jit(lambda params, *rest: self.model.apply({"params": params}, *rest, method="step"))
+        self.params = self.model.init(jax.random.key(0), self.values, TOKENS, method=teach)[
+            "params"
+        ]
+        self.teach = jax.jit(
+            lambda params, values, tokens: self.model.apply(
+                {"params": params}, values, tokens, method=teach
+            )
+        )
+        self.begin = jax.jit(
+            lambda params, values: self.model.apply({"params": params}, values, method=begin)
+        )
+        self.step = jax.jit(
+            lambda params, *rest: self.model.apply({"params": params}, *rest, method="step")
+        )
 
 
 def begin(decoder, values):
@@ -83,7 +94,9 @@ def test_the_whole_sequence_at_once_is_step_after_step(settings, kind):
     np.testing.assert_allclose(found.attention, np.stack(weights, 1), atol=2e-6)
     if kind != "without":
         np.testing.assert_allclose(found.attention.sum(-1)[:2], 1, rtol=1e-5)
-    assert (found.attention[:, :, :][~np.broadcast_to(MASK[:, None], found.attention.shape)] == 0).all()
+    assert (
+        found.attention[:, :, :][~np.broadcast_to(MASK[:, None], found.attention.shape)] == 0
+    ).all()
 
 
 def softmax(a):
@@ -121,9 +134,19 @@ def by_hand(s, kind, row):
         y = np.asarray(y)
         if kind not in ("bahdanau", "without"):
             weights, context = look(kind, p["look"], y, values, coverage)
-        parts = [y] if kind == "without" else [y, context, embedded] if kind == "bahdanau" else [y, context]
+        parts = (
+            [y]
+            if kind == "without"
+            else [y, context, embedded]
+            if kind == "bahdanau"
+            else [y, context]
+        )
         feed = y if kind == "without" else np.tanh(np.concatenate(parts) @ p["combine"]["kernel"])
-        logits = feed @ table.T + p["bias"] if kind == "tied" else feed @ p["head"]["kernel"] + p["head"]["bias"]
+        logits = (
+            feed @ table.T + p["bias"]
+            if kind == "tied"
+            else feed @ p["head"]["kernel"] + p["head"]["bias"]
+        )
         if model.copying is not None:
             gate = p["copier"]["gate"]
             seen = np.concatenate([y, context, embedded])
@@ -137,7 +160,9 @@ def by_hand(s, kind, row):
     return np.array(said)
 
 
-@pytest.mark.parametrize("kind", ["luong", "without", "feeding", "bahdanau", "copying", "coverage", "tied"])
+@pytest.mark.parametrize(
+    "kind", ["luong", "without", "feeding", "bahdanau", "copying", "coverage", "tied"]
+)
 def test_it_is_the_equations_of_the_papers(settings, kind):
     s = settings(kind)
     found = s.teach(s.params, s.values, TOKENS).logits
@@ -148,7 +173,9 @@ def test_it_is_the_equations_of_the_papers(settings, kind):
 @pytest.mark.parametrize("kind", ["luong", "feeding", "bahdanau", "coverage", "heads"])
 def test_what_stands_at_invalid_positions_changes_neither_values_nor_gradients(settings, kind):
     s = settings(kind)
-    loss = jax.jit(jax.value_and_grad(lambda p, values: (s.teach(p, values, TOKENS).logits ** 2).sum()))
+    loss = jax.jit(
+        jax.value_and_grad(lambda p, values: (s.teach(p, values, TOKENS).logits ** 2).sum())
+    )
     clean = loss(s.params, s.values)
     dirty = loss(s.params, np.where(MASK[..., None], s.values, np.nan))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), clean, dirty)
@@ -177,7 +204,11 @@ def sampled(s, probability, key, params=None):
 def test_scheduled_sampling_goes_from_teacher_forcing_to_writing_alone(settings, kind):
     s = settings(kind)
     forced = s.teach(s.params, s.values, TOKENS)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6), sampled(s, 1.0, jax.random.key(0)), forced)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6),
+        sampled(s, 1.0, jax.random.key(0)),
+        forced,
+    )
     memory, state = s.begin(s.params, s.values)
     token, alone = jnp.asarray(TOKENS[:, 0]), sampled(s, 0.0, jax.random.key(0)).logits
     for t in range(TOKENS.shape[1]):
@@ -191,7 +222,9 @@ def test_scheduled_sampling_goes_from_teacher_forcing_to_writing_alone(settings,
 def test_dropout_is_on_with_a_key_and_off_without(settings):
     s = settings("luong")
     model = s.model.clone(dropout=0.5)
-    run = lambda rngs: model.apply({"params": s.params}, s.values, TOKENS, method=teach, rngs=rngs).logits  # noqa: E731
+    run = lambda rngs: (  # noqa: E731
+        model.apply({"params": s.params}, s.values, TOKENS, method=teach, rngs=rngs).logits
+    )
     np.testing.assert_array_equal(run({}), s.teach(s.params, s.values, TOKENS).logits)
     a, b = (run({"dropout": jax.random.key(seed)}) for seed in range(2))
     assert (a != b).any()
@@ -200,7 +233,9 @@ def test_dropout_is_on_with_a_key_and_off_without(settings):
 def test_remat_changes_nothing_but_the_memory(settings):
     s = settings("bahdanau")
     model = s.model.clone(remat="step")
-    loss = lambda m: jax.grad(lambda p: (m.apply({"params": p}, s.values, TOKENS, method=teach).logits ** 2).sum())  # noqa: E731
+    loss = lambda m: jax.grad(  # noqa: E731
+        lambda p: (m.apply({"params": p}, s.values, TOKENS, method=teach).logits ** 2).sum()
+    )
     plain, saved = (jax.jit(loss(m))(s.params) for m in (s.model, model))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), plain, saved)
 
@@ -219,9 +254,15 @@ def test_the_state_shown_is_that_of_the_innermost_last_layer():
     [
         ({"form": "loung"}, "form='loung' is unknown; choose one of 'luong', 'bahdanau'"),
         ({"attention": "dots"}, "the score 'dots' is unknown"),
-        ({"attention": "general", "coverage": True}, "'general' takes no coverage; 'additive' and 'concat' do"),
+        (
+            {"attention": "general", "coverage": True},
+            "'general' takes no coverage; 'additive' and 'concat' do",
+        ),
         ({"attention": None, "copying": 0}, "attention=None does not go with copying"),
-        ({"attention": None, "form": "bahdanau"}, "attention=None does not go with form='bahdanau'"),
+        (
+            {"attention": None, "form": "bahdanau"},
+            "attention=None does not go with form='bahdanau'",
+        ),
         ({"form": "bahdanau", "input_feeding": True}, "input_feeding goes with 'luong'"),
         ({"attention": None, "tied": True}, "embedding_size=4 to equal the recurrence's 6"),
         ({"recurrence": seqjax.bidirectional(seqjax.GRU(6))}, "reads the future"),
@@ -230,7 +271,9 @@ def test_the_state_shown_is_that_of_the_innermost_last_layer():
 def test_options_that_do_not_go_together(unchecked, options, said):
     settings = {"recurrence": seqjax.GRU(6)} | options
     with pytest.raises(ValueError, match=said):
-        Decoder(VOCAB, EMBEDDING, **settings).init(jax.random.key(0), np.ones((3, 4, 5)), TOKENS, method=teach)
+        Decoder(VOCAB, EMBEDDING, **settings).init(
+            jax.random.key(0), np.ones((3, 4, 5)), TOKENS, method=teach
+        )
 
 
 def test_a_decoder_that_copies_wants_to_know_what_is_held():

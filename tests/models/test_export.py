@@ -21,7 +21,9 @@ LENGTHS = ("b", jnp.int32)
 
 
 def classify(pooling, recurrence):
-    return lambda backend: models.SequenceClassifier(3, recurrence, pooling=pooling, backend=backend)
+    return lambda backend: models.SequenceClassifier(
+        3, recurrence, pooling=pooling, backend=backend
+    )
 
 
 def translate(attention, **options):
@@ -29,7 +31,9 @@ def translate(attention, **options):
 
     def build(backend):
         encoder = models.Encoder(5, 3, BOTH, backend=backend)
-        return models.Seq2Seq(encoder, models.Decoder(5, 3, seqjax.GRU(6), attention, backend=backend, **options))
+        return models.Seq2Seq(
+            encoder, models.Decoder(5, 3, seqjax.GRU(6), attention, backend=backend, **options)
+        )
 
     return build
 
@@ -41,9 +45,15 @@ def caption(backend):
 
 def tag(recurrence):
     return lambda backend: models.Tagger(
-        vocab_size=5, num_tags=4, recurrence=BOTH, embedding_size=3, char_vocab_size=5, char_recurrence=recurrence,
-        char_features=3, backend=backend,
-    )  # fmt: skip
+        vocab_size=5,
+        num_tags=4,
+        recurrence=BOTH,
+        embedding_size=3,
+        char_vocab_size=5,
+        char_recurrence=recurrence,
+        char_features=3,
+        backend=backend,
+    )
 
 
 def apply(model, variables, *inputs):
@@ -58,7 +68,11 @@ SPELT = (TOKENS, ("b, t, n", jnp.int32))
 PAIRS = (TOKENS, LENGTHS, ("b, u", jnp.int32))
 PICTURES = (("b, 8, 8, 3", jnp.float32), None, ("b, u", jnp.int32))
 MODELS = {
-    "language model": (lambda backend: models.LanguageModel(5, 3, DEEP, backend=backend), apply, (TOKENS,)),
+    "language model": (
+        lambda backend: models.LanguageModel(5, 3, DEEP, backend=backend),
+        apply,
+        (TOKENS,),
+    ),
     "classifier last": (classify("last", BOTH), with_lengths, (FRAMES, LENGTHS)),
     "classifier mean": (classify("mean", DEEP), with_lengths, (FRAMES, LENGTHS)),
     "classifier max": (classify("max", DEEP), with_lengths, (FRAMES, LENGTHS)),
@@ -66,7 +80,9 @@ MODELS = {
     "tagger": (tag(None), apply, SPELT),
     "tagger reading": (tag(BOTH), apply, SPELT),
     "acoustic": (
-        lambda backend: models.AcousticModel(5, (BOTH, seqjax.LRU(4)), stride=2, convolution=6, backend=backend),
+        lambda backend: models.AcousticModel(
+            5, (BOTH, seqjax.LRU(4)), stride=2, convolution=6, backend=backend
+        ),
         with_lengths,
         (("b, 2*t, 4", jnp.float32), LENGTHS),  # whole steps of the stride
     ),
@@ -105,7 +121,9 @@ def exported(build, call, specs, backend):
     """The exported call, and the model."""
     model = build(backend)
     plain = structs(specs)
-    init = lambda: model.init(jax.random.key(0), *(x if x is None else jnp.ones(x.shape, x.dtype) for x in plain))  # noqa: E731
+    init = lambda: model.init(  # noqa: E731
+        jax.random.key(0), *(x if x is None else jnp.ones(x.shape, x.dtype) for x in plain)
+    )
     if call is with_lengths:
         init = lambda: model.init(jax.random.key(0), jnp.ones(plain[0].shape, plain[0].dtype))  # noqa: E731
     variables = jax.eval_shape(init)

@@ -14,12 +14,17 @@ VOCAB = 4
 
 @pytest.fixture
 def model():
-    return Framewise(6, 8, AcousticModel(VOCAB, (seqjax.bidirectional(seqjax.GRU(8)),)), repeats=2, dropout=0.5)
+    return Framewise(
+        6, 8, AcousticModel(VOCAB, (seqjax.bidirectional(seqjax.GRU(8)),)), repeats=2, dropout=0.5
+    )
 
 
 @pytest.fixture
 def batch():
-    sources, targets = [np.array([2, 3, 5]), np.array([4])], [np.array([1, 2, 2, 3]), np.array([3, 1])]
+    sources, targets = (
+        [np.array([2, 3, 5]), np.array([4])],
+        [np.array([1, 2, 2, 3]), np.array([3, 1])],
+    )
     return next(text.pair_batches(sources, targets, tokens=12, buckets=1, once=True))
 
 
@@ -30,7 +35,10 @@ def parameters(model):
 def test_every_token_is_read_so_many_times(model, batch):
     params = parameters(model)
     logits, frames = model.apply({"params": params}, batch["source"], batch["source_lengths"])
-    assert logits.shape[1] == 2 * batch["source"].shape[1] and frames.tolist() == (2 * batch["source_lengths"]).tolist()
+    assert (
+        logits.shape[1] == 2 * batch["source"].shape[1]
+        and frames.tolist() == (2 * batch["source_lengths"]).tolist()
+    )
     table = params["TokenEmbedding_0"]["table"]["embedding"]
     by_hand = table[batch["source"].repeat(2, axis=1)]
     expected, _ = model.reader.apply({"params": params["reader"]}, by_hand, lengths=frames)
@@ -39,13 +47,21 @@ def test_every_token_is_read_so_many_times(model, batch):
 
 def test_the_loss_is_ctc_and_smoothing_mixes_in_the_uniform_part(model, batch):
     params, key = parameters(model), jax.random.key(1)
-    emitted = model.apply({"params": params}, batch["source"], batch["source_lengths"], rngs={"dropout": key})
-    nats = seqjax.losses.ctc(emitted.logits, batch["targets"], emitted.lengths, batch["target_lengths"])
+    emitted = model.apply(
+        {"params": params}, batch["source"], batch["source_lengths"], rngs={"dropout": key}
+    )
+    nats = seqjax.losses.ctc(
+        emitted.logits, batch["targets"], emitted.lengths, batch["target_lengths"]
+    )
     uniform = seqjax.losses.uniform_cross_entropy(emitted.logits, emitted.lengths)
     count = batch["target_lengths"].sum()
     for share in (0.0, 0.25):
-        loss, aux = framewise_loss(model, params, batch, key, jnp.zeros((), int), label_smoothing=share)
-        assert loss == pytest.approx(float(((1 - share) * nats + share * uniform).sum() / count), rel=1e-5)
+        loss, aux = framewise_loss(
+            model, params, batch, key, jnp.zeros((), int), label_smoothing=share
+        )
+        assert loss == pytest.approx(
+            float(((1 - share) * nats + share * uniform).sum() / count), rel=1e-5
+        )
         assert aux.weight == count and aux.extra == 1
         assert aux.metrics["nats"].value() == pytest.approx(float(nats.sum() / count), rel=1e-5)
 
@@ -55,11 +71,15 @@ def test_a_tiny_task_is_learnt_and_each_symbol_has_its_frames():
     said = {2: [1], 3: [2], 4: [3], 5: [1, 2]}
     generator = np.random.default_rng(0)
     sources = [generator.integers(2, 6, generator.integers(1, 5)) for _ in range(40)]
-    targets = [np.array([symbol for token in source for symbol in said[token]]) for source in sources]
+    targets = [
+        np.array([symbol for token in source for symbol in said[token]]) for source in sources
+    ]
     model = Framewise(6, 8, AcousticModel(VOCAB, (seqjax.bidirectional(seqjax.GRU(8)),)), repeats=3)
     batches = text.pair_batches(sources, targets, tokens=400, buckets=1)
     optimiser = optax.adam(0.03)
-    state = training.create_state(parameters(model), optimiser, jax.random.key(0), extra=jnp.zeros((), int))
+    state = training.create_state(
+        parameters(model), optimiser, jax.random.key(0), extra=jnp.zeros((), int)
+    )
     step = training.make_train_step(lambda *given: framewise_loss(model, *given), optimiser)
     for _ in range(120):
         state, _ = step(state, next(batches))

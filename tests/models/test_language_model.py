@@ -104,7 +104,10 @@ def test_dropout_is_on_with_a_key_alone(getkey):
 def test_the_recurrence_s_own_dropout_is_on_with_the_same_key(getkey):
     model, tokens = LanguageModel(11, 5, STACK), tokens_of(getkey())
     variables = {"params": fresh_params(model)}
-    off, on = model.apply(variables, tokens)[1], model.apply(variables, tokens, rngs={"dropout": getkey()})[1]
+    off, on = (
+        model.apply(variables, tokens)[1],
+        model.apply(variables, tokens, rngs={"dropout": getkey()})[1],
+    )
     assert np.abs(on - off).max() > 1e-3
 
 
@@ -112,8 +115,14 @@ def test_the_recurrence_s_own_dropout_is_on_with_the_same_key(getkey):
     ("options", "words"),
     [
         ({"recurrence": seqjax.bidirectional(seqjax.GRU(4))}, "reads the future"),
-        ({"recurrence": seqjax.stack(seqjax.GRU(4), seqjax.bidirectional(seqjax.GRU(4)))}, "reads the future"),
-        ({"recurrence": seqjax.GRU(4), "tied": True}, "embedding_size=5 to equal the recurrence's 4 features"),
+        (
+            {"recurrence": seqjax.stack(seqjax.GRU(4), seqjax.bidirectional(seqjax.GRU(4)))},
+            "reads the future",
+        ),
+        (
+            {"recurrence": seqjax.GRU(4), "tied": True},
+            "embedding_size=5 to equal the recurrence's 4 features",
+        ),
     ],
 )
 def test_what_cannot_be_a_language_model_is_refused(getkey, options, words):
@@ -141,7 +150,9 @@ def test_it_runs_under_nnx(getkey):
     assert_close(gradient, wanted)
 
 
-PERIOD = jnp.array([0, 1, 0, 2, 0, 0, 3, 1])  # what follows a 0 or a 1 depends on what came before it
+PERIOD = jnp.array(
+    [0, 1, 0, 2, 0, 0, 3, 1]
+)  # what follows a 0 or a 1 depends on what came before it
 
 
 @pytest.mark.parametrize("tied", [False, True])
@@ -155,7 +166,9 @@ def test_it_learns_a_periodic_text(tied):
 
     def loss(params, text, rngs=None):
         _, logits = model.apply({"params": params}, text[:, :-1], rngs=rngs)
-        return seqjax.losses.cross_entropy(logits[:, 8:], text[:, 9:])  # a whole period tells where it stands
+        return seqjax.losses.cross_entropy(
+            logits[:, 8:], text[:, 9:]
+        )  # a whole period tells where it stands
 
     @jax.jit
     def train(carry, key):

@@ -20,7 +20,9 @@ RECURRENCES = {
     "bidirectional": seqjax.bidirectional(seqjax.Elman(4), seqjax.LSTM(3)),
     "gated": seqjax.gated(seqjax.LRU(4)),
 }
-each_recurrence = pytest.mark.parametrize("recurrence", RECURRENCES.values(), ids=RECURRENCES.keys())
+each_recurrence = pytest.mark.parametrize(
+    "recurrence", RECURRENCES.values(), ids=RECURRENCES.keys()
+)
 LENGTHS = jnp.array([6, 2, 0])
 
 
@@ -52,7 +54,10 @@ def test_its_params_are_those_of_the_recurrence(getkey, recurrence):
     again, other = (Recurrent(recurrence).init(k, inputs(getkey())) for k in (key, getkey()))
     for a, b in zip(jax.tree.leaves(variables), jax.tree.leaves(again), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert any((a != b).any() for a, b in zip(jax.tree.leaves(variables), jax.tree.leaves(other), strict=True))
+    assert any(
+        (a != b).any()
+        for a, b in zip(jax.tree.leaves(variables), jax.tree.leaves(other), strict=True)
+    )
 
 
 @each_recurrence
@@ -60,12 +65,23 @@ def test_its_call_is_unroll(getkey, recurrence):
     layer, xs = Recurrent(recurrence), inputs(getkey())
     params = fresh_variables(layer)["params"]
     reset = jnp.zeros((3, 6), bool).at[0, 3].set(True)
-    for options in ({}, {"lengths": LENGTHS}, {"reset": reset, "lengths": LENGTHS, "reverse": True}):
-        assert_close(layer.apply({"params": params}, xs, **options), seqjax.unroll(recurrence, params, xs, **options))
+    for options in (
+        {},
+        {"lengths": LENGTHS},
+        {"reset": reset, "lengths": LENGTHS, "reverse": True},
+    ):
+        assert_close(
+            layer.apply({"params": params}, xs, **options),
+            seqjax.unroll(recurrence, params, xs, **options),
+        )
     begin = jax.tree.map(lambda s: s + 0.5, recurrence.initial_state(params, (3,), xs.dtype))
-    assert_close(layer.apply({"params": params}, xs, begin), seqjax.unroll(recurrence, params, xs, begin))
+    assert_close(
+        layer.apply({"params": params}, xs, begin), seqjax.unroll(recurrence, params, xs, begin)
+    )
     time_major = layer.apply({"params": params}, jnp.swapaxes(xs, 0, 1), time_major=True)
-    assert_close(time_major, seqjax.unroll(recurrence, params, jnp.swapaxes(xs, 0, 1), time_major=True))
+    assert_close(
+        time_major, seqjax.unroll(recurrence, params, jnp.swapaxes(xs, 0, 1), time_major=True)
+    )
 
 
 def test_lengths_that_are_known_while_tracing(getkey):
@@ -78,7 +94,9 @@ def test_lengths_that_are_known_while_tracing(getkey):
 @pytest.mark.parametrize("remat", ["none", "step", "sqrt"])
 def test_its_remat_and_backend_are_passed_on(getkey, remat, monkeypatch):
     seen = []
-    monkeypatch.setattr("seqjax.models.recurrent.unroll", lambda *_, **options: seen.append(options) or (None, None))
+    monkeypatch.setattr(
+        "seqjax.models.recurrent.unroll", lambda *_, **options: seen.append(options) or (None, None)
+    )
     layer, xs = Recurrent(seqjax.GRU(4), remat=remat, backend="scan"), inputs(getkey())
     layer.apply({"params": seqjax.GRU(4).init(getkey(), 2)}, xs)
     assert (seen[0]["remat"], seen[0]["backend"]) == (remat, "scan")
@@ -149,9 +167,13 @@ def test_it_runs_under_nnx(getkey, name):
     layer = Recurrent(recurrence)
     model = bridge.ToNNX(layer, rngs=nnx.Rngs(0)).lazy_init(xs)
     params = nnx.to_pure_dict(nnx.state(model, nnx.Param))
-    assert jax.tree.structure(params) == jax.tree.structure(jax.eval_shape(lambda: recurrence.init(getkey(), 2)))
+    assert jax.tree.structure(params) == jax.tree.structure(
+        jax.eval_shape(lambda: recurrence.init(getkey(), 2))
+    )
     assert_close(model(xs, lengths=LENGTHS), seqjax.unroll(recurrence, params, xs, lengths=LENGTHS))
 
-    gradient = nnx.to_pure_dict(nnx.jit(nnx.grad(lambda m, x: jnp.square(m(x)[1]).sum()))(model, xs))
+    gradient = nnx.to_pure_dict(
+        nnx.jit(nnx.grad(lambda m, x: jnp.square(m(x)[1]).sum()))(model, xs)
+    )
     wanted = jax.grad(lambda p: jnp.square(seqjax.unroll(recurrence, p, xs)[1]).sum())(params)
     assert_close(gradient, wanted)

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 def make(**options):
     outer = {name: options.pop(name) for name in ("bridge", "shared") if name in options}
-    encoder = Encoder(7, 4, seqjax.bidirectional(seqjax.GRU(3)), reverse=options.pop("reverse", False))
+    encoder = Encoder(
+        7, 4, seqjax.bidirectional(seqjax.GRU(3)), reverse=options.pop("reverse", False)
+    )
     decoder = {"vocab_size": 7, "embedding_size": 4, "recurrence": seqjax.GRU(6)} | options
     return Seq2Seq(encoder, Decoder(**decoder), **outer)
 
@@ -41,13 +43,17 @@ def test_the_contract_of_decoding(model):
     np.testing.assert_allclose(np.stack(rows, 1), wanted.logits, atol=2e-6)
 
 
-@pytest.mark.parametrize("options", [{}, {"input_feeding": True}, {"attention": "additive", "coverage": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"input_feeding": True}, {"attention": "additive", "coverage": True}]
+)
 def test_beams_stand_beside_each_other_over_one_memory(options):
     model = make(**options)
     params = model.init(jax.random.key(0), SOURCE, LENGTHS, TOKENS)["params"]
     context, state = model.start(params, SOURCE, LENGTHS)
     beams = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf + 1], axis=1), state)
-    after, logits = jax.vmap(model.advance, in_axes=(None, 1, 1), out_axes=1)(context, beams, TOKENS[:, :2])
+    after, logits = jax.vmap(model.advance, in_axes=(None, 1, 1), out_axes=1)(
+        context, beams, TOKENS[:, :2]
+    )
     assert logits.shape == (3, 2, 7) and after.attention.shape == (3, 2, 5)
     for beam in range(2):
         alone = jax.tree.map(lambda leaf, beam=beam: leaf[:, beam], beams)
@@ -60,18 +66,35 @@ def test_sampling_takes_it_as_it_is(model):
     model, params = model
     context, state = model.start(params, SOURCE, LENGTHS)
     out = seqjax.decoding.sample(
-        model.advance, context, state, TOKENS[:, :1], jax.random.key(0), 4, temperature=0, stop_token=2
+        model.advance,
+        context,
+        state,
+        TOKENS[:, :1],
+        jax.random.key(0),
+        4,
+        temperature=0,
+        stop_token=2,
     )
-    forced = model.apply({"params": params}, SOURCE, LENGTHS, np.concatenate([TOKENS[:, :1], out.tokens[:, :-1]], 1))
+    forced = model.apply(
+        {"params": params}, SOURCE, LENGTHS, np.concatenate([TOKENS[:, :1], out.tokens[:, :-1]], 1)
+    )
     for row, length in enumerate(out.lengths):
-        np.testing.assert_array_equal(out.tokens[row, :length], forced.logits[row, :length].argmax(-1))
+        np.testing.assert_array_equal(
+            out.tokens[row, :length], forced.logits[row, :length].argmax(-1)
+        )
 
 
-@pytest.mark.parametrize("options", [{}, {"reverse": True}, {"bridge": "last"}, {"attention": None}])
+@pytest.mark.parametrize(
+    "options", [{}, {"reverse": True}, {"bridge": "last"}, {"attention": None}]
+)
 def test_padding_of_the_source_is_ignored(options):
     model = make(**options)
     params = model.init(jax.random.key(0), SOURCE, LENGTHS, TOKENS)["params"]
-    loss = jax.jit(jax.value_and_grad(lambda p, s: (model.apply({"params": p}, s, LENGTHS, TOKENS).logits ** 2).sum()))
+    loss = jax.jit(
+        jax.value_and_grad(
+            lambda p, s: (model.apply({"params": p}, s, LENGTHS, TOKENS).logits ** 2).sum()
+        )
+    )
     past = np.arange(5) >= LENGTHS[:, None]
     clean, dirty = loss(params, SOURCE), loss(params, np.where(past, 6, SOURCE))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), clean, dirty)
@@ -93,7 +116,9 @@ def test_each_bridge_begins_where_it_says():
     _, _, first = final_and_first({"bridge": "zero"})
     np.testing.assert_array_equal(first, np.zeros((3, 6)))
     _, encoded, first = final_and_first({"bridge": "last"})
-    np.testing.assert_array_equal(first, np.concatenate([encoded.final.forward, encoded.final.backward], -1))
+    np.testing.assert_array_equal(
+        first, np.concatenate([encoded.final.forward, encoded.final.backward], -1)
+    )
     params, encoded, first = final_and_first({"bridge": "projected"})
     layer = params["projected"]["leaf_0"]
     both = np.concatenate([encoded.final.forward, encoded.final.backward], -1)
@@ -106,7 +131,9 @@ def test_a_reversed_source_ends_with_its_first_token():
     found = one_way.apply({"params": params}, SOURCE, LENGTHS)
     for row, length in enumerate(LENGTHS):
         backwards = SOURCE[row : row + 1, :length][:, ::-1]
-        wanted = one_way.clone(reverse=False).apply({"params": params}, backwards, LENGTHS[row : row + 1])
+        wanted = one_way.clone(reverse=False).apply(
+            {"params": params}, backwards, LENGTHS[row : row + 1]
+        )
         np.testing.assert_allclose(found.final[row], wanted.final[0], atol=1e-6)
         np.testing.assert_allclose(found.values[row, :length], wanted.values[0, ::-1], atol=1e-6)
 
@@ -118,7 +145,9 @@ def test_a_complex_state_is_projected_too():
     variables = layer.init(jax.random.key(0), summary)
     state = layer.apply(variables, summary)
     wanted = recurrence.initial_state(recurrence.init(jax.random.key(0), 4), (2,), "float32")
-    assert jax.tree.map(lambda a: (a.shape, a.dtype), state) == jax.tree.map(lambda a: (a.shape, a.dtype), wanted)
+    assert jax.tree.map(lambda a: (a.shape, a.dtype), state) == jax.tree.map(
+        lambda a: (a.shape, a.dtype), wanted
+    )
 
 
 def test_one_embedding_serves_both_sides_and_the_scores():
@@ -151,14 +180,20 @@ def test_a_copying_model_writes_what_its_vocabulary_does_not_have():
     source = np.where(SOURCE == 3, 8, SOURCE)
     params = model.init(jax.random.key(0), source, LENGTHS, TOKENS)["params"]
     chances = np.exp(model.apply({"params": params}, source, LENGTHS, TOKENS).logits)
-    assert chances.shape == (3, 3, 9) and (chances[0, :, 8] > 1e-3).all() and (chances[1, :, 8] < 1e-30).all()
+    assert (
+        chances.shape == (3, 3, 9)
+        and (chances[0, :, 8] > 1e-3).all()
+        and (chances[1, :, 8] < 1e-30).all()
+    )
 
 
 def test_mistakes_are_named():
     def init(**options):
         return make(**options).init(jax.random.key(0), SOURCE, LENGTHS, TOKENS)
 
-    with pytest.raises(ValueError, match=r"ends with a state of shapes \[\(3, 6\)\], LSTM\(6\) begins with"):
+    with pytest.raises(
+        ValueError, match=r"ends with a state of shapes \[\(3, 6\)\], LSTM\(6\) begins with"
+    ):
         init(bridge="last", recurrence=seqjax.LSTM(6))
     with pytest.raises(ValueError, match=r"shared=True .* sizes are \[\(7, 4\), \(7, 5\)\]"):
         init(shared=True, embedding_size=5)

@@ -26,20 +26,26 @@ def batch(getkey):
     return words, characters, jax.random.randint(getkey(), (3, 4), 0, 6)
 
 
-@pytest.mark.parametrize("reader", [None, seqjax.bidirectional(seqjax.GRU(3))], ids=["convolution", "recurrence"])
+@pytest.mark.parametrize(
+    "reader", [None, seqjax.bidirectional(seqjax.GRU(3))], ids=["convolution", "recurrence"]
+)
 def test_padding_of_words_and_characters_is_ignored(getkey, batch, reader):
     words, characters, char_lengths = batch
     model = make(char_recurrence=reader)
     params = model.init(getkey(), words, characters)["params"]
 
     def loss(params, words, characters):
-        scores = model.apply({"params": params}, words, characters, lengths=LENGTHS, char_lengths=char_lengths)
+        scores = model.apply(
+            {"params": params}, words, characters, lengths=LENGTHS, char_lengths=char_lengths
+        )
         return crf.log_likelihood(jnp.zeros((3, 4), int), *scores, lengths=LENGTHS).sum()
 
     past_words = np.arange(4) >= LENGTHS[:, None]
     past_characters = past_words[..., None] | (np.arange(5) >= np.asarray(char_lengths)[..., None])
     clean = jax.value_and_grad(loss)(params, words, characters)
-    dirty = jax.value_and_grad(loss)(params, jnp.where(past_words, 3, words), jnp.where(past_characters, 5, characters))
+    dirty = jax.value_and_grad(loss)(
+        params, jnp.where(past_words, 3, words), jnp.where(past_characters, 5, characters)
+    )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), clean, dirty)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(dirty))
 
@@ -55,7 +61,10 @@ def test_the_spelling_is_a_convolution_with_the_maximum(getkey, batch):
         for word in range(4):
             length = int(char_lengths[row, word])
             xs = [np.zeros(3), *table[characters[row, word, :length]], np.zeros(3)]
-            windows = [np.concatenate(xs[i : i + 3]) @ layer["kernel"] + layer["bias"] for i in range(length)]
+            windows = [
+                np.concatenate(xs[i : i + 3]) @ layer["kernel"] + layer["bias"]
+                for i in range(length)
+            ]
             wanted = np.max(windows, axis=0) if length else np.zeros(4)
             np.testing.assert_allclose(found[row, word], wanted, atol=1e-6)
 
@@ -78,7 +87,9 @@ def train(model, words, characters, tags, key, steps=100):
 
     @jax.jit
     def step(params, state):
-        loss = lambda p: -crf.log_likelihood(tags, *model.apply({"params": p}, words, characters)).mean()  # noqa: E731
+        loss = lambda p: (  # noqa: E731
+            -crf.log_likelihood(tags, *model.apply({"params": p}, words, characters)).mean()
+        )
         updates, state = optimiser.update(jax.grad(loss)(params), state)
         return optax.apply_updates(params, updates), state
 

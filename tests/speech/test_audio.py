@@ -24,7 +24,9 @@ def golden(name):
 
 
 def log_mel_of(numbers):
-    settings = {name: numbers[name].item() for name in ("rate", "bands", "window", "hop", "low", "high")}
+    settings = {
+        name: numbers[name].item() for name in ("rate", "bands", "window", "hop", "low", "high")
+    }
     return speech.LogMel(**settings)
 
 
@@ -52,7 +54,9 @@ def test_resampling_is_librosas(name):
     # A filter of other make differs near the edge of the band alone.
     spectra = np.fft.rfft(ours), np.fft.rfft(numbers["soxr_hq"])
     within = int(0.8 * len(spectra[0]) * min(1, numbers["rate"] / numbers["new_rate"]))
-    assert np.linalg.norm((spectra[0] - spectra[1])[:within]) < 0.005 * np.linalg.norm(spectra[1][:within])
+    assert np.linalg.norm((spectra[0] - spectra[1])[:within]) < 0.005 * np.linalg.norm(
+        spectra[1][:within]
+    )
     assert files.resample(numbers["samples"], 8000, 8000).dtype == np.float32
 
 
@@ -91,7 +95,9 @@ def spoken():
 @hypothesis.given(decibels=st.floats(-40, 0), offset=st.floats(-0.5, 0.5))
 def test_neither_level_nor_offset_changes_the_features_of_a_whole(spoken, decibels, offset):
     clips, samples = spoken
-    noisy = samples + 1e-3 * np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32)
+    noisy = samples + 1e-3 * np.random.default_rng(0).standard_normal(len(samples)).astype(
+        np.float32
+    )
     ear, gain = ear_of(clips), 10 ** (decibels / 20)
     changed = (gain * (noisy + offset)).astype(np.float32)
     np.testing.assert_allclose(ear.features(changed), ear.features(noisy), atol=0.05)
@@ -100,7 +106,9 @@ def test_neither_level_nor_offset_changes_the_features_of_a_whole(spoken, decibe
 @hypothesis.given(offset=st.floats(-0.5, 0.5))
 def test_a_stream_hears_an_offset_where_it_begins_alone(spoken, offset):
     clips, samples = spoken
-    noisy = samples + 1e-3 * np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32)
+    noisy = samples + 1e-3 * np.random.default_rng(0).standard_normal(len(samples)).astype(
+        np.float32
+    )
     mel = ear_of(clips, moments_of_training=True).mel
     np.testing.assert_allclose(mel(noisy + np.float32(offset))[2:], mel(noisy)[2:], atol=0.05)
 
@@ -118,7 +126,8 @@ def test_exact_zeros_have_the_features_of_a_faint_noise(spoken):
     clips, samples = spoken
     ear, pauses = ear_of(clips), np.array([*range(5, 48)])
     energy = np.exp(ear.mel(samples)).mean()
-    # White noise of deviation s has the energy s^2 * sum(hann^2) * sum(filter) in a band of filters of equal area.
+    # White noise of deviation s has the energy s^2 * sum(hann^2) * sum(filter) in a band of filters
+    # of equal area.
     filters = speech.mel_filters(8000, 256, 20, 20.0, 4000.0).sum(0)
     deviation = np.sqrt(ear.floor * energy / (3 / 8 * 200 * np.median(filters)))
     noise = deviation * np.random.default_rng(0).standard_normal(len(samples))
@@ -131,7 +140,9 @@ def test_exact_zeros_have_the_features_of_a_faint_noise(spoken):
 
 
 def test_a_floor_adds_a_share_of_the_mean_energy():
-    energies = np.log(np.array([[[1.0, 3.0], [0.0, 4.0], [9.0, 9.0]]]).clip(1e-30)).astype(np.float32)
+    energies = np.log(np.array([[[1.0, 3.0], [0.0, 4.0], [9.0, 9.0]]]).clip(1e-30)).astype(
+        np.float32
+    )
     found = speech.add_floor(energies, 0.5, np.array([2]))
     np.testing.assert_allclose(np.exp(found[0, :2]), [[2, 4], [1, 5]], rtol=1e-5)
     assert not np.asarray(found[0, 2]).any()
@@ -142,13 +153,20 @@ def test_an_ear_is_read_as_it_was_written(tmp_path, spoken):
         ear = ear_of(spoken[0], moments_of_training=streams)
         ear.save(tmp_path / "ear.json")
         again = speech.Ear.load(tmp_path / "ear.json")
-        assert (again.mel, again.letters.tokens, again.floor) == (ear.mel, ear.letters.tokens, ear.floor)
+        assert (again.mel, again.letters.tokens, again.floor) == (
+            ear.mel,
+            ear.letters.tokens,
+            ear.floor,
+        )
         np.testing.assert_array_equal(again.features(spoken[1]), ear.features(spoken[1]))
     # A run of before there was a floor hears as it was trained to.
     saved = json.loads((tmp_path / "ear.json").read_bytes())
     del saved["floor"], saved["mel"]["centred"]
     (tmp_path / "ear.json").write_text(json.dumps(saved))
-    assert speech.Ear.load(tmp_path / "ear.json").floor == 0 and not speech.Ear.load(tmp_path / "ear.json").mel.centred
+    assert (
+        speech.Ear.load(tmp_path / "ear.json").floor == 0
+        and not speech.Ear.load(tmp_path / "ear.json").mel.centred
+    )
 
 
 @hypothesis.given(length=st.integers(0, 6), reach=st.integers(1, 3))
@@ -195,7 +213,9 @@ def test_a_running_mean_begins_with_that_of_training_and_grows_used_to_the_sound
 
 def test_masks_hide_bands_and_gaps_within_the_valid_frames():
     features, lengths = jnp.ones((64, 40, 12)), jnp.tile(jnp.array([40, 20]), 32)
-    masked = jax.jit(functools.partial(speech.spec_augment, gaps=1, gap_width=10, bands=1, band_width=3))
+    masked = jax.jit(
+        functools.partial(speech.spec_augment, gaps=1, gap_width=10, bands=1, band_width=3)
+    )
     hidden = np.asarray(masked(jax.random.key(0), features, lengths) == 0)
     bands, gaps = hidden.all(1), hidden.all(2)
     assert (hidden == (bands[:, None, :] | gaps[..., None])).all()
@@ -204,7 +224,9 @@ def test_masks_hide_bands_and_gaps_within_the_valid_frames():
     for stripes in (bands, gaps):
         # One stripe each: at most one place where it begins.
         assert (np.diff(stripes.astype(int), axis=1, prepend=0) == 1).sum(1).max() == 1
-    assert (masked(jax.random.key(1), features, lengths) != masked(jax.random.key(0), features, lengths)).any()
+    assert (
+        masked(jax.random.key(1), features, lengths) != masked(jax.random.key(0), features, lengths)
+    ).any()
     untouched = speech.spec_augment(jax.random.key(0), features, bands=0, gaps=0)
     np.testing.assert_array_equal(untouched, features)
 
@@ -237,7 +259,9 @@ def bad_files(folder):
     (folder / "header.wav").write_bytes((folder / "header.wav").read_bytes()[:20])
     (folder / "text.wav").write_text("not a sound")
     (folder / "nothing.wav").write_bytes(b"")
-    soundfile.write(folder / "nan.wav", np.where(np.arange(90) == 7, np.nan, 0.5), 8000, subtype="FLOAT")
+    soundfile.write(
+        folder / "nan.wav", np.where(np.arange(90) == 7, np.nan, 0.5), 8000, subtype="FLOAT"
+    )
     soundfile.write(folder / "cut.flac", np.random.default_rng(0).standard_normal(9000) / 9, 8000)
     (folder / "cut.flac").write_bytes((folder / "cut.flac").read_bytes()[:-5000])
 
@@ -261,7 +285,9 @@ def test_a_bad_file_is_named(tmp_path, name):
     bad_files(tmp_path)
     with pytest.raises(ValueError) as error:
         files.read_audio(tmp_path / name)
-    assert str(error.value).startswith(f"{tmp_path / name}: ") and MESSAGES[name] in str(error.value)
+    assert str(error.value).startswith(f"{tmp_path / name}: ") and MESSAGES[name] in str(
+        error.value
+    )
     assert "\n" not in str(error.value)
 
 
@@ -271,7 +297,10 @@ def test_a_bad_file_is_named(tmp_path, name):
         (lambda: speech.LogMel(8000, high=4001.0), "within 0 to 4000 Hz"),
         (lambda: speech.LogMel(8000, hop=0.03), "a window of at least a hop"),
         (lambda: speech.LogMel(8000, bands=0), "at least 1 band"),
-        (lambda: speech.LogMel(8000, bands=200)(np.zeros(800)), "give fewer bands or a longer window"),
+        (
+            lambda: speech.LogMel(8000, bands=200)(np.zeros(800)),
+            "give fewer bands or a longer window",
+        ),
         (lambda: speech.mfcc(np.zeros((3, 5)), 6), "size is 6"),
         (lambda: speech.deltas(np.zeros((3, 5)), reach=0), "reach is 0"),
         (lambda: speech.spec_augment(jax.random.key(0), np.zeros((3, 5))), "band_width is 8"),

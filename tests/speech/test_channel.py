@@ -12,11 +12,15 @@ RATE = 8000
 
 @pytest.fixture
 def clips():
-    return speech.Clips(RATE, [np.full(4000, 0.5, np.float32)] * 3, ["a", "b", "c"], ["ann"] * 3, ["a", "b", "c"])
+    return speech.Clips(
+        RATE, [np.full(4000, 0.5, np.float32)] * 3, ["a", "b", "c"], ["ann"] * 3, ["a", "b", "c"]
+    )
 
 
 def heard(channel, sounds, seed=0):
-    return channel([np.asarray(sound, np.float32) for sound in sounds], RATE, np.random.default_rng(seed))
+    return channel(
+        [np.asarray(sound, np.float32) for sound in sounds], RATE, np.random.default_rng(seed)
+    )
 
 
 def test_each_stretch_has_its_floor():
@@ -39,11 +43,15 @@ def test_the_power_of_coloured_noise_falls_with_the_frequency(colour):
 def test_gaps_clipping_and_an_offset():
     sound = np.concatenate([np.full(800, 0.5), np.full(800, 0.004), np.full(80, 0.02)])
     gated = heard(speech.Channel(gate=0.01), [sound])
-    np.testing.assert_array_equal(gated, np.where(np.arange(1680) // 800 == 1, 0, sound).astype(np.float32))
+    np.testing.assert_array_equal(
+        gated, np.where(np.arange(1680) // 800 == 1, 0, sound).astype(np.float32)
+    )
     np.testing.assert_allclose(heard(speech.Channel(limit=0.5), [sound, -sound]).max(), 0.25)
     np.testing.assert_allclose(heard(speech.Channel(limit=0.5), [sound, -sound]).min(), -0.25)
     np.testing.assert_allclose(heard(speech.Channel(offset=-0.2), [sound]), sound - 0.2, atol=1e-7)
-    np.testing.assert_array_equal(heard(speech.Channel(), [sound, 0 * sound])[:1680], sound.astype(np.float32))
+    np.testing.assert_array_equal(
+        heard(speech.Channel(), [sound, 0 * sound])[:1680], sound.astype(np.float32)
+    )
 
 
 def test_draws_are_of_every_kind_and_keep_to_the_seed(clips):
@@ -51,8 +59,15 @@ def test_draws_are_of_every_kind_and_keep_to_the_seed(clips):
     varied = speech.vary(plain, 1)
     assert varied == speech.vary(plain, 1) != speech.vary(plain, 2)
     for before, after in zip(plain, varied, strict=True):
-        assert (before.clips, before.pauses, before.speed) == (after.clips, after.pauses, after.speed)
-        assert 10 ** (-45 / 20) < after.level < 1 and len(after.channel.floors) == 2 * len(after.clips) + 1
+        assert (before.clips, before.pauses, before.speed) == (
+            after.clips,
+            after.pauses,
+            after.speed,
+        )
+        assert (
+            10 ** (-45 / 20) < after.level < 1
+            and len(after.channel.floors) == 2 * len(after.clips) + 1
+        )
         sound = after.render(clips)
         assert len(sound) == after.length(clips) and np.isfinite(sound).all()
     channels = [utterance.channel for utterance in varied]
@@ -73,4 +88,6 @@ def test_the_noise_of_an_utterance_comes_from_the_seed(clips):
     other = dataclasses.replace(first[0], seed=second[0].seed)
     difference = first[0].render(clips) - other.render(clips)
     assert difference.std() == pytest.approx(2**0.5 * first[0].noise, rel=0.1)
-    np.testing.assert_array_equal(first[0].render(clips), speech.connect(clips, 3, 0, most=3)[0].render(clips))
+    np.testing.assert_array_equal(
+        first[0].render(clips), speech.connect(clips, 3, 0, most=3)[0].render(clips)
+    )

@@ -15,7 +15,9 @@ SAMPLES = (np.random.default_rng(0).standard_normal(2400) / 9).astype(np.float32
 
 
 def make(scale, **settings):
-    ear = speech.Ear(speech.LogMel(8000, 8), data.Vocabulary.characters("no yes", (speech.BLANK,)), scale)
+    ear = speech.Ear(
+        speech.LogMel(8000, 8), data.Vocabulary.characters("no yes", (speech.BLANK,)), scale
+    )
     return Listener(ear, AcousticModel(len(ear.letters), (seqjax.GRU(6),), stride=2, **settings))
 
 

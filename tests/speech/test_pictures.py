@@ -13,9 +13,14 @@ def test_letters_and_spikes_stand_where_they_are():
     for step, symbol in ((3, 2), (4, 2), (9, 1), (15, 3)):
         probabilities[step] = np.where(np.arange(4) == symbol, 0.94 - 0.01 * step, 0.02)
     spans = [("a", 0.3, 0.5), (" ", 0.9, 1.0), ("b", 1.5, 1.6)]
-    figure = plot_alignment(frames, probabilities, spans, ("<blank>", " ", "a", "b"), seconds=2.0, title="a b")
+    figure = plot_alignment(
+        frames, probabilities, spans, ("<blank>", " ", "a", "b"), seconds=2.0, title="a b"
+    )
     above, below = figure.axes
-    assert [(text.get_text(), text.get_position()[0]) for text in above.texts] == [("a", 0.4), ("b", 1.55)]
+    assert [(text.get_text(), text.get_position()[0]) for text in above.texts] == [
+        ("a", 0.4),
+        ("b", 1.55),
+    ]
     spikes = {text.get_text(): text.get_position()[0] for text in below.texts}
     assert spikes == {"␣": pytest.approx(0.95), "a": pytest.approx(0.35), "b": pytest.approx(1.55)}
     assert above.images[0].get_extent() == [0, 2.0, 0, 8]

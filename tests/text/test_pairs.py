@@ -21,7 +21,10 @@ def test_every_pair_comes_once_beside_its_own_target_in_few_shapes():
                 assert batch["source_lengths"][row] == batch["target_lengths"][row] == 0
                 continue
             seen.append(index)
-            for name, counted, rows in (("source", "source_lengths", sources), ("targets", "target_lengths", targets)):
+            for name, counted, rows in (
+                ("source", "source_lengths", sources),
+                ("targets", "target_lengths", targets),
+            ):
                 length = batch[counted][row]
                 assert batch[name][row, :length].tolist() == rows[index].tolist()
                 assert not batch[name][row, length:].any()
@@ -56,7 +59,10 @@ def test_pairs_are_read_from_a_table_or_from_two_aligned_files(tmp_path):
     (tmp_path / "x.en").write_text("a house\ntwo\n")
     wanted = (["ein Haus", "zwei"], ["a house", "two"])
     assert read_pairs(str(tmp_path / "table.tsv")) == wanted
-    for head in ("source\ttarget\nein Haus\ta house\nzwei\ttwo\n\n", "Target\tSource\na house\tein Haus\ntwo\tzwei\n"):
+    for head in (
+        "source\ttarget\nein Haus\ta house\nzwei\ttwo\n\n",
+        "Target\tSource\na house\tein Haus\ntwo\tzwei\n",
+    ):
         (tmp_path / "named.tsv").write_text(head)
         assert read_pairs(str(tmp_path / "named.tsv")) == wanted
     assert read_pairs(f"{tmp_path}/x.de,{tmp_path}/x.en") == wanted
@@ -87,7 +93,11 @@ def test_what_is_missing_is_taken_out_of_training_and_nothing_else_is():
     given = Pairs(["x"], ["y"])
     both, one = held_out({"train": train}), held_out({"train": train, "test": given})
     assert sorted(sum((part.sources for part in both.values()), [])) == sorted(train.sources)
-    assert all(source[1:] == target[1:] for part in both.values() for source, target in zip(*part, strict=True))
+    assert all(
+        source[1:] == target[1:]
+        for part in both.values()
+        for source, target in zip(*part, strict=True)
+    )
     assert one["test"] == given and one["validation"] == both["validation"]
     assert len(one["train"].sources) == 400 - len(one["validation"].sources)
     none = held_out({"train": train, "validation": given, "test": given})

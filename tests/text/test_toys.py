@@ -21,8 +21,14 @@ def test_answers_are_right_and_questions_differ(task):
             assert answer == question
         else:
             assert all(a <= b for a, b in zip(answer, answer[1:], strict=False))
-            assert all(question.count(letter) == answer.count(letter) for letter in question + answer)
-    assert toy_pairs(task, count=300, longest=4, seed=1)[0] == questions != toy_pairs(task, 300, 4, seed=2)[0]
+            assert all(
+                question.count(letter) == answer.count(letter) for letter in question + answer
+            )
+    assert (
+        toy_pairs(task, count=300, longest=4, seed=1)[0]
+        == questions
+        != toy_pairs(task, 300, 4, seed=2)[0]
+    )
 
 
 def test_every_length_of_number_occurs_about_as_often():

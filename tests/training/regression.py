@@ -66,7 +66,11 @@ class Source:
 def leaves_of(tree):
     """The leaves as NumPy arrays, keys as their data."""
     return [
-        np.asarray(jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf)
+        np.asarray(
+            jax.random.key_data(leaf)
+            if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+            else leaf
+        )
         for leaf in jax.tree.leaves(tree)
     ]
 

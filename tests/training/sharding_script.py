@@ -1,7 +1,8 @@
 """Trains a small network on a mesh and prints what came of it as JSON: what `test_sharding.py` runs in fresh processes.
 
-sharding_script.py devices FOLDER                 one process with 4 devices: several meshes, checkpoints in FOLDER
-sharding_script.py process FOLDER INDEX PORT      one of two processes with 2 devices each
+sharding_script.py devices FOLDER                 one process with 4 devices: several meshes,
+checkpoints in FOLDER sharding_script.py process FOLDER INDEX PORT      one of two processes with 2
+devices each
 """
 
 import json
@@ -71,31 +72,48 @@ def train(mesh, rules, checkpoints=None, steps=STEPS):
         errors = jnp.square(hidden @ params["out"]["w"] - batch["y"])[:, 0]
         absolute = training.Mean.of(jnp.sqrt(errors), batch["weight"])
         weight = batch["weight"].sum()
-        return (batch["weight"] * errors).sum() / weight, training.Aux(weight, {"absolute": absolute})
+        return (batch["weight"] * errors).sum() / weight, training.Aux(
+            weight, {"absolute": absolute}
+        )
 
-    train_step = training.make_train_step(loss_fn, OPTIMISER, clip=training.clip_by_norm(0.5), ema_decay=0.5)
+    train_step = training.make_train_step(
+        loss_fn, OPTIMISER, clip=training.clip_by_norm(0.5), ema_decay=0.5
+    )
     state, source, events = training.shard_params(mesh, fresh_state(), rules), Source(mesh), []
     compiled = []
     progress = training.Progress()
     if checkpoints is not None:
         state, progress = training.resume(state, source, checkpoints)
     outcome = training.fit_batches(
-        state, train_step, source, steps=steps, progress=progress, checkpoints=checkpoints,
+        state,
+        train_step,
+        source,
+        steps=steps,
+        progress=progress,
+        checkpoints=checkpoints,
         callbacks=[events.append, lambda event: compiled.append(len(COMPILED))],
-    )  # fmt: skip
+    )
     state = outcome.state
     placed = {
-        "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path): leaf
+        "/".join(
+            str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path
+        ): leaf
         for path, leaf in jax.tree.leaves_with_path(state)
     }
     return {
         "losses": [event.metrics["loss"] for event in events if event.kind == "step"],
         "absolute": [event.metrics["absolute"] for event in events if event.kind == "step"],
         "from": events[0].step,
-        "compiled": [count for event, count in zip(events, compiled, strict=True) if event.kind == "step"],
+        "compiled": [
+            count for event, count in zip(events, compiled, strict=True) if event.kind == "step"
+        ],
         "read": source.read,
         "devices": sorted({device.id for device in state.params["out"]["w"].sharding.device_set}),
-        "shards": {n: list(leaf.sharding.shard_shape(leaf.shape)) for n, leaf in placed.items() if leaf.ndim},
+        "shards": {
+            n: list(leaf.sharding.shard_shape(leaf.shape))
+            for n, leaf in placed.items()
+            if leaf.ndim
+        },
     }
 
 
@@ -126,9 +144,13 @@ def devices(folder):
     facts["model"] = error_of(lambda: training.make_mesh(4, 3))
     facts["all"] = dict(training.make_mesh().shape)
     facts["rank"] = error_of(
-        lambda: training.shard_params(four, {"b": jnp.ones(4)}, [("b", PartitionSpec(None, "data"))])
+        lambda: training.shard_params(
+            four, {"b": jnp.ones(4)}, [("b", PartitionSpec(None, "data"))]
+        )
     )
-    facts["size"] = error_of(lambda: training.shard_params(four, {"b": jnp.ones(6)}, [("b", PartitionSpec("data"))]))
+    facts["size"] = error_of(
+        lambda: training.shard_params(four, {"b": jnp.ones(6)}, [("b", PartitionSpec("data"))])
+    )
     return facts
 
 
@@ -138,11 +160,18 @@ def process(folder, index, port):
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=int(index))
     mesh, checkpoints = training.make_mesh(model=2), training.Checkpoints(folder)
-    facts = {"first": train(mesh, RULES, checkpoints, steps=3), "second": train(mesh, RULES, checkpoints)}
-    facts["uneven"] = error_of(lambda: training.shard_batch(training.make_mesh(), {"x": np.ones((3, 2))}))
+    facts = {
+        "first": train(mesh, RULES, checkpoints, steps=3),
+        "second": train(mesh, RULES, checkpoints),
+    }
+    facts["uneven"] = error_of(
+        lambda: training.shard_batch(training.make_mesh(), {"x": np.ones((3, 2))})
+    )
     rows = np.arange(8.0).reshape(4, 2) + 100 * int(index)
     meshes = training.make_mesh(), mesh
-    facts["own rows"] = [training.own_rows(training.shard_batch(m, rows)).tolist() == rows.tolist() for m in meshes]
+    facts["own rows"] = [
+        training.own_rows(training.shard_batch(m, rows)).tolist() == rows.tolist() for m in meshes
+    ]
     facts["agreed"] = agreed(training.shard_params(mesh, fresh_state(), RULES), int(index))
     return facts
 
@@ -150,7 +179,10 @@ def process(folder, index, port):
 def agreed(state, index):
     """What both processes know after each has said something else."""
     together = Together.of(state)
-    found = [int(together.largest(number, after=state.step)) for number in (15 * index, 15 - 15 * index, 0)]
+    found = [
+        int(together.largest(number, after=state.step))
+        for number in (15 * index, 15 - 15 * index, 0)
+    ]
     return {
         "largest": found,
         "first": together.first({"nats": 0.1 + index, "error": float(index)}),
@@ -164,6 +196,8 @@ if __name__ == "__main__":
     what, folder, *rest = sys.argv[1:]
     jax.config.update("jax_disable_most_optimizations", True)  # compiles faster
     jax.monitoring.register_event_duration_secs_listener(
-        lambda event, seconds, **_: COMPILED.append(event) if event.endswith("backend_compile_duration") else None
+        lambda event, seconds, **_: (
+            COMPILED.append(event) if event.endswith("backend_compile_duration") else None
+        )
     )
     print(json.dumps({"devices": devices, "process": process}[what](Path(folder), *rest)))

@@ -14,16 +14,22 @@ CELL = seqjax.GRU(3)
 
 def test_one_compile_for_each_bucket(getkey):
     rng = np.random.default_rng(0)
-    sequences = [rng.normal(size=(length, 2)).astype(np.float32) for length in rng.integers(1, 40, 61)]
+    sequences = [
+        rng.normal(size=(length, 2)).astype(np.float32) for length in rng.integers(1, 40, 61)
+    ]
     buckets = data.BucketBatches([len(s) for s in sequences], batch_size=8, buckets=3, seed=0)
-    batches = data.mapped(lambda b: data.pad_batch([sequences[i] for i in b.indices], b.time, b.rows), buckets)
+    batches = data.mapped(
+        lambda b: data.pad_batch([sequences[i] for i in b.indices], b.time, b.rows), buckets
+    )
     shapes = len(buckets.shapes)
 
     @chex.assert_max_traces(n=shapes)
     def loss(params, batch, rng, extra):
         xs, lengths, weight = batch
         state, _ = seqjax.unroll(CELL, params, xs, lengths=lengths)
-        return jnp.sum(weight * jnp.square(state).sum(-1)) / weight.sum(), training.Aux(weight=weight.sum())
+        return jnp.sum(weight * jnp.square(state).sum(-1)) / weight.sum(), training.Aux(
+            weight=weight.sum()
+        )
 
     optimiser = optax.sgd(0.1)
     state = training.create_state(CELL.init(getkey(), 2), optimiser, getkey())

@@ -24,7 +24,10 @@ class Memory(NamedTuple):
 
 
 def fresh_state(impl="threefry2x32", seed=0):
-    extra = {"memory": Memory(jnp.ones((2, 3)), jnp.zeros((2, 3), jnp.bfloat16)), "count": jnp.array(3)}
+    extra = {
+        "memory": Memory(jnp.ones((2, 3)), jnp.zeros((2, 3), jnp.bfloat16)),
+        "count": jnp.array(3),
+    }
     return training.create_state(
         fresh_params(), optax.adam(1e-2), jax.random.key(seed, impl=impl), extra=extra, ema=True
     )
@@ -52,7 +55,10 @@ def filled(folder, steps, keep=10, **options):
 
 @pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
 def test_a_train_state_comes_back_bit_for_bit(tmp_path, impl):
-    state, progress = trained_state(impl), {"step": 1, "best": None, "data": {"position": [1, 2], "name": "ü"}}
+    state, progress = (
+        trained_state(impl),
+        {"step": 1, "best": None, "data": {"position": [1, 2], "name": "ü"}},
+    )
     checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
     checkpoints.save(1, state, progress)
     step, restored, saved = Checkpoints(tmp_path / "run" / "checkpoints").restore(fresh_state(impl))
@@ -117,7 +123,8 @@ def test_a_sound_checkpoint_of_the_same_step_stays_as_it_is(tmp_path):
 
 def largest(folder):
     return max(
-        (p for p in folder.rglob("*") if p.is_file() and p.name != "manifest.json"), key=lambda p: p.stat().st_size
+        (p for p in folder.rglob("*") if p.is_file() and p.name != "manifest.json"),
+        key=lambda p: p.stat().st_size,
     )
 
 
@@ -132,7 +139,9 @@ def flip_a_bit(folder):
 
 
 def flip_a_bit_of_an_array(folder):
-    path = max((p for p in (folder / "state").rglob("d/*") if p.is_file()), key=lambda p: p.stat().st_size)
+    path = max(
+        (p for p in (folder / "state").rglob("d/*") if p.is_file()), key=lambda p: p.stat().st_size
+    )
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
@@ -190,7 +199,10 @@ def test_with_no_sound_checkpoint_left_it_says_so_in_one_line(tmp_path, damage):
     checkpoints = filled(tmp_path, [1, 2])
     for step in (1, 2):
         damage(tmp_path / f"{step:08d}")
-    with pytest.warns(UserWarning, match="passed over") as caught, pytest.raises(CheckpointError) as error:
+    with (
+        pytest.warns(UserWarning, match="passed over") as caught,
+        pytest.raises(CheckpointError) as error,
+    ):
         checkpoints.restore(small(0))
     assert len(caught) == 2
     assert "no sound checkpoint" in str(error.value) and "\n" not in str(error.value)
@@ -263,9 +275,13 @@ def test_a_checkpoint_of_another_model_names_what_differs(tmp_path, like, words)
 
 def test_an_optimiser_of_another_kind_is_another_model(tmp_path):
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(0, training.create_state(fresh_params(), optax.adam(1e-2), jax.random.key(0)), {})
+    checkpoints.save(
+        0, training.create_state(fresh_params(), optax.adam(1e-2), jax.random.key(0)), {}
+    )
     with pytest.raises(CheckpointError, match=r"opt_state.* missing here"):
-        checkpoints.restore(training.create_state(fresh_params(), optax.sgd(1e-2), jax.random.key(0)))
+        checkpoints.restore(
+            training.create_state(fresh_params(), optax.sgd(1e-2), jax.random.key(0))
+        )
 
 
 def test_other_files_in_the_folder_are_left_alone(tmp_path):
@@ -277,12 +293,26 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path):
     assert json.loads((tmp_path / "00000003" / "progress.json").read_text()) == {"note": "step 3"}
 
 
-DTYPES = ["int8", "uint8", "int32", "int64", "uint64", "float16", "bfloat16", "float32", "float64", "bool", "complex64"]
+DTYPES = [
+    "int8",
+    "uint8",
+    "int32",
+    "int64",
+    "uint64",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "bool",
+    "complex64",
+]
 
 
 def array_of(dtype):
     """Values that no smaller dtype holds."""
-    values = {"int64": [2**40 + 5, -1], "uint64": [2**63, 1], "float64": [1 / 3, 1e300]}.get(dtype, [1, 0])
+    values = {"int64": [2**40 + 5, -1], "uint64": [2**63, 1], "float64": [1 / 3, 1e300]}.get(
+        dtype, [1, 0]
+    )
     return np.array(values, jnp.dtype(dtype))
 
 
@@ -297,13 +327,22 @@ def test_arrays_keep_their_dtypes_and_every_bit(tmp_path, device):
     tree |= {"none": None, "empty": np.zeros((0, 3), np.int8)}
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, tree, {})
-    for like in (tree, {**tree, **{d: jax.ShapeDtypeStruct(tree[d].shape, tree[d].dtype) for d in DTYPES}}):
+    for like in (
+        tree,
+        {**tree, **{d: jax.ShapeDtypeStruct(tree[d].shape, tree[d].dtype) for d in DTYPES}},
+    ):
         _, restored, _ = checkpoints.restore(like)
-        assert {name: restored[name].dtype.name for name in DTYPES} == {name: name for name in DTYPES}
+        assert {name: restored[name].dtype.name for name in DTYPES} == {
+            name: name for name in DTYPES
+        }
         for dtype in DTYPES:
             assert np.asarray(restored[dtype]).tobytes() == array_of(dtype).tobytes()
         assert_same_bits((restored["key"], restored["old key"]), (tree["key"], tree["old key"]))
-        assert restored["none"] is None and restored["empty"].shape == (0, 3) and restored["empty"].dtype == np.int8
+        assert (
+            restored["none"] is None
+            and restored["empty"].shape == (0, 3)
+            and restored["empty"].dtype == np.int8
+        )
 
 
 def test_numbers_of_python_come_back_as_they_were(tmp_path):
@@ -318,12 +357,20 @@ def test_numbers_of_python_come_back_as_they_were(tmp_path):
 
 @pytest.mark.parametrize(
     ("saved", "like"),
-    [("float32", "int32"), ("float32", "float16"), ("float64", "float32"), ("int64", "int32"), ("bool", "int8")],
+    [
+        ("float32", "int32"),
+        ("float32", "float16"),
+        ("float64", "float32"),
+        ("int64", "int32"),
+        ("bool", "int8"),
+    ],
 )
 def test_a_template_of_another_dtype_is_refused_in_one_line(tmp_path, saved, like):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, {"w": array_of(saved)}, {})
-    with pytest.raises(CheckpointError, match=rf"has other dtypes: \['w'\] is {saved} there, {like} here") as error:
+    with pytest.raises(
+        CheckpointError, match=rf"has other dtypes: \['w'\] is {saved} there, {like} here"
+    ) as error:
         checkpoints.restore({"w": np.zeros(2, like)})
     assert "\n" not in str(error.value)
 
@@ -345,11 +392,18 @@ def test_what_is_not_finite_pushes_nothing_out_and_is_replaced(tmp_path, bad):
 
 
 def test_infinities_that_belong_there_are_restored(tmp_path):
-    bounds = {"best": jnp.array([jnp.inf, 1.0]), "mask": jnp.array([0.0, -jnp.inf]), "unknown": jnp.array(jnp.nan)}
+    bounds = {
+        "best": jnp.array([jnp.inf, 1.0]),
+        "mask": jnp.array([0.0, -jnp.inf]),
+        "unknown": jnp.array(jnp.nan),
+    }
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, bounds, {})
     assert_same_bits(checkpoints.restore(bounds)[1], bounds)
-    with pytest.raises(CheckpointError, match=r"\['unknown'\] holds NaN"), pytest.warns(UserWarning):
+    with (
+        pytest.raises(CheckpointError, match=r"\['unknown'\] holds NaN"),
+        pytest.warns(UserWarning),
+    ):
         checkpoints.restore(bounds | {"unknown": jnp.array(0.0)})
 
 

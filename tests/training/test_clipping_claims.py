@@ -1,7 +1,7 @@
 """Clipping does what it claims, on recurrences whose gradients are known in closed form.
 
-The explosive recurrence is h_t = w h_{t-1} without inputs, h_0 = 1, and its loss h_T = w^T. So dL/dw = T w^{T-1} and
-dL/dh_t = w^{T-t}.
+The explosive recurrence is h_t = w h_{t-1} without inputs, h_0 = 1, and its loss h_T = w^T. So
+dL/dw = T w^{T-1} and dL/dh_t = w^{T-t}.
 """
 
 import chex
@@ -52,7 +52,9 @@ def test_the_unclipped_norm_is_the_predicted_growth():
 
 
 def test_the_gradient_grows_by_w_at_each_step_back():
-    flow = diagnostics.gradient_flow(CELL, explosive() | {"b": jnp.full(1, 1e-6)}, XS, lambda ys: ys[-1, 0])["h"]
+    flow = diagnostics.gradient_flow(
+        CELL, explosive() | {"b": jnp.full(1, 1e-6)}, XS, lambda ys: ys[-1, 0]
+    )["h"]
     np.testing.assert_allclose(flow, W ** np.arange(T - 1, -1, -1.0), rtol=1e-4)
 
 
@@ -63,7 +65,9 @@ def test_the_clipped_norm_is_the_threshold_and_the_direction_is_kept():
     np.testing.assert_allclose(np.linalg.norm(flat(clipped)), THRESHOLD, rtol=1e-5)
     np.testing.assert_allclose(health["clipped_norm"], THRESHOLD, rtol=1e-5)
     assert health["clipped"] == 1
-    cosine = flat(grads) @ flat(clipped) / np.linalg.norm(flat(grads)) / np.linalg.norm(flat(clipped))
+    cosine = (
+        flat(grads) @ flat(clipped) / np.linalg.norm(flat(grads)) / np.linalg.norm(flat(clipped))
+    )
     np.testing.assert_allclose(cosine, 1, rtol=1e-6)
 
 
@@ -74,7 +78,9 @@ def test_below_the_threshold_nothing_is_touched():
     clipped, health = clip(training.clip_by_norm(1.01 * norm), grads, params)
     chex.assert_trees_all_equal(clipped, grads)
     assert health["clipped"] == 0
-    _, health = clip(training.clip_by_norm(norm / 2), grads, params)  # and a lower threshold does touch it
+    _, health = clip(
+        training.clip_by_norm(norm / 2), grads, params
+    )  # and a lower threshold does touch it
     assert health["clipped"] == 1
 
 
@@ -85,7 +91,9 @@ def test_value_clipping_turns_the_direction_by_the_computed_amount():
     by_weight, by_bias = by_hand(W)
     wanted = (by_weight + by_bias) / (np.sqrt(2) * np.hypot(by_weight, by_bias))
     assert wanted < 0.9
-    cosine = flat(grads) @ flat(clipped) / np.linalg.norm(flat(grads)) / np.linalg.norm(flat(clipped))
+    cosine = (
+        flat(grads) @ flat(clipped) / np.linalg.norm(flat(grads)) / np.linalg.norm(flat(clipped))
+    )
     np.testing.assert_allclose(cosine, wanted, rtol=1e-4)
     np.testing.assert_allclose(sorted(flat(clipped)), [0, 1, 1], atol=1e-6)
 
@@ -93,7 +101,8 @@ def test_value_clipping_turns_the_direction_by_the_computed_amount():
 def test_a_divergent_run_converges_by_clipping_alone():
     """The same seed, data, learning rate and steps: only the clipping differs.
 
-    1.2^30 = 237 should be 300. The first step without clipping makes the weight 1,500, and 1,500^30 is no float32.
+    1.2^30 = 237 should be 300. The first step without clipping makes the weight 1,500, and 1,500^30
+    is no float32.
     """
     target = 300.0
 

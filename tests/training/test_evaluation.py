@@ -40,7 +40,9 @@ def test_evaluate_compiled_gives_floats():
     def metrics(params, batch):
         return {"square": Mean.of(jnp.square(batch - params["w"]))}
 
-    scores = training.evaluate(metrics, {"w": 1.0}, iter([np.array([1.0, 2.0]), np.array([4.0, 1.0])]))
+    scores = training.evaluate(
+        metrics, {"w": 1.0}, iter([np.array([1.0, 2.0]), np.array([4.0, 1.0])])
+    )
     assert scores == {"square": 2.5} and type(scores["square"]) is float
 
 
@@ -68,7 +70,10 @@ def test_the_mean_of_nothing_is_zero_and_has_no_nan_gradient():
 
 
 def test_batches_are_added_up_in_float64():
-    large, one = {"x": Mean(np.float32(2**24), np.float32(1))}, {"x": Mean(np.float32(1), np.float32(0))}
+    large, one = (
+        {"x": Mean(np.float32(2**24), np.float32(1))},
+        {"x": Mean(np.float32(1), np.float32(0))},
+    )
     assert training.average([large, one, one, one]) == {"x": 2**24 + 3}
 
 
@@ -80,7 +85,12 @@ def test_a_mean_is_a_pytree_that_adds_up_leaf_by_leaf():
 
 @pytest.mark.parametrize(
     "means",
-    [[], [{}], [{"x": Mean.of(np.ones(2), np.zeros(2))}], [{"x": Mean.of(np.ones(2)), "y": Mean.of(np.zeros(0))}]],
+    [
+        [],
+        [{}],
+        [{"x": Mean.of(np.ones(2), np.zeros(2))}],
+        [{"x": Mean.of(np.ones(2)), "y": Mean.of(np.zeros(0))}],
+    ],
     ids=["no batch", "no metric", "no weight", "one without weight"],
 )
 def test_nothing_counted(means):
@@ -104,8 +114,12 @@ NAN = float("nan")
         ([(0.4, 3.0), (0.4, 3.0)], ("error", "nats"), 0),
     ],
 )
-def test_the_best_evaluation_is_the_lowest_score_and_of_equal_ones_the_lowest_next_score(rows, monitor, best):
-    lines = [{"kind": "evaluation", "step": n, "error": a, "nats": b} for n, (a, b) in enumerate(rows)]
+def test_the_best_evaluation_is_the_lowest_score_and_of_equal_ones_the_lowest_next_score(
+    rows, monitor, best
+):
+    lines = [
+        {"kind": "evaluation", "step": n, "error": a, "nats": b} for n, (a, b) in enumerate(rows)
+    ]
     lines.insert(1, {"kind": "step", "step": 1, "loss": -1.0})
     assert training.best_evaluation(lines, monitor)["step"] == best
 
@@ -114,9 +128,17 @@ def test_the_best_evaluation_is_the_lowest_score_and_of_equal_ones_the_lowest_ne
     ("lines", "monitor", "words"),
     [
         ([], "error", "no evaluation has a finite score 'error'"),
-        ([{"kind": "evaluation", "error": None, "nats": 1.0}], ("error", "nats"), "the training diverged"),
+        (
+            [{"kind": "evaluation", "error": None, "nats": 1.0}],
+            ("error", "nats"),
+            "the training diverged",
+        ),
         ([{"kind": "evaluation", "error": 1.0}], "bleu", r"monitor='bleu' is not among the scores"),
-        ([{"kind": "evaluation", "error": 1.0}], ("error", "nats"), r"monitor='nats' is not among the scores"),
+        (
+            [{"kind": "evaluation", "error": 1.0}],
+            ("error", "nats"),
+            r"monitor='nats' is not among the scores",
+        ),
         ([{"kind": "evaluation", "error": 1.0}], (), "monitor names no score"),
     ],
 )

@@ -11,7 +11,9 @@ import pytest
 import seqjax
 from seqjax import training
 
-ROWS = [np.asarray(np.random.default_rng(n).normal(size=(3 + n % 5, 2)), np.float32) for n in range(40)]
+ROWS = [
+    np.asarray(np.random.default_rng(n).normal(size=(3 + n % 5, 2)), np.float32) for n in range(40)
+]
 LABELS = ["up" if row[:, 0].mean() > 0 else "down" for row in ROWS]
 RECIPE = training.Recipe(epochs=6, batch_size=8, learning_rate=0.05, every=5)
 
@@ -64,7 +66,10 @@ def test_the_best_parameters_are_kept_and_without_validation_the_last():
 
 
 def test_the_average_is_what_is_kept():
-    plain, averaged = fit(validation=None), fit(validation=None, recipe=training.Recipe(steps=9, average=0.5))
+    plain, averaged = (
+        fit(validation=None),
+        fit(validation=None, recipe=training.Recipe(steps=9, average=0.5)),
+    )
     assert jax.tree.structure(plain.params) == jax.tree.structure(averaged.params)
     assert averaged.evaluate((ROWS, LABELS))["nats"] > plain.evaluate((ROWS, LABELS))["nats"]
 
@@ -87,7 +92,10 @@ def test_the_rate_of_each_step():
 
 
 def test_steps_are_counted_in_epochs_where_none_are_given():
-    assert training.Recipe(epochs=3).total_steps(7) == 21 and training.Recipe(steps=5).total_steps(7) == 5
+    assert (
+        training.Recipe(epochs=3).total_steps(7) == 21
+        and training.Recipe(steps=5).total_steps(7) == 5
+    )
     assert training.Recipe().total_steps(7) == 1000 and training.Recipe().total_steps(700) == 7000
     assert training.Recipe(steps=50).steps_between_evaluations(7) == 5
     assert training.Recipe(epochs=20).steps_between_evaluations(7) == 7
@@ -95,7 +103,9 @@ def test_steps_are_counted_in_epochs_where_none_are_given():
 
 def test_weight_decay_is_adamws():
     params = {"w": np.ones(2)}
-    update = lambda optimiser: optimiser.update({"w": np.zeros(2)}, optimiser.init(params), params)[0]["w"]  # noqa: E731
+    update = lambda optimiser: optimiser.update({"w": np.zeros(2)}, optimiser.init(params), params)[  # noqa: E731
+        0
+    ]["w"]
     recipe = training.Recipe(weight_decay=0.5, learning_rate=0.1, schedule="constant")
     np.testing.assert_allclose(update(recipe.optimiser(1)), -0.05 * np.ones(2), rtol=1e-5)
     np.testing.assert_allclose(update(training.Recipe().optimiser(1)), update(optax.adam(1e-3)))

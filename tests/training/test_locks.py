@@ -37,7 +37,9 @@ def holder(tmp_path):
 
 def test_a_folder_of_another_process_is_refused_until_that_one_is_killed(tmp_path, holder):
     for _ in range(2):
-        with pytest.raises(locks.FolderLocked, match=rf"is being written by process {holder.pid} on "):
+        with pytest.raises(
+            locks.FolderLocked, match=rf"is being written by process {holder.pid} on "
+        ):
             locks.lock_folder(tmp_path)
     holder.kill()
     holder.wait()

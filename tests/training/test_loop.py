@@ -16,15 +16,25 @@ import pytest
 import seqjax
 from seqjax import training
 from seqjax.training import Checkpoints, Progress
-from tests.training.regression import Source, assert_same_bits, fresh_params, make_batch, weighted_loss
+from tests.training.regression import (
+    Source,
+    assert_same_bits,
+    fresh_params,
+    make_batch,
+    weighted_loss,
+)
 
 OPTIMISER = optax.adam(1e-2)
-TRAIN_STEP = training.make_train_step(weighted_loss, OPTIMISER, clip=training.clip_by_norm(1.0), ema_decay=0.9)
+TRAIN_STEP = training.make_train_step(
+    weighted_loss, OPTIMISER, clip=training.clip_by_norm(1.0), ema_decay=0.9
+)
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "kill_and_resume.py"
 
 
 def fresh_state():
-    return training.create_state(fresh_params(), OPTIMISER, jax.random.key(3), extra=jax.numpy.zeros(()), ema=True)
+    return training.create_state(
+        fresh_params(), OPTIMISER, jax.random.key(3), extra=jax.numpy.zeros(()), ema=True
+    )
 
 
 def score(state):
@@ -45,7 +55,9 @@ class Recorded(Checkpoints):
 
 
 def fit(state=None, source=None, **options):
-    return training.fit_batches(fresh_state() if state is None else state, TRAIN_STEP, source or Source(), **options)
+    return training.fit_batches(
+        fresh_state() if state is None else state, TRAIN_STEP, source or Source(), **options
+    )
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +71,29 @@ def run(folder, *callbacks, steps=11):
     events, source, checkpoints = [], Source(), Checkpoints(folder)
     state, progress = training.resume(fresh_state(), source, checkpoints)
     outcome = fit(
-        state, source, steps=steps, progress=progress, evaluate=score, every=3, monitor="score", patience=9,
-        checkpoints=checkpoints, callbacks=[events.append, *callbacks],
-    )  # fmt: skip
+        state,
+        source,
+        steps=steps,
+        progress=progress,
+        evaluate=score,
+        every=3,
+        monitor="score",
+        patience=9,
+        checkpoints=checkpoints,
+        callbacks=[events.append, *callbacks],
+    )
     return outcome, events, source
 
 
 def test_evaluations_and_checkpoints_come_at_their_steps(tmp_path):
     events, checkpoints = [], Recorded(tmp_path)
     outcome = fit(
-        steps=11, evaluate=score, every=3, monitor="score", checkpoints=checkpoints, callbacks=[events.append]
+        steps=11,
+        evaluate=score,
+        every=3,
+        monitor="score",
+        checkpoints=checkpoints,
+        callbacks=[events.append],
     )
     assert outcome.reason == "finished" and outcome.progress.step == int(outcome.state.step) == 11
     kinds = [(event.kind, event.step) for event in events]
@@ -78,14 +103,29 @@ def test_evaluations_and_checkpoints_come_at_their_steps(tmp_path):
     assert kinds.index(("evaluation", 3)) == kinds.index(("step", 3)) + 1
     assert checkpoints.saved == [(0, None), (3, 3), (6, 6), (9, 6), (11, 6)]
     assert checkpoints.steps() == [6, 9, 11]
-    assert outcome.progress == Progress(step=11, best=1.0, best_step=6, stale=2, data={"position": 11})
+    assert outcome.progress == Progress(
+        step=11, best=1.0, best_step=6, stale=2, data={"position": 11}
+    )
 
 
 def test_events_carry_the_metrics_as_plain_floats(undisturbed):
     _, events, _ = undisturbed
     step, evaluation = events[1], events[4]
-    assert {"loss", "gradient_norm", "clipped_norm", "clipped", "finite", "absolute"} <= step.metrics.keys()
-    assert {"score", "w", "gradient_norm_p50", "clipped_share", "nonfinite_steps"} <= evaluation.metrics.keys()
+    assert {
+        "loss",
+        "gradient_norm",
+        "clipped_norm",
+        "clipped",
+        "finite",
+        "absolute",
+    } <= step.metrics.keys()
+    assert {
+        "score",
+        "w",
+        "gradient_norm_p50",
+        "clipped_share",
+        "nonfinite_steps",
+    } <= evaluation.metrics.keys()
     assert evaluation.metrics["score"] == 2.0
     assert all(type(value) in (float, int) for event in events for value in event.metrics.values())
     norms = [event.metrics["gradient_norm"] for event in events if event.kind == "step"]
@@ -115,10 +155,17 @@ def scripted(scores):
 def test_early_stopping_returns_the_best_state(tmp_path):
     scores = {2: 3.0, 4: 1.0, 6: 2.0, 8: 1.0, 10: 0.0}
     outcome = fit(
-        steps=20, evaluate=scripted(scores), every=2, monitor="score", patience=2, checkpoints=Checkpoints(tmp_path)
+        steps=20,
+        evaluate=scripted(scores),
+        every=2,
+        monitor="score",
+        patience=2,
+        checkpoints=Checkpoints(tmp_path),
     )
     assert outcome.reason == "stopped early"
-    assert outcome.progress == Progress(step=8, best=1.0, best_step=4, stale=2, data={"position": 8})
+    assert outcome.progress == Progress(
+        step=8, best=1.0, best_step=4, stale=2, data={"position": 8}
+    )
     assert_same_bits(outcome.state, fit(steps=4).state)
     assert_same_bits(training.restore_best(fresh_state(), Checkpoints(tmp_path)), outcome.state)
 
@@ -126,7 +173,12 @@ def test_early_stopping_returns_the_best_state(tmp_path):
 def test_a_better_score_renews_the_patience(tmp_path):
     scores = {2: 3.0, 4: 4.0, 6: 2.0, 8: 2.5, 10: 1.0}
     outcome = fit(
-        steps=10, evaluate=scripted(scores), every=2, monitor="score", patience=2, checkpoints=Checkpoints(tmp_path)
+        steps=10,
+        evaluate=scripted(scores),
+        every=2,
+        monitor="score",
+        patience=2,
+        checkpoints=Checkpoints(tmp_path),
     )
     assert (outcome.reason, outcome.progress.best_step) == ("finished", 10)
 
@@ -137,11 +189,18 @@ def test_a_callback_that_answers_true_to_an_evaluation_stops_the_run(tmp_path):
     outcome = fit(steps=6, evaluate=scripted(scores), every=2, callbacks=[solved, lambda event: 1])
     assert (outcome.reason, outcome.progress.step) == ("stopped early", 4)
     assert_same_bits(outcome.state, fit(steps=4).state)
-    options = {"evaluate": scripted(scores), "every": 2, "monitor": "score", "checkpoints": Checkpoints(tmp_path)}
+    options = {
+        "evaluate": scripted(scores),
+        "every": 2,
+        "monitor": "score",
+        "checkpoints": Checkpoints(tmp_path),
+    }
     assert fit(steps=6, callbacks=[solved], **options).progress.step == 4
     source = Source()
     state, progress = training.resume(fresh_state(), source, Checkpoints(tmp_path))
-    outcome = fit(state, source, steps=6, progress=progress, callbacks=[lambda event: None], **options)
+    outcome = fit(
+        state, source, steps=6, progress=progress, callbacks=[lambda event: None], **options
+    )
     assert (outcome.reason, outcome.progress.step) == ("stopped early", 4)
 
 
@@ -176,7 +235,10 @@ def test_a_tie_goes_to_the_better_second_score_also_across_a_resume(tmp_path):
     checkpoints, source = Checkpoints(tmp_path / "halves"), Source()
     fit(steps=6, source=source, checkpoints=checkpoints, **options)
     state, progress = training.resume(fresh_state(), source, checkpoints)
-    assert fit(state, source, steps=10, progress=progress, checkpoints=checkpoints, **options).progress == whole
+    assert (
+        fit(state, source, steps=10, progress=progress, checkpoints=checkpoints, **options).progress
+        == whole
+    )
 
 
 def test_a_run_of_one_score_resumed_with_two_lets_the_second_decide(tmp_path):
@@ -185,7 +247,13 @@ def test_a_run_of_one_score_resumed_with_two_lets_the_second_decide(tmp_path):
     fit(steps=2, source=source, evaluate=evaluate, monitor="error", checkpoints=checkpoints)
     state, progress = training.resume(fresh_state(), source, checkpoints)
     outcome = fit(
-        state, source, steps=4, progress=progress, evaluate=evaluate, monitor=("error", "nats"), checkpoints=checkpoints
+        state,
+        source,
+        steps=4,
+        progress=progress,
+        evaluate=evaluate,
+        monitor=("error", "nats"),
+        checkpoints=checkpoints,
     )
     assert (outcome.progress.best_step, outcome.progress.ties) == (4, [0.25])
 
@@ -196,25 +264,40 @@ def unguarded(train_step, at, value=np.nan):
     def step(state, batch):
         state, metrics = train_step(state, batch)
         if int(state.step) >= at:
-            state = state.replace(params=jax.tree.map(lambda a: jax.numpy.full_like(a, value), state.params))
+            state = state.replace(
+                params=jax.tree.map(lambda a: jax.numpy.full_like(a, value), state.params)
+            )
         return state, metrics
 
     return step
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_states_that_are_not_finite_displace_neither_the_best_nor_the_newest_sound_one(tmp_path, value):
+def test_states_that_are_not_finite_displace_neither_the_best_nor_the_newest_sound_one(
+    tmp_path, value
+):
     def careless(state, batch):
         state, metrics = TRAIN_STEP(state, batch)
         return state, metrics | {"finite": np.float32(1), "skipped_in_a_row": np.int32(0)}
 
     checkpoints = Checkpoints(tmp_path)
-    # The largest of NaN is a class as well: the error of a lost network is a number, and here the lowest.
+    # The largest of NaN is a class as well: the error of a lost network is a number, and here the
+    # lowest.
     evaluate = lambda state: {"error": 1.0 if int(state.step) < 6 else 0.5}  # noqa: E731
-    options = {"steps": 14, "evaluate": evaluate, "monitor": "error", "every": 2, "checkpoints": checkpoints}
-    outcome = training.fit_batches(fresh_state(), unguarded(careless, 6, value), Source(), **options)
+    options = {
+        "steps": 14,
+        "evaluate": evaluate,
+        "monitor": "error",
+        "every": 2,
+        "checkpoints": checkpoints,
+    }
+    outcome = training.fit_batches(
+        fresh_state(), unguarded(careless, 6, value), Source(), **options
+    )
     assert outcome.progress.best_step == 2 and checkpoints.steps() == [2, 4, 12, 14]
-    with pytest.warns(UserWarning, match=r"is damaged \(.params.* holds (NaN|infinity)\); passed over"):
+    with pytest.warns(
+        UserWarning, match=r"is damaged \(.params.* holds (NaN|infinity)\); passed over"
+    ):
         step, restored, progress = checkpoints.restore(fresh_state())
     assert step == progress["step"] == 4 and progress["best_step"] == 2
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(restored.params))
@@ -226,21 +309,38 @@ def test_with_no_finite_checkpoint_left_a_loader_refuses_in_one_line(tmp_path):
     lost = fresh_state()
     lost = lost.replace(ema=jax.tree.map(lambda a: a * np.nan, lost.ema))
     Checkpoints(tmp_path).save(4, lost, {"best_step": 4})
-    with pytest.warns(UserWarning, match="passed over"), pytest.raises(training.CheckpointError) as error:
+    with (
+        pytest.warns(UserWarning, match="passed over"),
+        pytest.raises(training.CheckpointError) as error,
+    ):
         training.restore_best(fresh_state(), Checkpoints(tmp_path))
-    assert "no sound checkpoint" in str(error.value) and ".ema['layer']['b'] holds NaN" in str(error.value)
+    assert "no sound checkpoint" in str(error.value) and ".ema['layer']['b'] holds NaN" in str(
+        error.value
+    )
     assert "\n" not in str(error.value)
 
 
 def test_a_score_that_is_nan_is_never_the_best(tmp_path):
     scores = {1: float("nan"), 2: 3.0, 3: float("nan"), 4: 2.0}
-    outcome = fit(steps=4, evaluate=scripted(scores), every=1, monitor="score", checkpoints=Checkpoints(tmp_path))
+    outcome = fit(
+        steps=4,
+        evaluate=scripted(scores),
+        every=1,
+        monitor="score",
+        checkpoints=Checkpoints(tmp_path),
+    )
     assert (outcome.progress.best, outcome.progress.best_step) == (2.0, 4)
 
 
 def test_scores_may_be_numpy_or_jax_scalars(tmp_path):
     scores = {1: np.float32(2.5), 2: jax.numpy.float32(1.5)}
-    fit(steps=2, evaluate=scripted(scores), every=1, monitor="score", checkpoints=Checkpoints(tmp_path))
+    fit(
+        steps=2,
+        evaluate=scripted(scores),
+        every=1,
+        monitor="score",
+        checkpoints=Checkpoints(tmp_path),
+    )
     assert Checkpoints(tmp_path).restore(fresh_state())[2]["best"] == 1.5
 
 
@@ -251,7 +351,9 @@ def test_restore_best_of_a_run_without_scores_is_the_newest(tmp_path):
 
 @pytest.mark.parametrize("damage", ["manifest.json", "progress.json", None])
 def test_restore_best_falls_back_to_the_newest_and_says_so(tmp_path, damage):
-    outcome = fit(steps=9, evaluate=score, every=3, monitor="score", checkpoints=Checkpoints(tmp_path))
+    outcome = fit(
+        steps=9, evaluate=score, every=3, monitor="score", checkpoints=Checkpoints(tmp_path)
+    )
     assert Checkpoints(tmp_path).steps() == [6, 9]
     folder = tmp_path / "00000006"
     if damage is None:
@@ -286,9 +388,18 @@ def test_a_signal_saves_and_ends_the_loop_and_the_resumed_run_is_the_one_that_ne
     tmp_path, undisturbed, number
 ):
     before, seen = signal.getsignal(number), {}
-    for step in (2, 6, 7, 10):  # in the first interval, at an evaluation, right after it, right before the end
+    for step in (
+        2,
+        6,
+        7,
+        10,
+    ):  # in the first interval, at an evaluation, right after it, right before the end
         stopped, events, _ = run(tmp_path, stop_at(step, number=number))
-        assert (stopped.reason, stopped.progress.step, int(stopped.state.step)) == ("interrupted", step, step)
+        assert (stopped.reason, stopped.progress.step, int(stopped.state.step)) == (
+            "interrupted",
+            step,
+            step,
+        )
         assert stopped.signal == number
         assert events[-1].kind == "end" and signal.getsignal(number) is before
         assert max(Checkpoints(tmp_path).steps()) == step
@@ -337,7 +448,9 @@ def test_outside_the_main_thread_signals_are_left_alone():
     assert outcomes[0].reason == "finished"
 
 
-def test_resume_falls_back_to_the_sound_checkpoint_before_and_repeats_from_there(tmp_path, undisturbed):
+def test_resume_falls_back_to_the_sound_checkpoint_before_and_repeats_from_there(
+    tmp_path, undisturbed
+):
     run(tmp_path)
     (tmp_path / "00000011" / "progress.json").write_text("{}")
     with pytest.warns(UserWarning, match="passed over"):
@@ -390,9 +503,11 @@ def test_a_new_run_does_not_mix_with_the_one_in_its_folder(tmp_path):
 def test_gradients_that_are_not_finite_are_skipped_and_the_first_batch_is_handed_out_once():
     dumped = []
     outcome = fit(
-        source=Source(poisoned=[2, 4, 5]), steps=8, max_skipped=3,
+        source=Source(poisoned=[2, 4, 5]),
+        steps=8,
+        max_skipped=3,
         on_nonfinite=lambda step, batch: dumped.append((step, batch)),
-    )  # fmt: skip
+    )
     assert outcome.reason == "finished" and int(outcome.state.skipped) == 3
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(outcome.state.params))
     ((step, batch),) = dumped
@@ -400,16 +515,23 @@ def test_gradients_that_are_not_finite_are_skipped_and_the_first_batch_is_handed
     np.testing.assert_array_equal(batch["x"], make_batch(2)["x"])
 
 
-def test_skipped_steps_are_counted_over_a_resume_and_their_first_batch_is_not_handed_out_again(tmp_path):
+def test_skipped_steps_are_counted_over_a_resume_and_their_first_batch_is_not_handed_out_again(
+    tmp_path,
+):
     dumped, events = [], []
 
     def stage(steps, *callbacks):
         source, checkpoints = Source(poisoned=[2, 5]), Checkpoints(tmp_path)
         state, progress = training.resume(fresh_state(), source, checkpoints)
         return fit(
-            state, source, steps=steps, progress=progress, checkpoints=checkpoints, callbacks=[events.append],
+            state,
+            source,
+            steps=steps,
+            progress=progress,
+            checkpoints=checkpoints,
+            callbacks=[events.append],
             on_nonfinite=lambda step, batch: dumped.append(step),
-        )  # fmt: skip
+        )
 
     assert stage(4).progress.skipped == 1
     assert stage(7).progress.skipped == 2
@@ -420,16 +542,23 @@ def test_skipped_steps_are_counted_over_a_resume_and_their_first_batch_is_not_ha
 
 def test_too_many_in_a_row_stop_the_run_with_the_last_good_state_saved(tmp_path):
     dumped = []
-    with pytest.raises(training.NonFiniteError, match=r"3 gradients in a row were not finite, the last at step 7"):
+    with pytest.raises(
+        training.NonFiniteError, match=r"3 gradients in a row were not finite, the last at step 7"
+    ):
         fit(
-            source=Source(poisoned=[1, 4, 5, 6]), steps=20, max_skipped=3, checkpoints=Checkpoints(tmp_path),
+            source=Source(poisoned=[1, 4, 5, 6]),
+            steps=20,
+            max_skipped=3,
+            checkpoints=Checkpoints(tmp_path),
             on_nonfinite=lambda step, batch: dumped.append(step),
-        )  # fmt: skip
+        )
     assert dumped == [2]
     step, saved, progress = Checkpoints(tmp_path).restore(fresh_state())
     assert (step, progress["step"], progress["data"]) == (7, 7, {"position": 7})
     good = fit(source=Source(poisoned=[1]), steps=4).state
-    assert_same_bits((saved.params, saved.opt_state, saved.ema), (good.params, good.opt_state, good.ema))
+    assert_same_bits(
+        (saved.params, saved.opt_state, saved.ema), (good.params, good.opt_state, good.ema)
+    )
 
 
 @pytest.mark.parametrize(
@@ -440,8 +569,19 @@ def test_too_many_in_a_row_stop_the_run_with_the_last_good_state_saved(tmp_path)
         ({"monitor": "score"}, "give evaluate"),
         ({"evaluate": score, "monitor": "score", "patience": 2}, "checkpoints"),
         ({"evaluate": score, "patience": 2, "checkpoints": Checkpoints("never")}, "monitor"),
-        ({"evaluate": score, "monitor": "score", "patience": 0, "checkpoints": Checkpoints("never")}, "patience=0"),
-        ({"evaluate": score, "monitor": "loss"}, r"monitor='loss' is not among the scores \['score', 'w'\]"),
+        (
+            {
+                "evaluate": score,
+                "monitor": "score",
+                "patience": 0,
+                "checkpoints": Checkpoints("never"),
+            },
+            "patience=0",
+        ),
+        (
+            {"evaluate": score, "monitor": "loss"},
+            r"monitor='loss' is not among the scores \['score', 'w'\]",
+        ),
     ],
 )
 def test_arguments_out_of_range(options, words):
@@ -465,10 +605,20 @@ def updates_that_overflow(loss, optimiser):
 
 def test_updates_that_are_not_finite_stop_the_run_and_say_that_the_gradient_was(tmp_path):
     schedule = lambda step: jax.numpy.where(step < 4, 0.1, jax.numpy.nan)  # noqa: E731
-    state, train_step = updates_that_overflow(lambda params, *_: (params["w"] ** 2).sum(), optax.sgd(schedule))
-    with pytest.raises(training.NonFiniteError, match=r"3 updates in a row were not finite, the last at step 7"):
+    state, train_step = updates_that_overflow(
+        lambda params, *_: (params["w"] ** 2).sum(), optax.sgd(schedule)
+    )
+    with pytest.raises(
+        training.NonFiniteError, match=r"3 updates in a row were not finite, the last at step 7"
+    ):
         training.fit_batches(
-            state, train_step, Source(), steps=20, every=1, max_skipped=3, checkpoints=Checkpoints(tmp_path)
+            state,
+            train_step,
+            Source(),
+            steps=20,
+            every=1,
+            max_skipped=3,
+            checkpoints=Checkpoints(tmp_path),
         )
     with warnings.catch_warnings(action="error"):
         like = training.create_state({"w": jax.numpy.zeros(3)}, optax.sgd(schedule), 0)
@@ -482,9 +632,16 @@ def test_batches_that_end_end_the_run_with_its_last_state_evaluated_and_saved(tm
     given = batches if kind == "list" else (batch for batch in batches)
     events, checkpoints = [], Recorded(tmp_path)
     outcome = training.fit_batches(
-        fresh_state(), TRAIN_STEP, given, steps=9, evaluate=score, every=2, monitor="score", checkpoints=checkpoints,
+        fresh_state(),
+        TRAIN_STEP,
+        given,
+        steps=9,
+        evaluate=score,
+        every=2,
+        monitor="score",
+        checkpoints=checkpoints,
         callbacks=[events.append],
-    )  # fmt: skip
+    )
     assert (outcome.reason, outcome.progress.step) == ("out of batches", 5)
     assert [event.step for event in events if event.kind == "evaluation"] == [2, 4, 5]
     assert events[-1].kind == "end" and max(checkpoints.steps()) == 5
@@ -495,7 +652,13 @@ def test_batches_that_end_at_an_evaluation_are_not_evaluated_twice(tmp_path):
     events = []
     batches = (make_batch(n) for n in range(4))
     outcome = training.fit_batches(
-        fresh_state(), TRAIN_STEP, batches, steps=9, evaluate=score, every=2, callbacks=[events.append]
+        fresh_state(),
+        TRAIN_STEP,
+        batches,
+        steps=9,
+        evaluate=score,
+        every=2,
+        callbacks=[events.append],
     )
     assert outcome.reason == "out of batches"
     assert [event.step for event in events if event.kind == "evaluation"] == [2, 4]
@@ -509,7 +672,9 @@ def test_a_run_over_a_list_or_a_generator_is_resumed_after_the_last_batch_it_too
     training.fit_batches(fresh_state(), TRAIN_STEP, fresh(), steps=3, checkpoints=checkpoints)
     again = fresh()
     state, progress = training.resume(fresh_state(), again, checkpoints)
-    outcome = training.fit_batches(state, TRAIN_STEP, again, steps=6, progress=progress, checkpoints=checkpoints)
+    outcome = training.fit_batches(
+        state, TRAIN_STEP, again, steps=6, progress=progress, checkpoints=checkpoints
+    )
     assert_same_bits(outcome.state, fit(steps=6).state)
     short = iter(batches[:2])
     with pytest.raises(ValueError, match="took 6 batches and only 2 are there"):

@@ -23,7 +23,12 @@ def regression_loss(params, batch, rng, extra):
 
 def make_batch(seed, rows=16):
     xs = np.random.default_rng(seed).normal(size=(rows, 6, 1)).astype(np.float32)
-    return {"xs": xs, "targets": xs.mean((1, 2)), "ids": np.arange(rows), "valid": np.ones(rows, bool)}
+    return {
+        "xs": xs,
+        "targets": xs.mean((1, 2)),
+        "ids": np.arange(rows),
+        "valid": np.ones(rows, bool),
+    }
 
 
 def test_cast_floating_leaves_all_else_alone():
@@ -37,8 +42,12 @@ def test_cast_floating_leaves_all_else_alone():
     }
     cast = training.cast_floating(tree, jnp.bfloat16)
     assert {name: jnp.result_type(value) for name, value in cast.items() if value is not None} == {
-        "w": jnp.bfloat16, "wide": jnp.bfloat16, "x": jnp.bfloat16, "ids": jnp.int32, "valid": jnp.bool_,
-    }  # fmt: skip
+        "w": jnp.bfloat16,
+        "wide": jnp.bfloat16,
+        "x": jnp.bfloat16,
+        "ids": jnp.int32,
+        "valid": jnp.bool_,
+    }
     assert cast["ids"] is tree["ids"] and cast["none"] is None
 
 
@@ -46,12 +55,16 @@ def test_the_loss_sees_bfloat16_and_the_optimiser_float32(getkey):
     seen = {}
 
     def spy(params, batch, rng, extra):
-        seen.update(w=params["w"].dtype, x=batch["x"].dtype, ids=batch["ids"].dtype, extra=extra.dtype)
+        seen.update(
+            w=params["w"].dtype, x=batch["x"].dtype, ids=batch["ids"].dtype, extra=extra.dtype
+        )
         return jnp.square(params["w"] * batch["x"]).sum(), training.Aux(extra=extra)
 
     mixed = training.mixed_precision(spy)
     batch = {"x": jnp.ones(3), "ids": jnp.arange(3)}
-    (loss, _), grads = jax.value_and_grad(mixed, has_aux=True)({"w": jnp.ones(3)}, batch, getkey(), jnp.ones(()))
+    (loss, _), grads = jax.value_and_grad(mixed, has_aux=True)(
+        {"w": jnp.ones(3)}, batch, getkey(), jnp.ones(())
+    )
     assert seen == {"w": jnp.bfloat16, "x": jnp.bfloat16, "ids": jnp.int32, "extra": jnp.float32}
     assert loss.dtype == grads["w"].dtype == jnp.float32
 
@@ -63,7 +76,11 @@ def test_a_model_learns_in_bfloat16_with_float32_parameters(getkey, parts):
     state = training.create_state(params, optimiser, getkey(), ema=True)
     clip = training.clip_by_norm(1.0)
     train_step = training.make_train_step(
-        training.mixed_precision(regression_loss), optimiser, clip=clip, ema_decay=0.9, accumulate=parts
+        training.mixed_precision(regression_loss),
+        optimiser,
+        clip=clip,
+        ema_decay=0.9,
+        accumulate=parts,
     )
     losses = []
     for n in range(80):

@@ -13,7 +13,9 @@ from seqjax.training import Event, MetricsLog, read_metrics
 
 
 def step_event(step, **metrics):
-    return Event("step", step, {"loss": 1.0 / step, "gradient_norm": 2.0, "clipped_norm": 1.0} | metrics)
+    return Event(
+        "step", step, {"loss": 1.0 / step, "gradient_norm": 2.0, "clipped_norm": 1.0} | metrics
+    )
 
 
 def strict_lines(path):
@@ -44,7 +46,14 @@ def test_a_line_for_each_step_and_evaluation(tmp_path, clock):
     log(Event("evaluation", 1, {"nats": 3.5, "nonfinite_steps": 0}))
     log(Event("end", 1, {}))
     lines = [
-        {"step": 1, "kind": "step", "seconds": 1.5, "loss": 1.0, "gradient_norm": 2.0, "clipped_norm": 1.0},
+        {
+            "step": 1,
+            "kind": "step",
+            "seconds": 1.5,
+            "loss": 1.0,
+            "gradient_norm": 2.0,
+            "clipped_norm": 1.0,
+        },
         {"step": 1, "kind": "evaluation", "seconds": 1.75, "nats": 3.5, "nonfinite_steps": 0},
     ]
     assert strict_lines(path) == lines == read_metrics(path)
@@ -102,7 +111,9 @@ def test_a_line_cut_short_by_a_kill_is_left_out(tmp_path):
     assert [line["step"] for line in strict_lines(path)] == [1, 2]
 
 
-@pytest.mark.parametrize("damage", ["5", "{}", "null", '{"step": 1', '{"step": "a", "kind": "step", "seconds": 1}'])
+@pytest.mark.parametrize(
+    "damage", ["5", "{}", "null", '{"step": 1', '{"step": "a", "kind": "step", "seconds": 1}']
+)
 def test_a_damaged_line_before_the_last_is_named_and_nothing_is_lost(tmp_path, damage):
     path = tmp_path / "metrics.jsonl"
     log = MetricsLog(path)
@@ -125,7 +136,11 @@ def drive(bar):
     bar(Event("start", 10, {}))
     bar(step_event(11, loss=1.25))
     bar(step_event(12, loss=0.5, gradient_norm=7.125))
-    bar(Event("evaluation", 12, {"nats": 0.12345, "gradient_norm_p50": 7.7777, "clipped_share": 0.5}))
+    bar(
+        Event(
+            "evaluation", 12, {"nats": 0.12345, "gradient_norm_p50": 7.7777, "clipped_share": 0.5}
+        )
+    )
     bar(Event("end", 12, {}))
 
 
@@ -135,7 +150,13 @@ def test_the_bar_shows_step_loss_norm_and_rate_on_stderr(capsys, clock):
         bar(step_event(11, loss=1.25))
         clock.seconds += 0.5
         bar(step_event(12, loss=0.5, gradient_norm=7.125))
-        bar(Event("evaluation", 12, {"nats": 0.12345, "gradient_norm_p50": 7.7777, "clipped_share": 0.5}))
+        bar(
+            Event(
+                "evaluation",
+                12,
+                {"nats": 0.12345, "gradient_norm_p50": 7.7777, "clipped_share": 0.5},
+            )
+        )
         bar(Event("end", 12, {}))
     out, err = capsys.readouterr()
     assert out == ""
@@ -184,7 +205,9 @@ def test_tensorboard_writes_each_metric_and_closes_the_writer(tmp_path, monkeypa
         def close(self):
             written.append("closed")
 
-    monkeypatch.setitem(sys.modules, "tensorboardX", types.SimpleNamespace(SummaryWriter=SummaryWriter))
+    monkeypatch.setitem(
+        sys.modules, "tensorboardX", types.SimpleNamespace(SummaryWriter=SummaryWriter)
+    )
     with training.tensorboard(tmp_path) as write:
         write(Event("start", 0, {}))
         write(Event("step", 1, {"loss": 0.5}))
@@ -209,7 +232,9 @@ def test_plot_history_draws_what_the_log_holds(tmp_path, threshold):
         log(step_event(step, loss=math.nan if step == 4 else 1 / step))
     log(Event("evaluation", 6, {"nats": 0.5}))
     path = tmp_path / "loss.png"
-    figures.plot_history(path, read_metrics(tmp_path / "metrics.jsonl"), {"nats": "validation"}, threshold)
+    figures.plot_history(
+        path, read_metrics(tmp_path / "metrics.jsonl"), {"nats": "validation"}, threshold
+    )
     assert path.read_bytes().startswith(b"\x89PNG")
     pixels = image.imread(path)[..., :3]
     assert pixels.std() > 0.01
@@ -229,10 +254,17 @@ def test_a_small_score_has_an_axis_of_its_own(tmp_path, monkeypatch):
     lines = [{"kind": "step", "step": 1, "loss": 50.0, "gradient_norm": 1.0, "clipped_norm": 1.0}]
     lines.append({"kind": "evaluation", "step": 1, "nats": 40.0, "error": 0.05})
     drawn = []
-    monkeypatch.setattr("seqjax.figures.history.save_figure", lambda figure, path: drawn.append(figure))
-    figures.plot_history(tmp_path / "loss.png", lines, {"nats": "validation", "error": "share wrong"}, None)
+    monkeypatch.setattr(
+        "seqjax.figures.history.save_figure", lambda figure, path: drawn.append(figure)
+    )
+    figures.plot_history(
+        tmp_path / "loss.png", lines, {"nats": "validation", "error": "share wrong"}, None
+    )
     assert (get_backend(), pyplot.get_fignums()) == before, "matplotlib is left as it was"
-    heights = {axis.get_ylabel(): [y for line in axis.lines for y in line.get_ydata()] for axis in drawn[0].axes}
+    heights = {
+        axis.get_ylabel(): [y for line in axis.lines for y in line.get_ydata()]
+        for axis in drawn[0].axes
+    }
     assert heights["nats"] == [50.0, 40.0]
     assert heights["share wrong"] == [0.05]
 

@@ -34,23 +34,39 @@ def test_k_seeds_at_once_are_k_runs(getkey, same_batch):
     key = getkey()
     states = training.create_states(create, key, COUNT)
     assert all(leaf.shape[0] == COUNT for leaf in jax.tree.leaves(states))
-    step_all, step_one = training.over_seeds(make_step(jit=False), same_batch=same_batch), make_step(jit=True)
+    step_all, step_one = (
+        training.over_seeds(make_step(jit=False), same_batch=same_batch),
+        make_step(jit=True),
+    )
     runs = [create(k) for k in jax.random.split(key, COUNT)]
     assert np.abs(runs[0].params["layer"]["w"] - runs[1].params["layer"]["w"]).max() > 0.1
     for n in range(STEPS):
         batches = [make_batch(n if same_batch else 10 * n + seed) for seed in range(COUNT)]
-        together = batches[0] if same_batch else jax.tree.map(lambda *rows: np.stack(rows), *batches)
+        together = (
+            batches[0] if same_batch else jax.tree.map(lambda *rows: np.stack(rows), *batches)
+        )
         states, metrics = step_all(states, together)
-        runs, apart = zip(*(step_one(run, batch) for run, batch in zip(runs, batches, strict=True)), strict=True)
+        runs, apart = zip(
+            *(step_one(run, batch) for run, batch in zip(runs, batches, strict=True)), strict=True
+        )
         for name, values in metrics.items():
-            np.testing.assert_allclose(values, [m[name] for m in apart], rtol=1e-5, atol=1e-6, err_msg=name)
+            np.testing.assert_allclose(
+                values, [m[name] for m in apart], rtol=1e-5, atol=1e-6, err_msg=name
+            )
     for seed, run in enumerate(runs):
-        of_seed = jax.tree.map(lambda leaf: leaf[seed], (states.params, states.opt_state, states.ema, states.extra))  # noqa: B023
+        of_seed = jax.tree.map(
+            lambda leaf: leaf[seed],  # noqa: B023
+            (states.params, states.opt_state, states.ema, states.extra),
+        )
         for a, b in zip(
-            jax.tree.leaves(of_seed), jax.tree.leaves((run.params, run.opt_state, run.ema, run.extra)), strict=True
+            jax.tree.leaves(of_seed),
+            jax.tree.leaves((run.params, run.opt_state, run.ema, run.extra)),
+            strict=True,
         ):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-        np.testing.assert_array_equal(jax.random.key_data(states.rng[seed]), jax.random.key_data(run.rng))
+        np.testing.assert_array_equal(
+            jax.random.key_data(states.rng[seed]), jax.random.key_data(run.rng)
+        )
     np.testing.assert_array_equal(states.step, STEPS)
 
 

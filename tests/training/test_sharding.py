@@ -21,7 +21,9 @@ STEPS = sharding_script.STEPS
 def start(*words):
     environment = os.environ | {"PYTHONPATH": str(Path(seqjax.__file__).parents[1])}
     words = [sys.executable, sharding_script.__file__, *map(str, words)]
-    return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def facts_of(process):
@@ -125,7 +127,11 @@ def test_two_processes_give_the_curve_of_one_over_a_stop(processes, devices):
         losses = facts["first"]["losses"] + facts["second"]["losses"]
         np.testing.assert_allclose(losses, devices["1"]["losses"], rtol=1e-5, atol=1e-5)
         assert (facts["first"]["from"], facts["second"]["from"]) == (0, 3)
-        assert facts["first"]["shards"]["params/hidden/w"] == facts["second"]["shards"]["params/hidden/w"] == [6, 4]
+        assert (
+            facts["first"]["shards"]["params/hidden/w"]
+            == facts["second"]["shards"]["params/hidden/w"]
+            == [6, 4]
+        )
         assert len(set(facts["first"]["compiled"])) == 1
 
 
@@ -136,7 +142,11 @@ def test_each_process_reads_its_own_half(processes):
 
 def test_a_process_has_its_own_rows_back(processes):
     assert all(facts["own rows"] == [True, True] for facts in processes)
-    assert training.own_rows(np.arange(3)).tolist() == training.own_rows(jax.numpy.arange(3)).tolist() == [0, 1, 2]
+    assert (
+        training.own_rows(np.arange(3)).tolist()
+        == training.own_rows(jax.numpy.arange(3)).tolist()
+        == [0, 1, 2]
+    )
 
 
 def test_processes_agree_and_tell_their_differences(processes):
@@ -151,11 +161,16 @@ def test_processes_agree_and_tell_their_differences(processes):
 
 
 def test_uneven_rows_of_one_process(processes):
-    assert all("3 rows cannot be cut evenly over 2 devices" in facts["uneven"] for facts in processes)
+    assert all(
+        "3 rows cannot be cut evenly over 2 devices" in facts["uneven"] for facts in processes
+    )
 
 
 def test_the_checkpoint_of_two_processes_is_read_by_one(processes, devices, folders):
-    from_processes, from_devices = resumed_here(folders["processes"]), resumed_here(folders["devices"])
+    from_processes, from_devices = (
+        resumed_here(folders["processes"]),
+        resumed_here(folders["devices"]),
+    )
     for a, b in zip(
         (*np_leaves(from_processes.params), *np_leaves(from_processes.opt_state)),
         (*np_leaves(from_devices.params), *np_leaves(from_devices.opt_state)),

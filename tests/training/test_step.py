@@ -11,7 +11,13 @@ import pytest
 from flax import nnx
 
 from seqjax import training
-from tests.training.regression import assert_same_bits, fresh_params, leaves_of, make_batch, weighted_loss
+from tests.training.regression import (
+    assert_same_bits,
+    fresh_params,
+    leaves_of,
+    make_batch,
+    weighted_loss,
+)
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -56,7 +62,9 @@ def test_steps_equal_a_loop_written_out(getkey):
 
 def draws_loss(params, batch, rng, extra):
     draw = jax.random.uniform(rng)
-    return params["w"] * batch.mean(), training.Aux(extra=jnp.roll(extra, -1, 1).at[:, -1].set(draw))
+    return params["w"] * batch.mean(), training.Aux(
+        extra=jnp.roll(extra, -1, 1).at[:, -1].set(draw)
+    )
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -67,20 +75,31 @@ def test_each_step_and_each_part_of_it_draws_from_its_own_key(getkey, parts):
     for _ in range(3):
         state, _ = train_step(state, jnp.ones(2))
     keys = [jax.random.fold_in(key, n) for n in range(3)]
-    of_rows = [keys] * 2 if parts == 1 else [[jax.random.fold_in(k, part) for k in keys] for part in range(parts)]
-    np.testing.assert_array_equal(state.extra, [[jax.random.uniform(k) for k in row] for row in of_rows])
+    of_rows = (
+        [keys] * 2
+        if parts == 1
+        else [[jax.random.fold_in(k, part) for k in keys] for part in range(parts)]
+    )
+    np.testing.assert_array_equal(
+        state.extra, [[jax.random.uniform(k) for k in row] for row in of_rows]
+    )
     assert len(np.unique(state.extra)) == 3 * parts
 
 
 def carried_loss(params, batch, rng, extra):
     """Carries a memory of each row, `[rows, 2]`, and counts the batches; one row's loss is none of another's."""
     memory = jnp.tanh(batch["x"] @ params["w"] + extra["memory"])
-    return jnp.square(memory).mean(), training.Aux(extra={"memory": memory, "batches": extra["batches"] + 1})
+    return jnp.square(memory).mean(), training.Aux(
+        extra={"memory": memory, "batches": extra["batches"] + 1}
+    )
 
 
 @pytest.mark.parametrize("parts", [2, 4])
 def test_parts_carry_their_own_rows_and_count_one_batch(getkey, parts):
-    key, params = getkey(), {"w": jnp.asarray(np.random.default_rng(7).normal(size=(3, 2)).astype(np.float32))}
+    key, params = (
+        getkey(),
+        {"w": jnp.asarray(np.random.default_rng(7).normal(size=(3, 2)).astype(np.float32))},
+    )
     extra = {"memory": jnp.zeros((8, 2)), "batches": jnp.zeros((), jnp.int32)}
     ends = []
     for accumulate in (1, parts):
@@ -100,7 +119,10 @@ def noiseless_loss(params, batch, rng, extra):
 @pytest.mark.parametrize("parts", [2, 4])
 def test_accumulated_parts_give_the_gradient_of_the_whole_batch(getkey, parts):
     key, optimiser = getkey(), optax.sgd(1.0)
-    steps = [training.make_train_step(noiseless_loss, optimiser, accumulate=accumulate) for accumulate in (1, parts)]
+    steps = [
+        training.make_train_step(noiseless_loss, optimiser, accumulate=accumulate)
+        for accumulate in (1, parts)
+    ]
     for weight in ([1] * 8, [1, 1, 1, 1, 1, 0, 0, 0], [0.5, 3, 0, 1, 0, 0, 7, 2], [0] * 8):
         batch = make_batch(0) | {"weight": np.array(weight, np.float32)}
         (whole, whole_metrics), (cut, cut_metrics) = (
@@ -114,7 +136,10 @@ def test_accumulated_parts_give_the_gradient_of_the_whole_batch(getkey, parts):
 def test_the_mean_of_parts_of_unequal_weight_would_be_another_gradient():
     batch = make_batch(0) | {"weight": np.array([1, 1, 1, 1, 1, 0, 0, 0], np.float32)}
     gradient = jax.jit(jax.grad(lambda p, b: noiseless_loss(p, b, None, None)[0]))
-    halves = [gradient(fresh_params(), {k: a[part] for k, a in batch.items()}) for part in (np.s_[:4], np.s_[4:])]
+    halves = [
+        gradient(fresh_params(), {k: a[part] for k, a in batch.items()})
+        for part in (np.s_[:4], np.s_[4:])
+    ]
     naive = (halves[0]["layer"]["w"] + halves[1]["layer"]["w"]) / 2
     assert np.abs(naive - gradient(fresh_params(), batch)["layer"]["w"]).max() > 1e-2
 
@@ -137,10 +162,15 @@ def test_what_is_not_finite_changes_nothing_is_counted_and_is_left_behind(getkey
         poisonable_loss, optimiser, clip=training.clip_by_norm(1.0), ema_decay=0.5, jit=False
     )
     train_step = jax.jit(train_step)  # keeps the state given, to compare with
-    state = training.create_state({"w": jnp.arange(3.0)}, optimiser, getkey(), extra=jnp.array(5.0), ema=True)
+    state = training.create_state(
+        {"w": jnp.arange(3.0)}, optimiser, getkey(), extra=jnp.array(5.0), ema=True
+    )
 
     def batch(seed, where):
-        return {"x": jnp.asarray(np.random.default_rng(seed).normal(size=3), jnp.float32), "where": where}
+        return {
+            "x": jnp.asarray(np.random.default_rng(seed).normal(size=3), jnp.float32),
+            "where": where,
+        }
 
     state, _ = train_step(state, batch(0, GOOD))
     held, metrics = train_step(state, batch(1, bad))
@@ -168,7 +198,9 @@ def test_what_is_not_finite_changes_nothing_is_counted_and_is_left_behind(getkey
 
 def linear_loss(params, batch, rng, extra):
     """Its gradient is the batch."""
-    return sum((params[name] * jax.lax.stop_gradient(batch[name])).sum() for name in params), training.Aux()
+    return sum(
+        (params[name] * jax.lax.stop_gradient(batch[name])).sum() for name in params
+    ), training.Aux()
 
 
 INF_IN_ONE_LEAF = {"a": jnp.array([1.0, 2.0]), "b": jnp.array([1.0, jnp.inf, 1.0])}
@@ -206,7 +238,9 @@ def test_one_compilation_serves_many_steps(getkey, parts):
         return weighted_loss(*arguments)
 
     optimiser = optax.adam(optax.linear_schedule(1e-2, 0.0, 10))
-    state = training.create_state(fresh_params(), optimiser, getkey(), extra=jnp.zeros(()), ema=True)
+    state = training.create_state(
+        fresh_params(), optimiser, getkey(), extra=jnp.zeros(()), ema=True
+    )
     train_step = training.make_train_step(
         counted, optimiser, clip=training.clip_by_norm(1.0), accumulate=parts, ema_decay=0.9
     )
@@ -222,7 +256,9 @@ def test_the_state_given_is_donated_but_not_the_parameters_it_was_made_of(getkey
     state = training.create_state(params, optax.adam(1e-2), key, extra=extra, ema=True)
     train_step = training.make_train_step(weighted_loss, optax.adam(1e-2), ema_decay=0.9)
     new, _ = train_step(state, make_batch(0))
-    assert all(leaf.is_deleted() for leaf in jax.tree.leaves((state.params, state.opt_state, state.ema)))
+    assert all(
+        leaf.is_deleted() for leaf in jax.tree.leaves((state.params, state.opt_state, state.ema))
+    )
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves((params, extra, key, new)))
 
 
@@ -250,7 +286,9 @@ def test_options_out_of_range(options, words):
 def test_a_step_that_does_not_fit_its_state_or_batch(getkey, state_options, step_options, words):
     state = training.create_state(fresh_params(), optax.sgd(0.1), getkey(), **state_options)
     with pytest.raises(ValueError, match=words):
-        training.make_train_step(weighted_loss, optax.sgd(0.1), **step_options)(state, make_batch(0))
+        training.make_train_step(weighted_loss, optax.sgd(0.1), **step_options)(
+            state, make_batch(0)
+        )
 
 
 def test_a_loss_that_forgets_what_is_carried(getkey):
@@ -276,12 +314,15 @@ def huge_loss(scale):
 )
 @pytest.mark.parametrize("parts", [1, 2])
 def test_clipping_saves_a_step_whose_gradient_is_huge_but_finite(scale, dtype, clip, moved, parts):
-    # of 4 elements: clipped to 1 in norm each is 0.5; params of norm 2, of which an eighth is 0.125 each, are exact
+    # of 4 elements: clipped to 1 in norm each is 0.5; params of norm 2, of which an eighth is 0.125
+    # each, are exact
     state = training.create_state({"w": jnp.ones(4, dtype)}, optax.sgd(0.5), 0)
     weighed = lambda *given: (huge_loss(scale)(*given), training.Aux(weight=given[1].sum()))  # noqa: E731
     train_step = training.make_train_step(weighed, optax.sgd(0.5), clip=clip, accumulate=parts)
     state, metrics = train_step(state, jnp.full(4, 100.0))
-    assert metrics["finite"] == 1 and int(state.skipped) == 0 and np.isfinite(metrics["gradient_norm"])
+    assert (
+        metrics["finite"] == 1 and int(state.skipped) == 0 and np.isfinite(metrics["gradient_norm"])
+    )
     wanted = 1 - (0.0625 if moved == 0.125 else moved)
     np.testing.assert_allclose(np.asarray(state.params["w"], np.float32), wanted, rtol=1e-3)
     assert state.params["w"].dtype == dtype
@@ -299,26 +340,39 @@ def zero_then_one(params, batch, rng, extra):
         (optax.sgd(lambda step: jnp.where(step == 0, 0.1, jnp.nan)), 1.0),
         (optax.inject_hyperparams(optax.sgd)(lambda step: jnp.where(step == 0, 0.1, jnp.nan)), 1.0),
         (optax.sgd(3e38), 2.0),
-        (optax.adam(0.1), 1e25),  # its second moment would be infinite, and the weight never learn again
+        (
+            optax.adam(0.1),
+            1e25,
+        ),  # its second moment would be infinite, and the weight never learn again
     ],
 )
 def test_an_update_that_is_not_finite_changes_nothing_and_is_counted(optimiser, batch):
     state = training.create_state({"w": jnp.zeros(3)}, optimiser, 0, ema=True)
-    train_step = jax.jit(training.make_train_step(zero_then_one, optimiser, ema_decay=0.5, jit=False))
+    train_step = jax.jit(
+        training.make_train_step(zero_then_one, optimiser, ema_decay=0.5, jit=False)
+    )
     state, metrics = train_step(state, jnp.full(3, 1e-3))
     assert metrics["finite"] == 1
     held, metrics = train_step(state, jnp.full(3, batch))
     if batch == 0:  # the moments of the first step are no zeros yet
         state = training.create_state({"w": jnp.zeros(3)}, optimiser, 0, ema=True)
         held, metrics = train_step(state, jnp.zeros(3))
-    assert metrics["finite"] == 0 and np.isfinite(metrics["loss"]) and np.isfinite(metrics["gradient_norm"])
+    assert (
+        metrics["finite"] == 0
+        and np.isfinite(metrics["loss"])
+        and np.isfinite(metrics["gradient_norm"])
+    )
     assert (int(held.skipped), int(held.skipped_in_a_row)) == (1, 1)
-    assert_same_bits((held.params, held.opt_state, held.ema), (state.params, state.opt_state, state.ema))
+    assert_same_bits(
+        (held.params, held.opt_state, held.ema), (state.params, state.opt_state, state.ema)
+    )
 
 
 def test_a_state_carried_on_that_is_nan_is_dropped_and_infinity_is_not():
     def loss(params, batch, rng, extra):
-        return (params["w"] * batch).sum(), training.Aux(extra=jnp.where(batch > 1, jnp.nan, extra - jnp.inf))
+        return (params["w"] * batch).sum(), training.Aux(
+            extra=jnp.where(batch > 1, jnp.nan, extra - jnp.inf)
+        )
 
     state = training.create_state({"w": jnp.zeros(2)}, optax.sgd(0.1), 0, extra=jnp.zeros(2))
     train_step = training.make_train_step(loss, optax.sgd(0.1))
@@ -365,10 +419,15 @@ def test_optimisers_that_keep_the_parameters_or_ask_for_the_loss(name):
 def test_the_loss_given_to_an_optimiser_is_that_of_the_whole_batch():
     # Polyak's step is loss / |gradient|^2 times the gradient: of (w - x)^2 it halves the distance
     optimiser = optax.polyak_sgd(max_learning_rate=10.0)
-    loss = lambda params, batch, rng, extra: (jnp.square(params["w"] - batch).mean(), training.Aux(len(batch)))  # noqa: E731
+    loss = lambda params, batch, rng, extra: (  # noqa: E731
+        jnp.square(params["w"] - batch).mean(),
+        training.Aux(len(batch)),
+    )
     for parts in (1, 2):
         state = training.create_state({"w": jnp.zeros(())}, optimiser, 0)
-        state, _ = training.make_train_step(loss, optimiser, accumulate=parts)(state, jnp.full(4, 8.0))
+        state, _ = training.make_train_step(loss, optimiser, accumulate=parts)(
+            state, jnp.full(4, 8.0)
+        )
         np.testing.assert_allclose(state.params["w"], 4.0, rtol=1e-5)
 
 
@@ -385,9 +444,13 @@ def test_reduce_on_plateau_lowers_the_rate_as_the_loss_stands_still():
 
 def test_seeds_side_by_side_with_an_optimiser_that_keeps_the_parameters(getkey):
     optimiser = optax.contrib.prodigy()
-    create = lambda key: training.create_state({"w": jax.random.normal(key, (2,))}, optimiser, key, ema=True)  # noqa: E731
+    create = lambda key: training.create_state(  # noqa: E731
+        {"w": jax.random.normal(key, (2,))}, optimiser, key, ema=True
+    )
     states = training.create_states(create, getkey(), 3)
-    step = training.over_seeds(training.make_train_step(zero_then_one, optimiser, ema_decay=0.9, jit=False))
+    step = training.over_seeds(
+        training.make_train_step(zero_then_one, optimiser, ema_decay=0.9, jit=False)
+    )
     states, metrics = step(states, jnp.ones(2))
     states, metrics = step(states, jnp.ones(2))
     np.testing.assert_array_equal(metrics["finite"], np.ones(3))
@@ -408,8 +471,12 @@ def test_a_loss_without_aux_trains_as_one_with_it(getkey):
     for parts in (1, 2):
         ends = []
         for loss in (bare, full):
-            state = training.create_state({"w": jnp.zeros(())}, optax.sgd(0.1), key, extra={"count": jnp.array(7)})
-            ends.append(training.make_train_step(loss, optax.sgd(0.1), accumulate=parts)(state, batch))
+            state = training.create_state(
+                {"w": jnp.zeros(())}, optax.sgd(0.1), key, extra={"count": jnp.array(7)}
+            )
+            ends.append(
+                training.make_train_step(loss, optax.sgd(0.1), accumulate=parts)(state, batch)
+            )
         assert_same_bits(ends[0], ends[1])
         assert ends[0][0].extra["count"] == 7 and ends[0][0].params["w"] > 0
 
@@ -417,13 +484,19 @@ def test_a_loss_without_aux_trains_as_one_with_it(getkey):
 @pytest.mark.parametrize("found", [({"accuracy": 1.0},), (None,), (1, 2)])
 def test_a_loss_that_returns_something_else_beside_the_loss(getkey, found):
     state = training.create_state({"w": jnp.zeros(())}, optax.sgd(0.1), getkey())
-    with pytest.raises(TypeError, match=r"return the loss alone, or \(loss, training\.Aux\(\.\.\.\)\)"):
-        training.make_train_step(lambda params, *_: (params["w"], *found), optax.sgd(0.1))(state, 0.0)
+    with pytest.raises(
+        TypeError, match=r"return the loss alone, or \(loss, training\.Aux\(\.\.\.\)\)"
+    ):
+        training.make_train_step(lambda params, *_: (params["w"], *found), optax.sgd(0.1))(
+            state, 0.0
+        )
 
 
 def test_a_seed_or_an_older_key_does_for_a_key():
-    made = [training.create_state({"w": jnp.zeros(2)}, optax.sgd(0.1), rng).rng for rng in
-            (7, np.int64(7), jnp.array(7), jax.random.key(7), jax.random.PRNGKey(7))]  # fmt: skip
+    made = [
+        training.create_state({"w": jnp.zeros(2)}, optax.sgd(0.1), rng).rng
+        for rng in (7, np.int64(7), jnp.array(7), jax.random.key(7), jax.random.PRNGKey(7))
+    ]
     for key in made:
         assert_same_bits(key, jax.random.key(7))
     assert_same_bits(training.create_state({}, optax.sgd(0.1), 2**40).rng, jax.random.key(2**40))
@@ -437,7 +510,9 @@ def test_what_is_no_key(unchecked, rng):
 
 def test_several_keys_for_one(unchecked):
     with pytest.raises(TypeError, match="rng is an array key"):
-        training.create_state({"w": jnp.zeros(2)}, optax.sgd(0.1), jax.random.split(jax.random.key(0)))
+        training.create_state(
+            {"w": jnp.zeros(2)}, optax.sgd(0.1), jax.random.split(jax.random.key(0))
+        )
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -445,7 +520,9 @@ def test_a_state_that_was_donated_is_told_in_one_line(getkey, parts):
     state = training.create_state(fresh_params(), optax.sgd(0.1), getkey(), extra=jnp.zeros(()))
     train_step = training.make_train_step(weighted_loss, optax.sgd(0.1), accumulate=parts)
     train_step(state, make_batch(0))
-    with pytest.raises(ValueError, match="given to a training step before, which took it over; go on with the one"):
+    with pytest.raises(
+        ValueError, match="given to a training step before, which took it over; go on with the one"
+    ):
         train_step(state, make_batch(0))
 
 
@@ -478,8 +555,12 @@ def test_named_parts_are_not_taken_for_ordered_ones():
     kept = {"memory": {"h": jnp.zeros(2), "c": jnp.zeros(2)}}
     state = training.create_state({"w": jnp.zeros(2)}, optax.sgd(0.1), 0, extra=kept)
     with pytest.raises(ValueError, match=r"another Aux\.extra"):
-        training.make_train_step(remembering(lambda h, c: (h, c)), optax.sgd(0.1))(state, jnp.ones(2))
-    train_step = training.make_train_step(remembering(lambda h, c: OrderedDict(h=h, c=c)), optax.sgd(0.1))
+        training.make_train_step(remembering(lambda h, c: (h, c)), optax.sgd(0.1))(
+            state, jnp.ones(2)
+        )
+    train_step = training.make_train_step(
+        remembering(lambda h, c: OrderedDict(h=h, c=c)), optax.sgd(0.1)
+    )
     state, _ = train_step(state, jnp.ones(2))
     np.testing.assert_array_equal(state.extra["memory"]["c"], [2, 2])
 
@@ -487,20 +568,34 @@ def test_named_parts_are_not_taken_for_ordered_ones():
 @pytest.mark.parametrize(
     ("given", "change", "words"),
     [
-        (jnp.zeros((4, 2)), lambda extra: extra[:3], r"Aux\.extra\['m'\] is float32\[3,2\], and was float32\[4,2\]"),
-        (jnp.zeros(2, jnp.int32), lambda extra: extra + 0.5, r"is float32\[2\], and was int32\[2\]"),
+        (
+            jnp.zeros((4, 2)),
+            lambda extra: extra[:3],
+            r"Aux\.extra\['m'\] is float32\[3,2\], and was float32\[4,2\]",
+        ),
+        (
+            jnp.zeros(2, jnp.int32),
+            lambda extra: extra + 0.5,
+            r"is float32\[2\], and was int32\[2\]",
+        ),
     ],
 )
 def test_what_is_carried_keeps_its_shape_and_kind(given, change, words):
     state = training.create_state({"w": jnp.zeros(2)}, optax.sgd(0.1), 0, extra={"m": given})
-    loss = lambda params, batch, rng, extra: (params["w"].sum(), training.Aux(extra={"m": change(extra["m"])}))  # noqa: E731
+    loss = lambda params, batch, rng, extra: (  # noqa: E731
+        params["w"].sum(),
+        training.Aux(extra={"m": change(extra["m"])}),
+    )
     with pytest.raises(ValueError, match=words):
         training.make_train_step(loss, optax.sgd(0.1))(state, jnp.ones(2))
 
 
 def test_what_is_carried_keeps_its_dtype_where_that_holds_what_came():
     state = training.create_state({"w": jnp.zeros(2)}, optax.sgd(0.1), 0, extra=jnp.zeros(2))
-    loss = lambda params, batch, rng, extra: (params["w"].sum(), training.Aux(extra=extra.astype(jnp.bfloat16) + 1))  # noqa: E731
+    loss = lambda params, batch, rng, extra: (  # noqa: E731
+        params["w"].sum(),
+        training.Aux(extra=extra.astype(jnp.bfloat16) + 1),
+    )
     state, _ = training.make_train_step(loss, optax.sgd(0.1))(state, jnp.ones(2))
     assert state.extra.dtype == jnp.float32
 
@@ -508,7 +603,9 @@ def test_what_is_carried_keeps_its_dtype_where_that_holds_what_came():
 def test_a_state_in_other_containers_is_taken(getkey):
     optimiser = optax.adam(0.1)
     whole = training.create_state(fresh_params(), optimiser, getkey(), extra=jnp.zeros(()))
-    plain = {name: jax.tree.map(jnp.array, getattr(whole, name)) for name in whole.__dataclass_fields__}
+    plain = {
+        name: jax.tree.map(jnp.array, getattr(whole, name)) for name in whole.__dataclass_fields__
+    }
     # Adam's state as a program that knows no named tuples reads it
     plain["opt_state"] = [list(part) for part in plain["opt_state"]]
     train_step = training.make_train_step(weighted_loss, optimiser)
@@ -535,7 +632,9 @@ def test_parameters_of_flax_nnx(form, tmp_path):
 
     make = lambda: training.create_state(params, optax.adam(0.1), 0, ema=True)  # noqa: E731
     state = make()
-    train_step = training.make_train_step(loss, optax.adam(0.1), clip=training.clip_by_norm(1.0), ema_decay=0.9)
+    train_step = training.make_train_step(
+        loss, optax.adam(0.1), clip=training.clip_by_norm(1.0), ema_decay=0.9
+    )
     losses = []
     for _ in range(5):
         state, metrics = train_step(state, jnp.ones((4, 2)))

@@ -20,18 +20,26 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 @pytest.fixture(scope="module")
 def model():
-    return Seq2Seq(Encoder(9, 4, seqjax.GRU(6)), Decoder(9, 4, seqjax.GRU(6), attention="additive", coverage=True))
+    return Seq2Seq(
+        Encoder(9, 4, seqjax.GRU(6)),
+        Decoder(9, 4, seqjax.GRU(6), attention="additive", coverage=True),
+    )
 
 
 @pytest.fixture(scope="module")
 def batch():
-    sources, targets = [np.array([5, 6, 7]), np.array([8])], [np.array([4, 3]), np.array([5, 6, 6, 3])]
+    sources, targets = (
+        [np.array([5, 6, 7]), np.array([8])],
+        [np.array([4, 3]), np.array([5, 6, 6, 3])],
+    )
     return next(text.pair_batches(sources, targets, tokens=12, buckets=1, once=True))
 
 
 @pytest.fixture(scope="module")
 def params(model, batch):
-    params = jax.jit(model.init)(jax.random.key(0), batch["source"], None, batch["targets"])["params"]
+    params = jax.jit(model.init)(jax.random.key(0), batch["source"], None, batch["targets"])[
+        "params"
+    ]
     return jax.tree.map(lambda leaf: 2 * leaf, params)
 
 
@@ -68,14 +76,20 @@ def test_loss_equals_a_loop_over_single_steps(model, params, batch):
     np.testing.assert_allclose(loss, nats, rtol=1e-5)
     assert aux.weight == 6 and aux.extra == 8
     np.testing.assert_allclose(aux.metrics["nats"].value(), nats, rtol=1e-5)
-    np.testing.assert_allclose(judge(model, params, batch, first=FIRST)["nats"].value(), nats, rtol=1e-5)
+    np.testing.assert_allclose(
+        judge(model, params, batch, first=FIRST)["nats"].value(), nats, rtol=1e-5
+    )
     options = {"label_smoothing": 0.2, "coverage": 3.0}
-    loss, aux = teacher_forced_loss(model, params, batch, jax.random.key(0), step, first=FIRST, **options)
+    loss, aux = teacher_forced_loss(
+        model, params, batch, jax.random.key(0), step, first=FIRST, **options
+    )
     np.testing.assert_allclose(loss, smooth + 3 * twice, rtol=1e-5)
     np.testing.assert_allclose(aux.metrics["nats"].value(), nats, rtol=1e-5)
     valid = np.arange(looks.shape[-1]) < np.asarray(batch["source_lengths"])[:, None]
     passed = np.square(1 - np.nansum(looks, 1))[valid].mean()
-    loss, _ = teacher_forced_loss(model, params, batch, jax.random.key(0), step, first=FIRST, spread=2.0)
+    loss, _ = teacher_forced_loss(
+        model, params, batch, jax.random.key(0), step, first=FIRST, spread=2.0
+    )
     np.testing.assert_allclose(loss, nats + 2 * passed, rtol=1e-5)
 
 
@@ -84,7 +98,8 @@ def test_a_source_without_lengths_counts_as_a_whole(model, params, batch):
     bare = {name: value for name, value in batch.items() if name != "source_lengths"}
     options = {"first": FIRST, "spread": 1.0}
     losses = [
-        teacher_forced_loss(model, params, b, jax.random.key(0), jnp.int32(0), **options)[0] for b in (whole, bare)
+        teacher_forced_loss(model, params, b, jax.random.key(0), jnp.int32(0), **options)[0]
+        for b in (whole, bare)
     ]
     np.testing.assert_allclose(*losses, rtol=1e-6)
     np.testing.assert_allclose(
@@ -94,7 +109,11 @@ def test_a_source_without_lengths_counts_as_a_whole(model, params, batch):
 
 def test_scheduled_sampling_goes_by_the_step(model, params, batch):
     def loss(step, **options):
-        return float(teacher_forced_loss(model, params, batch, jax.random.key(0), step, first=FIRST, **options)[0])
+        return float(
+            teacher_forced_loss(
+                model, params, batch, jax.random.key(0), step, first=FIRST, **options
+            )[0]
+        )
 
     schedule = training.linear_sampling(steps=10)
     forced = loss(jnp.int32(0))
@@ -107,7 +126,10 @@ def test_scheduled_sampling_goes_by_the_step(model, params, batch):
     read, total = jnp.full(rows, FIRST), 0.0
     for t in range(4):
         state, logits = advance(context, state, read)
-        read, picked = logits.argmax(-1), jax.nn.log_softmax(logits)[jnp.arange(rows), batch["targets"][:, t]]
+        read, picked = (
+            logits.argmax(-1),
+            jax.nn.log_softmax(logits)[jnp.arange(rows), batch["targets"][:, t]],
+        )
         total -= float(picked @ (t < batch["target_lengths"]))
     np.testing.assert_allclose(loss(jnp.int32(10), sampling=schedule), total / 6, rtol=1e-5)
     assert abs(total / 6 - forced) > 1e-3

@@ -17,7 +17,9 @@ def three(monkeypatch):
     pairs = {index: _tcp_pair() for index in (1, 2)}
     told = [queue.Queue() for _ in range(3)]
     ends = [
-        Watch(0, {index: pair[0] for index, pair in pairs.items()}, lambda *news: told[0].put(news)),
+        Watch(
+            0, {index: pair[0] for index, pair in pairs.items()}, lambda *news: told[0].put(news)
+        ),
         Watch(1, {0: pairs[1][1]}, lambda *news: told[1].put(news)),
         Watch(2, {0: pairs[2][1]}, lambda *news: told[2].put(news)),
     ]

@@ -13,7 +13,9 @@ def refused(match):
     return pytest.raises(ValueError, match=match)
 
 
-def make_folder(root, count=60, images="images", captions="captions.tsv", line="{name}\tPicture {i}.\n"):
+def make_folder(
+    root, count=60, images="images", captions="captions.tsv", line="{name}\tPicture {i}.\n"
+):
     names = [f"p{i}.png" for i in range(count)]
     for i, name in enumerate(names):
         write_png(root / images / name, noise(i, 9, 12))
@@ -46,13 +48,16 @@ def test_flickr8k_as_published_names_a_copy_and_an_image_that_is_not_there(tmp_p
     lines = source.read_text().replace("p5.png#", "p5.png.1#")
     write(source, lines + "".join(f"lost.jpg.1#{i}\tNowhere.\n" for i in range(5)))
     with pytest.warns(
-        UserWarning, match=r"token.txt, line 121: no image lost.jpg.1 in .*; captions of 1 of 121 images"
+        UserWarning,
+        match=r"token.txt, line 121: no image lost.jpg.1 in .*; captions of 1 of 121 images",
     ):
         parts = read_pictures(tmp_path, 8)
     names = [name for part in parts.values() for name in part.names]
     assert len(names) == 120 and "p5.png.1" in names and "lost.jpg.1" not in names
     write(source, lines + "lost.jpg\tNowhere.\ngone.jpg\tNowhere.\n")
-    with refused("line 121: no image lost.jpg in .*, and 1 more are missing; add it or take the line out"):
+    with refused(
+        "line 121: no image lost.jpg in .*, and 1 more are missing; add it or take the line out"
+    ):
         read_pictures(tmp_path, 8)
 
 
@@ -68,7 +73,9 @@ def test_doubles_stay_on_one_side(tmp_path):
     make_folder(tmp_path)
     for i in range(60):
         smooth(i, 160, 160).save(tmp_path / f"images/p{i}.png")
-        smooth(i, 160, 160).resize((320, 320), Image.Resampling.NEAREST).save(tmp_path / f"images/double{i}.png")
+        smooth(i, 160, 160).resize((320, 320), Image.Resampling.NEAREST).save(
+            tmp_path / f"images/double{i}.png"
+        )
     lines = "".join(f"{kind}{i}.png\tNumber {i}\n" for kind in ("p", "double") for i in range(60))
     write(tmp_path / "captions.tsv", lines)
     sides = [{said[0] for said in part.captions} for part in read_pictures(tmp_path, 160).values()]
@@ -81,8 +88,10 @@ def test_published_splits_are_kept(tmp_path):
         write(tmp_path / f"Flickr_8k.{name}Images.txt", members)
     parts = read_pictures(tmp_path, 8)
     assert {name: part.names for name, part in parts.items()} == {
-        "train": ["p1.png", "p3.png"], "validation": ["p0.png"], "test": ["p4.png"],
-    }  # fmt: skip
+        "train": ["p1.png", "p3.png"],
+        "validation": ["p0.png"],
+        "test": ["p4.png"],
+    }
 
 
 def test_the_fingerprint_is_of_all():
@@ -101,7 +110,9 @@ def test_mistakes_are_one_line(tmp_path):
     with refused("captions.tsv: 1 pictures, none of them for"):
         read_pictures(tmp_path, 8)
     write(tmp_path / "captions.tsv", "p0.png\tA.\np7.png\tB.\n")
-    with refused(r"captions.tsv, line 2: no image p7.png in .* or .*images; add it or take the line out"):
+    with refused(
+        r"captions.tsv, line 2: no image p7.png in .* or .*images; add it or take the line out"
+    ):
         read_pictures(tmp_path, 8)
     (tmp_path / "images/p7.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     with refused("p7.png: no image that Pillow reads"):

@@ -40,7 +40,9 @@ def test_the_relation_is_that_of_the_pixels(scenes):
         relation, things = things_of(scene["caption"])
         assert [shown.any() for shown in scene["objects"]] == [True, len(things) == 2]
         if relation:
-            (top, left), (bottom, right) = (np.argwhere(shown).mean(0) for shown in scene["objects"])
+            (top, left), (bottom, right) = (
+                np.argwhere(shown).mean(0) for shown in scene["objects"]
+            )
             across, down = right - left, bottom - top
             assert across > abs(down) if relation == "left of" else down > abs(across)
         relations.add(relation)
@@ -49,7 +51,9 @@ def test_the_relation_is_that_of_the_pixels(scenes):
 
 def test_objects_have_the_size_and_colour_named(scenes):
     for scene in scenes:
-        for shown, (size, colour, _) in zip(scene["objects"], things_of(scene["caption"])[1], strict=False):
+        for shown, (size, colour, _) in zip(
+            scene["objects"], things_of(scene["caption"])[1], strict=False
+        ):
             width = np.ptp(np.argwhere(shown)[:, 1]) + 1
             assert (width > 0.32 * SIDE) == (size == "large")
             mean = scene["image"][shown].mean(0)
@@ -62,7 +66,9 @@ def test_shapes_differ_and_are_drawn_alike_at_every_side():
     inside = {name: distance(x, y) < 0 for name, distance in SHAPES.items()}
     for one, other in itertools.combinations(inside, 2):
         assert (inside[one] != inside[other]).mean() > 0.05
-    assert inside["ring"][48, 48] == 0 and all(inside[name][48, 48] for name in SHAPES if name != "ring")
+    assert inside["ring"][48, 48] == 0 and all(
+        inside[name][48, 48] for name in SHAPES if name != "ring"
+    )
     assert inside["triangle"][30].sum() < inside["triangle"][70].sum()  # it stands on its base
 
 
@@ -89,9 +95,13 @@ def test_what_is_novel_is_a_colour_and_a_shape_that_never_met():
     for caption in captions():
         kinds = combination(caption)
         met[split_of(caption)] |= {*kinds}
-        assert (split_of(caption) == "novel") == any(NOVEL[colour] == shape for colour, shape in kinds)
+        assert (split_of(caption) == "novel") == any(
+            NOVEL[colour] == shape for colour, shape in kinds
+        )
     assert met["train"] >= met["validation"] | met["test"] and not met["train"] & {*NOVEL.items()}
-    assert {colour for colour, _ in met["train"]} == {*COLOURS} and {shape for _, shape in met["train"]} == {*SHAPES}
+    assert {colour for colour, _ in met["train"]} == {*COLOURS} and {
+        shape for _, shape in met["train"]
+    } == {*SHAPES}
 
 
 def test_a_split_shows_its_own_captions():
@@ -102,7 +112,11 @@ def test_a_split_shows_its_own_captions():
 
 
 def test_a_scene_is_a_function_of_split_seed_and_place():
-    one, same, other = Scenes("test", 9, 16, seed=1), Scenes("test", 5, 16, seed=1), Scenes("test", 9, 16, seed=2)
+    one, same, other = (
+        Scenes("test", 9, 16, seed=1),
+        Scenes("test", 5, 16, seed=1),
+        Scenes("test", 9, 16, seed=2),
+    )
     np.testing.assert_array_equal(one[3]["image"], same[3]["image"])
     assert not np.array_equal(one[3]["image"], other[3]["image"]) and not np.array_equal(
         one[3]["image"], one[4]["image"]
@@ -113,11 +127,17 @@ def test_a_scene_is_a_function_of_split_seed_and_place():
 
 def test_they_make_batches():
     batch = next(batches(Scenes("train", 10**9, 16), 4, shuffle=False, drop_remainder=True))
-    assert batch["image"].shape == (4, 16, 16, 3) and batch["image"].dtype == np.uint8 and len(batch["caption"]) == 4
+    assert (
+        batch["image"].shape == (4, 16, 16, 3)
+        and batch["image"].dtype == np.uint8
+        and len(batch["caption"]) == 4
+    )
 
 
 def test_mistakes():
-    with pytest.raises(ValueError, match="no split 'dev'; choose one of train, validation, test, novel"):
+    with pytest.raises(
+        ValueError, match="no split 'dev'; choose one of train, validation, test, novel"
+    ):
         Scenes("dev", 1)
     with pytest.raises(ValueError, match="side=8"):
         Scenes("train", 1, side=8)

@@ -1,7 +1,9 @@
 """TFDS builders of the data sets that TFDS does not serve without TensorFlow.
 
-Importing this module registers them: `tfds.builder("gum", data_dir=..., file_format="array_record")`. The stock names
-(`tiny_shakespeare`, `mnist`, `fashion_mnist`) stay registered to TFDS' own classes; take ours with `builder_of`.
+Importing this module registers them:
+`tfds.builder("gum", data_dir=..., file_format="array_record")`. The stock names
+(`tiny_shakespeare`, `mnist`, `fashion_mnist`) stay registered to TFDS' own classes; take ours with
+`builder_of`.
 """
 
 import os
@@ -17,9 +19,19 @@ from seqjax.datasets.builders.text import Multi30k, Sst2, TinyShakespeare
 BUILDERS: dict[str, Any] = {
     builder.name: builder
     for builder in (
-        Captions, Ett, FashionMnist, Fsdd, Gum, M4Hourly, Mnist, Multi30k, Sst2, TinyShakespeare, Wnut17,
+        Captions,
+        Ett,
+        FashionMnist,
+        Fsdd,
+        Gum,
+        M4Hourly,
+        Mnist,
+        Multi30k,
+        Sst2,
+        TinyShakespeare,
+        Wnut17,
     )
-}  # fmt: skip
+}
 """Name to builder class, without configs."""
 
 

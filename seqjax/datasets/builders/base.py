@@ -15,7 +15,8 @@ from seqjax.datasets.sets.raw import RawSet
 class RawReading:
     """The half of a builder that reads: files from `manual_dir`, else from their public address, without TensorFlow.
 
-    To be mixed into a `tfds.core.GeneratorBasedBuilder`, a stock one too, whose features are those of the records.
+    To be mixed into a `tfds.core.GeneratorBasedBuilder`, a stock one too, whose features are those
+    of the records.
     """
 
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
@@ -33,16 +34,24 @@ class RawReading:
         present = [split for split in self.raw.splits if self.raw.has(folder, split)]
         return {split: self._generate_examples(folder, split) for split in present}
 
-    def _generate_examples(self: Any, folder: Path, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _generate_examples(
+        self: Any, folder: Path, split: str
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         for index, record in enumerate(self.raw.read(folder, split)):
-            yield index, {name: encoded(record[name], feature) for name, feature in self.info.features.items()}
+            yield (
+                index,
+                {
+                    name: encoded(record[name], feature)
+                    for name, feature in self.info.features.items()
+                },
+            )
 
 
 class RawBuilder(RawReading, tfds.core.GeneratorBasedBuilder, skip_registration=True):  # pyright: ignore
     """A builder of ours: a subclass says `ABOUT` and gives its `features`.
 
-    Records stay in the order of the files (`disable_shuffling`), so that a prepared set and the files it came from read
-    alike. Prepare it with `file_format="array_record"`.
+    Records stay in the order of the files (`disable_shuffling`), so that a prepared set and the
+    files it came from read alike. Prepare it with `file_format="array_record"`.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -54,10 +63,14 @@ class RawBuilder(RawReading, tfds.core.GeneratorBasedBuilder, skip_registration=
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = tfds.features.FeaturesDict(self.features())
-        return tfds.core.DatasetInfo(builder=self, description=self.ABOUT, features=features, disable_shuffling=True)
+        return tfds.core.DatasetInfo(
+            builder=self, description=self.ABOUT, features=features, disable_shuffling=True
+        )
 
 
-def in_file_order(builder: tfds.core.DatasetBuilder, stock: tfds.core.DatasetInfo) -> tfds.core.DatasetInfo:
+def in_file_order(
+    builder: tfds.core.DatasetBuilder, stock: tfds.core.DatasetInfo
+) -> tfds.core.DatasetInfo:
     """The stock builder's description of a data set, its records to stay in the order of the files."""
     return tfds.core.DatasetInfo(
         builder=builder,
@@ -74,16 +87,21 @@ def raw_folder(raw: RawSet, dl_manager: Any) -> Path:
     """The folder of a set's files: below `manual_dir` or that itself if they are there, else freshly downloaded.
 
     Raises:
-      ValueError: they are not in `manual_dir`, and no public address serves them (`Unreachable` if it does not answer).
+      ValueError: they are not in `manual_dir`, and no public address serves them (`Unreachable` if
+        it does not answer).
     """
     try:
         manual = Path(dl_manager.manual_dir)
     except AssertionError:  # TFDS's word for an absent or empty folder.
         manual = None
-    if manual is not None and (folder := raw.locate(manual) or (manual if raw.holds(manual) else None)):
+    if manual is not None and (
+        folder := raw.locate(manual) or (manual if raw.holds(manual) else None)
+    ):
         return folder
     if not raw.remotes:
-        raise ValueError(f"{raw.name} has no public address; give its files in manual_dir (folder {raw.folder})")
+        raise ValueError(
+            f"{raw.name} has no public address; give its files in manual_dir (folder {raw.folder})"
+        )
     folder = Path(dl_manager.download_dir) / "seqjax" / raw.folder
     raw.fetch(folder)
     return folder

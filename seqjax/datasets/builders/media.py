@@ -29,7 +29,8 @@ class Fsdd(RawBuilder):
     """Spoken digits, 8 kHz."""
 
     ABOUT = (
-        "Free Spoken Digit Dataset: the digits 0 to 9 by six speakers, 8 kHz, 16 bit; index 0 to 4 is the test split."
+        "Free Spoken Digit Dataset: the digits 0 to 9 by six speakers, 8 kHz, 16 bit; "
+        "index 0 to 4 is the test split."
     )
 
     def features(self):

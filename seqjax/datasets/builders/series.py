@@ -25,7 +25,10 @@ class Ett(RawBuilder):
 
     def features(self):
         """The dates, and seven series as long."""
-        return {"date": tfds.features.Sequence(tfds.features.Text()), **{channel: values() for channel in CHANNELS}}
+        return {
+            "date": tfds.features.Sequence(tfds.features.Text()),
+            **{channel: values() for channel in CHANNELS},
+        }
 
 
 class M4Hourly(RawBuilder):

@@ -23,7 +23,9 @@ class Gum(RawBuilder):
 class Wnut17(RawBuilder):
     """English sentences of the web with rare and emerging entities."""
 
-    ABOUT = "WNUT 2017 (Derczynski et al., 2017): named entities in noisy text, six kinds in BIO tags."
+    ABOUT = (
+        "WNUT 2017 (Derczynski et al., 2017): named entities in noisy text, six kinds in BIO tags."
+    )
 
     def features(self):
         """Tokens and their BIO tags."""

@@ -18,7 +18,11 @@ class TinyShakespeare(RawReading, tfds.builder_cls("tiny_shakespeare"), skip_reg
         text = read_text(path_of(folder, "input.txt"))
         train = int(len(text) * 0.9)
         validation = train + int((len(text) - train) * 0.5)
-        parts = {"train": text[:train], "validation": text[train:validation], "test": text[validation:]}
+        parts = {
+            "train": text[:train],
+            "validation": text[train:validation],
+            "test": text[validation:],
+        }
         return {split: iter([(split, {"text": part})]) for split, part in parts.items()}
 
 
@@ -39,4 +43,7 @@ class Sst2(RawBuilder):
 
     def features(self):
         """A sentence and its label: 0 negative, 1 positive."""
-        return {"label": tfds.features.ClassLabel(names=["negative", "positive"]), "sentence": tfds.features.Text()}
+        return {
+            "label": tfds.features.ClassLabel(names=["negative", "positive"]),
+            "sentence": tfds.features.Text(),
+        }

@@ -11,7 +11,9 @@ from seqjax.files import likeness, list_recordings, read_idx, read_image, read_t
 
 MNIST_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 FASHION_MNIST_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
-FSDD_URL = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz"
+FSDD_URL = (
+    "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz"
+)
 
 IDX_FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -45,9 +47,13 @@ def _idx(folder: Path, split: str) -> dict:
             f"{image_path} has {len(images):,} images, {label_path} {len(labels):,} labels; fetch both again"
         )
     if images.shape[1:] != (28, 28) or images.dtype != np.uint8:
-        raise ValueError(f"{image_path}: images {images.dtype}{list(images.shape[1:])}; wanted uint8[28, 28]")
+        raise ValueError(
+            f"{image_path}: images {images.dtype}{list(images.shape[1:])}; wanted uint8[28, 28]"
+        )
     if labels.size and labels.max() > 9:
-        raise ValueError(f"{label_path}: the label {labels.max()} at {labels.argmax()}; wanted 0 to 9")
+        raise ValueError(
+            f"{label_path}: the label {labels.max()} at {labels.argmax()}; wanted 0 to 9"
+        )
     return {"image": images[..., None], "label": labels.astype(np.int64)}
 
 
@@ -62,11 +68,17 @@ FASHION_MNIST = _idx_set("fashion_mnist", FASHION_MNIST_URL, FASHION_MNIST_SHA25
 
 def _fsdd(folder: Path, split: str) -> dict:
     recordings = list_recordings(folder / "recordings")
-    if wrong := [recording for recording in recordings if recording.label not in tuple("0123456789")]:
+    if wrong := [
+        recording for recording in recordings if recording.label not in tuple("0123456789")
+    ]:
         raise ValueError(
             f"{wrong[0].path}: the label {wrong[0].label!r} is no digit; rename it digit_speaker_index.wav"
         )
-    chosen = [recording for recording in recordings if (recording.index in FSDD_TEST_INDICES) == (split == "test")]
+    chosen = [
+        recording
+        for recording in recordings
+        if (recording.index in FSDD_TEST_INDICES) == (split == "test")
+    ]
     return {
         "audio": [_samples(recording.path) for recording in chosen],
         "label": np.array([int(recording.label) for recording in chosen], np.int64),
@@ -96,13 +108,17 @@ def _captions(folder: Path, split: str) -> dict:
     table = read_tsv(path, ("file", "caption"))
     if missing := [name for name in table["file"] if not (folder / "images" / name).is_file()]:
         line = table["file"].index(missing[0]) + 1
-        raise ValueError(f"{path}, line {line}: no image {folder / 'images' / missing[0]}; add it or take the line out")
+        raise ValueError(
+            f"{path}, line {line}: no image {folder / 'images' / missing[0]}; add it or take the line out"
+        )
     images = [read_image(folder / "images" / name, CAPTION_SHAPE) for name in table["file"]]
     # By what they look like, so that a picture and its double never stand on both sides.
     places = hash_splits([likeness(image) for image in images], CAPTION_SHARES)
     chosen = [index for index, place in enumerate(places) if split in (place, "full")]
     return {
-        "image": np.stack([images[i] for i in chosen]) if chosen else np.zeros((0, *CAPTION_SHAPE), np.uint8),
+        "image": np.stack([images[i] for i in chosen])
+        if chosen
+        else np.zeros((0, *CAPTION_SHAPE), np.uint8),
         "caption": [table["caption"][i] for i in chosen],
         "file": [table["file"][i] for i in chosen],
     }

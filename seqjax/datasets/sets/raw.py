@@ -18,7 +18,8 @@ class RawSet:
     Attributes:
       name: what `seqjax.datasets.load` calls it, for example "gum" or "captions/stamps".
       folder: where its files are, below the data folder.
-      files: split to the files it is read from, each plain or with `.gz`; the first split is the training set.
+      files: split to the files it is read from, each plain or with `.gz`; the first split is the
+        training set.
       reader: `(folder, split) -> columns`.
       remotes: its public addresses; none where it has no address of one file.
     """
@@ -48,7 +49,8 @@ class RawSet:
     def fetch(self, folder: Path) -> None:
         """Puts the published files into `folder`, those that are there already excepted.
 
-        What has no recorded sha256 is read as a test, and does not stay if it is not what it should be.
+        What has no recorded sha256 is read as a test, and does not stay if it is not what it should
+        be.
 
         Raises:
           Unreachable: a host does not answer, or has not a file.
@@ -76,11 +78,15 @@ class RawSet:
         """
         for name in self.files[split]:
             if find(folder, name) is None:
-                wanted = f"{name} or {name}.gz, which the split {split!r} of {self.name} is read from"
+                wanted = (
+                    f"{name} or {name}.gz, which the split {split!r} of {self.name} is read from"
+                )
                 raise ValueError(f"{folder} has no {wanted}; put it there")
         records = Records(self.reader(folder, split))
         if not len(records):
-            raise ValueError(f"{folder} holds no record of the split {split!r} of {self.name}; complete the files")
+            raise ValueError(
+                f"{folder} holds no record of the split {split!r} of {self.name}; complete the files"
+            )
         return records
 
 

@@ -10,7 +10,11 @@ GUM_URL = "https://raw.githubusercontent.com/UniversalDependencies/UD_English-GU
 WNUT17_URL = "https://raw.githubusercontent.com/leondz/emerging_entities_17/a12ed2349a0b1916b6389a4ecc2e2ddb737e51f8/"
 
 GUM_FILES = {"train": "train.conllu", "validation": "dev.conllu", "test": "test.conllu"}
-WNUT17_FILES = {"train": "wnut17train.conll", "validation": "emerging.dev.conll", "test": "emerging.test.annotated"}
+WNUT17_FILES = {
+    "train": "wnut17train.conll",
+    "validation": "emerging.dev.conll",
+    "test": "emerging.test.annotated",
+}
 
 # The sums that TFDS records for release 2.10 of Universal Dependencies.
 GUM_SHA256 = {
@@ -28,7 +32,8 @@ WNUT17_SHA256 = {
 
 
 def _gum(folder: Path, split: str) -> dict:
-    # The public files hold underscores in place of the words of Reddit, whose text may not be handed on.
+    # The public files hold underscores in place of the words of Reddit, whose text may not be
+    # handed on.
     sentences = [
         sentence
         for sentence in read_conllu(path_of(folder, GUM_FILES[split]))
@@ -50,7 +55,9 @@ GUM = RawSet(
     folder="gum",
     files={split: (name,) for split, name in GUM_FILES.items()},
     reader=_gum,
-    remotes=tuple(Remote(GUM_URL + name, name, GUM_SHA256[split]) for split, name in GUM_FILES.items()),
+    remotes=tuple(
+        Remote(GUM_URL + name, name, GUM_SHA256[split]) for split, name in GUM_FILES.items()
+    ),
 )
 
 WNUT17 = RawSet(
@@ -58,5 +65,8 @@ WNUT17 = RawSet(
     folder="wnut17",
     files={split: (name,) for split, name in WNUT17_FILES.items()},
     reader=_wnut17,
-    remotes=tuple(Remote(WNUT17_URL + name, name, WNUT17_SHA256[split]) for split, name in WNUT17_FILES.items()),
+    remotes=tuple(
+        Remote(WNUT17_URL + name, name, WNUT17_SHA256[split])
+        for split, name in WNUT17_FILES.items()
+    ),
 )

@@ -56,7 +56,13 @@ TINY_SHAKESPEARE = RawSet(
     folder="tiny_shakespeare",
     files={"train": ("input.txt",), "validation": ("input.txt",)},
     reader=_shakespeare,
-    remotes=(Remote(SHAKESPEARE_URL, "input.txt", "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"),),
+    remotes=(
+        Remote(
+            SHAKESPEARE_URL,
+            "input.txt",
+            "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        ),
+    ),
 )
 
 MULTI30K_STEMS = {
@@ -74,7 +80,9 @@ def _multi30k(folder: Path, split: str) -> dict:
     found = {language: find(folder, f"{stem}.{language}") for language in LANGUAGES}
     sides = {language: path for language, path in found.items() if path}
     if len(sides) < 2:
-        raise ValueError(f"{folder} has {stem} in one language alone; put {stem}.de, .en or .fr beside it")
+        raise ValueError(
+            f"{folder} has {stem} in one language alone; put {stem}.de, .en or .fr beside it"
+        )
     return read_aligned(sides)
 
 
@@ -83,10 +91,17 @@ MULTI30K = RawSet(
     folder="multi30k",
     files={split: (f"{stem}.en",) for split, stem in MULTI30K_STEMS.items()},
     reader=_multi30k,
-    remotes=tuple(Remote(f"{MULTI30K_URL}{name}.gz", f"{name}.gz", sha) for name, sha in MULTI30K_SHA256.items()),
+    remotes=tuple(
+        Remote(f"{MULTI30K_URL}{name}.gz", f"{name}.gz", sha)
+        for name, sha in MULTI30K_SHA256.items()
+    ),
 )
 
-SST2_FILES = {"train": "stsa.binary.train", "validation": "stsa.binary.dev", "test": "stsa.binary.test"}
+SST2_FILES = {
+    "train": "stsa.binary.train",
+    "validation": "stsa.binary.dev",
+    "test": "stsa.binary.test",
+}
 
 
 def _sst2(folder: Path, split: str) -> dict:
@@ -101,7 +116,9 @@ SST2 = RawSet(
     reader=_sst2,
     remotes=tuple(
         Remote(
-            f"{SST2_URL}{SST2_REVISION if name in SST2_SHA256 else 'master'}/data/{name}", name, SST2_SHA256.get(name)
+            f"{SST2_URL}{SST2_REVISION if name in SST2_SHA256 else 'master'}/data/{name}",
+            name,
+            SST2_SHA256.get(name),
         )
         for name in SST2_FILES.values()
     ),

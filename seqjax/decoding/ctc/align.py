@@ -18,7 +18,8 @@ class Alignment(NamedTuple):
 
     Attributes:
       starts: the first frame of each label, `[batch, positions]`.
-      ends: the frame behind its last one; both are 0 in the padding, and where a label has no alignment.
+      ends: the frame behind its last one; both are 0 in the padding, and where a label has no
+        alignment.
       log_probs: in nats, `[batch]`; minus infinity where a label has no alignment.
     """
 
@@ -42,8 +43,9 @@ def align(
       logits: `[batch, time, alphabet]` scores, or log-probabilities.
       labels: `[batch, positions]` integers other than `blank`; past a row's end any.
       lengths: valid frames of each row, `[batch]`; None when all are.
-      label_lengths: valid labels of each row, `[batch]`; None when all are. Under jit, where values cannot be looked
-        at, lengths are clamped to their arrays, and a row with a symbol that is not in the alphabet has no alignment.
+      label_lengths: valid labels of each row, `[batch]`; None when all are. Under jit, where values
+        cannot be looked at, lengths are clamped to their arrays, and a row with a symbol that is
+        not in the alphabet has no alignment.
       blank: the symbol that writes nothing.
 
     Returns:
@@ -51,7 +53,8 @@ def align(
 
     Raises:
       TypeError: the labels are no integers, or the logits no floating-point numbers.
-      ValueError: a shape does not fit, a length is beyond its array, or a symbol is not in the alphabet.
+      ValueError: a shape does not fit, a length is beyond its array, or a symbol is not in the
+        alphabet.
 
     Example:
       >>> import jax, seqjax
@@ -60,17 +63,25 @@ def align(
       >>> found.starts.tolist(), found.ends.tolist()
       ([[0, 3, 4]], [[2, 4, 5]])
     """
-    logits, labels, lengths, label_lengths, known = checked(logits, labels, lengths, label_lengths, blank)
+    logits, labels, lengths, label_lengths, known = checked(
+        logits, labels, lengths, label_lengths, blank
+    )
     (batch, time, _), positions = logits.shape, labels.shape[1]
     # States in turn: blank, label, blank, ..., label, blank.
     symbols = jnp.full((batch, 2 * positions + 1), blank, jnp.int32).at[:, 1::2].set(labels)
-    emitted = jnp.moveaxis(jnp.take_along_axis(jax.nn.log_softmax(logits), symbols[:, None], axis=-1), 1, 0)
+    emitted = jnp.moveaxis(
+        jnp.take_along_axis(jax.nn.log_softmax(logits), symbols[:, None], axis=-1), 1, 0
+    )
     valid = length_mask(lengths, time).T
     skips = (symbols != blank) & (symbols != _shift(symbols, 2, blank))
 
     def advance(before, inputs):
         emitted, valid = inputs
-        ways = before, _shift(before, 1, -jnp.inf), jnp.where(skips, _shift(before, 2, -jnp.inf), -jnp.inf)
+        ways = (
+            before,
+            _shift(before, 1, -jnp.inf),
+            jnp.where(skips, _shift(before, 2, -jnp.inf), -jnp.inf),
+        )
         best, way = jnp.stack(ways).max(0), jnp.stack(ways).argmax(0).astype(jnp.int32)
         return jnp.where(valid[:, None], best + emitted, before), jnp.where(valid[:, None], way, 0)
 
@@ -85,7 +96,9 @@ def align(
 
     _, path = lax.scan(back, last, ways, reverse=True)
     log_probs = jnp.where(known, weights.max(1), -jnp.inf)
-    here = (path[..., None] == 2 * jnp.arange(positions) + 1) & (valid & (log_probs > -jnp.inf))[..., None]
+    here = (path[..., None] == 2 * jnp.arange(positions) + 1) & (valid & (log_probs > -jnp.inf))[
+        ..., None
+    ]
     frames = jnp.arange(time, dtype=jnp.int32)[:, None, None]
     # The frames of a label lie side by side.
     starts = jnp.where(here.any(0), jnp.where(here, frames, time).min(0, initial=time), 0)

@@ -11,7 +11,8 @@ class Automaton(NamedTuple):
     A language model, a list of hot words or a lexicon all take this form. Minus infinity forbids.
 
     Attributes:
-      moves: the state after each symbol, int32 `[states, alphabet]`; that of the blank is never read.
+      moves: the state after each symbol, int32 `[states, alphabet]`; that of the blank is never
+        read.
       scores: what each symbol adds, in nats, `[states, alphabet]`.
       ends: what ending in each state adds, `[states]`.
     """

@@ -35,9 +35,10 @@ class Prefixes(NamedTuple):
 class _Beam(NamedTuple):
     """The prefixes of one row: leaves `[beam, ...]`. A place that is not taken has weights of minus infinity.
 
-    A prefix is known by its length and its name, 64 bits that `_named` makes token by token, so that a frame costs the
-    same however long the prefixes are. Prefixes that differ in one token never share a name; others of one length share
-    it once in 2^64 pairs, which are 10^12 rows of 2,000 frames and a beam of 64.
+    A prefix is known by its length and its name, 64 bits that `_named` makes token by token, so
+    that a frame costs the same however long the prefixes are. Prefixes that differ in one token
+    never share a name; others of one length share it once in 2^64 pairs, which are 10^12 rows of
+    2,000 frames and a beam of 64.
     """
 
     name: Array  # uint32 [beam, 2]
@@ -76,18 +77,19 @@ def beam(
 
         score(text) = log p(text | frames) + weight * language_model(text) + bonus * length(text)
 
-    At each frame every prefix stays (a blank, or its last token once more) or grows by a token; where one prefix grows
-    into another one that is at hand, their alignments are summed; the best are kept, `beam` in all. A beam with a place
-    for every text is exact.
+    At each frame every prefix stays (a blank, or its last token once more) or grows by a token;
+    where one prefix grows into another one that is at hand, their alignments are summed; the best
+    are kept, `beam` in all. A beam with a place for every text is exact.
 
     Args:
       logits: `[batch, time, alphabet]` scores, or log-probabilities.
-      lengths: valid frames of each row, `[batch]`; None when all are. Under jit clamped to the frames.
+      lengths: valid frames of each row, `[batch]`; None when all are. Under jit clamped to the
+        frames.
       blank: the symbol that writes nothing.
       beam: prefixes kept.
       n_best: texts to return, at most `beam`.
-      language_model: an `Automaton` over the same alphabet: a language model, a lexicon, hot words, or several
-        joined. It reads the text token by token and counts at its end too.
+      language_model: an `Automaton` over the same alphabet: a language model, a lexicon, hot words,
+        or several joined. It reads the text token by token and counts at its end too.
       weight: of the language model. What it forbids stays forbidden whatever the weight.
       bonus: nats for each token; makes up for a language model that likes short texts.
 
@@ -96,7 +98,8 @@ def beam(
 
     Raises:
       TypeError: the logits are no floating-point numbers.
-      ValueError: a size is out of its range, a shape does not fit, or the language model has another alphabet.
+      ValueError: a size is out of its range, a shape does not fit, or the language model has
+        another alphabet.
 
     Example, where the best text is not that of the best alignment (two blanks, with 0.36):
       >>> import jax, seqjax
@@ -107,7 +110,9 @@ def beam(
     logits = checked_logits(logits, blank)
     batch, time, alphabet = logits.shape
     if beam < 1 or not 1 <= n_best <= beam:
-        raise ValueError(f"beam is {beam} and n_best {n_best}; give a beam of at least 1 and n_best from 1 to beam")
+        raise ValueError(
+            f"beam is {beam} and n_best {n_best}; give a beam of at least 1 and n_best from 1 to beam"
+        )
     if language_model is not None and language_model.moves.shape[1] != alphabet:
         raise ValueError(
             f"the language model reads {language_model.moves.shape[1]} symbols and the logits have {alphabet}; "
@@ -128,12 +133,18 @@ def _search(logits, lengths, language_model, weight, bonus, blank, beam, n_best)
 
         def advance(found, inputs):
             log_probs, valid = inputs
-            return select(valid, _advance(found, log_probs, language_model, weight, bonus, blank), (found, stay))
+            return select(
+                valid,
+                _advance(found, log_probs, language_model, weight, bonus, blank),
+                (found, stay),
+            )
 
         found, moves = lax.scan(advance, _begin(beam, blank, log_probs.dtype), (log_probs, valid))
         ends = 0 if language_model is None else _weigh(weight, language_model.ends[found.state])
         scores, place = lax.top_k(found.total() + found.extra + ends, n_best)
-        return Prefixes(_read(moves, place, blank), found.lengths[place], scores, found.total()[place])
+        return Prefixes(
+            _read(moves, place, blank), found.lengths[place], scores, found.total()[place]
+        )
 
     return jax.vmap(row)(log_probs, valid)
 
@@ -143,9 +154,15 @@ def _begin(beam, blank, dtype):
     nothing, zeros = jnp.full(beam, -jnp.inf, dtype), jnp.zeros(beam, jnp.int32)
     no_name = jnp.zeros((beam, 2), jnp.uint32)
     return _Beam(
-        name=no_name, before=no_name, lengths=zeros, last=zeros + blank,
-        in_blank=nothing.at[0].set(0), in_last=nothing, state=zeros, extra=jnp.zeros(beam, dtype),
-    )  # fmt: skip
+        name=no_name,
+        before=no_name,
+        lengths=zeros,
+        last=zeros + blank,
+        in_blank=nothing.at[0].set(0),
+        in_last=nothing,
+        state=zeros,
+        extra=jnp.zeros(beam, dtype),
+    )
 
 
 def _advance(found, log_probs, language_model, weight, bonus, blank):
@@ -153,21 +170,32 @@ def _advance(found, log_probs, language_model, weight, bonus, blank):
     beam, alphabet = len(found.last), len(log_probs)
     total, symbols = found.total(), jnp.arange(alphabet)
     # A token that repeats the last one is a new one only behind a blank.
-    grown = jnp.where(symbols == found.last[:, None], found.in_blank[:, None], total[:, None]) + log_probs
+    grown = (
+        jnp.where(symbols == found.last[:, None], found.in_blank[:, None], total[:, None])
+        + log_probs
+    )
     grown = jnp.where(symbols == blank, -jnp.inf, grown)
     added = jnp.full((beam, alphabet), bonus, grown.dtype)
     if language_model is not None:
         added = added + _weigh(weight, language_model.scores[found.state])
     parents = _parents(found, total)
     joins = jnp.where(parents, grown[:, found.last], -jnp.inf).max(0)
-    grown = grown.at[jnp.arange(beam)[:, None], found.last].min(jnp.where(parents, -jnp.inf, jnp.inf))
-    stayed = found._replace(
-        in_blank=total + log_probs[blank], in_last=jnp.logaddexp(found.in_last + log_probs[found.last], joins)
+    grown = grown.at[jnp.arange(beam)[:, None], found.last].min(
+        jnp.where(parents, -jnp.inf, jnp.inf)
     )
-    ranks = jnp.concatenate([stayed.total() + found.extra, (grown + added + found.extra[:, None]).ravel()])
+    stayed = found._replace(
+        in_blank=total + log_probs[blank],
+        in_last=jnp.logaddexp(found.in_last + log_probs[found.last], joins),
+    )
+    ranks = jnp.concatenate(
+        [stayed.total() + found.extra, (grown + added + found.extra[:, None]).ravel()]
+    )
     _, chosen = lax.top_k(ranks, beam)
     grows = chosen >= beam
-    parent, token = jnp.where(grows, (chosen - beam) // alphabet, chosen), (chosen - beam) % alphabet
+    parent, token = (
+        jnp.where(grows, (chosen - beam) // alphabet, chosen),
+        (chosen - beam) % alphabet,
+    )
     stayed = jax.tree.map(lambda leaf: leaf[parent], stayed)
     kept = select(
         grows,
@@ -178,7 +206,9 @@ def _advance(found, log_probs, language_model, weight, bonus, blank):
             last=token,
             in_blank=jnp.full_like(total, -jnp.inf),
             in_last=grown[parent, token],
-            state=stayed.state if language_model is None else language_model.moves[stayed.state, token],
+            state=stayed.state
+            if language_model is None
+            else language_model.moves[stayed.state, token],
             extra=stayed.extra + added[parent, token],
         ),
         stayed,
@@ -189,12 +219,15 @@ def _advance(found, log_probs, language_model, weight, bonus, blank):
 def _named(name, token):
     """The names `[beam, 2]` of prefixes with one more token, `[beam]`.
 
-    Each half is a one-to-one function of the half before for a given token, and of the token for a given half: what
-    differs keeps differing under the same tokens. Multiplications by odd numbers and shifts mix it (Appleby, 2008, the
-    finaliser of MurmurHash3).
+    Each half is a one-to-one function of the half before for a given token, and of the token for a
+    given half: what differs keeps differing under the same tokens. Multiplications by odd numbers
+    and shifts mix it (Appleby, 2008, the finaliser of MurmurHash3).
     """
     spread = jnp.array([0x9E3779B1, 0x85EBCA77], jnp.uint32)
-    first, second = jnp.array([0x85EBCA6B, 0x7FEB352D], jnp.uint32), jnp.array([0xC2B2AE35, 0x846CA68B], jnp.uint32)
+    first, second = (
+        jnp.array([0x85EBCA6B, 0x7FEB352D], jnp.uint32),
+        jnp.array([0xC2B2AE35, 0x846CA68B], jnp.uint32),
+    )
     mixed = name ^ ((token[:, None].astype(jnp.uint32) + 1) * spread)
     mixed = (mixed ^ (mixed >> 16)) * first
     mixed = (mixed ^ (mixed >> 13)) * second
@@ -225,4 +258,6 @@ def _read(moves, place, blank):
 
 
 def _weigh(weight, scores):
-    return jnp.where(jnp.isneginf(scores), -jnp.inf, weight * jnp.where(jnp.isneginf(scores), 0, scores))
+    return jnp.where(
+        jnp.isneginf(scores), -jnp.inf, weight * jnp.where(jnp.isneginf(scores), 0, scores)
+    )

@@ -1,7 +1,7 @@
 """Automata for the beam search: of language models, of lexica and of hot words; and how they compose.
 
-All are built on the host, as tables `[states, alphabet]` of what can be reached, so they suit alphabets of letters or
-of sounds and models of thousands of states.
+All are built on the host, as tables `[states, alphabet]` of what can be reached, so they suit
+alphabets of letters or of sounds and models of thousands of states.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -37,7 +37,9 @@ def joined(first: Automaton, second: Automaton) -> Automaton:
         a, b = state
         scores = one.scores[a] + other.scores[b]
         moves = zip(one.moves[a].tolist(), other.moves[b].tolist(), strict=True)
-        moves = [(0, 0) if score == -np.inf else move for move, score in zip(moves, scores, strict=True)]
+        moves = [
+            (0, 0) if score == -np.inf else move for move, score in zip(moves, scores, strict=True)
+        ]
         return moves, scores, one.ends[a] + other.ends[b]
 
     return _explore((0, 0), follow)
@@ -53,8 +55,14 @@ def from_symbols(ngrams: NGrams, alphabet: Sequence[Hashable], blank: int = 0) -
     """
 
     def follow(context):
-        scores = [-np.inf if i == blank else ngrams.score(context, symbol) for i, symbol in enumerate(alphabet)]
-        moves = [context if i == blank else ngrams.context(context, symbol) for i, symbol in enumerate(alphabet)]
+        scores = [
+            -np.inf if i == blank else ngrams.score(context, symbol)
+            for i, symbol in enumerate(alphabet)
+        ]
+        moves = [
+            context if i == blank else ngrams.context(context, symbol)
+            for i, symbol in enumerate(alphabet)
+        ]
         return moves, scores, ngrams.score(context, END)
 
     return _explore(ngrams.context((), START), follow)
@@ -70,8 +78,9 @@ def from_words(
 ) -> Automaton:
     """The automaton of a lexicon: texts of its words, with the separator between them, and the n-gram model's scores.
 
-    A word's score is paid out on the way, at each letter as much as the best word that is still possible loses; so a
-    search prunes by it before the word is complete. The sum over a text is the model's.
+    A word's score is paid out on the way, at each letter as much as the best word that is still
+    possible loses; so a search prunes by it before the word is complete. The sum over a text is the
+    model's.
 
     Args:
       words: the lexicon.
@@ -81,7 +90,8 @@ def from_words(
       blank: the symbol that writes nothing.
 
     Raises:
-      ValueError: the lexicon is empty, or a word is empty or has a letter that is not in the alphabet.
+      ValueError: the lexicon is empty, or a word is empty or has a letter that is not in the
+        alphabet.
     """
     words = sorted(set(words))
     _check_words(words, alphabet, separator)
@@ -123,19 +133,27 @@ def from_words(
         return price(context, spelt) - hope(context, spelt) + price(after, END)
 
     def follow(state):
-        found = [(state, -np.inf) if i == blank else read(state, symbol) for i, symbol in enumerate(alphabet)]
+        found = [
+            (state, -np.inf) if i == blank else read(state, symbol)
+            for i, symbol in enumerate(alphabet)
+        ]
         return [move for move, _ in found], [score for _, score in found], end(state)
 
     return _explore((ngrams.context((), START) if ngrams else (), "", False), follow)
 
 
 def hot_words(
-    words: Iterable[str], alphabet: Sequence[str], bonus: float, *, separator: str = " ", blank: int = 0
+    words: Iterable[str],
+    alphabet: Sequence[str],
+    bonus: float,
+    *,
+    separator: str = " ",
+    blank: int = 0,
 ) -> Automaton:
     """The automaton that rewards each occurrence of some words or phrases, as whole words (Aho and Corasick, 1975).
 
-    The bonus is paid out letter by letter, so that a search keeps hold of a hot word that has begun, and taken back if
-    it turns out to be another one.
+    The bonus is paid out letter by letter, so that a search keeps hold of a hot word that has
+    begun, and taken back if it turns out to be another one.
 
     Args:
       words: words, or phrases with separators in them.
@@ -150,7 +168,9 @@ def hot_words(
     words = sorted(set(words))
     _check_words(words, [*alphabet, separator], separator="")
     patterns = {separator + word + separator: bonus * len(word) for word in words}
-    begun = {pattern[:length] for pattern in patterns for length in range(1, len(pattern) + 1)} | {""}
+    begun = {pattern[:length] for pattern in patterns for length in range(1, len(pattern) + 1)} | {
+        ""
+    }
 
     def read(text, symbol):
         text = text + symbol
@@ -167,8 +187,15 @@ def hot_words(
         return after, reward + held(after) - held(text)
 
     def follow(text):
-        found = [(text, -np.inf) if i == blank else step(text, symbol) for i, symbol in enumerate(alphabet)]
-        return [move for move, _ in found], [score for _, score in found], read(text, separator)[1] - held(text)
+        found = [
+            (text, -np.inf) if i == blank else step(text, symbol)
+            for i, symbol in enumerate(alphabet)
+        ]
+        return (
+            [move for move, _ in found],
+            [score for _, score in found],
+            read(text, separator)[1] - held(text),
+        )
 
     return _explore(separator, follow)
 
@@ -179,7 +206,9 @@ def _check_words(words: list[str], alphabet: Sequence[str], separator: str) -> N
     letters = set(alphabet) - {separator}
     for word in words:
         if not word or (wrong := sorted(set(word) - letters)):
-            fault = f"has {wrong[0]!r}, which is not a letter of the alphabet" if word else "is empty"
+            fault = (
+                f"has {wrong[0]!r}, which is not a letter of the alphabet" if word else "is empty"
+            )
             raise ValueError(f"the word {word!r} {fault}")
 
 
@@ -195,4 +224,6 @@ def _explore(start: Any, follow: Callable[[Any], tuple[list, Sequence[float], fl
         moves.append([numbers[other] for other in after])
         scores.append(values)
         ends.append(end)
-    return Automaton(jnp.array(moves, jnp.int32), jnp.array(scores, jnp.float32), jnp.array(ends, jnp.float32))
+    return Automaton(
+        jnp.array(moves, jnp.int32), jnp.array(scores, jnp.float32), jnp.array(ends, jnp.float32)
+    )

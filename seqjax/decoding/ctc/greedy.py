@@ -29,12 +29,13 @@ class Decoded(NamedTuple):
 def greedy(logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 0) -> Decoded:
     """Takes the best symbol of every frame, runs of it once, blanks not at all.
 
-    That is the most probable alignment, not the most probable text: a text may be likely through many alignments, see
-    `beam`.
+    That is the most probable alignment, not the most probable text: a text may be likely through
+    many alignments, see `beam`.
 
     Args:
       logits: `[batch, time, alphabet]` scores, or log-probabilities.
-      lengths: valid frames of each row, `[batch]`; None when all are. Under jit clamped to the frames.
+      lengths: valid frames of each row, `[batch]`; None when all are. Under jit clamped to the
+        frames.
       blank: the symbol that writes nothing.
 
     Returns:
@@ -42,7 +43,8 @@ def greedy(logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 
 
     Raises:
       TypeError: the logits are no floating-point numbers.
-      ValueError: a shape does not fit, a length is beyond its array, or the blank is not in the alphabet.
+      ValueError: a shape does not fit, a length is beyond its array, or the blank is not in the
+        alphabet.
 
     Example:
       >>> import jax, seqjax
@@ -62,4 +64,6 @@ def greedy(logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 
     tokens = jax.vmap(lambda row, place, best: row.at[place].set(best, mode="drop"))(
         jnp.full_like(best, blank), places, best
     )
-    return Decoded(tokens, written.sum(-1, dtype=jnp.int32), jnp.where(valid, log_probs.max(-1), 0).sum(-1))
+    return Decoded(
+        tokens, written.sum(-1, dtype=jnp.int32), jnp.where(valid, log_probs.max(-1), 0).sum(-1)
+    )

@@ -73,14 +73,16 @@ class NGrams:
         return tuple(words)[-(self.order - 1) :] if self.order > 1 else ()
 
 
-def train_ngrams(sentences: Iterable[Sequence[Hashable]], order: int, unknown: bool = True) -> NGrams:
+def train_ngrams(
+    sentences: Iterable[Sequence[Hashable]], order: int, unknown: bool = True
+) -> NGrams:
     """Estimates a model with interpolated Kneser-Ney smoothing, three discounts for each order.
 
         p(w | c) = (a(cw) - D(a(cw))) / sum_v a(cv) + b(c) p(w | c')
 
-    Here c' is c without its first word; a(cw) counts cw at the highest order and behind the start of a sentence, and
-    else the different words before it; b(c) gives away what the discounts D took. Below the unigrams lies the uniform
-    distribution.
+    Here c' is c without its first word; a(cw) counts cw at the highest order and behind the start
+    of a sentence, and else the different words before it; b(c) gives away what the discounts D
+    took. Below the unigrams lies the uniform distribution.
 
     Args:
       sentences: each a sequence of words, or of letters: of a string, its letters.
@@ -91,7 +93,8 @@ def train_ngrams(sentences: Iterable[Sequence[Hashable]], order: int, unknown: b
       ValueError: the order is below 1, or there is no sentence.
 
     Reference:
-      Chen and Goodman, 1999, "An empirical study of smoothing techniques for language modeling", section 3.
+      Chen and Goodman, 1999, "An empirical study of smoothing techniques for language modeling",
+      section 3.
     """
     if order < 1:
         raise ValueError(f"order is {order}; give at least 1")
@@ -99,7 +102,9 @@ def train_ngrams(sentences: Iterable[Sequence[Hashable]], order: int, unknown: b
     if not counts[0]:
         raise ValueError("there is no sentence to count; give at least one")
     words = [*(gram for gram in counts[0]), *([(UNKNOWN,)] if unknown else [])]
-    probs: dict[Gram, float] = {(): 1 / len(words)}  # the uniform distribution, as that of the order below the first
+    probs: dict[Gram, float] = {
+        (): 1 / len(words)
+    }  # the uniform distribution, as that of the order below the first
     backoffs: dict[Gram, float] = {}
     for grams in counts:
         discount = _discounts(grams.values())
@@ -111,11 +116,16 @@ def train_ngrams(sentences: Iterable[Sequence[Hashable]], order: int, unknown: b
         own = words if grams is counts[0] else grams
         for gram in own:
             count = grams[gram]
-            probs[gram] = (count - discount(count)) / sums[gram[:-1]] + backoffs[gram[:-1]] * probs[gram[1:]]
+            probs[gram] = (count - discount(count)) / sums[gram[:-1]] + backoffs[gram[:-1]] * probs[
+                gram[1:]
+            ]
     del probs[()]
     probs[START,] = 0.0
     log = lambda value: math.log(value) if value > 0 else -math.inf  # noqa: E731
-    return NGrams(order, {gram: Entry(log(prob), log(backoffs.get(gram, 1.0))) for gram, prob in probs.items()})
+    return NGrams(
+        order,
+        {gram: Entry(log(prob), log(backoffs.get(gram, 1.0))) for gram, prob in probs.items()},
+    )
 
 
 def _counts(sentences: Iterable[Sequence[Hashable]], order: int) -> list[collections.Counter]:
@@ -135,7 +145,9 @@ def _adjusted_counts(counts: list[collections.Counter]) -> list[collections.Coun
     for grams, longer in itertools.zip_longest(counts, counts[1:]):
         if longer is not None:
             before = collections.Counter(gram[1:] for gram in longer)
-            grams = collections.Counter({gram: n if gram[0] == START else before[gram] for gram, n in grams.items()})
+            grams = collections.Counter(
+                {gram: n if gram[0] == START else before[gram] for gram, n in grams.items()}
+            )
         adjusted.append(grams)
     return adjusted
 
@@ -143,7 +155,8 @@ def _adjusted_counts(counts: list[collections.Counter]) -> list[collections.Coun
 def _discounts(counts: Iterable[int]):
     """What a count of 1, of 2 and of more gives away, from how many n-grams have counts of 1 to 4."""
     of = collections.Counter(counts)
-    # With too few n-grams to estimate, a half: Kneser-Ney's single discount if as many occur once as twice are two.
+    # With too few n-grams to estimate, a half: Kneser-Ney's single discount if as many occur once
+    # as twice are two.
     if not all(of[i] for i in range(1, 5)):
         return lambda count: min(0.5, count)
     share = of[1] / (of[1] + 2 * of[2])
@@ -156,7 +169,8 @@ def write_arpa(path: str | os.PathLike, ngrams: NGrams) -> None:
     """Writes a model as an ARPA file, base 10, its words separated by blanks; a word that is a blank as `<space>`.
 
     Args:
-      path: the file, gzipped where its name ends in `.gz`; it holds what it held before or the whole model.
+      path: the file, gzipped where its name ends in `.gz`; it holds what it held before or the
+        whole model.
       ngrams: the model.
 
     Raises:
@@ -168,7 +182,9 @@ def write_arpa(path: str | os.PathLike, ngrams: NGrams) -> None:
                 f"the word {word!r} is empty, has a blank or a line end in it or stands for a blank, "
                 "which an ARPA file cannot hold; leave it out"
             )
-    by_order = [[gram for gram in ngrams.entries if len(gram) == n] for n in range(1, ngrams.order + 1)]
+    by_order = [
+        [gram for gram in ngrams.entries if len(gram) == n] for n in range(1, ngrams.order + 1)
+    ]
     lines = ["\\data\\", *(f"ngram {n}={len(grams)}" for n, grams in enumerate(by_order, 1))]
     for n, grams in enumerate(by_order, 1):
         lines += ["", f"\\{n}-grams:"]
@@ -176,10 +192,18 @@ def write_arpa(path: str | os.PathLike, ngrams: NGrams) -> None:
             entry = ngrams.entries[gram]
             words = " ".join("<space>" if word == " " else str(word) for word in gram)
             lines.append(
-                "\t".join([_to_log10(entry.log_prob), words, *[_to_log10(entry.backoff)] * (n < ngrams.order)])
+                "\t".join(
+                    [
+                        _to_log10(entry.log_prob),
+                        words,
+                        *[_to_log10(entry.backoff)] * (n < ngrams.order),
+                    ]
+                )
             )
     data = "\n".join([*lines, "", "\\end\\", ""]).encode()
-    write_atomically(path, gzip.compress(data, mtime=0) if os.fspath(path).endswith(".gz") else data)
+    write_atomically(
+        path, gzip.compress(data, mtime=0) if os.fspath(path).endswith(".gz") else data
+    )
 
 
 def read_arpa(path: str | os.PathLike) -> NGrams:
@@ -214,20 +238,28 @@ def read_arpa(path: str | os.PathLike) -> NGrams:
                 gram, entry = _read_entry(line, order)
                 entries[gram] = entry
         except (ValueError, IndexError):
-            raise ValueError(f"{path}: line {number} is not of an ARPA file: {line[:60]!r}") from None
+            raise ValueError(
+                f"{path}: line {number} is not of an ARPA file: {line[:60]!r}"
+            ) from None
     found = collections.Counter(map(len, entries))
     if not ended or not declared or any(found[n] != count for n, count in declared.items()):
-        raise ValueError(f"{path}: no whole ARPA file: it declares {declared} n-grams and has {dict(found)}")
+        raise ValueError(
+            f"{path}: no whole ARPA file: it declares {declared} n-grams and has {dict(found)}"
+        )
     return NGrams(max(declared), _with_small_marks(entries))
 
 
 def _with_small_marks(entries: dict[Gram, Entry]) -> dict[Gram, Entry]:
     """The entries with `<S>`, `</S>` and `<UNK>` in small letters, where these are not there as well."""
     small: dict[Hashable, Hashable] = {mark.upper(): mark for mark in (START, END, UNKNOWN)}
-    capitals = {mark: own for mark, own in small.items() if (mark,) in entries and (own,) not in entries}
+    capitals = {
+        mark: own for mark, own in small.items() if (mark,) in entries and (own,) not in entries
+    }
     if not capitals:
         return entries
-    return {tuple(capitals.get(word, word) for word in gram): entry for gram, entry in entries.items()}
+    return {
+        tuple(capitals.get(word, word) for word in gram): entry for gram, entry in entries.items()
+    }
 
 
 def _read_entry(line: str, order: int) -> tuple[Gram, Entry]:

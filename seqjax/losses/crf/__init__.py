@@ -4,8 +4,9 @@ A tag sequence y of a row with n valid steps scores
 
     s(y) = start[y_1] + sum_t emissions[t, y_t] + sum_t transitions[y_t, y_t+1] + end[y_n]
 
-and has the probability `exp(s(y) - log Z)`, where Z sums `exp(s)` over all sequences. Every function takes these four
-arrays in this order, so that `Scores`, what `seqjax.models.Tagger` returns, unpacks into them:
+and has the probability `exp(s(y) - log Z)`, where Z sums `exp(s)` over all sequences. Every
+function takes these four arrays in this order, so that `Scores`, what `seqjax.models.Tagger`
+returns, unpacks into them:
 
     >>> import jax, seqjax
     >>> from seqjax.losses import crf
@@ -13,9 +14,10 @@ arrays in this order, so that `Scores`, what `seqjax.models.Tagger` returns, unp
     >>> crf.log_partition(*scores, lengths=jax.numpy.array([5, 2])).shape
     (2,)
 
-A row of length 0 has one sequence, the empty one, with score 0. Scores of minus infinity forbid; they are raised to
-`FORBIDDEN`, so that every gradient stays finite. Sequences with such an entry are in no sum and are found by no search;
-`log_likelihood` of given tags that are forbidden is finite all the same, see there, and `forbidden` counts them.
+A row of length 0 has one sequence, the empty one, with score 0. Scores of minus infinity forbid;
+they are raised to `FORBIDDEN`, so that every gradient stays finite. Sequences with such an entry
+are in no sum and are found by no search; `log_likelihood` of given tags that are forbidden is
+finite all the same, see there, and `forbidden` counts them.
 """
 
 from seqjax.losses.crf.chain import FORBIDDEN as FORBIDDEN

@@ -30,7 +30,11 @@ class Scores(NamedTuple):
 
 
 def checked(
-    emissions: ArrayLike, transitions: ArrayLike, start: ArrayLike, end: ArrayLike, lengths: ArrayLike | None
+    emissions: ArrayLike,
+    transitions: ArrayLike,
+    start: ArrayLike,
+    end: ArrayLike,
+    lengths: ArrayLike | None,
 ) -> tuple[Scores, Bool[Array, "time *batch"]]:
     """The chain, finite, its emissions time-major and 0 in the padding; and the mask of valid steps, time-major."""
     emissions, transitions, start, end = map(at_least_float32, (emissions, transitions, start, end))
@@ -38,14 +42,20 @@ def checked(
         raise ValueError(f"emissions have shape {emissions.shape}; give [*batch, time, tags]")
     *batch, time, tags = emissions.shape
     for name, array, wanted in (
-        ("transitions", transitions, (tags, tags)), ("start", start, (tags,)), ("end", end, (tags,)),
-    ):  # fmt: skip
+        ("transitions", transitions, (tags, tags)),
+        ("start", start, (tags,)),
+        ("end", end, (tags,)),
+    ):
         if array.shape != wanted:
-            raise ValueError(f"{name} has shape {array.shape}; emissions of {tags} tags want {wanted}")
+            raise ValueError(
+                f"{name} has shape {array.shape}; emissions of {tags} tags want {wanted}"
+            )
     lengths = checked_lengths(lengths, tuple(batch), time)
     valid = jnp.moveaxis(length_mask(lengths, time), -1, 0)
     emissions = jnp.where(valid[..., None], jnp.moveaxis(emissions, -2, 0), 0)
-    return Scores(*(jnp.maximum(array, FORBIDDEN) for array in (emissions, transitions, start, end))), valid
+    return Scores(
+        *(jnp.maximum(array, FORBIDDEN) for array in (emissions, transitions, start, end))
+    ), valid
 
 
 def is_forbidden(scores: ArrayLike) -> Bool[Array, "..."]:

@@ -36,7 +36,10 @@ def constrain(scores: Scores, constraints: Constraints) -> Scores:
     """
     mask = lambda allowed, values: jnp.where(jnp.asarray(allowed), jnp.asarray(values), FORBIDDEN)  # noqa: E731
     emissions, *chain = scores
-    return Scores(emissions, *(mask(allowed, values) for allowed, values in zip(constraints, chain, strict=True)))
+    return Scores(
+        emissions,
+        *(mask(allowed, values) for allowed, values in zip(constraints, chain, strict=True)),
+    )
 
 
 def bio_constraints(tags: Sequence[str]) -> Constraints:
@@ -55,7 +58,9 @@ def bio_constraints(tags: Sequence[str]) -> Constraints:
       >>> bio_constraints(["O", "B-x", "I-x"]).transitions.astype(int).tolist()
       [[1, 1, 0], [1, 1, 1], [1, 1, 1]]
     """
-    return _constraints(tags, "BIO", lambda prefix: prefix in "BI", lambda prefix: prefix == "I", must_go_on=False)
+    return _constraints(
+        tags, "BIO", lambda prefix: prefix in "BI", lambda prefix: prefix == "I", must_go_on=False
+    )
 
 
 def bioes_constraints(tags: Sequence[str]) -> Constraints:
@@ -70,7 +75,9 @@ def bioes_constraints(tags: Sequence[str]) -> Constraints:
     Raises:
       ValueError: a name is none of these.
     """
-    return _constraints(tags, "BIOES", lambda prefix: prefix in "BI", lambda prefix: prefix in "IE", must_go_on=True)
+    return _constraints(
+        tags, "BIOES", lambda prefix: prefix in "BI", lambda prefix: prefix in "IE", must_go_on=True
+    )
 
 
 def bilou_constraints(tags: Sequence[str]) -> Constraints:
@@ -85,15 +92,17 @@ def bilou_constraints(tags: Sequence[str]) -> Constraints:
     Raises:
       ValueError: a name is none of these.
     """
-    return _constraints(tags, "BILOU", lambda prefix: prefix in "BI", lambda prefix: prefix in "IL", must_go_on=True)
+    return _constraints(
+        tags, "BILOU", lambda prefix: prefix in "BI", lambda prefix: prefix in "IL", must_go_on=True
+    )
 
 
 def bmes_constraints(tags: Sequence[str]) -> Constraints:
     """What may follow what in BMES: BIOES with `M-x` for the middle of a span.
 
     Args:
-      tags: names in the order of their numbers: `B-x`, `M-x`, `E-x`, `S-x`, or without a kind as for the words of
-        Chinese, and `O`.
+      tags: names in the order of their numbers: `B-x`, `M-x`, `E-x`, `S-x`, or without a kind as
+        for the words of Chinese, and `O`.
 
     Returns:
       `Constraints`.
@@ -105,7 +114,9 @@ def bmes_constraints(tags: Sequence[str]) -> Constraints:
       >>> bmes_constraints(["B", "M", "E", "S"]).transitions.astype(int).tolist()
       [[0, 1, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1], [1, 0, 0, 1]]
     """
-    return _constraints(tags, "BMESO", lambda prefix: prefix in "BM", lambda prefix: prefix in "ME", must_go_on=True)
+    return _constraints(
+        tags, "BMESO", lambda prefix: prefix in "BM", lambda prefix: prefix in "ME", must_go_on=True
+    )
 
 
 def bmewo_constraints(tags: Sequence[str]) -> Constraints:
@@ -120,7 +131,9 @@ def bmewo_constraints(tags: Sequence[str]) -> Constraints:
     Raises:
       ValueError: a name is none of these.
     """
-    return _constraints(tags, "BMEWO", lambda prefix: prefix in "BM", lambda prefix: prefix in "ME", must_go_on=True)
+    return _constraints(
+        tags, "BMEWO", lambda prefix: prefix in "BM", lambda prefix: prefix in "ME", must_go_on=True
+    )
 
 
 SCHEMES: dict[str, Callable[[Sequence[str]], Constraints]] = {
@@ -146,15 +159,17 @@ def scheme_of(tags: Sequence[str]) -> str | None:
     """Returns the scheme whose letters all tags begin with; None for tags that are no spans, as parts of speech.
 
     Args:
-      tags: the different ones. They have kinds, as `B-x`; or they are the bare letters of a scheme that tells where a
-        span begins and that it ends or goes on.
+      tags: the different ones. They have kinds, as `B-x`; or they are the bare letters of a scheme
+        that tells where a span begins and that it ends or goes on.
 
     Example:
       >>> scheme_of(["O", "B-x", "L-x", "U-x"]), scheme_of(["B", "M", "E", "S"]), scheme_of(["NOUN", "VERB"])
       ('BILOU', 'BMES', None)
     """
     bare = not any("-" in tag for tag in tags)
-    if bare and not ({"B", "E", "S"} <= {*tags} or {"B", "L", "U"} <= {*tags} or {"B", "I", "O"} <= {*tags}):
+    if bare and not (
+        {"B", "E", "S"} <= {*tags} or {"B", "L", "U"} <= {*tags} or {"B", "I", "O"} <= {*tags}
+    ):
         return None
     for scheme, constraints in SCHEMES.items():
         try:
@@ -195,7 +210,9 @@ def _constraints(
         return goes_on or not (continues(after[0]) or (must_go_on and opens(before[0])))
 
     return Constraints(
-        np.array([[allowed(before, after) for after in parts] for before in parts], bool).reshape(len(tags), len(tags)),
+        np.array([[allowed(before, after) for after in parts] for before in parts], bool).reshape(
+            len(tags), len(tags)
+        ),
         np.array([not continues(prefix) for prefix, _ in parts], bool),
         np.array([not (must_go_on and opens(prefix)) for prefix, _ in parts], bool),
     )

@@ -16,8 +16,8 @@ class Paths(NamedTuple):
 
     Attributes:
       tags: int32 `[*batch, time]`, or `[*batch, k, time]` with the best first; 0 past a row's end.
-      scores: `[*batch]` or `[*batch, k]`; minus infinity where a row has fewer than k sequences that are allowed. Their
-        tags are 0.
+      scores: `[*batch]` or `[*batch, k]`; minus infinity where a row has fewer than k sequences
+        that are allowed. Their tags are 0.
     """
 
     tags: Int[Array, "..."]
@@ -25,7 +25,11 @@ class Paths(NamedTuple):
 
 
 def viterbi(
-    emissions: ArrayLike, transitions: ArrayLike, start: ArrayLike, end: ArrayLike, lengths: ArrayLike | None = None
+    emissions: ArrayLike,
+    transitions: ArrayLike,
+    start: ArrayLike,
+    end: ArrayLike,
+    lengths: ArrayLike | None = None,
 ) -> Paths:
     """The tags with the highest score (Viterbi, 1967).
 
@@ -34,11 +38,12 @@ def viterbi(
       transitions: `[tags, tags]`.
       start: `[tags]`.
       end: `[tags]`.
-      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the steps.
+      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the
+        steps.
 
     Returns:
-      `Paths(tags [*batch, time], scores [*batch])`. A row in which every sequence is forbidden has the score minus
-      infinity and tags of 0.
+      `Paths(tags [*batch, time], scores [*batch])`. A row in which every sequence is forbidden has
+      the score minus infinity and tags of 0.
 
     Raises:
       ValueError: a shape does not fit.
@@ -66,12 +71,13 @@ def kbest(
       transitions: `[tags, tags]`.
       start: `[tags]`.
       end: `[tags]`.
-      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the steps.
+      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the
+        steps.
       k: how many.
 
     Returns:
-      `Paths(tags [*batch, k, time], scores [*batch, k])`, the best first. A row with fewer than k sequences that are
-      allowed has scores of minus infinity after them, and tags of 0.
+      `Paths(tags [*batch, k, time], scores [*batch, k])`, the best first. A row with fewer than k
+      sequences that are allowed has scores of minus infinity after them, and tags of 0.
 
     Raises:
       ValueError: a shape does not fit, or k is below 1.
@@ -82,7 +88,9 @@ def kbest(
     batch, tags, dtype = valid.shape[1:], chain.start.shape[0], chain.emissions.dtype
     first_alone = jnp.where(jnp.arange(k) == 0, 0.0, -jnp.inf).astype(dtype)
     if not len(valid):
-        return Paths(jnp.zeros((*batch, k, 0), jnp.int32), jnp.broadcast_to(first_alone, (*batch, k)))
+        return Paths(
+            jnp.zeros((*batch, k, 0), jnp.int32), jnp.broadcast_to(first_alone, (*batch, k))
+        )
     own = jnp.arange(tags * k, dtype=jnp.int32).reshape(tags, k)
 
     def step(alpha, inputs):

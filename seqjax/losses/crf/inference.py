@@ -33,9 +33,11 @@ def log_partition(
       transitions: `[tags, tags]`.
       start: `[tags]`.
       end: `[tags]`.
-      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the steps.
-      associative: multiply the steps' matrices pairwise in a tree: log(time) rounds that run in parallel, for long
-        sequences of few tags (`tags` times the work and memory of the step-by-step form).
+      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the
+        steps.
+      associative: multiply the steps' matrices pairwise in a tree: log(time) rounds that run in
+        parallel, for long sequences of few tags (`tags` times the work and memory of the
+        step-by-step form).
 
     Returns:
       One number a row, `[*batch]`.
@@ -64,7 +66,9 @@ def _reduce_steps(alpha, emissions, transitions, valid):
 
 def _reduce_tree(alpha, emissions, transitions, valid):
     """The same by a tree of matrix products in the log semiring; padding is the identity."""
-    identity = jnp.where(jnp.eye(transitions.shape[0], dtype=bool), 0.0, FORBIDDEN).astype(alpha.dtype)
+    identity = jnp.where(jnp.eye(transitions.shape[0], dtype=bool), 0.0, FORBIDDEN).astype(
+        alpha.dtype
+    )
     steps = jnp.where(valid[..., None, None], transitions + emissions[..., None, :], identity)
     while len(steps) > 1:
         if len(steps) % 2:
@@ -85,18 +89,20 @@ def log_likelihood(
 ) -> Float[Array, "*batch"]:
     """`s(y) - log Z`, the log-probability of given tags, in nats.
 
-    Tags that the chain forbids have the probability 0, and one such row would make every mean infinite. So a row's own
-    tags are always allowed: what forbids them counts as 0 in `s(y)`, and `exp(s(y))` is added to Z. The result is
-    finite and at most 0; `forbidden` tells and counts these rows.
+    Tags that the chain forbids have the probability 0, and one such row would make every mean
+    infinite. So a row's own tags are always allowed: what forbids them counts as 0 in `s(y)`, and
+    `exp(s(y))` is added to Z. The result is finite and at most 0; `forbidden` tells and counts
+    these rows.
 
     Args:
-      tags: `[*batch, time]` integers from 0 to tags - 1; past a row's end any. Under jit, where they cannot be looked
-        at, a row with another one is NaN, as is its derivative.
+      tags: `[*batch, time]` integers from 0 to tags - 1; past a row's end any. Under jit, where
+        they cannot be looked at, a row with another one is NaN, as is its derivative.
       emissions: `[*batch, time, tags]`.
       transitions: `[tags, tags]`.
       start: `[tags]`.
       end: `[tags]`.
-      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the steps.
+      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the
+        steps.
       associative: as in `log_partition`.
 
     Returns:
@@ -185,7 +191,8 @@ def _along(tags: ArrayLike, chain: Scores, valid: Bool[Array, "time *batch"]) ->
     tags = jnp.where(valid & is_tag, tags, 0)
     emitted = jnp.take_along_axis(chain.emissions, tags[..., None], axis=-1)[..., 0]
     last = jnp.take_along_axis(tags, jnp.maximum(valid.sum(0) - 1, 0)[None], axis=0)
-    # entries [2 time + 1, *batch]: emissions, transitions, start, end; those past a row's end are 0.
+    # entries [2 time + 1, *batch]: emissions, transitions, start, end; those past a row's end are
+    # 0.
     moved = jnp.where(valid[1:], chain.transitions[tags[:-1], tags[1:]], 0)
     edges = jnp.where(valid[:1], jnp.concatenate([chain.start[tags[:1]], chain.end[last]]), 0)
     entries = jnp.concatenate([jnp.where(valid, emitted, 0), moved, edges])
@@ -193,14 +200,18 @@ def _along(tags: ArrayLike, chain: Scores, valid: Bool[Array, "time *batch"]) ->
     return _Path(score, is_forbidden(entries).any(0), (is_tag | ~valid).all(0))
 
 
-def _check_tags(tags: Int[Array, "*batch time"] | np.ndarray, valid: Bool[Array, "time *batch"], count: int) -> None:
+def _check_tags(
+    tags: Int[Array, "*batch time"] | np.ndarray, valid: Bool[Array, "time *batch"], count: int
+) -> None:
     """Refuses a number that is no tag, where the values are known."""
     if isinstance(tags, Tracer) or isinstance(valid, Tracer):
         return
     given = tags[np.moveaxis(np.asarray(valid), 0, -1)]
     wrong = given[(given < 0) | (given >= count)]
     if wrong.size:
-        raise ValueError(f"a tag is {wrong[0]}; give tags from 0 to {count - 1}, any past the end of a row")
+        raise ValueError(
+            f"a tag is {wrong[0]}; give tags from 0 to {count - 1}, any past the end of a row"
+        )
 
 
 def marginals(
@@ -219,7 +230,8 @@ def marginals(
       transitions: `[tags, tags]`.
       start: `[tags]`.
       end: `[tags]`.
-      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the steps.
+      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the
+        steps.
       associative: as in `log_partition`.
 
     Returns:
@@ -229,5 +241,7 @@ def marginals(
       ValueError: a shape does not fit.
     """
     emissions = at_least_float32(emissions)
-    total = lambda e: log_partition(e, transitions, start, end, lengths, associative=associative).sum()  # noqa: E731
+    total = lambda e: log_partition(  # noqa: E731
+        e, transitions, start, end, lengths, associative=associative
+    ).sum()
     return jax.grad(total)(emissions)
