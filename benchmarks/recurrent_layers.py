@@ -1,14 +1,12 @@
 """A recurrent layer forwards and in training, beside its peers: `python benchmarks/recurrent_layers.py`.
 
-    python benchmarks/recurrent_layers.py --python torch=~/torch/bin/python keras=~/keras/bin/python
-    onnxruntime=...
+    python benchmarks/recurrent_layers.py --python torch=~/torch/bin/python keras=~/keras/bin/python onnxruntime=...
 
-Shapes are batch, steps, features and units; training is the forward pass and the gradients of
-weights and inputs. Each peer is a process of its own, for two thread pools in one process spoil
-each other; they stay alive, take turns, and a ratio is that of two neighbours in one round. The
-peak is that of a product of two square matrices in the same round, `first` the seconds of a first
-call, which for JAX compiles. On a machine that does other work the figures mean little. `--python`
-names interpreters for the peers that this one lacks (torch, keras, onnx and onnxruntime).
+Shapes are batch, steps, features and units; training is the forward pass and the gradients of weights and inputs. Each
+peer is a process of its own, for two thread pools in one process spoil each other; they stay alive, take turns, and a
+ratio is that of two neighbours in one round. The peak is that of a product of two square matrices in the same round,
+`first` the seconds of a first call, which for JAX compiles. On a machine that does other work the figures mean
+little. `--python` names interpreters for the peers that this one lacks (torch, keras, onnx and onnxruntime).
 """
 
 import argparse

@@ -1,22 +1,21 @@
 """experiments.forecast: probabilistic forecasts of time series, beside the naive ones and a linear model.
 
-    python -m experiments.forecast                                        # half-hourly electricity
-    demand python -m experiments.forecast --dataset m4_hourly                    # 414 series,
-    official test of 48 hours python -m experiments.forecast --dataset etth1 --horizon 24
-    # transformer temperature, 12/4/4 months python -m experiments.forecast --dataset etth1 --model
-    encoder_decoder --compare    # teacher forcing or sampling python -m experiments.forecast --csv
-    FILE --target COLUMN --time COLUMN             # any table python -m experiments.forecast --csv
-    FILE --target COLUMN --time COLUMN --time-format %m/%d/%Y python -m experiments.forecast
-    --predict RUN --csv FILE               # what comes after the end of a table
+    python -m experiments.forecast                                        # half-hourly electricity demand
+    python -m experiments.forecast --dataset m4_hourly                    # 414 series, official test of 48 hours
+    python -m experiments.forecast --dataset etth1 --horizon 24           # transformer temperature, 12/4/4 months
+    python -m experiments.forecast --dataset etth1 --model encoder_decoder --compare    # teacher forcing or sampling
+    python -m experiments.forecast --csv FILE --target COLUMN --time COLUMN             # any table
+    python -m experiments.forecast --csv FILE --target COLUMN --time COLUMN --time-format %m/%d/%Y
+    python -m experiments.forecast --predict RUN --csv FILE               # what comes after the end of a table
 
-A stacked LSTM as DeepAR (paths drawn by ancestral sampling), as a direct forecaster of all steps at
-once, or as encoder and decoder with attention. A table has one row for each time, ISO 8601 or
-`--time-format`, and for many series a column that names them; cells of the target that are empty or
-say NA are missing values, and rows at the end without it are still to come. Days, weekdays, months
-and their ends count as equal steps. Judged over the last `--folds` horizons; those before them
-choose the weights and calibrate the intervals of pictures and predictions. Expect a MASE of 0.61
-for the demand, 3 minutes on a shared core, and 1.06 for M4 hourly, 7 minutes; seasonal naive has
-0.83 and 1.19. Papers: Salinas et al., 2017; Wen et al., 2017; Romano et al., 2019.
+A stacked LSTM as DeepAR (paths drawn by ancestral sampling), as a direct forecaster of all steps at once, or as encoder
+and decoder with attention. A table has one row for each time, ISO 8601 or `--time-format`, and for many series a
+column that names them; cells of the target that are empty or say NA are missing values, and rows at the end without it
+are still to come. Days, weekdays, months and their ends count as equal steps. Judged over the last
+`--folds` horizons; those before them choose the weights and calibrate the intervals of pictures and predictions.
+Expect a MASE of 0.61 for the demand, 3 minutes on a shared core, and 1.06 for M4 hourly, 7 minutes; seasonal naive has
+0.83 and 1.19.
+Papers: Salinas et al., 2017; Wen et al., 2017; Romano et al., 2019.
 """
 
 import dataclasses

@@ -1,31 +1,28 @@
 """experiments.long_memory: how far back can each network remember?
 
     python -m experiments.long_memory                                   # adding, 200 steps, LSTM
-    python -m experiments.long_memory --task adding --suite             # the same for every cell,
-    in one picture python -m experiments.long_memory --task copy --suite               # copy memory
-    over 100 steps python -m experiments.long_memory --task psmnist --cell lru         # MNIST, 784
-    pixels in a fixed random order
+    python -m experiments.long_memory --task adding --suite             # the same for every cell, in one picture
+    python -m experiments.long_memory --task copy --suite               # copy memory over 100 steps
+    python -m experiments.long_memory --task psmnist --cell lru         # MNIST, 784 pixels in a fixed random order
 
-* adding: of T numbers in [0, 1] two are marked, one in each half; the last output should be their
-  sum. Answering 1 always costs 1/6; below 1e-3 it counts as solved.
-* copy: ten symbols of eight kinds, T blanks, and a signal to repeat them. Without a memory one pays
-  10 ln 8 / (T + 20) nats; below a tenth of it the task counts as solved.
-* smnist, psmnist: a digit pixel by pixel, in order or in one fixed random order; the score is the
-  error. A twelfth of the training digits chooses the best step.
+* adding: of T numbers in [0, 1] two are marked, one in each half; the last output should be their sum. Answering 1
+  always costs 1/6; below 1e-3 it counts as solved.
+* copy: ten symbols of eight kinds, T blanks, and a signal to repeat them. Without a memory one pays 10 ln 8 / (T + 20)
+  nats; below a tenth of it the task counts as solved.
+* smnist, psmnist: a digit pixel by pixel, in order or in one fixed random order; the score is the error. A twelfth of
+  the training digits chooses the best step.
 
-Gates begin with memories as long as the task, of lengths spread from 1 to T (Tallec and Ollivier,
-2018; --no-chrono begins as usual); the linear recurrences have two residual layers. Adam, gradient
-norm clipped at 1, the learning rate falls along a cosine; a run ends early once its validation
-score is half of what counts as solved. A suite is a run folder with one run in it for each cell;
---resume goes on with all of them.
+Gates begin with memories as long as the task, of lengths spread from 1 to T (Tallec and Ollivier, 2018; --no-chrono
+begins as usual); the linear recurrences have two residual layers. Adam, gradient norm clipped at 1, the learning rate
+falls along a cosine; a run ends early once its validation score is half of what counts as solved. A suite is a run
+folder with one run in it for each cell; --resume goes on with all of them.
 
-Expect: adding over 200 steps is solved by the GRU after 1,500 steps, MinGRU 2,000, LSTM 2,300
-(5,000 take eight minutes on a shared core), never by the Elman network; over 600 steps by the GRU
-after 1,600, MinGRU 2,200, LSTM 2,300, by the LRU not within 5,000. Copying over 100 steps is solved
-by the LRU within 200, the GRU 2,300, by LSTM and MinGRU not within 5,000; over 500 steps by the LRU
-alone, after 1,200. Of permuted MNIST 1,500 steps, one epoch, leave the LRU an error of 7%, the GRU
-69%, and 5,000 steps the GRU 34%. Papers: Hochreiter and Schmidhuber, 1997; Arjovsky, Shah and
-Bengio, 2016; Le, Jaitly and Hinton, 2015.
+Expect: adding over 200 steps is solved by the GRU after 1,500 steps, MinGRU 2,000, LSTM 2,300 (5,000 take eight
+minutes on a shared core), never by the Elman network; over 600 steps by the GRU after 1,600, MinGRU 2,200, LSTM 2,300,
+by the LRU not within 5,000. Copying over 100 steps is solved by the LRU within 200, the GRU 2,300, by LSTM and MinGRU
+not within 5,000; over 500 steps by the LRU alone, after 1,200. Of permuted MNIST 1,500 steps, one epoch, leave the LRU
+an error of 7%, the GRU 69%, and 5,000 steps the GRU 34%.
+Papers: Hochreiter and Schmidhuber, 1997; Arjovsky, Shah and Bengio, 2016; Le, Jaitly and Hinton, 2015.
 """
 
 import dataclasses

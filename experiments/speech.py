@@ -1,23 +1,21 @@
 """experiments.speech: a bidirectional LSTM with CTC hears connected digits and spells them, letter by letter.
 
-    python -m experiments.speech                                 # 1 to 7 spoken digits, real
-    recordings python -m experiments.speech --held-out theo                 # and a speaker that
-    training never heard python -m experiments.speech --streaming                     # one way
-    only: words while the audio arrives python -m experiments.speech --recordings FOLDER
-    # any folder of label_speaker_index.wav python -m experiments.speech --train TSV --test TSV
-    # any speech: lines of audio file, tab, transcript python -m experiments.speech --transcribe RUN
-    FILE...        # words with their times python -m experiments.speech --stream RUN FILE
-    # words as they come, and the delay
+    python -m experiments.speech                                 # 1 to 7 spoken digits, real recordings
+    python -m experiments.speech --held-out theo                 # and a speaker that training never heard
+    python -m experiments.speech --streaming                     # one way only: words while the audio arrives
+    python -m experiments.speech --recordings FOLDER             # any folder of label_speaker_index.wav
+    python -m experiments.speech --train TSV --test TSV          # any speech: lines of audio file, tab, transcript
+    python -m experiments.speech --transcribe RUN FILE...        # words with their times
+    python -m experiments.speech --stream RUN FILE               # words as they come, and the delay
 
-Each utterance joins recordings of one speaker with random pauses, levels and noise; in half of
-training and validation and in a second test (`varied`) the silence is of every kind: noise that
-changes from word to word, exact zeros, and now and then an offset, clipping or a codec's gaps.
-Recordings of index 0 to 4 test, 5 to 9 validate, the others train. Log-mel energies, two frames a
-step, LSTM layers with layer norm; SpecAugment and three speeds in training; an average of the
-weights. Decoding is greedy, by a beam, and by a beam with an n-gram model of the training
-transcripts' letters. Without recordings and network: made-up tones, and a word that says so. Expect
-4.1% of words wrong greedily, 4.0 with a beam, 2.3 with the model of letters, 6.0 of `varied`: 25
-minutes on a free core. Papers: Graves et al., 2006 and 2013; Park et al., 2019.
+Each utterance joins recordings of one speaker with random pauses, levels and noise; in half of training and validation
+and in a second test (`varied`) the silence is of every kind: noise that changes from word to word, exact zeros, and now
+and then an offset, clipping or a codec's gaps. Recordings of index 0 to 4 test, 5 to 9 validate, the others train.
+Log-mel energies, two frames a step, LSTM layers with layer norm; SpecAugment and three speeds in training; an average
+of the weights. Decoding is greedy, by a beam, and by a beam with an n-gram model of the training transcripts' letters.
+Without recordings and network: made-up tones, and a word that says so. Expect 4.1% of words wrong greedily, 4.0 with a
+beam, 2.3 with the model of letters, 6.0 of `varied`: 25 minutes on a free core.
+Papers: Graves et al., 2006 and 2013; Park et al., 2019.
 """
 
 import collections

@@ -1,18 +1,17 @@
 """experiments.tagging: a bidirectional LSTM with characters and a CRF gives every word its tag.
 
-    python -m experiments.tagging                                          # parts of speech, UD
-    English GUM python -m experiments.tagging --corpus wnut17                          # named
-    entities in noisy text, BIO python -m experiments.tagging --corpus wnut17 --no-crf --characters
-    none    # what CRF and characters are worth python -m experiments.tagging --train FILE --dev
-    FILE                  # any CoNLL or CoNLL-U (.conllu) files python -m experiments.tagging
-    --predict RUN FILE                       # tags a file, in its own format
+    python -m experiments.tagging                                          # parts of speech, UD English GUM
+    python -m experiments.tagging --corpus wnut17                          # named entities in noisy text, BIO
+    python -m experiments.tagging --corpus wnut17 --no-crf --characters none    # what CRF and characters are worth
+    python -m experiments.tagging --train FILE --dev FILE                  # any CoNLL or CoNLL-U (.conllu) files
+    python -m experiments.tagging --predict RUN FILE                       # tags a file, in its own format
 
-Words in lower case, a convolution over the characters, one bidirectional LSTM, a linear-chain CRF;
-an average of the weights, early stopping by the dev set. A CoNLL file has its words first and its
-tags last, with tabs or blanks between; tags in BIO, BIOES, BILOU or BMES are scored by spans, and
-the CRF keeps to the scheme. Without a network the Turkish treebank that the package
-turkish-treebanks ships. Expect 96.4% of the tags of GUM right, 11 minutes on a shared core. Papers:
-Lample et al., 2016; Ma and Hovy, 2016.
+Words in lower case, a convolution over the characters, one bidirectional LSTM, a linear-chain CRF; an average of the
+weights, early stopping by the dev set. A CoNLL file has its words first and its tags last, with tabs or blanks
+between; tags in BIO, BIOES, BILOU or BMES are scored by spans, and the CRF keeps to the scheme. Without a network the
+Turkish treebank that the package turkish-treebanks ships. Expect 96.4% of the tags of GUM right, 11 minutes on a shared
+core.
+Papers: Lample et al., 2016; Ma and Hovy, 2016.
 """
 
 import collections

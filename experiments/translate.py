@@ -1,20 +1,18 @@
 """experiments.translate: one sentence in, another one out: translation, dialogue, summaries.
 
     python -m experiments.translate                                  # Multi30k, German to English
-    python -m experiments.translate --no-attention                   # all of a sentence through one
-    vector python -m experiments.translate --sampling 0.75                  # reads its own words
-    now and then while it learns python -m experiments.translate --train FILE.de,FILE.en          #
-    two files aligned by line, or one TSV python -m experiments.translate --train FILE.tsv --tokens
-    words --copy --coverage 1 --label-smoothing 0  # summary python -m experiments.translate
-    --translate RUN < FILE           # a line for every line; --n-best 3 for more python -m
-    experiments.translate --compare RUN... --output DIR    # pictures: score by length, curves
+    python -m experiments.translate --no-attention                   # all of a sentence through one vector
+    python -m experiments.translate --sampling 0.75                  # reads its own words now and then while it learns
+    python -m experiments.translate --train FILE.de,FILE.en          # two files aligned by line, or one TSV
+    python -m experiments.translate --train FILE.tsv --tokens words --copy --coverage 1 --label-smoothing 0  # summary
+    python -m experiments.translate --translate RUN < FILE           # a line for every line; --n-best 3 for more
+    python -m experiments.translate --compare RUN... --output DIR    # pictures: score by length, curves
 
-A bidirectional GRU reads, a GRU with additive attention writes, a beam search finds the best;
-subwords shared by both sides, embeddings tied, an average of the weights. Without `--dev` and
-`--test` a hash of the source decides: 5 % each. Scores by sacrebleu, ROUGE for pairs of your own;
-scripts without blanks are scored by their characters. The first command took 35 minutes on one core
-and gave BLEU 39.6 with a beam of 5, 37.9 greedily. Papers: Sutskever et al., 2014; Bahdanau et al.,
-2015; Luong et al., 2015; See et al., 2017.
+A bidirectional GRU reads, a GRU with additive attention writes, a beam search finds the best; subwords shared by both
+sides, embeddings tied, an average of the weights. Without `--dev` and `--test` a hash of the source decides: 5 % each.
+Scores by sacrebleu, ROUGE for pairs of your own; scripts without blanks are scored by their characters. The first
+command took 35 minutes on one core and gave BLEU 39.6 with a beam of 5, 37.9 greedily.
+Papers: Sutskever et al., 2014; Bahdanau et al., 2015; Luong et al., 2015; See et al., 2017.
 """
 
 import dataclasses

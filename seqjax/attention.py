@@ -3,8 +3,9 @@
 A query asks, keys answer with scores, the scores become weights, and the context is the mean of the
 values under them:
 
-    scores = score(query, keys);  weights = softmax(scores, where the mask is True);  context =
-    weights @ values
+    scores  = score(query, keys)
+    weights = softmax(scores, where the mask is True)
+    context = weights @ values
 
 Every function here takes `query [*batch, steps, ...]`, `keys` and `values [*batch, positions, ...]`
 and a `mask [*batch, positions]`, and gives `Attended(context, weights)`. The keys hold what depends

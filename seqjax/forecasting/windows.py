@@ -26,9 +26,10 @@ class PanelWindows(Source):
 
         values    float32 [history + context + horizon], minus `loc`, in the series' unit
         seen      bool, of the same shape
-        features  float32 [context + horizon, features], known beforehand: the calendar and the
-        known covariates past      float32 [context + horizon, past], known only afterwards: 0 from
-        the cut on category  int32 [kinds] loc, scale  float32
+        features  float32 [context + horizon, features], known beforehand: calendar, covariates
+        past      float32 [context + horizon, past], known only afterwards: 0 from the cut on
+        category  int32 [kinds]
+        loc, scale  float32
 
     Args:
       panel: the series.

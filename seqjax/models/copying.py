@@ -9,10 +9,9 @@ from jaxtyping import Array, Float, Int
 class Copying(nn.Module):
     """Mixes writing from the vocabulary with copying from the memory (See et al., 2017, equations 8 and 9).
 
-        p(token) = g softmax(logits)[token] + (1 - g) sum of the weights of the positions that hold
-        the token
+        p(token) = g softmax(logits)[token] + (1 - g) weight(token)
 
-    with `g = sigmoid(features . w + b)`.
+    where `weight(token)` is the sum of the weights of the positions that hold the token, and `g = sigmoid(features . w + b)`.
 
     Attributes:
       extra: ids beyond the vocabulary that positions may hold.

@@ -78,8 +78,8 @@ class Decoder(nn.Module):
     and in Bahdanau's (2015), which looks before the step with the state shown by the recurrence's
     last layer:
 
-        c_t = attention(h_{t-1});  h_t = recurrence([embed(token); c_t]);  r_t = tanh([h_t; c_t;
-        embed(token)] W)
+        c_t = attention(h_{t-1});  h_t = recurrence([embed(token); c_t])
+        r_t = tanh([h_t; c_t; embed(token)] W)
 
     Without attention `r_t = h_t` (Sutskever et al., 2014). Luong's form without input feeding and
     coverage runs the recurrence over the whole sequence at once (`seqjax.unroll`) and looks for all
