@@ -69,9 +69,9 @@ class Tagger(nn.Module):
 
     A call gives the chain's `Scores`, and `seqjax.losses.crf` does the rest:
 
-        scores = tagger.apply(variables, words, characters, lengths=lengths,
-        char_lengths=char_lengths) loss = -crf.log_likelihood(tags, *scores, lengths=lengths) best =
-        crf.viterbi(*scores, lengths=lengths).tags
+        scores = tagger.apply(variables, words, characters, lengths=lengths, char_lengths=...)
+        loss = -crf.log_likelihood(tags, *scores, lengths=lengths)
+        best = crf.viterbi(*scores, lengths=lengths).tags
 
     The spelling of a word is a convolution over its characters with the maximum taken (Ma and Hovy,
     2016), or a recurrence of its own, read to its ends (Lample et al., 2016). Dropout is on while
