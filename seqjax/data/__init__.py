@@ -9,6 +9,7 @@ from seqjax.data.batching import IndexBatch as IndexBatch
 from seqjax.data.batching import bucket_boundaries as bucket_boundaries
 from seqjax.data.batching import serving_batches as serving_batches
 from seqjax.data.bpe import BPE as BPE
+from seqjax.data.fingerprint import fingerprint as fingerprint
 from seqjax.data.padding import PaddingReport as PaddingReport
 from seqjax.data.padding import pad_batch as pad_batch
 from seqjax.data.padding import padding_report as padding_report

@@ -16,6 +16,7 @@ import dataclasses
 import functools
 import importlib
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,7 +55,7 @@ def register(cls: type) -> type:
     """
     if not (dataclasses.is_dataclass(cls) or _is_named_tuple(cls)):
         raise TypeError(f"{cls.__name__} is no dataclass; give a frozen dataclass or a NamedTuple")
-    _KNOWN[f"{cls.__module__}.{cls.__qualname__}"] = cls
+    _KNOWN[_full_name(cls)] = cls
     return cls
 
 
@@ -132,7 +133,7 @@ def _of_class(cls: type, fields: Mapping[str, Any]) -> dict[str, Any]:
 @functools.cache
 def _name_of(cls: type) -> str:
     """The shortest public name of a class of the library, or the one under which it was registered."""
-    full = f"{cls.__module__}.{cls.__qualname__}"
+    full = _full_name(cls)
     if full in _KNOWN:
         return full
     parts = cls.__module__.split(".")
@@ -147,6 +148,15 @@ def _name_of(cls: type) -> str:
     raise TypeError(
         f"{full} stands inside another class or function; move it to the top of its module"
     )
+
+
+def _full_name(cls: type) -> str:
+    """The name under which a class can be imported, also where its module is the program (`python -m`)."""
+    module = cls.__module__
+    if module == "__main__":
+        spec = getattr(sys.modules["__main__"], "__spec__", None)
+        module = spec.name if spec is not None else module
+    return f"{module}.{cls.__qualname__}"
 
 
 def _class_of(name: str) -> type:

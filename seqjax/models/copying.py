@@ -11,7 +11,8 @@ class Copying(nn.Module):
 
         p(token) = g softmax(logits)[token] + (1 - g) weight(token)
 
-    where `weight(token)` is the sum of the weights of the positions that hold the token, and `g = sigmoid(features . w + b)`.
+    where `weight(token)` is the sum of the weights of the positions that hold the token, and
+    `g = sigmoid(features . w + b)`.
 
     Attributes:
       extra: ids beyond the vocabulary that positions may hold.

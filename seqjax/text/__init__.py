@@ -1,4 +1,8 @@
-"""Work with words: codecs, pairs of sentences, tagged sentences."""
+"""Work with words: tasks, codecs, pairs of sentences, tagged sentences."""
 
 from seqjax.text.pairs import pair_batches as pair_batches
 from seqjax.text.pairs import read_pairs as read_pairs
+from seqjax.text.tagged import TaggedSentences as TaggedSentences
+from seqjax.text.tagged import load_tagged as load_tagged
+from seqjax.text.tagged import read_tagged as read_tagged
+from seqjax.text.tagger import WordTagger as WordTagger

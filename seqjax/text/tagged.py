@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 
+from seqjax import datasets
 from seqjax.files import read_conll, read_conllu, read_lines
 from seqjax.files.conll import is_conllu, separator_of, word_blocks
 
@@ -71,6 +72,26 @@ def read_tagged(path: str, column: str = "upos", tagged: bool = True) -> TaggedS
     if not tokens:
         raise ValueError(f"{path}: empty; give sentences of one word a line")
     return TaggedSentences(tokens, tags, path, path)
+
+
+def load_tagged(
+    corpus: str, split: str, data_dir: str | None = None, column: str = "upos"
+) -> TaggedSentences:
+    """Loads a part of a corpus of tagged sentences that `seqjax.datasets` knows.
+
+    Args:
+      corpus: its name, such as "gum".
+      split: "train", "dev" or "test".
+      data_dir: see `seqjax.datasets.load`.
+      column: which tags of a treebank, "upos" or "xpos".
+
+    Raises:
+      DataUnavailable: it was not found and could not be downloaded.
+    """
+    part = datasets.load(corpus, split, data_dir)
+    table = part.records.columns()
+    tags = table["tags"] if "tags" in table else table[column]
+    return TaggedSentences(list(table["tokens"]), list(tags), part.origin)
 
 
 def from_iob1(tags: list[list[str]]) -> list[list[str]]:

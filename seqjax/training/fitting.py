@@ -4,17 +4,18 @@ import contextlib
 import functools
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import optax
+from jax.sharding import Mesh
 
 from seqjax import data
 from seqjax.tasks import Task, Trained
 from seqjax.training.checkpoints import Checkpoints
 from seqjax.training.health import clip_by_norm
-from seqjax.training.loop import Callback, Outcome, fit_batches, restore_best, resume
+from seqjax.training.loop import Callback, fit_batches, restore_best, resume
 from seqjax.training.recipe import Recipe
 from seqjax.training.reports import progress_bar
 from seqjax.training.sharding import gather, make_mesh, shard_batch, shard_params
@@ -45,6 +46,7 @@ def fit(
     folder: str | os.PathLike | None = None,
     devices: int = 1,
     callbacks: Sequence[Callback] = (),
+    on_nonfinite: Callable[[int, Any], None] | None = None,
     quiet: bool = False,
 ) -> Trained:
     """Trains a task on raw examples and shows how it goes.
@@ -58,6 +60,7 @@ def fit(
         keeps them in a temporary folder until training ends.
       devices: how many to spread each batch over.
       callbacks: functions of a `seqjax.training.Event`.
+      on_nonfinite: is given the step and the batch of the first gradient that is not finite.
       quiet: show no progress bar.
 
     Returns:
@@ -80,78 +83,85 @@ def fit(
       >>> trained.predict(rows[:2])
       ['odd', 'even']
     """
-    place = (
-        tempfile.TemporaryDirectory(prefix="seqjax-")
-        if folder is None
-        else contextlib.nullcontext(folder)
-    )
-    with place as where:
-        return _fit_in(
-            Checkpoints(where), task, examples, validation, recipe, devices, tuple(callbacks), quiet
+    with _folder(folder) as where:
+        checkpoints = Checkpoints(where)
+        batches = task.batches(
+            examples, batch_size=recipe.batch_size, seed=recipe.seed, multiple_of=devices
         )
-
-
-def _fit_in(
-    checkpoints: Checkpoints,
-    task: Task,
-    examples: Any,
-    validation: Any,
-    recipe: Recipe,
-    devices: int,
-    callbacks: tuple[Callback, ...],
-    quiet: bool,
-) -> Trained:
-    """Trains, and goes on from the checkpoints where there are some."""
-    batches = task.batches(
-        examples, batch_size=recipe.batch_size, seed=recipe.seed, multiple_of=devices
-    )
-    per_epoch = batches.batches_per_epoch
-    steps = recipe.total_steps(per_epoch)
-    optimiser = recipe.optimiser(steps)
-    state, progress = resume(fresh_state(task, recipe, optimiser), batches, checkpoints)
-    mesh = make_mesh(devices)
-    step = make_train_step(
-        functools.partial(_loss, task),
-        optimiser,
-        clip=None if recipe.clip is None else clip_by_norm(recipe.clip),
-        ema_decay=recipe.average,
-    )
-
-    def evaluate(state: TrainState) -> dict[str, float]:
-        return task.evaluate(parameters_of(state if devices == 1 else gather(state)), validation)
-
-    judged = validation is not None
-    put = functools.partial(shard_batch, mesh)
-    rows = recipe.batch_size or getattr(task, "batch_size", 1)
-    with (
-        data.prefetch(batches, device_put=put) as placed,
-        progress_bar(
-            steps, per_step=rows, unit=getattr(task, "unit", "examples"), quiet=quiet
-        ) as bar,
-    ):
-        outcome = fit_batches(
-            shard_params(mesh, state),
-            step,
-            placed,
-            steps=steps,
-            progress=progress,
-            evaluate=evaluate if judged else None,
-            every=recipe.steps_between_evaluations(per_epoch),
-            monitor=task.monitor if judged else None,
-            patience=recipe.patience if judged else None,
-            checkpoints=checkpoints,
-            callbacks=(*callbacks, bar),
-        )
-    return _trained(task, outcome, checkpoints, steps)
-
-
-def _trained(task: Task, outcome: Outcome, checkpoints: Checkpoints, steps: int) -> Trained:
-    """The best parameters of a training that came to its end."""
-    trained = Trained(task, parameters_of(gather(restore_best(outcome.state, checkpoints))))
+        steps = recipe.total_steps(batches.batches_per_epoch)
+        optimiser = recipe.optimiser(steps)
+        batches = data.mapped(own_share, batches)
+        state, progress = resume(fresh_state(task, recipe, optimiser), batches, checkpoints)
+        mesh = make_mesh(devices)
+        judged = validation is not None
+        with (
+            data.prefetch(batches, device_put=functools.partial(shard_batch, mesh)) as placed,
+            progress_bar(
+                steps,
+                per_step=recipe.batch_size or getattr(task, "batch_size", 1),
+                unit=getattr(task, "unit", "examples"),
+                quiet=quiet,
+            ) as bar,
+        ):
+            outcome = fit_batches(
+                shard_params(mesh, state),
+                _train_step(task, recipe, optimiser),
+                placed,
+                steps=steps,
+                progress=progress,
+                evaluate=functools.partial(_evaluate, task, validation, mesh) if judged else None,
+                every=recipe.steps_between_evaluations(batches.batches_per_epoch),
+                monitor=task.monitor if judged else None,
+                patience=recipe.patience if judged else None,
+                checkpoints=checkpoints,
+                callbacks=(*callbacks, bar),
+                on_nonfinite=on_nonfinite,
+            )
+        if outcome.reason != "interrupted" and judged and outcome.progress.best is None:
+            raise ValueError(
+                f"the training diverged: {task.monitor[0]} was never a finite number in {steps} "
+                "steps; lower the learning rate or the clipping threshold"
+            )
+        trained = Trained(task, parameters_of(gather(restore_best(outcome.state, checkpoints))))
     if outcome.reason == "interrupted":
-        message = f"training stopped at step {outcome.progress.step} of {steps}"
+        message = f"stopped at step {outcome.progress.step} of {steps}"
         raise Interrupted(message, trained, outcome.signal)
     return trained
+
+
+def _folder(folder: str | os.PathLike | None) -> contextlib.AbstractContextManager:
+    """Gives the folder, or one that is gone afterwards."""
+    if folder is None:
+        return tempfile.TemporaryDirectory(prefix="seqjax-")
+    return contextlib.nullcontext(folder)
+
+
+def _train_step(task: Task, recipe: Recipe, optimiser: optax.GradientTransformation) -> Callable:
+    clip = None
+    if recipe.clip is not None:
+        clip = clip_by_norm(recipe.clip)
+    loss = functools.partial(_loss, task)
+    return make_train_step(loss, optimiser, clip=clip, ema_decay=recipe.average)
+
+
+def _evaluate(task: Task, validation: Any, mesh: Mesh, state: TrainState) -> dict[str, float]:
+    params = parameters_of(state)
+    if mesh.size > 1:
+        params = gather(params)
+    return task.evaluate(params, validation)
+
+
+def own_share(batch: Any) -> Any:
+    """Takes this process's rows of a batch that every process makes."""
+    index, count = jax.process_index(), jax.process_count()
+    if count == 1:
+        return batch
+
+    def share(rows: Any) -> Any:
+        size = len(rows) // count
+        return rows[size * index : size * (index + 1)]
+
+    return jax.tree.map(share, batch)
 
 
 def fresh_state(task: Task, recipe: Recipe, optimiser: optax.GradientTransformation) -> TrainState:

@@ -1,37 +1,59 @@
-"""The smallest experiment there is, a line through points: what `test_common.py` launches."""
+"""experiments.tiny: the smallest experiment there is, a line through points, which `test_cli.py` launches."""
 
 import dataclasses
 import hashlib
 import time
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from experiments.common import (
-    BaseConfig,
-    Options,
-    Run,
-    Verb,
-    check_rows,
-    launch,
-    load_config,
-    mistakes,
-    option,
-)
+import seqjax
+from experiments.cli import Verb, launch
 from seqjax import data, training
+from seqjax.training import Options, RunConfig, option
+
+
+@seqjax.register
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """Points `x` to the sum of their features: a task of its own."""
+
+    hidden_size: int
+    poison: int | None = None
+    """The step whose loss is not finite."""
+
+    monitor = ("error",)
+    unit = "points"
+    batch_size = 8
+
+    def init(self, key):
+        return {"w": jnp.zeros(self.hidden_size)}
+
+    def batches(self, examples, *, batch_size=None, seed=0, once=False, multiple_of=1):
+        records = data.Records({"x": examples, "y": examples.sum(-1)})
+        return data.batches(records, batch_size or self.batch_size, seed=seed)
+
+    def loss(self, params, batch, rng, step):
+        error = jnp.square(batch["x"] @ params["w"] - batch["y"]).mean()
+        return jnp.where(step == self.poison, jnp.inf, 1.0) * error, training.Aux()
+
+    def evaluate(self, params, examples):
+        return {
+            "error": float(jnp.square(self.predict(params, examples) - examples.sum(-1)).mean())
+        }
+
+    def predict(self, params, inputs):
+        return inputs @ params["w"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(BaseConfig):
-    text: str | None = option(None, "file that the points are drawn from")
-    batch: int = option(8, "points a step", least=1)
+class Config(RunConfig):
+    text: str | None = option(None, "file that the points are drawn from", metavar="FILE")
     hidden_size: int = option(4, "weights", least=1)
-    learning_rate: float = option(0.1, "of gradient descent", least=0)
     poison: int | None = option(None, "the step whose batch is not finite")
     pause: float = option(0.0, "seconds after each step", least=0)
+    learning_rate: float = option(0.1, "Adam's", least=0)
     steps: int = option(20, "training steps", least=1)
     every: int = option(5, "steps between evaluations", least=1)
 
@@ -43,57 +65,24 @@ class Show(Options):
 
 def main(config: Config) -> dict:
     """Trains and writes the result."""
-    run = Run("tiny", config)
-    config = run.config
-    with mistakes():
-        check_rows(config.batch, config.devices)
+    with training.Run("tiny", config) as run:
+        config = run.config
         seed = Path(config.text).read_bytes() if config.text else b""
-        digest = hashlib.sha256(seed).hexdigest()
-        x = (
-            np.random.default_rng(int(digest[:8], 16))
-            .normal(size=(64, config.hidden_size))
-            .astype(np.float32)
-        )
-        records = data.Records({"x": x, "y": x.sum(-1)})
-        batches = data.batches(records, config.batch, seed=config.seed, shard=run.shard)
-    run.begin({"origin": "drawn", "fingerprint": digest})
+        drawn = np.random.default_rng(int(hashlib.sha256(seed).hexdigest()[:8], 16))
+        x = drawn.normal(size=(64, config.hidden_size)).astype(np.float32)
 
-    def loss(params, batch, rng, extra):
-        error = jnp.square(batch["x"] @ params["w"] - batch["y"]).mean()
-        return jnp.where(extra == config.poison, jnp.inf, 1.0) * error, training.Aux(
-            extra=extra + 1
-        )
+        def pause(event):
+            if event.kind == "step":
+                time.sleep(config.pause)
 
-    optimiser = optax.sgd(config.learning_rate)
-    params = {"w": jnp.zeros(config.hidden_size)}
-    run.train(
-        training.create_state(
-            params, optimiser, jax.random.key(config.seed), extra=jnp.zeros((), jnp.int32)
-        ),
-        loss,
-        optimiser,
-        batches,
-        steps=config.steps,
-        every=config.every,
-        evaluate=lambda state: {
-            "error": float(jnp.square(x @ state.params["w"] - x.sum(-1)).mean())
-        },
-        monitor="error",
-        per_step=config.batch,
-        unit="points",
-        callbacks=(lambda event: time.sleep(config.pause) if event.kind == "step" else None,),
-    )
-    best = run.best()
-    result = run.finish(
-        {"error": best["error"]}, {"steps": run.history()[-1]["step"], "best_step": best["step"]}
-    )
-    run.say(f"run folder: {run.folder}")
-    return result
+        task = Line(config.hidden_size, config.poison)
+        trained = run.fit(task, x, validation=x, source="drawn", callbacks=[pause])
+        return run.finish(trained, x, "validation")
 
 
 def show(folder: str, options: Show) -> None:
     """Prints words."""
-    load_config(folder, "tiny", Config)
+    training.read_run(Path(folder))
     print(options.words)
 
 

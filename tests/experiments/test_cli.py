@@ -1,4 +1,4 @@
-"""What every experiment has from `common`: resuming, exit codes, one writer, mistakes, several processes."""
+"""What every experiment has from `cli` and `Run`: resuming, exit codes, one writer, mistakes, several processes."""
 
 import contextlib
 import errno
@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from experiments import common
+import seqjax
+from experiments import cli
 from seqjax import training
-from seqjax.training import locks
+from seqjax.training import locks, run
 from tests.experiments import tiny
 
-ROOT = Path(common.__file__).parents[1]
+ROOT = Path(cli.__file__).parents[1]
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def call(monkeypatch):
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["tiny", *map(str, words)])
         try:
-            common.launch(tiny.Config, tiny.main, tiny.__doc__, tiny.VERBS)
+            cli.launch(tiny.Config, tiny.main, tiny.__doc__, tiny.VERBS)
         except SystemExit as stop:
             return stop.code
         return 0
@@ -90,7 +91,7 @@ def test_devices_given_as_the_default_take_a_run_back_to_one(trained):
     saved = json.loads((trained / "config.json").read_text())
     saved["config"]["devices"] = 2
     (trained / "config.json").write_text(json.dumps(saved))
-    resumed = lambda **given: common.resumed_config(  # noqa: E731
+    resumed = lambda **given: run.resumed_config(  # noqa: E731
         "tiny", tiny.Config(resume=str(trained), **given)
     )
     assert resumed(devices=1).devices == 1 and resumed().devices == 2
@@ -211,9 +212,8 @@ def test_a_folder_of_a_run_killed_at_its_very_beginning_is_free(tmp_path, call):
 )
 def test_a_config_of_another_kind_is_a_mistake(tmp_path, call, capsys, config):
     (tmp_path / "config.json").write_text(config)
-    for words in (("--resume", tmp_path), ("--show", tmp_path)):
-        assert call(*words) == 2
-        assert str(tmp_path) in only_line(capsys)
+    assert call("--resume", tmp_path) == 2
+    assert str(tmp_path) in only_line(capsys)
     assert (tmp_path / "config.json").read_text() == config
 
 
@@ -230,20 +230,13 @@ def test_a_damaged_log_is_a_mistake_and_left_as_it_is(trained, call, capsys, dam
     assert log.read_bytes() == before and (trained / "config.json").read_bytes() == config
 
 
-def test_devices_that_do_not_divide_a_batch_are_a_mistake(tmp_path, capsys, monkeypatch):
-    """Where an experiment has not looked beforehand, the batch itself is refused."""
-    monkeypatch.setattr(tiny, "check_rows", lambda rows, devices: None)
-
+def test_devices_that_do_not_divide_a_batch_are_a_mistake(tmp_path, call, capsys, monkeypatch):
     def uneven(mesh, batch):
         raise training.UnevenBatch("a batch of 8 rows cannot be cut evenly over 3 devices")
 
-    monkeypatch.setattr(training, "shard_batch", uneven)
-    with pytest.raises(
-        common.Mistake, match="cut evenly over 3 devices; give a --batch that --devices divides"
-    ):
-        tiny.main(tiny.Config(out=str(tmp_path / "run"), quiet=True))
-    with pytest.raises(ValueError, match="--batch is 8; give a multiple of --devices, 3"):
-        common.check_rows(8, 3)
+    monkeypatch.setattr("seqjax.training.fitting.shard_batch", uneven)
+    assert call("--quiet", "--out", tmp_path / "run") == 2
+    assert "over 3 devices; give a --batch-size that --devices divides" in only_line(capsys)
 
 
 @pytest.mark.parametrize("value", ["inf", "nan", "-inf"])
@@ -271,17 +264,10 @@ def test_a_diverged_training_is_one_line(tmp_path, call, capsys):
     assert "diverged" in only_line(capsys)
 
 
-def test_a_score_that_was_not_finite_once_does_not_matter(tmp_path, call):
-    run = common.Run("tiny", tiny.Config(out=str(tmp_path / "run"), quiet=True))
-    run._monitor = "error"
-    run.folder.mkdir()
-    lines = [
-        {"step": n, "kind": "evaluation", "seconds": 0, "error": e}
-        for n, e in enumerate((2.0, None, 1.0, 3.0))
-    ]
-    (run.folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert run.best()["step"] == 2
-    assert run.finish({"error": float("nan")}, {})["scores"] == {"error": None}
+def test_a_score_that_is_not_finite_is_null_in_the_result(tmp_path):
+    with training.Run("tiny", tiny.Config(out=str(tmp_path / "run"), quiet=True)) as run:
+        run.begin("drawn", [1])
+        assert run.write_result({"error": float("nan")}, {})["scores"] == {"error": None}
 
 
 def test_skipped_steps_are_told(tmp_path, call, capsys):
@@ -304,9 +290,9 @@ def test_a_full_disk_is_one_line(tmp_path, call, capsys, monkeypatch, name):
     elif name == "checkpoints":
         monkeypatch.setattr(training.Checkpoints, "save", lambda self, *_, **__: full(self.folder))
     else:
-        write = common.write_atomically
+        write = run.write_atomically
         monkeypatch.setattr(
-            common,
+            run,
             "write_atomically",
             lambda path, text: full(path) if path.name == name else write(path, text),
         )
@@ -317,7 +303,7 @@ def test_a_full_disk_is_one_line(tmp_path, call, capsys, monkeypatch, name):
 
 def test_streams_that_lack_a_letter_print_an_escape(trained):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "latin-1"}
-    words = [sys.executable, tiny.__file__, "--show", trained, "--words", "né ص"]
+    words = [sys.executable, tiny.__file__, "show", trained, "--words", "né ص"]
     done = subprocess.run(words, env=environment, capture_output=True, timeout=100)
     assert (done.returncode, done.stdout, done.stderr) == (0, "né \\u0635\n".encode("latin-1"), b"")
 
@@ -383,7 +369,7 @@ def test_the_exit_code_names_the_signal_that_ended_the_training(
 
     monkeypatch.setattr(training.MetricsLog, "__call__", interrupt)
     assert call("--quiet", "--out", tmp_path / "run") == code
-    assert only_line(capsys) == f"stopped at step 3; go on with --resume {tmp_path / 'run'}\n"
+    assert only_line(capsys) == f"stopped at step 3 of 20; go on with --resume {tmp_path / 'run'}\n"
     assert max(training.Checkpoints(tmp_path / "run" / "checkpoints").steps()) == step[-1] == 3
 
 
@@ -393,7 +379,7 @@ def test_ctrl_c_outside_the_training_is_one_line(tmp_path, call, capsys, monkeyp
 
     for part in ("begin", "finish"):
         with monkeypatch.context() as patched:
-            patched.setattr(common.Run, part, interrupt)
+            patched.setattr(training.Run, part, interrupt)
             assert call("--quiet", "--steps", 5, "--out", tmp_path / part) == 130
         assert only_line(capsys) == "interrupted\n"
 
@@ -424,7 +410,7 @@ def test_two_processes_stop_at_one_step_and_one_says_when_the_other_dies(tmp_pat
         ends = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [143, 143], ends
     step = max(training.Checkpoints(out / "checkpoints").steps())
-    assert ends == [f"stopped at step {step}; go on with --resume {out}\n"] * 2
+    assert ends == [f"stopped at step {step} of 100000; go on with --resume {out}\n"] * 2
     assert step == len(steps_of(out)) >= 3
 
     with pair("--resume", out) as processes:
@@ -447,12 +433,15 @@ def test_processes_that_were_told_different_things_all_say_so(monkeypatch, tmp_p
         return [text, text.replace('"--seed": "0"', '"--seed": "1"')]
 
     monkeypatch.setattr("seqjax.training.processes.gather_texts", others)
-    run = common.Run("tiny", tiny.Config(out=str(tmp_path / "run"), data_dir="here", quiet=True))
-    with pytest.raises(
-        common.Mistake,
-        match="^--seed is 1 in process 1, 0 in process 0; give all processes the same$",
+    told = tiny.Config(out=str(tmp_path / "run"), data_dir="here", quiet=True)
+    with (
+        training.Run("tiny", told) as run,
+        pytest.raises(
+            ValueError,
+            match="^--seed is 1 in process 1, 0 in process 0; give all processes the same$",
+        ),
     ):
-        run.begin({"origin": "drawn", "fingerprint": "abc"})
+        run.begin("drawn", [1])
     assert not (tmp_path / "run").exists()
 
 
@@ -461,9 +450,10 @@ def test_where_the_data_lies_is_each_process_s_own_affair(monkeypatch, tmp_path)
     monkeypatch.setattr(
         "seqjax.training.processes.gather_texts", lambda text: seen.append(text) or [text, text]
     )
-    common.Run(
-        "tiny", tiny.Config(out=str(tmp_path / "run"), data_dir="here", text="there", quiet=True)
-    ).begin({"origin": "drawn", "fingerprint": "abc"})
+    told = tiny.Config(out=str(tmp_path / "run"), data_dir="here", text="there", quiet=True)
+    with training.Run("tiny", told) as run:
+        run.begin("drawn", [1])
     told = json.loads(seen[0])
     assert not {"--data-dir", "--text"} & told.keys()
-    assert told["the fingerprint of the data"] == "abc" and told["--learning-rate"] == "0.1"
+    assert told["the fingerprint of the data"] == seqjax.data.fingerprint([1])
+    assert told["--learning-rate"] == "0.1"

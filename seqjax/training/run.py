@@ -1,0 +1,440 @@
+"""`Run`: a folder that holds a training whole, from its settings to the model that it gave.
+
+with training.Run("tagging", config) as run:
+    trained = run.fit(task, train, validation=dev)
+    run.finish(trained, test)
+"""
+
+import dataclasses
+import io
+import json
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, get_args
+
+import jax
+import numpy as np
+
+from seqjax import data
+from seqjax.figures import Section, plot_history, write_html
+from seqjax.files.disk import write_atomically
+from seqjax.tasks import Report, Task, Trained
+from seqjax.training.checkpoints import Checkpoints
+from seqjax.training.evaluation import best_evaluation
+from seqjax.training.fitting import Interrupted, fit
+from seqjax.training.folders import (
+    changed_settings,
+    check_free,
+    load_config,
+    make_folder,
+    read_run,
+    settings_of,
+    versions,
+)
+from seqjax.training.locks import lock_folder, unlock_folders
+from seqjax.training.loop import Callback, NonFiniteError
+from seqjax.training.options import flag, option
+from seqjax.training.peers import PEERS, use_devices
+from seqjax.training.processes import differences, gather_texts
+from seqjax.training.recipe import Recipe
+from seqjax.training.reports import MetricsLog, read_metrics
+from seqjax.training.sharding import UnevenBatch, own_rows
+from seqjax.typing import Backend
+
+PATHS = ("data_dir", "text", "train", "dev", "test", "csv", "table", "recordings", "pictures")
+"""Settings that say where the data is; what it is the fingerprint tells, wherever it has moved."""
+
+CHANGEABLE = ("steps", "epochs", "devices", "backend", *PATHS)
+"""Settings that a resumed run may change."""
+
+INVOCATION = ("out", "resume", "quiet")
+"""Settings that belong to one call and not to the run."""
+
+
+class Followed(Exception):
+    """A process that is not the first has done its part; the first one reports."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig(Recipe):
+    """A recipe, and where a run's data and folder are.
+
+    Attributes:
+      data_dir: folder of the data sets.
+      out: run folder to make; None makes `runs/NAME-TIME`.
+      resume: run folder to go on with.
+      devices: how many to spread each batch over.
+      backend: implementation of the recurrences.
+      quiet: print errors alone.
+    """
+
+    data_dir: str | None = option(
+        None, "data sets; else SEQJAX_DATA, else a download", metavar="FOLDER"
+    )
+    out: str | None = option(None, "run folder to make (default: runs/NAME-TIME)", metavar="FOLDER")
+    resume: str | None = option(None, "run folder to go on with", metavar="RUN")
+    devices: int = option(1, "devices to spread each batch over", least=1)
+    backend: str = option("auto", "implementation of the recurrences", choices=get_args(Backend))
+    quiet: bool = option(False, "print errors alone")
+
+
+class Run:
+    """A run folder.
+
+    It holds `config.json` (settings, versions, fingerprint of the data), `metrics.jsonl`,
+    `checkpoints/`, `model/` (what `seqjax.load` reads), `result.json`, pictures, predictions, and
+    `index.html`, the run at a glance.
+
+    Attributes:
+      folder: where it is.
+      config: the settings: those given, or for a resumed run those it was begun with.
+      resumed: whether it goes on.
+      leads: whether this process is the first of the run's, the one that writes and prints.
+    """
+
+    def __init__(self, name: str, config: Any):
+        """Opens a new or a resumed run; nothing is written before `fit`.
+
+        Args:
+          name: of the experiment.
+          config: the settings given, a `RunConfig`.
+
+        Raises:
+          ValueError: the settings are out of range, or the folder is taken, is none, or is another
+            experiment's; or several processes are given no folder.
+        """
+        self.name = name
+        self.resumed = config.resume is not None
+        self.config = config
+        if self.resumed:
+            self.config = resumed_config(name, config)
+        self.config.check()
+        use_devices(self.config.devices)
+        if jax.process_count() > 1 and not (config.resume or config.out):
+            raise ValueError("several processes write into one run folder; name it with --out")
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        self.folder = Path(config.resume or config.out or f"runs/{name}-{stamp}")
+        if not self.resumed and config.out:
+            check_free(self.folder)
+        self.leads = jax.process_index() == 0
+        self._task: Any = None
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        """Lets the folder go; a process that only followed ends here in good order."""
+        unlock_folders()
+        return isinstance(error, Followed)
+
+    def fit(
+        self,
+        task: Task,
+        examples: Any,
+        *,
+        validation: Any = None,
+        source: str = "",
+        callbacks: Sequence[Callback] = (),
+    ) -> Trained:
+        """Trains a task in this folder, see `seqjax.training.fit`, and saves the model.
+
+        Args:
+          task: what is learnt.
+          examples: what to learn from.
+          validation: what chooses the best parameters.
+          source: where the examples come from, for the record.
+          callbacks: further functions of a `seqjax.training.Event`.
+
+        Raises:
+          Interrupted: a signal ended the training; all is saved.
+          Followed: this process does not lead, and training is over.
+          ValueError: the folder or the examples will not do, or the training diverged.
+        """
+        self.begin(source, (examples, validation))
+        self._task = task
+        PEERS.advice = (
+            f"Start all of them again with --resume {self.folder} to go on from the last checkpoint"
+        )
+        if self.leads:
+            log = MetricsLog(self.folder / "metrics.jsonl", self._newest_step())
+            callbacks = (*callbacks, log)
+        try:
+            trained = fit(
+                task,
+                examples,
+                validation=validation,
+                recipe=self.config,
+                folder=self.folder / "checkpoints",
+                devices=self.config.devices,
+                callbacks=callbacks,
+                on_nonfinite=self.dump,
+                quiet=self.config.quiet or not self.leads,
+            )
+        except Interrupted as stop:
+            advice = f"{stop}; go on with --resume {self.folder}"
+            raise Interrupted(advice, stop.trained, stop.signal) from None
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{error} in {self.folder}") from error
+        except UnevenBatch as error:
+            raise UnevenBatch(f"{error}; give a --batch-size that --devices divides") from error
+        except KeyboardInterrupt as error:
+            advice = f"go on from the last checkpoint with --resume {self.folder}"
+            raise KeyboardInterrupt(advice) from error
+        if not self.leads:
+            raise Followed
+        trained.save(self.folder / "model")
+        return trained
+
+    def begin(self, source: str, examples: Any) -> None:
+        """Makes the folder, becomes its only writer and writes `config.json`; `fit` does so itself.
+
+        Args:
+          source: where the examples come from, for the record.
+          examples: what is learnt from, for its fingerprint.
+
+        Raises:
+          ValueError: the folder cannot be written, holds files of others or is being written by
+            another process; or a resumed run's data has changed, its log is damaged or its
+            checkpoints are gone; or the processes of this run were told different things.
+        """
+        fingerprint = data.fingerprint(examples)
+        settings = settings_of(self.config)
+        for name in INVOCATION:
+            del settings[name]
+        if self.resumed:
+            self._check_resumed(fingerprint)
+        self._compare(settings, fingerprint)
+        # The first process opens the folder; the others end with its words where it cannot.
+        (trouble, *_) = gather_texts(self._open() if self.leads else "")
+        if trouble:
+            raise ValueError(trouble)
+        if self.leads:
+            about = {"origin": source, "fingerprint": fingerprint}
+            saved = {
+                "experiment": self.name,
+                "config": settings,
+                "data": about,
+                "versions": versions(),
+            }
+            self.write_json("config.json", saved)
+
+    def finish(self, trained: Trained, examples: Any, split: str) -> dict[str, Any]:
+        """Scores the model, writes `result.json`, pictures, files and `index.html`, and prints what came out.
+
+        Args:
+          trained: from `fit`.
+          examples: what to score on.
+          split: what these examples are: "validation" or "test".
+
+        Returns:
+          What `result.json` holds.
+        """
+        if hasattr(trained.task, "report"):
+            report = trained.report(examples, self.folder)
+        else:
+            report = Report(trained.evaluate(examples), {})
+        nats = [name for name in trained.task.monitor if name.endswith("nats")]
+        plot_history(
+            self.folder / "loss.png",
+            self.history(),
+            dict.fromkeys(nats, "validation"),
+            self.config.clip,
+        )
+        return self.write_result(report.metrics, report.counts, split)
+
+    def write_result(
+        self,
+        metrics: Mapping[str, float],
+        counts: Mapping[str, int],
+        split: str | None = None,
+        **notes: Any,
+    ) -> dict[str, Any]:
+        """Writes `result.json`, what `experiments.table` reads, and `index.html`, and prints the metrics.
+
+        Args:
+          metrics: the figures, by name.
+          counts: what they were counted over; steps are added.
+          split: what they were scored on: "validation" or "test"; None for figures of no data.
+          **notes: said beside them, such as how a score was taken.
+
+        Returns:
+          What `result.json` holds.
+        """
+        history = self.history()
+        minutes = notes.pop("minutes", history[-1]["seconds"] / 60 if history else 0.0)
+        skipped = skipped_of(history)
+        result = {
+            "experiment": self.name,
+            "command": self.command(),
+            "minutes": round(minutes, 1),
+            "split": split,
+            "scores": {name: _or_none(value) for name, value in metrics.items()},
+            "counts": {**counts, **self._count_steps(history)},
+            **notes,
+            "skipped_steps": skipped,
+        }
+        self.write_json("result.json", result)
+        self._write_page(result)
+        if skipped:
+            self.say(
+                f"{skipped:,} steps were skipped: their gradients were not finite (metrics.jsonl)"
+            )
+        for name, value in metrics.items():
+            self.say(f"{' '.join((split or '', *name.split('_'))):>34}  {value:.4f}")
+        self.say(f"run folder: {self.folder} (index.html shows it; seqjax.load reads its model)")
+        return result
+
+    def command(self) -> str:
+        """Spells the command that makes this run."""
+        return " ".join(
+            [f"python -m experiments.{self.name}", *changed_settings(self.config, INVOCATION)]
+        )
+
+    def history(self) -> list[dict[str, Any]]:
+        """Reads the lines of `metrics.jsonl`."""
+        return read_metrics(self.folder / "metrics.jsonl")
+
+    def dump(self, step: int, batch: Any) -> None:
+        """Keeps the batch of the first gradient that was not finite, as `nonfinite-STEP.npz`.
+
+        Of several processes each keeps its own rows, those after the first as
+        `nonfinite-STEP-PROCESS.npz`.
+        """
+        leaves = {
+            jax.tree_util.keystr(path): own_rows(leaf)
+            for path, leaf in jax.tree.leaves_with_path(batch)
+        }
+        file = io.BytesIO()
+        np.savez(file, **leaves)  # pyright: ignore[reportArgumentType]
+        own = "" if self.leads else f"-{jax.process_index()}"
+        write_atomically(self.folder / f"nonfinite-{step}{own}.npz", file.getvalue())
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Writes a JSON file, whole or not at all."""
+        self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a text file, whole or not at all."""
+        write_atomically(self.folder / name, text.encode())
+
+    def say(self, text: str) -> None:
+        """Prints, unless the run is quiet."""
+        if self.leads and not self.config.quiet:
+            print(text, flush=True)
+
+    def _newest_step(self) -> int:
+        steps = Checkpoints(self.folder / "checkpoints").steps()
+        return max(steps) if steps else 0
+
+    def _check_resumed(self, fingerprint: str) -> None:
+        """Refuses to go on over other data, or without the checkpoints of what was trained."""
+        if read_run(self.folder)["data"].get("fingerprint") != fingerprint:
+            raise ValueError(
+                f"the data is not that of {self.folder} (another fingerprint); give its --data-dir"
+            )
+        trained = any(line["kind"] == "step" for line in self.history())
+        if trained and not self._newest_step():
+            raise ValueError(
+                f"{self.folder} has trained before, but its checkpoints are gone or damaged; "
+                "put checkpoints/ back, or begin a new run"
+            )
+
+    def _compare(self, settings: dict[str, Any], fingerprint: str) -> None:
+        """Refuses processes that were not told the same; where their files lie is their own affair."""
+        told = {flag(name): str(value) for name, value in settings.items() if name not in PATHS}
+        told |= {"the fingerprint of the data": fingerprint, "--resume": str(self.resumed)}
+        told |= {f"the version of {name}": version for name, version in versions().items()}
+        lines = differences(told)
+        if lines:
+            raise ValueError(f"{'; '.join(lines[:3])}; give all processes the same")
+
+    def _open(self) -> str:
+        """Makes the folder this process's own; returns the words of the error where it cannot, else nothing."""
+        try:
+            if not self.resumed:
+                self.folder = make_folder(self.folder, self.config.out is not None)
+            lock_folder(self.folder)
+            if not self.resumed:
+                # Once more, now that no one else can begin here.
+                check_free(self.folder)
+            (self.folder / "checkpoints").mkdir(exist_ok=True)
+        except OSError as error:
+            return f"{error.filename or self.folder}: {error.strerror or error}"
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def _count_steps(self, history: list[dict[str, Any]]) -> dict[str, int]:
+        """Counts the steps, and names the one whose parameters were kept."""
+        if not history:
+            return {}
+        counts = {"steps": history[-1]["step"]}
+        if self._task is not None and any(line["kind"] == "evaluation" for line in history):
+            counts["best_step"] = best_evaluation(history, self._task.monitor)["step"]
+        return counts
+
+    def _write_page(self, result: dict[str, Any]) -> None:
+        """Writes `index.html`: metrics, pictures, what to go on with, settings."""
+        figures = [*result["scores"].items(), *result["counts"].items()]
+        settings = settings_of(self.config)
+        pictures = sorted(self.folder.glob("*.png"))
+        texts = sorted({*self.folder.glob("*.txt"), *self.folder.glob("*.conll")})
+        program = f"python -m experiments.{self.name}"
+        uses = {
+            f'seqjax.load("{self.folder}")': "gives the model to a program",
+            f"{program} --resume {self.folder}": "goes on, with --steps or --epochs for more",
+            f"{program} --help": "lists what else the model can be used for",
+        }
+        sections = [
+            Section(f"Result ({result['split']})", result["command"], table=_rows(figures)),
+            Section("Pictures", pictures=pictures),
+            Section("To go on", table=_rows(uses.items(), "command", "what it does")),
+            Section("Files", ", ".join(path.name for path in texts) or "none"),
+            Section("Settings", table=_rows((flag(k), str(v)) for k, v in settings.items())),
+        ]
+        write_html(self.folder / "index.html", f"{self.name}: {self.folder.name}", sections)
+
+
+def _rows(
+    pairs: Iterable[tuple[str, Any]], left: str = "name", right: str = "value"
+) -> list[dict[str, Any]]:
+    return [{left: name, right: value} for name, value in pairs]
+
+
+def _or_none(value: float) -> float | None:
+    """Returns None for what JSON lacks: a number that is not finite."""
+    if math.isfinite(value):
+        return value
+    return None
+
+
+def skipped_of(history: list[dict[str, Any]]) -> int:
+    """Returns how many steps a log's training skipped over gradients that were not finite."""
+    return next(
+        (int(line["skipped"]) for line in reversed(history) if line.get("skipped") is not None), 0
+    )
+
+
+def resumed_config(name: str, given: Any) -> Any:
+    """Returns the settings that a run was begun with, with those changes that a resumed run may make.
+
+    Raises:
+      ValueError: a setting cannot change (which), or the folder holds no run of this experiment.
+    """
+    saved = load_config(Path(given.resume), name, type(given))
+    changes = {name: getattr(given, name) for name in INVOCATION}
+    for key in sorted(given.given - set(INVOCATION)):
+        changes[key] = getattr(given, key)
+        if key not in CHANGEABLE and changes[key] != getattr(saved, key):
+            raise ValueError(
+                f"{flag(key)} cannot change in a resumed run; leave it out, or begin a new run"
+            )
+    return dataclasses.replace(saved, **changes)
