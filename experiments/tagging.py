@@ -16,6 +16,7 @@ Lample et al., 2016; Ma and Hovy, 2016.
 
 import dataclasses
 import sys
+from pathlib import Path
 
 import seqjax
 from experiments.cli import Verb, launch
@@ -25,13 +26,15 @@ from seqjax.text import tag_sets
 from seqjax.text.tagged import annotate
 from seqjax.training import Options, RunConfig, option
 
+COLUMNS = ("upos", "xpos")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(RunConfig):
     corpus: str = option("gum", "data set", choices=("gum", "wnut17", "turkish_treebank"))
     train: str | None = option(None, "file to learn in place of the corpus", metavar="FILE")
     dev: str | None = option(None, "file of the same form to score", metavar="FILE")
-    column: str = option("upos", "tags of a treebank", choices=("upos", "xpos"))
+    column: str = option("upos", "tags of a treebank", choices=COLUMNS)
     crf: bool = option(True, "learn how tags follow each other")
     characters: str = option("cnn", "what reads the spelling", choices=("cnn", "gru", "none"))
     embedding_size: int = option(100, "features of a word", least=1)
@@ -45,13 +48,13 @@ class Config(RunConfig):
     learning_rate: float = option(3e-3, "Adam's", least=0)
     schedule: str = option("constant", "of the learning rate", choices=training.SCHEDULES)
     average: float | None = option(0.99, "decay of the weights' moving average", least=0, below=1)
-    patience: int | None = option(5, "epochs without a better score before it stops", least=1)
+    patience: int | None = option(5, "evaluations without a better score before it stops", least=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Predict(Options):
     output: str | None = option(None, "file to write; else the standard output", metavar="FILE")
-    column: str = option("upos", "tags of a treebank", choices=("upos", "xpos"))
+    column: str | None = option(None, "tags of a treebank (default: the run's)", choices=COLUMNS)
 
 
 def main(config: Config) -> dict:
@@ -123,8 +126,9 @@ def warn(run: training.Run, task: text.WordTagger, dev: text.TaggedSentences) ->
 def predict(folder: str, path: str, options: Predict) -> None:
     """Tags a file, in its own format."""
     tagger = seqjax.load(folder)
-    part = text.read_tagged(path, options.column, tagged=False)
-    tagged = annotate(path, tagger.predict(part.tokens), options.column)
+    column = options.column or training.read_run(Path(folder))["config"]["column"]
+    part = text.read_tagged(path, column, tagged=False)
+    tagged = annotate(path, tagger.predict(part.tokens), column)
     if options.output is not None:
         write_atomically(options.output, tagged.encode())
     else:

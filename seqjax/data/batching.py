@@ -296,6 +296,8 @@ def serving_batches(
       >>> [(batch.rows, batch.time) for batch in serving_batches([3, 5, 90, 100], buckets=2)]
       [(2, 5), (2, 112)]
     """
+    if not len(lengths):
+        return []
     lengths = _lengths(lengths)
     edges = sorted({_rounded(edge) for edge in bucket_boundaries(lengths, buckets)})
     place = np.searchsorted(edges, np.maximum(lengths, 1), "left")

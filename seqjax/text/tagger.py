@@ -262,8 +262,12 @@ class WordTagger:
         ]
 
     def _encode(self, tokens: Sequence[str], tags: Sequence[str]) -> dict[str, np.ndarray]:
-        spelt = [self.characters.encode(_shortened(word)) for word in tokens]
-        characters, char_lengths, _ = data.pad_batch(spelt, SPELLING, len(spelt))
+        characters = np.full((len(tokens), SPELLING), self.characters.pad, np.int32)
+        char_lengths = np.zeros(len(tokens), np.int32)
+        for place, word in enumerate(tokens):
+            spelt = self.characters.encode(_shortened(word))
+            characters[place, : len(spelt)] = spelt
+            char_lengths[place] = len(spelt)
         known = [tag in self.tags for tag in tags]
         return {
             "words": self.words.encode([word.lower() for word in tokens]),

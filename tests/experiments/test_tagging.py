@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from experiments import common, tagging
-from seqjax.text.tagged import annotate, from_iob1, read_tagged
+from experiments import cli, tagging
 
 TINY = (
     "--hidden-size",
@@ -15,7 +14,7 @@ TINY = (
     "4",
     "--char-features",
     "4",
-    "--batch",
+    "--batch-size",
     "60",
     "--quiet",
 )
@@ -62,8 +61,7 @@ def files(tmp_path):
 def call(monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["tagging", *map(str, words)])
     try:
-        verbs = {"predict": common.Verb(tagging.predict, tagging.Predict, "tag a file", "FILE")}
-        common.launch(tagging.Config, tagging.main, tagging.__doc__, verbs)
+        cli.launch(tagging.Config, tagging.main, tagging.__doc__, tagging.VERBS)
     except SystemExit as stop:
         return stop.code
     return 0
@@ -75,7 +73,7 @@ def test_entities_are_learnt_scored_by_spans_resumed_and_predicted(
     run = tmp_path / "run"
     assert call(monkeypatch, *TINY, *LEARN, *files, "--out", run) == 0
     result = json.loads((run / "result.json").read_text())
-    assert result["scores"]["span_f1"] == 1.0 and result["counts"]["dev_words"] == 5
+    assert result["scores"]["span_f1"] == 1.0 and result["counts"]["words"] == 5
     predictions = (run / "predictions.conll").read_text()
     assert predictions == conll([[(w, f"{t}\t{t}") for w, t in sentence] for sentence in SENTENCES])
     assert "per" in (run / "spans.txt").read_text()
@@ -88,12 +86,12 @@ def test_entities_are_learnt_scored_by_spans_resumed_and_predicted(
     capsys.readouterr()
     words = tmp_path / "words.conll"
     words.write_text("Ann\nLee\nsaw\nRome\n\nrain\n")
-    assert call(monkeypatch, "--predict", run, words) == 0
+    assert call(monkeypatch, "predict", run, words) == 0
     assert capsys.readouterr().out == conll(SENTENCES)
-    assert call(monkeypatch, "--predict", run, words, "--output", tmp_path / "out.conll") == 0
+    assert call(monkeypatch, "predict", run, words, "--output", tmp_path / "out.conll") == 0
     assert (tmp_path / "out.conll").read_text() == conll(SENTENCES)
     words.write_text("")
-    assert call(monkeypatch, "--predict", run, words) == 2
+    assert call(monkeypatch, "predict", run, words) == 2
     assert "words.conll: empty" in capsys.readouterr().err
 
 
@@ -122,111 +120,12 @@ def test_parts_of_speech_without_crf_and_characters(tmp_path, monkeypatch, capsy
     assert call(monkeypatch, *TINY, *LEARN, *options) == 0
     result = json.loads((run / "result.json").read_text())
     assert result["scores"]["accuracy"] == 1.0 and "span_f1" not in result["scores"]
-    assert "--no-crf" in result["command"] and result["counts"]["dev_words"] == 32
+    assert "--no-crf" in result["command"] and result["counts"]["words"] == 32
     blank = tmp_path / "blank.conllu"
     blank.write_text(CONLLU.replace("AUX", "_").replace("NOUN", "_"))
     capsys.readouterr()
-    assert call(monkeypatch, "--predict", run, blank) == 0
+    assert call(monkeypatch, "predict", run, blank) == 0
     assert capsys.readouterr().out == CONLLU
-
-
-def test_files_are_read_and_written_in_their_own_format(tmp_path):
-    path = tmp_path / "old.conll"
-    path.write_text("EU NNP I-NP B-ORG\nrejects VBZ I-VP O\n\nPeter NNP I-NP B-PER\n")
-    part = read_tagged(str(path))
-    assert part.tokens == [["EU", "rejects"], ["Peter"]] and part.tags == [
-        ["B-ORG", "O"],
-        ["B-PER"],
-    ]
-    assert part.place(2) == f"{path}, line 4"
-    assert annotate(str(path), [["O", "O"], ["B-LOC"]]).splitlines()[::3] == [
-        "EU NNP I-NP O",
-        "Peter NNP I-NP B-LOC",
-    ]
-
-
-def test_a_treebank_is_known_by_its_columns(tmp_path):
-    (tmp_path / "bank.conllu").write_text(CONLLU)
-    (tmp_path / "bank.txt").write_text(CONLLU)
-    part, other = (
-        read_tagged(str(tmp_path / name), "xpos") for name in ("bank.conllu", "bank.txt")
-    )
-    assert (
-        part.tokens == other.tokens == [["Dogs", "wo", "n't"], ["Run"]] and part.tags == other.tags
-    )
-    assert other.place(2) == f"{tmp_path / 'bank.txt'}, line 5"
-    assert annotate(str(tmp_path / "bank.txt"), part.tags, "xpos") == CONLLU
-    (tmp_path / "numbered.txt").write_text("1\tDogs\tNOUN\n2\trun\tVERB\n")
-    with pytest.raises(
-        ValueError,
-        match="numbered.txt, line 1: the first column numbers the words; wanted words first",
-    ):
-        read_tagged(str(tmp_path / "numbered.txt"))
-
-
-def test_marks_between_documents_stay_where_they_are(tmp_path):
-    path = tmp_path / "old.conll"
-    path.write_text(
-        "-DOCSTART- -X- -X- O\n\nEU NNP I-NP I-ORG\n\n-DOCSTART- -X- -X- O\n\nPeter NNP I-NP I-PER\n"
-    )
-    part = read_tagged(str(path))
-    assert part.tokens == [["EU"], ["Peter"]] and part.place(1) == f"{path}, line 7"
-    assert annotate(str(path), part.tags) == path.read_text().replace("I-ORG", "B-ORG").replace(
-        "I-PER", "B-PER"
-    )
-    words = tmp_path / "words.conll"
-    words.write_text("-DOCSTART-\n\nEU\n\nPeter\n")
-    assert annotate(str(words), [["B-ORG"], ["O"]]) == "-DOCSTART-\n\nEU\tB-ORG\n\nPeter\tO\n"
-    assert read_tagged(str(words), tagged=False).tokens == [["EU"], ["Peter"]]
-
-
-def test_iob1_is_read_as_bio():
-    found = from_iob1([["I-a", "I-a", "B-a", "O", "I-b"], ["I-a", "I-b"], ["O"]])
-    assert found == [["B-a", "I-a", "B-a", "O", "B-b"], ["B-a", "B-b"], ["O"]]
-    for other in ([["B-a", "I-a"], ["I-a"]], [["B-a", "I-a"]], [["NOUN"]], [["I-a", "NOUN"]]):
-        assert from_iob1(other) == other
-
-
-@pytest.mark.parametrize(
-    ("scheme", "tags", "guess"),
-    [
-        ("BILOU", ["B-x", "L-x", "U-y", "O"], ["B-x", "L-x", "O", "O"]),
-        ("BMES", ["B-x", "E-x", "S-y", "O"], ["B-x", "E-x", "O", "O"]),
-        ("BMES", ["B", "E", "S", "S"], ["B", "E", "B", "E"]),
-        ("BMEWO", ["B-x", "E-x", "W-y", "O"], ["B-x", "E-x", "O", "O"]),
-        ("BIOES", ["B", "E", "S", "O"], ["B", "E", "O", "O"]),
-    ],
-)
-def test_spans_of_every_scheme_are_scored(scheme, tags, guess):
-    part = tagging.TaggedSentences([["a", "b", "c", "d"]], [tags], "here")
-    assert tagging.score(part, [tags], 0.5, scheme)["span_f1"] == 1
-    # Each span has one tag that begins it; the first span alone is right.
-    begun = [sum(tag[0] in "BSUW" for tag in row) for row in (tags, guess)]
-    assert tagging.score(part, [guess], 0.5, scheme)["span_f1"] == pytest.approx(2 / sum(begun))
-
-
-def test_a_tag_that_spoils_the_scheme_is_said():
-    vocabulary = tagging.data.Vocabulary.characters
-    assert tagging.stray_tag(vocabulary({"O", "B-x", "I-x", "NOUN"})) == "NOUN"
-    assert tagging.stray_tag(vocabulary({"NOUN", "VERB", "O"})) is None
-
-
-def test_long_words_keep_both_ends(files):
-    encoder = tagging.Encoder.of(read_tagged(str(files[1])))
-    found = encoder.encode(["A" + "n" * 50 + "e"])
-    assert found["char_lengths"].tolist() == [tagging.SPELLING]
-    assert encoder.characters.decode(found["characters"][0][[0, -1]]) == ["A", "e"]
-
-
-def test_spans_decide_where_there_are_spans():
-    part = tagging.TaggedSentences([["a", "b", "c"]], [["B-x", "I-x", "O"]], "here")
-    scores = tagging.score(part, [["B-x", "O", "O"]], 0.5, "BIO")
-    assert (
-        scores["accuracy"] == pytest.approx(2 / 3)
-        and scores["span_f1"] == 0
-        and scores["error"] == 1
-    )
-    assert tagging.score(part, part.tags, 0.5, None)["error"] == 0
 
 
 @pytest.mark.parametrize(
