@@ -54,6 +54,13 @@ def lock_folder(folder: str | os.PathLike) -> None:
     _held[path] = file
 
 
+def unlock_folder(folder: str | os.PathLike) -> None:
+    """Lets other processes write into a folder again; one that this process has not locked is no matter."""
+    file = _held.pop(Path(folder).resolve() / NAME, None)
+    if file is not None:
+        file.close()
+
+
 def unlock_folders() -> None:
     """Lets other processes write into the folders that this one has locked."""
     while _held:

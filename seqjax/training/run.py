@@ -34,7 +34,7 @@ from seqjax.training.folders import (
     settings_of,
     versions,
 )
-from seqjax.training.locks import lock_folder, unlock_folders
+from seqjax.training.locks import lock_folder, unlock_folder
 from seqjax.training.loop import Callback, NonFiniteError
 from seqjax.training.options import flag, option
 from seqjax.training.peers import PEERS, use_devices
@@ -132,7 +132,7 @@ class Run:
         trace: TracebackType | None,
     ) -> bool:
         """Lets the folder go; a process that only followed ends here in good order."""
-        unlock_folders()
+        unlock_folder(self.folder)
         return isinstance(error, Followed)
 
     def fit(
@@ -252,7 +252,7 @@ class Run:
 
     def write_result(
         self,
-        metrics: Mapping[str, float],
+        metrics: Mapping[str, int | float],
         counts: Mapping[str, int],
         split: str | None = None,
         **notes: Any,
@@ -289,7 +289,10 @@ class Run:
             )
         for name, value in metrics.items():
             self.say(f"{' '.join((split or '', *name.split('_'))):>34}  {value:.4f}")
-        self.say(f"run folder: {self.folder} (index.html shows it; seqjax.load reads its model)")
+        uses = "index.html shows it"
+        if (self.folder / "model").exists():
+            uses += "; seqjax.load reads its model"
+        self.say(f"run folder: {self.folder} ({uses})")
         return result
 
     def command(self) -> str:
@@ -409,7 +412,7 @@ def _rows(
     return [{left: name, right: value} for name, value in pairs]
 
 
-def _or_none(value: float) -> float | None:
+def _or_none(value: int | float) -> int | float | None:
     """Returns None for what JSON lacks: a number that is not finite."""
     if math.isfinite(value):
         return value

@@ -2,90 +2,42 @@
 
 import gzip
 import json
-import math
 import struct
 import sys
 
-import jax
 import numpy as np
 import pytest
 
-from experiments import common, long_memory
+import seqjax
+from experiments import cli, long_memory
 from seqjax import training
+from seqjax.diagnostics import memory
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-TINY = ("--hidden-size", 4, "--batch", 4, "--steps", 2, "--every", 2, "--test-rows", 6, "--quiet")
+TINY = (
+    "--hidden-size",
+    4,
+    "--batch-size",
+    4,
+    "--steps",
+    2,
+    "--every",
+    2,
+    "--test-rows",
+    6,
+    "--quiet",
+)
 
 
 def call(monkeypatch, *words):
     """Runs the command in this process; returns its exit code."""
     monkeypatch.setattr(sys, "argv", ["long_memory", *map(str, words)])
     try:
-        common.launch(long_memory.Config, long_memory.main, long_memory.__doc__)
+        cli.launch(long_memory.Config, long_memory.main, long_memory.__doc__)
     except SystemExit as stop:
         return stop.code
     return 0
-
-
-def drawn(task, length, rows=64):
-    made = long_memory.TASKS[task](long_memory.Config(task=task), length)
-    xs, targets = made.read({"row": np.arange(rows, dtype=np.uint32)})
-    return made, np.asarray(xs), np.asarray(targets)
-
-
-def test_adding_marks_one_number_in_each_half_and_asks_for_their_sum():
-    task, xs, targets = drawn("adding", 21)
-    marks = xs[..., 1]
-    assert (marks[:, :10].sum(1) == 1).all() and (marks[:, 10:].sum(1) == 1).all()
-    np.testing.assert_allclose(targets, (xs[..., 0] * marks).sum(1), rtol=1e-6)
-    outputs = np.ones((64, 21, 1), np.float32)
-    np.testing.assert_allclose(task.losses(outputs, targets)["mse"].mean(), task.baseline, rtol=0.5)
-    assert task.baseline == 1 / 6
-
-
-def test_copy_wants_the_symbols_back_and_its_baseline_is_that_of_guessing_them():
-    task, xs, targets = drawn("copy", 7)
-    tokens = xs.argmax(-1)
-    assert tokens.shape == targets.shape == (64, 27)
-    np.testing.assert_array_equal(tokens[:, :10], targets[:, -10:])
-    assert tokens[:, :10].max() == 7 and (targets[:, :-10] == 8).all()
-    assert (
-        (tokens[:, 10:16] == 8).all() and (tokens[:, 16] == 9).all() and (tokens[:, 17:] == 8).all()
-    )
-    guess = np.full((64, 27, 9), -50.0, np.float32)
-    guess[:, :-10, 8] = 50
-    guess[:, -10:, :8] = 0
-    np.testing.assert_allclose(task.losses(guess, targets)["nats"].mean(), task.baseline, rtol=1e-4)
-    assert task.baseline == pytest.approx(10 * math.log(8) / 27)
-
-
-def test_rows_that_judge_are_not_rows_that_train():
-    task, xs, _ = drawn("adding", 8)
-    choosing, judging = (
-        np.asarray(task.read(part[0])[0])[:, :, 0] for part in (task.validation, task.test)
-    )
-    for rows, others in ((choosing, xs[:, :, 0]), (judging, xs[:, :, 0]), (judging, choosing)):
-        assert not (rows[:, None] == others[None]).all(-1).any()
-    again = task.read({"row": np.arange(64, dtype=np.uint32)})[0]
-    np.testing.assert_array_equal(xs, again)
-
-
-def test_memories_are_as_long_as_the_task():
-    """At zero input a unit forgets at 1 - f a step, so its memory lasts 1 / (1 - f) steps: up to its length."""
-    for cell, gate in (
-        ("lstm", slice(64, 128)),
-        ("gru", slice(64, 128)),
-        ("min_gru", slice(0, 64)),
-    ):
-        config = long_memory.Config(cell=cell, hidden_size=64)
-        network = long_memory.build(config, 100)
-        net = long_memory.with_long_memories(
-            network.init(jax.random.key(0), 2), cell, 100, jax.random.key(1)
-        )
-        bias = np.asarray((net["layer_0"]["inner"] if cell == "min_gru" else net)["b"])[gate]
-        memories = 1 + np.exp(-bias if cell == "min_gru" else bias)
-        assert 2 <= memories.min() < 20 and 80 < memories.max() <= 100
 
 
 @pytest.mark.parametrize("cell, length", [("lstm", 8), ("lru", 3)])
@@ -96,6 +48,8 @@ def test_a_run_leaves_its_folder(monkeypatch, tmp_path, cell, length):
         path.name for path in out.iterdir()
     }
     result = json.loads((out / "result.json").read_text())
+    assert result["split"] == "test" and (out / "index.html").exists()
+    assert seqjax.load(out).predict(np.zeros((2, length, 2))).shape == (2, length, 1)
     assert result["scores"]["baseline"] == pytest.approx(1 / 6)
     assert np.isfinite(result["scores"]["mse"]) and result["counts"]["test_sequences"] == 6
 
@@ -116,8 +70,7 @@ def test_a_suite_has_a_run_for_each_cell_and_goes_on(monkeypatch, capsys, tmp_pa
 
 def test_a_run_ends_once_it_has_solved_its_task(monkeypatch, tmp_path):
     """Adding with the mean squared error of anyone's guess counted as solved: the first evaluation ends it."""
-    adding = long_memory.TASKS["adding"]
-    monkeypatch.setitem(long_memory.TASKS, "adding", lambda *a: adding(*a)._replace(solved=100.0))
+    monkeypatch.setattr(memory.Adding, "solved", 100.0)
     for enough, steps in ((0.5, 2), (0, 4)):
         out, words = tmp_path / str(steps), (*TINY, "--length", 6, "--cell", "elman", "--steps", 4)
         assert call(monkeypatch, *words, "--enough", enough, "--out", out) == 0
@@ -146,10 +99,8 @@ def test_resume_draws_the_same_rows(monkeypatch, tmp_path):
 def write_digits(folder, count, name):
     rng = np.random.default_rng(count)
     folder.mkdir(parents=True, exist_ok=True)
-    images, labels = (
-        rng.integers(0, 256, (count, 28, 28), np.uint8),
-        rng.integers(0, 10, count, np.uint8),
-    )
+    images = rng.integers(0, 256, (count, 28, 28), np.uint8)
+    labels = rng.integers(0, 10, count, np.uint8)
     with gzip.open(folder / f"{name}-images-idx3-ubyte.gz", "wb") as file:
         file.write(struct.pack(">IIII", 2051, count, 28, 28) + images.tobytes())
     with gzip.open(folder / f"{name}-labels-idx1-ubyte.gz", "wb") as file:
@@ -157,19 +108,18 @@ def write_digits(folder, count, name):
     return images, labels
 
 
-def test_pixels_come_in_one_fixed_order(tmp_path):
+def test_a_twelfth_of_the_digits_chooses(tmp_path):
     images, labels = write_digits(tmp_path / "mnist", 12, "train")
     write_digits(tmp_path / "mnist", 8, "t10k")
-    config = long_memory.Config(task="psmnist", batch=4, data_dir=str(tmp_path))
-    task = long_memory.pixels(config, 784)
-    xs, given = task.read({"image": images[..., None], "label": labels})
+    config = long_memory.Config(task="psmnist", data_dir=str(tmp_path))
+    problem, train, validation, test, _ = long_memory.read(config)
+    assert [len(part) for part in (train, validation, test)] == [11, 1, 8]
+    xs, given = problem.read({"image": images[..., None], "label": labels}, 0)
     assert xs.shape == (12, 784, 1)
     np.testing.assert_allclose(
         np.asarray(xs[3, :, 0]) * 255, images[3].ravel()[long_memory.PERMUTATION], atol=1e-3
     )
     np.testing.assert_array_equal(given, labels)
-    assert [len(batch["label"]) for batch in task.test] == [8]
-    np.testing.assert_array_equal(task.validation[0]["label"], labels[11:])
 
 
 @pytest.mark.parametrize(
