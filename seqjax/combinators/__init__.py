@@ -1,0 +1,16 @@
+"""Recurrences made of recurrences: each function here takes some and gives one."""
+
+from seqjax.combinators.base import Wrapper as Wrapper
+from seqjax.combinators.directions import Bidirectional as Bidirectional
+from seqjax.combinators.directions import BidirectionalState as BidirectionalState
+from seqjax.combinators.directions import bidirectional as bidirectional
+from seqjax.combinators.stacks import Stack as Stack
+from seqjax.combinators.stacks import stack as stack
+from seqjax.combinators.wrappers import Dropout as Dropout
+from seqjax.combinators.wrappers import Gated as Gated
+from seqjax.combinators.wrappers import Residual as Residual
+from seqjax.combinators.wrappers import Zoneout as Zoneout
+from seqjax.combinators.wrappers import dropout as dropout
+from seqjax.combinators.wrappers import gated as gated
+from seqjax.combinators.wrappers import residual as residual
+from seqjax.combinators.wrappers import zoneout as zoneout

@@ -1,0 +1,117 @@
+"""Layers one upon another."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from seqjax.cells.options import flag, rate
+from seqjax.checks import checked_key
+from seqjax.combinators.base import branch, check_causal, check_recurrences
+from seqjax.combinators.wrappers import Dropout, Residual
+from seqjax.recurrence import Pass, Recurrence
+from seqjax.typing import Frame, KeyArray, Output, Outputs, Params, Sequence, State
+
+
+def stack(*layers: Recurrence, dropout: float = 0.0, residual: bool = False) -> "Stack":
+    """Layers one upon another: the outputs of each are the inputs of the next.
+
+    Params are `{layer_0, layer_1, ...}`, the state a tuple.
+
+    Args:
+      *layers: recurrences, the one that reads the input first.
+      dropout: rate of dropout on the outputs of every layer but the last.
+      residual: add to each layer's output, the first excepted, its input.
+
+    Returns:
+      One recurrence.
+
+    Raises:
+      TypeError: a layer is not a recurrence.
+      ValueError: there is no layer, or the rate is outside [0, 1).
+
+    Example:
+      >>> import seqjax
+      >>> seqjax.stack(seqjax.GRU(32), seqjax.GRU(32)).layers
+      (GRU(32), GRU(32))
+    """
+    if not layers:
+        raise ValueError("stack() has no layer; give at least one recurrence")
+    check_recurrences("stack", *layers)
+    dropout, residual = rate("stack: dropout", dropout), flag("stack: residual", residual)
+    built = []
+    for index, layer in enumerate(layers):
+        if dropout and index < len(layers) - 1:
+            layer = Dropout(layer, dropout)
+        built.append(Residual(layer) if residual and index else layer)
+    return Stack(tuple(built))
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Stack(Recurrence):
+    """Layers one upon another; see `stack`."""
+
+    layers: tuple[Recurrence, ...]
+
+    @property
+    def causal(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """True if every layer is."""
+        return all(layer.causal for layer in self.layers)
+
+    def output_size(self, input_size: int) -> int:
+        """Features of the last layer's outputs."""
+        for layer in self.layers:
+            input_size = layer.output_size(input_size)
+        return input_size
+
+    def init(self, key: KeyArray, input_size: int) -> Params:
+        """Fresh parameters `{layer_0, layer_1, ...}`."""
+        params, key = {}, checked_key(key, "key")
+        for index, layer in enumerate(self.layers):
+            params[f"layer_{index}"] = layer.init(jax.random.fold_in(key, index), input_size)
+            input_size = layer.output_size(input_size)
+        return params
+
+    def initial_state(
+        self, params: Params, batch_shape: tuple[int, ...], dtype: Any
+    ) -> tuple[State, ...]:
+        """The initial states of the layers."""
+        return tuple(layer.initial_state(p, batch_shape, dtype) for layer, p in self._with(params))
+
+    def step(
+        self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[State, Output]:
+        """One time step through every layer."""
+        check_causal(self)
+        if not isinstance(state, tuple | list) or len(state) != len(self.layers):
+            raise ValueError(
+                f"state is {_in_short(state)}; {self} wants a tuple of {len(self.layers)} states"
+            )
+        states = []
+        for index, (layer, p) in enumerate(self._with(params)):
+            layer_state, x = layer.step(p, state[index], x, rng=branch(rng, index))
+            states.append(layer_state)
+        return tuple(states), x
+
+    def scan(
+        self,
+        params: Params,
+        xs: Sequence,
+        state: State,
+        how: Pass = Pass(),  # noqa: B008
+    ) -> tuple[State, Outputs]:
+        """A whole sequence, layer after layer, each with its own fastest implementation."""
+        states = []
+        for index, (layer, p) in enumerate(self._with(params)):
+            layer_state, xs = layer.scan(p, xs, state[index], how.branch(index))
+            states.append(layer_state)
+        return tuple(states), xs
+
+    def _with(self, params):
+        return [(layer, params[f"layer_{index}"]) for index, layer in enumerate(self.layers)]
+
+
+def _in_short(state: Any) -> str:
+    """A pytree in a few words."""
+    count = f" of {len(state)}" if isinstance(state, tuple | list) else ""
+    return f"a {type(state).__name__}{count}"

@@ -1,0 +1,235 @@
+"""Recurrences around one other: residual, dropout, zoneout, and a gate on the outputs."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from seqjax.cells.gates import Cell, input_weights, product, step_arguments
+from seqjax.cells.options import flag, rate, settle
+from seqjax.checks import checked_key
+from seqjax.combinators.base import Wrapper, branch, check_recurrences
+from seqjax.recurrence import Pass, Recurrence, select, spread, state_dtype
+from seqjax.typing import Frame, KeyArray, Output, Outputs, Params, Sequence, State
+
+
+def residual(recurrence: Recurrence) -> "Residual":
+    """The recurrence's output plus its input, `y = x + r(x)` (He et al., 2016); their sizes must be equal."""
+    check_recurrences("residual", recurrence)
+    return Residual(recurrence)
+
+
+def dropout(recurrence: Recurrence, rate: float, variational: bool = False) -> "Dropout":
+    """Dropout on the outputs of a recurrence, on while a key is given (Srivastava et al., 2014).
+
+    Args:
+      recurrence: whose outputs to drop.
+      rate: share of outputs set to zero, in [0, 1); the others grow by `1 / (1 - rate)`.
+      variational: draw one mask for each row and keep it at every step (Gal and Ghahramani, 2016).
+        The mask comes from the key of the sequence's first step; streaming with `step`, give the
+        same key each time.
+
+    Returns:
+      One recurrence, with the same params and state.
+
+    Raises:
+      TypeError: the argument is not a recurrence.
+      ValueError: the rate is outside [0, 1).
+    """
+    check_recurrences("dropout", recurrence)
+    return Dropout(recurrence, rate, variational)
+
+
+def zoneout(cell: Cell, rate: float = 0.1, cell_rate: float | None = None) -> "Zoneout":
+    """Lets units of the state keep their old value at random (Krueger et al., 2017).
+
+    While a key is given each unit stays with probability `rate`; without one, old and new are mixed
+    in that ratio, the expectation.
+
+    Args:
+      cell: a cell whose output is part of its state: Elman, LSTM, GRU, MinGRU, MinLSTM.
+      rate: probability to stay of the units of h, in [0, 1).
+      cell_rate: that of the LSTM's memory c; None takes `rate`.
+
+    Returns:
+      One recurrence, with the same params and state.
+
+    Raises:
+      TypeError: the argument is not such a cell.
+      ValueError: a rate is outside [0, 1).
+    """
+    check_recurrences("zoneout", cell)
+    return Zoneout(cell, rate, rate if cell_rate is None else cell_rate)
+
+
+def gated(recurrence: Recurrence) -> "Gated":
+    """A gated nonlinearity on the outputs: `u = gelu(r(x))`, `y = u * sigmoid(u W + b)` (Dauphin et al., 2017).
+
+    What linear recurrences need between layers. Params are `{inner, w [O, O], b [O]}`.
+    """
+    check_recurrences("gated", recurrence)
+    return Gated(recurrence)
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Residual(Wrapper):
+    """Output plus input; see `residual`."""
+
+    inner: Recurrence
+
+    def init(self, key: KeyArray, input_size: int) -> Params:
+        """The inner recurrence's fresh parameters.
+
+        Raises:
+          ValueError: input and output differ in size.
+        """
+        output_size = self.inner.output_size(input_size)
+        if output_size != input_size:
+            raise ValueError(
+                f"residual: {self.inner} turns {input_size} features into {output_size}; make them equal"
+            )
+        return self.inner.init(key, input_size)
+
+    def step(
+        self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[State, Output]:
+        """One time step."""
+        state, y = self.inner.step(params, state, x, rng=rng)
+        return state, x + y
+
+    def scan(
+        self,
+        params: Params,
+        xs: Sequence,
+        state: State,
+        how: Pass = Pass(),  # noqa: B008
+    ) -> tuple[State, Outputs]:
+        """A whole sequence."""
+        state, ys = self.inner.scan(params, xs, state, how)
+        return state, xs + ys
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Dropout(Wrapper):
+    """Outputs dropped at random; see `dropout`."""
+
+    inner: Recurrence
+    rate: float
+    variational: bool = False
+
+    def __post_init__(self):
+        settle(self, rate=rate, variational=flag)
+
+    def step(
+        self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[State, Output]:
+        """One time step."""
+        state, y = self.inner.step(params, state, x, rng=branch(rng, 0))
+        return state, y if rng is None else self._drop(branch(rng, 1), y)
+
+    def scan(
+        self,
+        params: Params,
+        xs: Sequence,
+        state: State,
+        how: Pass = Pass(),  # noqa: B008
+    ) -> tuple[State, Outputs]:
+        """A whole sequence."""
+        state, ys = self.inner.scan(params, xs, state, how.branch(0))
+        keys = how.branch(1).rngs
+        if keys is None or len(ys) == 0:
+            return state, ys
+        return state, jax.vmap(self._drop, in_axes=(None if self.variational else 0, 0))(
+            keys[0] if self.variational else keys, ys
+        )
+
+    def _drop(self, key, y):
+        keep = jax.random.bernoulli(key, 1 - self.rate, y.shape)
+        return jnp.where(keep, y / (1 - self.rate), 0).astype(y.dtype)
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Zoneout(Wrapper):
+    """Units that keep their state at random; see `zoneout`."""
+
+    inner: Cell
+    rate: float
+    cell_rate: float
+
+    def __post_init__(self):
+        settle(self, rate=rate, cell_rate=rate)
+        if not isinstance(self.inner, Cell) or not self.inner.shows_state:
+            raise TypeError(
+                f"zoneout: {self.inner} does not show its state; give Elman, LSTM, GRU, MinGRU or MinLSTM"
+            )
+
+    def formula(self) -> None:
+        """None: the kernels do not know a cell whose state is held at random."""
+
+    def step(
+        self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[State, Output]:
+        """One time step."""
+        params, state, x = step_arguments(type(self.inner), self.inner, params, state, x)
+        new, _ = self.inner.step(params, state, x)
+        leaves, structure = jax.tree.flatten(new)
+        rates = jax.tree.unflatten(structure, (self.rate, self.cell_rate)[: len(leaves)])
+        if rng is None:
+            state = jax.tree.map(
+                lambda old, new, rate: rate * old + (1 - rate) * new, state, new, rates
+            )
+        else:
+            keys = jax.tree.unflatten(
+                structure, list(jax.random.split(checked_key(rng), len(leaves)))
+            )
+            stays = jax.tree.map(
+                lambda key, new, rate: jax.random.bernoulli(key, rate, new.shape), keys, new, rates
+            )
+            state = jax.tree.map(select, stays, state, new)
+        return state, self.inner.output(state).astype(x.dtype)
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Gated(Wrapper):
+    """A gated nonlinearity on the outputs; see `gated`."""
+
+    inner: Recurrence
+
+    def init(self, key: KeyArray, input_size: int) -> Params:
+        """Fresh parameters `{inner, w, b}`."""
+        size = self.inner.output_size(input_size)
+        inner, gate = jax.random.split(checked_key(key, "key"))
+        return {
+            "inner": self.inner.init(inner, input_size),
+            "w": input_weights(gate, size, size, 1),
+            "b": jnp.zeros(size),
+        }
+
+    def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> State:
+        """The inner recurrence's initial state."""
+        return self.inner.initial_state(params["inner"], batch_shape, dtype)
+
+    def step(
+        self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[State, Output]:
+        """One time step."""
+        state, y = self.inner.step(params["inner"], state, x, rng=rng)
+        return state, self._gate(params, y)
+
+    def scan(
+        self,
+        params: Params,
+        xs: Sequence,
+        state: State,
+        how: Pass = Pass(),  # noqa: B008
+    ) -> tuple[State, Outputs]:
+        """A whole sequence; zeros in the padding stay zero, for gelu(0) is 0."""
+        state, ys = self.inner.scan(params["inner"], xs, state, how)
+        return state, self._gate(params, ys)
+
+    def _gate(self, params, y):
+        u = jax.nn.gelu(y)
+        sums = product(u, params["w"], state_dtype(y.dtype))
+        gate = jax.nn.sigmoid(sums + spread(params["b"], sums))
+        return (u.astype(gate.dtype) * gate).astype(y.dtype)
