@@ -23,7 +23,7 @@ from seqjax.combinators import stack as stack
 from seqjax.combinators import zoneout as zoneout
 from seqjax.recurrence import Pass as Pass
 from seqjax.recurrence import Recurrence as Recurrence
-from seqjax.recurrence import unroll as unroll
+from seqjax.unrolling import unroll as unroll
 
 _LAZY = {
     "Classifier": "seqjax.classification",

@@ -333,3 +333,19 @@ def _ordered_parts(given, names) -> list | None:
         return None
     fields = getattr(given, "_fields", names)
     return None if fields != names else list(given)
+
+
+def state_dtypes(found: Plan, given: Layout, wanted: Any, owner: Any) -> tuple[Any, ...]:
+    """The wanted dtype of each leaf of a state.
+
+    Raises:
+      TypeError: a leaf is complex where real numbers are wanted.
+    """
+    dtypes = tuple(leaf.dtype for leaf in jax.tree.leaves(wanted))
+    for index, dtype in zip(found.order, dtypes, strict=True):
+        has = given.dtypes[index]
+        if jnp.issubdtype(has, jnp.complexfloating) and not jnp.issubdtype(
+            dtype, jnp.complexfloating
+        ):
+            raise TypeError(f"the state is {has}; {owner} remembers real numbers, give {dtype}")
+    return dtypes

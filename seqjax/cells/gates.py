@@ -10,8 +10,17 @@ from jaxtyping import Array, Float
 
 from seqjax import kernels
 from seqjax.cells.options import check_positions
-from seqjax.checks import REMEMBERED, Layout, Plan, Shape, checked_features, laid_out, plan
-from seqjax.recurrence import Pass, Recurrence, spread, state_dtype, state_dtypes
+from seqjax.checks import (
+    REMEMBERED,
+    Layout,
+    Plan,
+    Shape,
+    checked_features,
+    laid_out,
+    plan,
+    state_dtypes,
+)
+from seqjax.recurrence import Pass, Recurrence, spread, state_dtype
 from seqjax.typing import Frame, KeyArray, Outputs, Params, Sequence, State
 
 

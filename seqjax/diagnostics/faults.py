@@ -11,8 +11,9 @@ from jax.typing import ArrayLike
 
 from seqjax.diagnostics.flow import state_gradients
 from seqjax.diagnostics.observe import by_name, observe, states
-from seqjax.recurrence import Recurrence, unroll
+from seqjax.recurrence import Recurrence
 from seqjax.typing import Params
+from seqjax.unrolling import unroll
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,8 +20,9 @@ from jax.typing import ArrayLike
 from seqjax import data, training
 from seqjax.cells import GRU, LSTM, MinGRU
 from seqjax.combinators import Stack, Wrapper
-from seqjax.recurrence import Recurrence, unroll
+from seqjax.recurrence import Recurrence
 from seqjax.typing import Backend, KeyArray, Params
+from seqjax.unrolling import unroll
 
 ROWS = 500
 """Sequences that are scored at once."""

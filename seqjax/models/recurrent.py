@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from seqjax.checks import checked_features
-from seqjax.recurrence import Recurrence, unroll
+from seqjax.recurrence import Recurrence
 from seqjax.typing import Backend, Params, Remat, State
+from seqjax.unrolling import unroll
 
 
 class Recurrent(nn.Module):
