@@ -2,21 +2,20 @@
 
 import dataclasses
 import functools
-from collections.abc import Hashable, Iterator, Sequence
-from typing import Any, ClassVar, Protocol, TypeAlias
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from seqjax import data, losses, training
+from seqjax import data, losses, metrics, training
+from seqjax.metrics import Labels
 from seqjax.models import SequenceClassifier
 from seqjax.recurrence import Recurrence
+from seqjax.tasks import Report
 from seqjax.typing import KeyArray, Params
-
-Labels: TypeAlias = Sequence[Hashable] | np.ndarray
-"""The class of each example."""
 
 BUCKETS = 4
 """Lengths that training pads to, at most."""
@@ -24,6 +23,11 @@ BUCKETS = 4
 
 class Inputs(Protocol):
     """How raw inputs become sequences that a network reads; a frozen dataclass of settings."""
+
+    @property
+    def size(self) -> int | None:
+        """Features of a step; None where a step is a token."""
+        ...
 
     def sequences(self, inputs: Sequence[Any]) -> list[np.ndarray]:
         """Converts raw inputs to integers `[time]` or features `[time, features]`, one array each.
@@ -60,6 +64,11 @@ class Features:
         steps = np.concatenate(checked).astype(np.float64)
         scale = steps.std(0)
         return cls(tuple(steps.mean(0).tolist()), tuple(np.where(scale > 0, scale, 1.0).tolist()))
+
+    @property
+    def size(self) -> int:
+        """Features of a step."""
+        return len(self.mean)
 
     def sequences(self, inputs: Sequence[Any]) -> list[np.ndarray]:
         """Standardises arrays, each `[time, features]`; float32."""
@@ -114,7 +123,7 @@ class Classifier:
 
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self.labels[:4])) + (", ..." if len(self.labels) > 4 else "")
-        return f"Classifier({self.model.recurrence!r} to {len(self.labels)} classes: {shown})"
+        return f"{type(self).__name__}({self.model.recurrence!r} to {len(self.labels)} classes: {shown})"
 
     monitor: ClassVar[tuple[str, ...]] = ("error", "nats")
     unit: ClassVar[str] = "sequences"
@@ -143,10 +152,10 @@ class Classifier:
 
     def init(self, key: KeyArray) -> Params:
         """Makes fresh parameters."""
-        if self.model.vocab_size is not None:
-            example = jnp.zeros((1, 1), int)
-        else:
-            example = jnp.zeros((1, 1, len(self.inputs.mean)))
+        size = self.inputs.size
+        example = jnp.zeros((1, 1), int)
+        if size is not None:
+            example = jnp.zeros((1, 1, size))
         return self.model.init(key, example)["params"]
 
     def batches(
@@ -170,12 +179,9 @@ class Classifier:
         Raises:
           ValueError: a label is unknown, an input cannot be read, or the rows do not come out even.
         """
-        rows = batch_size or self.batch_size
-        if rows % multiple_of:
-            raise ValueError(
-                f"batch_size is {rows}; give a multiple of {multiple_of}, the number of devices"
-            )
-        sequences, labels = self.inputs.sequences(examples[0]), self.encode_labels(examples[1])
+        rows = self._rows(batch_size, multiple_of)
+        inputs, labels = _as_pair(examples)
+        sequences, labels = self.inputs.sequences(inputs), self.encode_labels(labels)
         order = data.BucketBatches(
             [len(sequence) for sequence in sequences],
             rows,
@@ -186,20 +192,29 @@ class Classifier:
         )
         return data.mapped(functools.partial(_collate, sequences, labels), order)
 
+    def _rows(self, batch_size: int | None, multiple_of: int) -> int:
+        """Returns the rows of a batch."""
+        rows = batch_size or self.batch_size
+        if rows % multiple_of:
+            raise ValueError(
+                f"batch_size is {rows}; give a multiple of {multiple_of}, the number of devices"
+            )
+        return rows
+
     def encode_labels(self, labels: Labels) -> np.ndarray:
         """Numbers classes, int `[sequences]`.
 
         Raises:
           ValueError: a label did not occur in training (which, and where).
         """
-        places = {label: place for place, label in enumerate(self.labels)}
-        for row, label in enumerate(labels):
-            if _plain(label) not in places:
-                known = ", ".join(map(str, self.labels[:10]))
-                raise ValueError(
-                    f"example {row}: the label {label!r} is not among those learnt ({known})"
-                )
-        return np.array([places[_plain(label)] for label in labels], np.int64)
+        places = metrics.place(labels, self.labels)
+        if (places < 0).any():
+            row = int(np.argmin(places))
+            known = ", ".join(map(str, self.labels[:10]))
+            raise ValueError(
+                f"example {row}: the label {labels[row]!r} is not among those learnt ({known})"
+            )
+        return places
 
     def loss(
         self, params: Params, batch: Any, rng: KeyArray, step: Any
@@ -211,16 +226,43 @@ class Classifier:
         return nats, training.Aux(weight=batch["weight"].sum(), metrics={"accuracy": right})
 
     def evaluate(self, params: Params, examples: tuple[Sequence[Any], Labels]) -> dict[str, float]:
-        """Scores parameters: `accuracy`, `error` (1 less it) and `nats`, means over the examples."""
-        labels = self.encode_labels(examples[1])
-        logits = self.logits(params, examples[0])
-        nats = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        wrong = float(np.mean(logits.argmax(-1) != labels))
-        return {
-            "nats": float(np.mean(np.asarray(nats, np.float64))),
-            "error": wrong,
-            "accuracy": 1 - wrong,
-        }
+        """Scores parameters: `accuracy`, `error` (1 less it) and `nats`, means over the examples.
+
+        A label that did not occur in training is never right, and has no likelihood.
+
+        Raises:
+          ValueError: no label occurred in training, or an input cannot be read.
+        """
+        return self._mark(params, examples).metrics
+
+    def report(
+        self,
+        params: Params,
+        examples: tuple[Sequence[Any], Labels],
+        folder: str | os.PathLike,
+    ) -> Report:
+        """Scores on examples, and writes `predictions.tsv` and the picture `confusion.png`.
+
+        Args:
+          params: of the model.
+          examples: inputs and their labels.
+          folder: exists.
+        """
+        marked = self._mark(params, examples)
+        metrics.write_answers(folder, marked, self.labels)
+        return self._report(marked)
+
+    def _mark(self, params: Params, examples: tuple[Sequence[Any], Labels]) -> metrics.Marked:
+        """Answers examples and compares the answers with the truth."""
+        inputs, labels = _as_pair(examples)
+        return metrics.mark(self.logits(params, inputs), labels, self.labels)
+
+    def _report(self, marked: metrics.Marked) -> Report:
+        """Returns the figures of a table."""
+        counts = {self.unit: len(marked.labels), "right": int(marked.right.sum())}
+        if marked.unknown:
+            counts["of_unknown_labels"] = marked.unknown
+        return Report({name: marked.metrics[name] for name in ("accuracy", "nats")}, counts)
 
     def predict(self, params: Params, inputs: Sequence[Any]) -> list[Any]:
         """Names the class of each input."""
@@ -233,7 +275,7 @@ class Classifier:
     def logits(self, params: Params, inputs: Sequence[Any]) -> np.ndarray:
         """Computes the scores of each class, `[inputs, classes]`."""
         scores = np.zeros((len(inputs), len(self.labels)), np.float32)
-        for batch in self._inputs_alone(inputs):
+        for batch in self._serving(inputs):
             rows = batch["indices"] >= 0
             scores[batch["indices"][rows]] = np.asarray(self._scores(params, batch))[rows]
         return scores
@@ -245,7 +287,7 @@ class Classifier:
           ValueError: the model does not pool by attention.
         """
         weights: list[Any] = [None] * len(inputs)
-        for batch in self._inputs_alone(inputs):
+        for batch in self._serving(inputs):
             found = np.asarray(self._attend(params, batch))
             for row, (index, length) in enumerate(
                 zip(batch["indices"], batch["lengths"], strict=True)
@@ -254,8 +296,10 @@ class Classifier:
                     weights[index] = found[row, :length]
         return weights
 
-    def _inputs_alone(self, inputs: Sequence[Any]) -> Iterator[dict[str, np.ndarray]]:
-        """Batches of few shapes, whatever the lengths."""
+    def _serving(self, inputs: Sequence[Any]) -> Iterator[dict[str, np.ndarray]]:
+        """Yields batches of few shapes, whatever the lengths."""
+        if not len(inputs):
+            return
         sequences = self.inputs.sequences(inputs)
         labels = np.zeros(len(sequences), np.int64)
         for chosen in data.serving_batches([len(sequence) for sequence in sequences]):
@@ -274,7 +318,7 @@ class Classifier:
 
     def _apply(self, params: Params, batch: Any, rngs: Any) -> Any:
         return self.model.apply(
-            {"params": params}, batch["inputs"], lengths=batch["lengths"], rngs=rngs
+            {"params": params}, batch["inputs"], lengths=batch.get("lengths"), rngs=rngs
         )
 
 
@@ -284,11 +328,8 @@ def classes_of(inputs: Sequence[Any], labels: Labels) -> tuple[Any, ...]:
     Raises:
       ValueError: inputs and labels differ in number, or there is one class alone.
     """
-    if len(inputs) != len(labels):
-        raise ValueError(
-            f"{len(inputs):,} inputs and {len(labels):,} labels; give one label for each input"
-        )
-    classes = tuple(sorted({_plain(label) for label in labels}))
+    inputs, labels = _as_pair((inputs, labels))
+    classes = tuple(sorted({metrics.plain(label) for label in labels}))
     if len(classes) < 2:
         raise ValueError(
             f"every example has the label {classes[0]!r}; give at least two classes"
@@ -298,9 +339,22 @@ def classes_of(inputs: Sequence[Any], labels: Labels) -> tuple[Any, ...]:
     return classes
 
 
-def _plain(label: Any) -> Any:
-    """A label as a Python value, so that a NumPy number equals it."""
-    return label.item() if isinstance(label, np.generic) else label
+def _as_pair(examples: Any) -> tuple[Sequence[Any], Labels]:
+    """Returns inputs and labels.
+
+    Raises:
+      ValueError: the examples are no pair, or the two differ in number.
+    """
+    if not isinstance(examples, tuple) or len(examples) != 2:
+        raise ValueError(
+            f"the examples are a {type(examples).__name__}; give a pair (inputs, labels)"
+        )
+    inputs, labels = examples
+    if len(inputs) != len(labels):
+        raise ValueError(
+            f"{len(inputs):,} inputs and {len(labels):,} labels; give one label for each input"
+        )
+    return inputs, labels
 
 
 def _collate(
