@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,9 @@ from seqjax.models import SequenceClassifier
 from seqjax.recurrence import Recurrence
 from seqjax.tasks import Report
 from seqjax.typing import KeyArray, Params
+
+RawInputs: TypeAlias = Sequence[Any] | np.ndarray
+"""What a person has: texts, arrays, one array of all."""
 
 BUCKETS = 4
 """Lengths that training pads to, at most."""
@@ -29,7 +32,7 @@ class Inputs(Protocol):
         """Features of a step; None where a step is a token."""
         ...
 
-    def sequences(self, inputs: Sequence[Any]) -> list[np.ndarray]:
+    def sequences(self, inputs: RawInputs) -> list[np.ndarray]:
         """Converts raw inputs to integers `[time]` or features `[time, features]`, one array each.
 
         Raises:
@@ -51,7 +54,7 @@ class Features:
     scale: tuple[float, ...]
 
     @classmethod
-    def of(cls, arrays: Sequence[Any]) -> "Features":
+    def of(cls, arrays: RawInputs) -> "Features":
         """Measures the features of training arrays, each `[time, features]` or `[time]`.
 
         Raises:
@@ -70,7 +73,7 @@ class Features:
         """Features of a step."""
         return len(self.mean)
 
-    def sequences(self, inputs: Sequence[Any]) -> list[np.ndarray]:
+    def sequences(self, inputs: RawInputs) -> list[np.ndarray]:
         """Standardises arrays, each `[time, features]`; float32."""
         mean, scale = np.asarray(self.mean), np.asarray(self.scale)
         arrays = [_as_sequence(row, array, len(self.mean)) for row, array in enumerate(inputs)]
@@ -131,7 +134,7 @@ class Classifier:
 
     @classmethod
     def of(
-        cls, arrays: Sequence[Any], labels: Labels, recurrence: Recurrence, **settings: Any
+        cls, arrays: RawInputs, labels: Labels, recurrence: Recurrence, **settings: Any
     ) -> "Classifier":
         """Makes the task of training arrays.
 
@@ -160,7 +163,7 @@ class Classifier:
 
     def batches(
         self,
-        examples: tuple[Sequence[Any], Labels],
+        examples: tuple[RawInputs, Labels],
         *,
         batch_size: int | None = None,
         seed: int = 0,
@@ -180,7 +183,7 @@ class Classifier:
           ValueError: a label is unknown, an input cannot be read, or the rows do not come out even.
         """
         rows = self._rows(batch_size, multiple_of)
-        inputs, labels = _as_pair(examples)
+        inputs, labels = as_pair(examples)
         sequences, labels = self.inputs.sequences(inputs), self.encode_labels(labels)
         order = data.BucketBatches(
             [len(sequence) for sequence in sequences],
@@ -225,7 +228,7 @@ class Classifier:
         nats = losses.cross_entropy(logits, batch["label"], batch["weight"])
         return nats, training.Aux(weight=batch["weight"].sum(), metrics={"accuracy": right})
 
-    def evaluate(self, params: Params, examples: tuple[Sequence[Any], Labels]) -> dict[str, float]:
+    def evaluate(self, params: Params, examples: tuple[RawInputs, Labels]) -> dict[str, float]:
         """Scores parameters: `accuracy`, `error` (1 less it) and `nats`, means over the examples.
 
         A label that did not occur in training is never right, and has no likelihood.
@@ -238,7 +241,7 @@ class Classifier:
     def report(
         self,
         params: Params,
-        examples: tuple[Sequence[Any], Labels],
+        examples: tuple[RawInputs, Labels],
         folder: str | os.PathLike,
     ) -> Report:
         """Scores on examples, and writes `predictions.tsv` and the picture `confusion.png`.
@@ -252,9 +255,9 @@ class Classifier:
         metrics.write_answers(folder, marked, self.labels)
         return self._report(marked)
 
-    def _mark(self, params: Params, examples: tuple[Sequence[Any], Labels]) -> metrics.Marked:
+    def _mark(self, params: Params, examples: tuple[RawInputs, Labels]) -> metrics.Marked:
         """Answers examples and compares the answers with the truth."""
-        inputs, labels = _as_pair(examples)
+        inputs, labels = as_pair(examples)
         return metrics.mark(self.logits(params, inputs), labels, self.labels)
 
     def _report(self, marked: metrics.Marked) -> Report:
@@ -264,15 +267,15 @@ class Classifier:
             counts["of_unknown_labels"] = marked.unknown
         return Report({name: marked.metrics[name] for name in ("accuracy", "nats")}, counts)
 
-    def predict(self, params: Params, inputs: Sequence[Any]) -> list[Any]:
+    def predict(self, params: Params, inputs: RawInputs) -> list[Any]:
         """Names the class of each input."""
         return [self.labels[place] for place in self.logits(params, inputs).argmax(-1)]
 
-    def probabilities(self, params: Params, inputs: Sequence[Any]) -> np.ndarray:
+    def probabilities(self, params: Params, inputs: RawInputs) -> np.ndarray:
         """Computes the probability of each class, `[inputs, classes]`, float32."""
         return np.asarray(jax.nn.softmax(self.logits(params, inputs)))
 
-    def logits(self, params: Params, inputs: Sequence[Any]) -> np.ndarray:
+    def logits(self, params: Params, inputs: RawInputs) -> np.ndarray:
         """Computes the scores of each class, `[inputs, classes]`."""
         scores = np.zeros((len(inputs), len(self.labels)), np.float32)
         for batch in self._serving(inputs):
@@ -280,7 +283,7 @@ class Classifier:
             scores[batch["indices"][rows]] = np.asarray(self._scores(params, batch))[rows]
         return scores
 
-    def attention(self, params: Params, inputs: Sequence[Any]) -> list[np.ndarray]:
+    def attention(self, params: Params, inputs: RawInputs) -> list[np.ndarray]:
         """Computes the weight of each step of each input, `[time]` each.
 
         Raises:
@@ -296,7 +299,7 @@ class Classifier:
                     weights[index] = found[row, :length]
         return weights
 
-    def _serving(self, inputs: Sequence[Any]) -> Iterator[dict[str, np.ndarray]]:
+    def _serving(self, inputs: RawInputs) -> Iterator[dict[str, np.ndarray]]:
         """Yields batches of few shapes, whatever the lengths."""
         if not len(inputs):
             return
@@ -322,13 +325,13 @@ class Classifier:
         )
 
 
-def classes_of(inputs: Sequence[Any], labels: Labels) -> tuple[Any, ...]:
+def classes_of(inputs: RawInputs, labels: Labels) -> tuple[Any, ...]:
     """Lists the classes of training labels in ascending order.
 
     Raises:
       ValueError: inputs and labels differ in number, or there is one class alone.
     """
-    inputs, labels = _as_pair((inputs, labels))
+    inputs, labels = as_pair((inputs, labels))
     classes = tuple(sorted({metrics.plain(label) for label in labels}))
     if len(classes) < 2:
         raise ValueError(
@@ -339,7 +342,7 @@ def classes_of(inputs: Sequence[Any], labels: Labels) -> tuple[Any, ...]:
     return classes
 
 
-def _as_pair(examples: Any) -> tuple[Sequence[Any], Labels]:
+def as_pair(examples: Any) -> tuple[RawInputs, Labels]:
     """Returns inputs and labels.
 
     Raises:

@@ -117,16 +117,21 @@ def write_answers(
     }
     write_atomically(Path(folder, "predictions.tsv"), _as_tsv(table).encode())
     strange = sorted(set(marked.labels) - set(classes), key=str)
-    names = [str(name) for name in (*classes, *strange)]
+    names = [_on_a_line(name) for name in (*classes, *strange)]
     if len(names) <= DRAWN:
-        truth, predicted = map(str, marked.labels), map(str, marked.predicted)
-        path = Path(folder, "confusion.png")
-        figures.plot_confusion(path, list(truth), list(predicted), names)
+        truth = [_on_a_line(label) for label in marked.labels]
+        predicted = [_on_a_line(label) for label in marked.predicted]
+        figures.plot_confusion(Path(folder, "confusion.png"), truth, predicted, names)
 
 
 def _as_tsv(table: Mapping[str, Sequence[Any]]) -> str:
-    """Spells columns as lines; what would part fields or lines becomes a blank."""
+    """Spells columns as lines."""
     lines = ["\t".join(table)]
     for row in zip(*table.values(), strict=True):
-        lines.append("\t".join(_BREAKS.sub(" ", str(value)) for value in row))
+        lines.append("\t".join(map(_on_a_line, row)))
     return "\n".join(lines) + "\n"
+
+
+def _on_a_line(value: Any) -> str:
+    """Spells a value; what would part fields or lines becomes a blank."""
+    return _BREAKS.sub(" ", str(value))

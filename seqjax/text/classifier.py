@@ -138,8 +138,8 @@ class Classifier(classification.Classifier):
           examples: texts and their labels.
           folder: exists.
         """
-        texts, _ = examples
         marked = self._mark(params, examples)
+        texts = list(examples[0])
         metrics.write_answers(folder, marked, self.labels, {"text": texts})
         if self.model.pooling == "attention":
             chosen = _chosen(marked)
