@@ -380,7 +380,9 @@ class Run:
         if not history:
             return {}
         counts = {"steps": history[-1]["step"]}
-        if self._task is not None and any(line["kind"] == "evaluation" for line in history):
+        # Without validation the lines of evaluations hold no score.
+        evaluations = [line for line in history if line["kind"] == "evaluation"]
+        if self._task is not None and any(self._task.monitor[0] in line for line in evaluations):
             counts["best_step"] = best_evaluation(history, self._task.monitor)["step"]
         return counts
 
