@@ -391,7 +391,11 @@ class Run:
         figures = [*result["scores"].items(), *result["counts"].items()]
         settings = settings_of(self.config)
         pictures = sorted(self.folder.glob("*.png"))
-        texts = sorted({*self.folder.glob("*.txt"), *self.folder.glob("*.conll")})
+        texts = sorted(
+            path
+            for path in self.folder.iterdir()
+            if path.suffix in (".txt", ".conll", ".tsv", ".html") and path.name != "index.html"
+        )
         program = f"python -m experiments.{self.name}"
         uses = {
             f'seqjax.load("{self.folder}")': "gives the model to a program",
