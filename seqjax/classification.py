@@ -215,7 +215,7 @@ class Classifier:
             row = int(np.argmin(places))
             known = ", ".join(map(str, self.labels[:10]))
             raise ValueError(
-                f"example {row}: the label {labels[row]!r} is not among those learnt ({known})"
+                f"example {row}: the label {list(labels)[row]!r} is not among those learnt ({known})"
             )
         return places
 

@@ -65,7 +65,7 @@ def mark(logits: np.ndarray, labels: Labels, classes: Sequence[Any]) -> Marked:
     if not known.any():
         shown = ", ".join(map(str, classes[:10]))
         raise ValueError(
-            f"no label is among those learnt ({shown}), such as {plain(labels[0])!r}; "
+            f"no label is among those learnt ({shown}), such as {plain(next(iter(labels)))!r}; "
             "give examples of the same classes"
         )
     chosen = logits.argmax(-1)
