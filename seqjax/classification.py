@@ -2,21 +2,23 @@
 
 import dataclasses
 import functools
-from collections.abc import Hashable, Iterator, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from seqjax import data, losses, training
+from seqjax import data, losses, metrics, training
+from seqjax.metrics import Labels
 from seqjax.models import SequenceClassifier
 from seqjax.recurrence import Recurrence
+from seqjax.tasks import Report
 from seqjax.typing import KeyArray, Params
 
-Labels: TypeAlias = Sequence[Hashable] | np.ndarray
-"""The class of each example."""
+RawInputs: TypeAlias = Sequence[Any] | np.ndarray
+"""What a person has: texts, arrays, one array of all."""
 
 BUCKETS = 4
 """Lengths that training pads to, at most."""
@@ -25,7 +27,12 @@ BUCKETS = 4
 class Inputs(Protocol):
     """How raw inputs become sequences that a network reads; a frozen dataclass of settings."""
 
-    def sequences(self, inputs: Sequence[Any]) -> list[np.ndarray]:
+    @property
+    def size(self) -> int | None:
+        """Features of a step; None where a step is a token."""
+        ...
+
+    def sequences(self, inputs: RawInputs) -> list[np.ndarray]:
         """Converts raw inputs to integers `[time]` or features `[time, features]`, one array each.
 
         Raises:
@@ -47,7 +54,7 @@ class Features:
     scale: tuple[float, ...]
 
     @classmethod
-    def of(cls, arrays: Sequence[Any]) -> "Features":
+    def of(cls, arrays: RawInputs) -> "Features":
         """Measures the features of training arrays, each `[time, features]` or `[time]`.
 
         Raises:
@@ -61,7 +68,12 @@ class Features:
         scale = steps.std(0)
         return cls(tuple(steps.mean(0).tolist()), tuple(np.where(scale > 0, scale, 1.0).tolist()))
 
-    def sequences(self, inputs: Sequence[Any]) -> list[np.ndarray]:
+    @property
+    def size(self) -> int:
+        """Features of a step."""
+        return len(self.mean)
+
+    def sequences(self, inputs: RawInputs) -> list[np.ndarray]:
         """Standardises arrays, each `[time, features]`; float32."""
         mean, scale = np.asarray(self.mean), np.asarray(self.scale)
         arrays = [_as_sequence(row, array, len(self.mean)) for row, array in enumerate(inputs)]
@@ -114,7 +126,7 @@ class Classifier:
 
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self.labels[:4])) + (", ..." if len(self.labels) > 4 else "")
-        return f"Classifier({self.model.recurrence!r} to {len(self.labels)} classes: {shown})"
+        return f"{type(self).__name__}({self.model.recurrence!r} to {len(self.labels)} classes: {shown})"
 
     monitor: ClassVar[tuple[str, ...]] = ("error", "nats")
     unit: ClassVar[str] = "sequences"
@@ -122,7 +134,7 @@ class Classifier:
 
     @classmethod
     def of(
-        cls, arrays: Sequence[Any], labels: Labels, recurrence: Recurrence, **settings: Any
+        cls, arrays: RawInputs, labels: Labels, recurrence: Recurrence, **settings: Any
     ) -> "Classifier":
         """Makes the task of training arrays.
 
@@ -143,15 +155,15 @@ class Classifier:
 
     def init(self, key: KeyArray) -> Params:
         """Makes fresh parameters."""
-        if self.model.vocab_size is not None:
-            example = jnp.zeros((1, 1), int)
-        else:
-            example = jnp.zeros((1, 1, len(self.inputs.mean)))
+        size = self.inputs.size
+        example = jnp.zeros((1, 1), int)
+        if size is not None:
+            example = jnp.zeros((1, 1, size))
         return self.model.init(key, example)["params"]
 
     def batches(
         self,
-        examples: tuple[Sequence[Any], Labels],
+        examples: tuple[RawInputs, Labels],
         *,
         batch_size: int | None = None,
         seed: int = 0,
@@ -170,12 +182,9 @@ class Classifier:
         Raises:
           ValueError: a label is unknown, an input cannot be read, or the rows do not come out even.
         """
-        rows = batch_size or self.batch_size
-        if rows % multiple_of:
-            raise ValueError(
-                f"batch_size is {rows}; give a multiple of {multiple_of}, the number of devices"
-            )
-        sequences, labels = self.inputs.sequences(examples[0]), self.encode_labels(examples[1])
+        rows = self._rows(batch_size, multiple_of)
+        inputs, labels = as_pair(examples)
+        sequences, labels = self.inputs.sequences(inputs), self.encode_labels(labels)
         order = data.BucketBatches(
             [len(sequence) for sequence in sequences],
             rows,
@@ -186,20 +195,29 @@ class Classifier:
         )
         return data.mapped(functools.partial(_collate, sequences, labels), order)
 
+    def _rows(self, batch_size: int | None, multiple_of: int) -> int:
+        """Returns the rows of a batch."""
+        rows = batch_size or self.batch_size
+        if rows % multiple_of:
+            raise ValueError(
+                f"batch_size is {rows}; give a multiple of {multiple_of}, the number of devices"
+            )
+        return rows
+
     def encode_labels(self, labels: Labels) -> np.ndarray:
         """Numbers classes, int `[sequences]`.
 
         Raises:
           ValueError: a label did not occur in training (which, and where).
         """
-        places = {label: place for place, label in enumerate(self.labels)}
-        for row, label in enumerate(labels):
-            if _plain(label) not in places:
-                known = ", ".join(map(str, self.labels[:10]))
-                raise ValueError(
-                    f"example {row}: the label {label!r} is not among those learnt ({known})"
-                )
-        return np.array([places[_plain(label)] for label in labels], np.int64)
+        places = metrics.place(labels, self.labels)
+        if (places < 0).any():
+            row = int(np.argmin(places))
+            known = ", ".join(map(str, self.labels[:10]))
+            raise ValueError(
+                f"example {row}: the label {list(labels)[row]!r} is not among those learnt ({known})"
+            )
+        return places
 
     def loss(
         self, params: Params, batch: Any, rng: KeyArray, step: Any
@@ -210,42 +228,69 @@ class Classifier:
         nats = losses.cross_entropy(logits, batch["label"], batch["weight"])
         return nats, training.Aux(weight=batch["weight"].sum(), metrics={"accuracy": right})
 
-    def evaluate(self, params: Params, examples: tuple[Sequence[Any], Labels]) -> dict[str, float]:
-        """Scores parameters: `accuracy`, `error` (1 less it) and `nats`, means over the examples."""
-        labels = self.encode_labels(examples[1])
-        logits = self.logits(params, examples[0])
-        nats = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        wrong = float(np.mean(logits.argmax(-1) != labels))
-        return {
-            "nats": float(np.mean(np.asarray(nats, np.float64))),
-            "error": wrong,
-            "accuracy": 1 - wrong,
-        }
+    def evaluate(self, params: Params, examples: tuple[RawInputs, Labels]) -> dict[str, float]:
+        """Scores parameters: `accuracy`, `error` (1 less it) and `nats`, means over the examples.
 
-    def predict(self, params: Params, inputs: Sequence[Any]) -> list[Any]:
+        A label that did not occur in training is never right, and has no likelihood.
+
+        Raises:
+          ValueError: no label occurred in training, or an input cannot be read.
+        """
+        return self._mark(params, examples).metrics
+
+    def report(
+        self,
+        params: Params,
+        examples: tuple[RawInputs, Labels],
+        folder: str | os.PathLike,
+    ) -> Report:
+        """Scores on examples, and writes `predictions.tsv` and the picture `confusion.png`.
+
+        Args:
+          params: of the model.
+          examples: inputs and their labels.
+          folder: exists.
+        """
+        marked = self._mark(params, examples)
+        metrics.write_answers(folder, marked, self.labels)
+        return self._report(marked)
+
+    def _mark(self, params: Params, examples: tuple[RawInputs, Labels]) -> metrics.Marked:
+        """Answers examples and compares the answers with the truth."""
+        inputs, labels = as_pair(examples)
+        return metrics.mark(self.logits(params, inputs), labels, self.labels)
+
+    def _report(self, marked: metrics.Marked) -> Report:
+        """Returns the figures of a table."""
+        counts = {self.unit: len(marked.labels), "right": int(marked.right.sum())}
+        if marked.unknown:
+            counts["of_unknown_labels"] = marked.unknown
+        return Report({name: marked.metrics[name] for name in ("accuracy", "nats")}, counts)
+
+    def predict(self, params: Params, inputs: RawInputs) -> list[Any]:
         """Names the class of each input."""
         return [self.labels[place] for place in self.logits(params, inputs).argmax(-1)]
 
-    def probabilities(self, params: Params, inputs: Sequence[Any]) -> np.ndarray:
+    def probabilities(self, params: Params, inputs: RawInputs) -> np.ndarray:
         """Computes the probability of each class, `[inputs, classes]`, float32."""
         return np.asarray(jax.nn.softmax(self.logits(params, inputs)))
 
-    def logits(self, params: Params, inputs: Sequence[Any]) -> np.ndarray:
+    def logits(self, params: Params, inputs: RawInputs) -> np.ndarray:
         """Computes the scores of each class, `[inputs, classes]`."""
         scores = np.zeros((len(inputs), len(self.labels)), np.float32)
-        for batch in self._inputs_alone(inputs):
+        for batch in self._serving(inputs):
             rows = batch["indices"] >= 0
             scores[batch["indices"][rows]] = np.asarray(self._scores(params, batch))[rows]
         return scores
 
-    def attention(self, params: Params, inputs: Sequence[Any]) -> list[np.ndarray]:
+    def attention(self, params: Params, inputs: RawInputs) -> list[np.ndarray]:
         """Computes the weight of each step of each input, `[time]` each.
 
         Raises:
           ValueError: the model does not pool by attention.
         """
         weights: list[Any] = [None] * len(inputs)
-        for batch in self._inputs_alone(inputs):
+        for batch in self._serving(inputs):
             found = np.asarray(self._attend(params, batch))
             for row, (index, length) in enumerate(
                 zip(batch["indices"], batch["lengths"], strict=True)
@@ -254,8 +299,10 @@ class Classifier:
                     weights[index] = found[row, :length]
         return weights
 
-    def _inputs_alone(self, inputs: Sequence[Any]) -> Iterator[dict[str, np.ndarray]]:
-        """Batches of few shapes, whatever the lengths."""
+    def _serving(self, inputs: RawInputs) -> Iterator[dict[str, np.ndarray]]:
+        """Yields batches of few shapes, whatever the lengths."""
+        if not len(inputs):
+            return
         sequences = self.inputs.sequences(inputs)
         labels = np.zeros(len(sequences), np.int64)
         for chosen in data.serving_batches([len(sequence) for sequence in sequences]):
@@ -274,21 +321,18 @@ class Classifier:
 
     def _apply(self, params: Params, batch: Any, rngs: Any) -> Any:
         return self.model.apply(
-            {"params": params}, batch["inputs"], lengths=batch["lengths"], rngs=rngs
+            {"params": params}, batch["inputs"], lengths=batch.get("lengths"), rngs=rngs
         )
 
 
-def classes_of(inputs: Sequence[Any], labels: Labels) -> tuple[Any, ...]:
+def classes_of(inputs: RawInputs, labels: Labels) -> tuple[Any, ...]:
     """Lists the classes of training labels in ascending order.
 
     Raises:
       ValueError: inputs and labels differ in number, or there is one class alone.
     """
-    if len(inputs) != len(labels):
-        raise ValueError(
-            f"{len(inputs):,} inputs and {len(labels):,} labels; give one label for each input"
-        )
-    classes = tuple(sorted({_plain(label) for label in labels}))
+    inputs, labels = as_pair((inputs, labels))
+    classes = tuple(sorted({metrics.plain(label) for label in labels}))
     if len(classes) < 2:
         raise ValueError(
             f"every example has the label {classes[0]!r}; give at least two classes"
@@ -298,9 +342,22 @@ def classes_of(inputs: Sequence[Any], labels: Labels) -> tuple[Any, ...]:
     return classes
 
 
-def _plain(label: Any) -> Any:
-    """A label as a Python value, so that a NumPy number equals it."""
-    return label.item() if isinstance(label, np.generic) else label
+def as_pair(examples: Any) -> tuple[RawInputs, Labels]:
+    """Returns inputs and labels.
+
+    Raises:
+      ValueError: the examples are no pair, or the two differ in number.
+    """
+    if not isinstance(examples, tuple) or len(examples) != 2:
+        raise ValueError(
+            f"the examples are a {type(examples).__name__}; give a pair (inputs, labels)"
+        )
+    inputs, labels = examples
+    if len(inputs) != len(labels):
+        raise ValueError(
+            f"{len(inputs):,} inputs and {len(labels):,} labels; give one label for each input"
+        )
+    return inputs, labels
 
 
 def _collate(

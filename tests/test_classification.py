@@ -104,8 +104,46 @@ def test_what_cannot_be_learnt_is_told_in_one_line(rows, labels, message):
         seqjax.Classifier.of(rows, labels, recurrence=seqjax.GRU(2))
 
 
-def test_an_unknown_label_is_named(trained):
+def test_an_unknown_label_cannot_be_learnt_and_is_named(trained):
     with pytest.raises(
         ValueError, match="example 1: the label 'odd' is not among those learnt .fast, slow."
     ):
-        trained.evaluate(([np.ones((2, 2))] * 2, ["fast", "odd"]))
+        trained.task.batches(([np.ones((2, 2))] * 2, ["fast", "odd"]))
+
+
+def test_an_unknown_label_is_never_right_and_has_no_likelihood(trained):
+    rows, labels = waves(20, 4)
+    whole = trained.evaluate((rows, labels))
+    stranger = trained.evaluate((rows + rows[:5], labels + ["odd"] * 5))
+    assert stranger["accuracy"] == pytest.approx(whole["accuracy"] * 20 / 25)
+    assert stranger["nats"] == pytest.approx(whole["nats"], rel=1e-5)
+    with pytest.raises(ValueError, match="no label is among those learnt .fast, slow., such as 7"):
+        trained.evaluate((rows, np.full(20, 7)))
+
+
+def test_a_report_is_figures_a_table_and_a_picture(trained, tmp_path):
+    rows, labels = waves(20, 5)
+    report = trained.report((rows + rows[:2], labels + ["odd", "tab\tand\nline"]), tmp_path)
+    metrics = trained.evaluate((rows + rows[:2], labels + ["odd"] * 2))
+    assert report.metrics == {name: metrics[name] for name in ("accuracy", "nats")}
+    right = round(metrics["accuracy"] * 22)
+    assert report.counts == {"sequences": 22, "right": right, "of_unknown_labels": 2}
+    head, *lines = (tmp_path / "predictions.tsv").read_text().splitlines()
+    assert head.split("\t") == ["label", "predicted", "probability"] and len(lines) == 22
+    for line, label, row in zip(
+        lines, [*labels, "odd", "tab and line"], rows + rows[:2], strict=True
+    ):
+        probability = trained.probabilities([row])[0].max()
+        assert line.split("\t") == [label, trained.predict([row])[0], f"{probability:.3f}"]
+    assert (tmp_path / "confusion.png").stat().st_size > 3000
+
+
+def test_nothing_asked_is_nothing_answered(trained):
+    assert trained.predict([]) == [] and trained.probabilities([]).shape == (0, 2)
+
+
+def test_examples_are_a_pair(trained, unchecked):
+    with pytest.raises(ValueError, match="the examples are a list; give a pair"):
+        trained.task.batches([np.ones((2, 2))] * 2)
+    with pytest.raises(ValueError, match="2 inputs and 1 labels"):
+        trained.evaluate(([np.ones((2, 2))] * 2, ["fast"]))

@@ -143,7 +143,8 @@ def progress_bar(
                     if not n.startswith(("gradient_norm", "clipped", "nonfinite"))
                 )
                 text = "  ".join(f"{name} {event.metrics[name]:.4f}" for name in scores)
-                bar.console.print(f"step {event.step}: {text}", highlight=False)
+                if text:
+                    bar.console.print(f"step {event.step}: {text}", highlight=False)
 
         yield show
 

@@ -380,7 +380,9 @@ class Run:
         if not history:
             return {}
         counts = {"steps": history[-1]["step"]}
-        if self._task is not None and any(line["kind"] == "evaluation" for line in history):
+        # Without validation the lines of evaluations hold no score.
+        evaluations = [line for line in history if line["kind"] == "evaluation"]
+        if self._task is not None and any(self._task.monitor[0] in line for line in evaluations):
             counts["best_step"] = best_evaluation(history, self._task.monitor)["step"]
         return counts
 
@@ -389,7 +391,11 @@ class Run:
         figures = [*result["scores"].items(), *result["counts"].items()]
         settings = settings_of(self.config)
         pictures = sorted(self.folder.glob("*.png"))
-        texts = sorted({*self.folder.glob("*.txt"), *self.folder.glob("*.conll")})
+        texts = sorted(
+            path
+            for path in self.folder.iterdir()
+            if path.suffix in (".txt", ".conll", ".tsv", ".html") and path.name != "index.html"
+        )
         program = f"python -m experiments.{self.name}"
         uses = {
             f'seqjax.load("{self.folder}")': "gives the model to a program",
