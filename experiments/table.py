@@ -3,23 +3,25 @@
 import sys
 from pathlib import Path
 
-from experiments.common import Mistake, print_whatever_comes, read_json
+from experiments.cli import exit_code, print_whatever_comes
+from seqjax.training.folders import read_json
 
 
 def row(folder: str) -> str:
     """One line of the table from a run's `result.json`."""
     path = Path(folder) / "result.json"
     if not path.is_file():
-        raise Mistake(f"{folder} has no result.json; let the run finish, or leave it out")
+        raise ValueError(f"{folder} has no result.json; let the run finish, or leave it out")
     result = read_json(path)
     if not isinstance(result, dict) or not {"command", "minutes", "scores"} <= result.keys():
-        raise Mistake(
+        raise ValueError(
             f"{path} is not what an experiment writes; let the run finish again, or leave it out"
         )
-    scores = ", ".join(
-        f"{name.replace('_', ' ')} {_number(value)}" for name, value in result["scores"].items()
-    )
-    return f"| `{result['command']}` | {result['minutes']:g} | {scores} |"
+    scores = []
+    for name, value in result["scores"].items():
+        scores.append(f"{name.replace('_', ' ')} {_number(value)}")
+    split = result.get("split") or ""
+    return f"| `{result['command']}` | {result['minutes']:g} | {split} | {', '.join(scores)} |"
 
 
 def _number(value: float | None) -> str:
@@ -31,16 +33,13 @@ def _number(value: float | None) -> str:
 def main(folders: list[str]) -> None:
     """Prints the table of these run folders, in order of their experiments."""
     if not folders:
-        raise Mistake("no run folder given; say python -m experiments.table runs/*")
-    print("| command | minutes | measured |\n|---|---|---|")
+        raise ValueError("no run folder given; say python -m experiments.table runs/*")
+    print("| command | minutes | measured on | measured |\n|---|---|---|---|")
     for line in sorted(row(folder) for folder in folders):
         print(line)
 
 
 if __name__ == "__main__":
     print_whatever_comes()
-    try:
+    with exit_code():
         main(sys.argv[1:])
-    except Mistake as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        sys.exit(2)
