@@ -3,6 +3,7 @@
 Only traced, never compiled: what these settings refuse, they refuse while a function is traced.
 """
 
+import contextlib
 import functools
 
 import jax
@@ -16,11 +17,20 @@ from seqjax.decoding import ctc
 from seqjax.losses import crf
 from tests.recurrences import RECURRENCES, draw_inputs, draw_params, draw_state, each
 
-SETTINGS = {
-    "x64": lambda: jax.enable_x64(True),
-    "strict dtypes": lambda: jax.numpy_dtype_promotion("strict"),
-    "no rank promotion": lambda: jax.numpy_rank_promotion("raise"),
+
+@contextlib.contextmanager
+def no_promotion():
+    """Neither dtypes nor ranks are promoted."""
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        yield
+
+
+SETTINGS = {"x64": lambda: jax.enable_x64(True), "no promotion": no_promotion}
+KERNELS = {
+    name: RECURRENCES[name]
+    for name in ("elman_tanh", "lstm", "gru_after", "gru_before", "stack", "bidirectional_max")
 }
+"""What has kernels, and what is made of it."""
 LENGTHS = np.array([5, 2], np.int32)
 
 settings = pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS.keys())
@@ -48,10 +58,19 @@ def loss(recurrence, backend, reverse, params, xs, state, rng):
 
 @settings
 @each(RECURRENCES)
-@pytest.mark.parametrize(
-    ("backend", "reverse"), [("scan", False), ("fused", True), ("native", True)]
-)
-def test_every_recurrence_and_backend(setting, recurrence, backend, reverse):
+def test_every_recurrence(setting, recurrence):
+    check_dtypes(setting, recurrence, "scan", reverse=False)
+
+
+@settings
+@each(KERNELS)
+@pytest.mark.parametrize("backend", ["fused", "native"])
+def test_every_backend(setting, recurrence, backend):
+    check_dtypes(setting, recurrence, backend, reverse=True)
+
+
+def check_dtypes(setting, recurrence, backend, reverse):
+    """Gradients have the dtypes of what they are of, outputs those of the inputs."""
     arguments = (
         draw_params(recurrence),
         jnp.asarray(draw_inputs((2, 5))),
