@@ -10,6 +10,7 @@ from seqjax import losses as losses
 from seqjax.cells import GRU as GRU
 from seqjax.cells import LRU as LRU
 from seqjax.cells import LSTM as LSTM
+from seqjax.cells import Cell as Cell
 from seqjax.cells import Elman as Elman
 from seqjax.cells import LSTMState as LSTMState
 from seqjax.cells import MinGRU as MinGRU
@@ -43,6 +44,7 @@ _ROOMS = (
     "metrics",
     "models",
     "speech",
+    "testing",
     "text",
     "training",
     "vision",

@@ -1,6 +1,7 @@
 """The cells: each a `Recurrence` of one layer."""
 
 from seqjax.cells.elman import Elman as Elman
+from seqjax.cells.gates import Cell as Cell
 from seqjax.cells.gru import GRU as GRU
 from seqjax.cells.linear import LRU as LRU
 from seqjax.cells.linear import MinGRU as MinGRU
