@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,7 @@ SAMPLE_LENGTH = 500
 """Tokens of each of them."""
 
 
+@runtime_checkable
 class Codec(Protocol):
     """Running text as token ids and back; a frozen dataclass of settings.
 
@@ -303,17 +304,19 @@ class LanguageModel:
         carried, by_window = self._nats_of_text(params, examples)
         metrics = self._metrics(examples, carried, by_window)
         write_atomically(Path(folder) / "samples.txt", self._samples(params).encode())
-        whole = len(by_window) // self.window
-        if whole:
-            places = np.arange(1, self.window + 1)
-            nats = by_window[: whole * self.window].reshape(whole, self.window).mean(0)
-            lines = {
-                "each window from nothing": (places, nats),
-                "state carried": (places[[0, -1]], [metrics["nats"]] * 2),
-            }
-            figure = plot_lines({"nats a token": lines}, "token of the window")
-            figures.save_figure(figure, Path(folder) / "context.png")
+        if len(by_window) >= self.window:
+            self._draw_context(by_window, metrics["nats"], Path(folder) / "context.png")
         return Report(metrics, {"characters": len(examples), "tokens": len(carried)})
+
+    def _draw_context(self, nats: np.ndarray, carried: float, path: Path) -> None:
+        """Draws the mean nats at each place of the windows, and of a text read through."""
+        whole = len(nats) // self.window * self.window
+        by_place = nats[:whole].reshape(-1, self.window).mean(0)
+        lines = {
+            "each window from nothing": (list(range(1, self.window + 1)), by_place.tolist()),
+            "state carried": ([1, self.window], [carried, carried]),
+        }
+        figures.save_figure(plot_lines({"nats a token": lines}, "token of the window"), path)
 
     def _samples(self, params: Params) -> str:
         """Texts written from nothing, at several temperatures."""

@@ -53,11 +53,14 @@ class Pictures:
       images: uint8 `[pictures, side, side, 3]`.
       captions: of each picture, one or more.
       names: of their files.
+      objects: where they are known, the pixels of the objects that a caption names, in that order:
+        bool `[pictures, objects, side, side]`.
     """
 
     images: np.ndarray
     captions: list[list[str]]
     names: list[str]
+    objects: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -72,7 +75,8 @@ class Pictures:
     def take(self, chosen: Sequence[int]) -> "Pictures":
         """The pictures at these places."""
         captions, names = [self.captions[i] for i in chosen], [self.names[i] for i in chosen]
-        return Pictures(self.images[list(chosen)], captions, names)
+        objects = None if self.objects is None else self.objects[list(chosen)]
+        return Pictures(self.images[list(chosen)], captions, names, objects)
 
     def pairs(self) -> "Pairs":
         """Every picture with each of its captions, to train on."""
