@@ -2,6 +2,9 @@
 
 from seqjax.text import codecs as codecs
 from seqjax.text.classifier import Classifier as Classifier
+from seqjax.text.corpora import Corpus as Corpus
+from seqjax.text.corpora import load_corpus as load_corpus
+from seqjax.text.corpora import read_corpus as read_corpus
 from seqjax.text.labelled import LabelledTexts as LabelledTexts
 from seqjax.text.labelled import load_labelled as load_labelled
 from seqjax.text.labelled import read_labelled as read_labelled
