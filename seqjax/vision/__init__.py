@@ -3,6 +3,7 @@
 
 from seqjax.vision.augment import vary_images as vary_images
 from seqjax.vision.captioned import Pictures as Pictures
+from seqjax.vision.captioned import load_pictures as load_pictures
 from seqjax.vision.captioned import read_pictures as read_pictures
 from seqjax.vision.captioner import Captioner as Captioner
 from seqjax.vision.descriptions import Description as Description

@@ -60,6 +60,7 @@ class Captioner:
         1; else the model's own is read (scheduled sampling).
       sampling_steps: training steps until then.
       spread: weight of the doubly stochastic regularisation of the attention.
+      beam: hypotheses of the search; 1 takes the likeliest word always.
       criterion: what chooses the best parameters: `"chrf"`, or `"exact_match"` where a sentence is
         right word for word or wrong.
 
@@ -82,6 +83,7 @@ class Captioner:
     sampling: float = 1.0
     sampling_steps: int = 1000
     spread: float = 0.0
+    beam: int = 4
     criterion: Criterion = "chrf"
 
     monitor: ClassVar[tuple[str, ...]] = ("error", "nats")
@@ -94,6 +96,8 @@ class Captioner:
             raise ValueError(f"criterion is {self.criterion!r}; choose one of {known}")
         if self.max_length < 1:
             raise ValueError(f"max_length is {self.max_length}; give at least 1 word")
+        if self.beam < 1:
+            raise ValueError(f"beam is {self.beam}; give at least 1 hypothesis")
         if self.spread and not self.attends:
             raise ValueError(f"spread is {self.spread}; it wants a model with attention")
 
@@ -238,7 +242,7 @@ class Captioner:
             spread=self.spread,
         )
 
-    def evaluate(self, params: Params, examples: Examples, *, beam: int = 4) -> dict[str, float]:
+    def evaluate(self, params: Params, examples: Examples) -> dict[str, float]:
         """Scores parameters on pictures that have captions.
 
         Returns:
@@ -250,18 +254,23 @@ class Captioner:
         pictures = as_pictures(examples, self.shape)
         batches = self.batches(pictures, batch_size=ROWS, once=True)
         nats = training.evaluate(self._judge, params, batches)
-        written = self.describe(params, pictures.images, beam=beam)
+        written = self.describe(params, pictures.images)
         return nats | self._scores(pictures, written)
 
     def predict(
-        self, params: Params, images: Images, *, beam: int = 4, max_length: int = MAX_LENGTH
+        self,
+        params: Params,
+        images: Images,
+        *,
+        beam: int | None = None,
+        max_length: int = MAX_LENGTH,
     ) -> list[str]:
         """Says what is on images.
 
         Args:
           params: from `init` or from training.
           images: an array, or a list of arrays and names of files, see `Images`.
-          beam: hypotheses of the search; 1 takes the likeliest word always.
+          beam: hypotheses of the search; None for the task's own.
           max_length: words to write at most.
 
         Returns:
@@ -274,7 +283,12 @@ class Captioner:
         return [description.text for description in written]
 
     def attention(
-        self, params: Params, images: Images, *, beam: int = 4, max_length: int = MAX_LENGTH
+        self,
+        params: Params,
+        images: Images,
+        *,
+        beam: int | None = None,
+        max_length: int = MAX_LENGTH,
     ) -> list[np.ndarray]:
         """Computes where the model looks at each word that it writes: `[words, cells]` for each image.
 
@@ -287,7 +301,12 @@ class Captioner:
         return [description.attention for description in written]
 
     def describe(
-        self, params: Params, images: Images, *, beam: int = 4, max_length: int = MAX_LENGTH
+        self,
+        params: Params,
+        images: Images,
+        *,
+        beam: int | None = None,
+        max_length: int = MAX_LENGTH,
     ) -> list[Description]:
         """Writes the words of each image, with the attention at each; the arguments are those of `predict`."""
         pixels = as_images(images, self.shape)
@@ -297,7 +316,7 @@ class Captioner:
             self.model,
             self.words.bos,
             self.words.eos,
-            beam=beam,
+            beam=self.beam if beam is None else beam,
             # A word and the end.
             shortest=2,
             longest=max_length + 1,
@@ -306,12 +325,10 @@ class Captioner:
         found = write(params, _image_batches(pixels), len(pixels))
         return [Description(self.words.decode(best.tokens), best.attention) for (best,) in found]
 
-    def report(
-        self, params: Params, examples: Examples, folder: str | os.PathLike, *, beam: int = 4
-    ) -> Report:
+    def report(self, params: Params, examples: Examples, folder: str | os.PathLike) -> Report:
         """Scores on pictures; writes `predictions.tsv` (name, what was written, captions) and pictures."""
         pictures, folder = as_pictures(examples, self.shape), Path(folder)
-        written = self.describe(params, pictures.images, beam=beam)
+        written = self.describe(params, pictures.images)
         rows = [
             "\t".join([name, description.text, *right]) + "\n"
             for name, description, right in zip(

@@ -154,7 +154,7 @@ def test_a_caption_that_is_cut_has_no_end(trained):
 def loss_of(trained, step=0, key=0, **settings):
     task = dataclasses.replace(trained.task, **settings)
     batch = next(task.batches(tinted(4), batch_size=4, once=True))
-    return float(task.loss(trained.params, batch, jax.random.key(key), step)[0])
+    return float(task.loss(trained.params, batch, jax.random.key(key), jax.numpy.int32(step))[0])
 
 
 def test_what_training_adds_to_the_cross_entropy(trained):
@@ -269,6 +269,7 @@ BLACK = np.zeros((2, 16, 16, 3), np.uint8)
         (list(BLACK), ["a", "b"], {}, "images are a list; say with side=..."),
         (["no.png"], ["a"], {"side": 16}, "no.png: no such file"),
         (BLACK, ["a", "b"], {"max_length": 0}, "max_length is 0"),
+        (BLACK, ["a", "b"], {"beam": 0}, "beam is 0"),
     ],
 )
 def test_what_cannot_be_learnt_is_told_in_one_line(images, captions, settings, message):
