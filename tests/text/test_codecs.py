@@ -1,5 +1,7 @@
 """Sentences as ids and back."""
 
+import gzip
+
 import numpy as np
 import pytest
 
@@ -72,3 +74,9 @@ def test_a_corpus_of_lines_counts_as_papers_do():
     corpus = " no it was n't black monday \n but while the exchange did n't fall \n"
     codec = sentences.Lines.of(corpus, tokenised=True)
     assert len(codec.encode(corpus)) == 6 + 7 + 2
+
+
+def test_the_penn_treebank_has_the_tokens_that_papers_count(real_data):
+    train = gzip.decompress((real_data / "penn" / "ptb.train.txt.gz").read_bytes()).decode()
+    codec = sentences.Lines.of(train, tokenised=True)
+    assert len(codec) == 10_000 and len(codec.encode(train)) == 929_589
