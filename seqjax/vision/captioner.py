@@ -224,7 +224,7 @@ class Captioner:
     ) -> tuple[jax.Array, training.Aux]:
         """Computes the mean cross-entropy of the words, in nats, and what the settings add to it."""
         vary_key, rng = jax.random.split(rng)
-        images = batch["source"]
+        images = jnp.asarray(batch["source"])
         if self.augment:
             images = vary_images(vary_key, images)
         sampling = None
@@ -323,7 +323,11 @@ class Captioner:
             banned=(self.words.pad, self.words.unk, self.words.bos),
         )
         found = write(params, _image_batches(pixels), len(pixels))
-        return [Description(self.words.decode(best.tokens), best.attention) for (best,) in found]
+        # What was cut off has a word in place of its end.
+        return [
+            Description(self.words.decode(best.tokens[:max_length]), best.attention[:max_length])
+            for (best,) in found
+        ]
 
     def report(self, params: Params, examples: Examples, folder: str | os.PathLike) -> Report:
         """Scores on pictures; writes `predictions.tsv` (name, what was written, captions) and pictures."""
