@@ -51,6 +51,10 @@ class Task(Protocol):
     methods of `(params, ...)`: `Trained` offers them all. Two names are agreed on: `stream(params)`
     of a causal one, and `report(params, examples, folder)`, which scores on examples, writes
     predictions and pictures into a folder that exists, and returns a `Report`.
+
+    A task whose batches continue each other has `initial_carry(params, rows)` as well: what the
+    first batch begins with, such as a recurrent state of so many rows, or None for nothing. Its
+    `loss` is then given the carry as a last argument and returns the next one as `Aux.extra`.
     """
 
     monitor: ClassVar[tuple[str, ...]]

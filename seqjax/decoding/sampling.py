@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jax.core import Tracer
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from seqjax.recurrence import select
 from seqjax.typing import KeyArray, Params, State
@@ -28,7 +28,7 @@ def sample(
     params: Params,
     state: State,
     prompt: ArrayLike,
-    key: KeyArray,
+    key: KeyArray | Key[Array, " batch"],
     length: int,
     *,
     prompt_lengths: ArrayLike | None = None,
@@ -45,7 +45,8 @@ def sample(
       params: what `step` takes first.
       state: the state before the prompt.
       prompt: `[batch, time]` tokens, at least one.
-      key: what the draws come from; a row's draws do not depend on the rest of its batch.
+      key: what the draws come from; a row's draws do not depend on the rest of its batch. With a key
+        for each row, `[batch]`, they do not depend on its place there either.
       length: tokens to write.
       prompt_lengths: valid tokens of each prompt, `[batch]`, at least 1; None when all are. Under
         jit, where values cannot be looked at, they are clamped to between 1 and the tokens of a
@@ -84,6 +85,8 @@ def sample(
     rows = prompt.shape[0]
     lengths = np.full(rows, prompt.shape[1]) if prompt_lengths is None else prompt_lengths
     lengths = lengths if isinstance(lengths, Tracer) else np.asarray(lengths)
+    if _is_many(key) and key.shape != (rows,):
+        raise ValueError(f"keys have shape {key.shape}; give one key, or one for each of {rows} rows")
     if lengths.shape != (rows,):
         raise ValueError(f"prompt_lengths have shape {lengths.shape}; the prompt wants ({rows},)")
     if not isinstance(lengths, Tracer) and not bool(
@@ -103,7 +106,9 @@ def _sample(
     # Traced lengths were not checked: a prompt has at least one token to go on from.
     prompt_lengths = jnp.clip(prompt_lengths, 1, prompt.shape[1])
     draw = functools.partial(sample_logits, temperature=temperature, top_k=top_k, top_p=top_p)
-    row_keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(rows))
+    row_keys = key
+    if not _is_many(key):
+        row_keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(rows))
 
     def read(carry, inputs):
         t, tokens = inputs
@@ -166,6 +171,11 @@ def sample_logits(
         logits = jnp.full_like(logits, -jnp.inf).at[order].set(ranked)
     drawn = jax.random.categorical(key, logits)
     return jnp.where(temperature == 0, greedy, drawn).astype(jnp.int32)
+
+
+def _is_many(key):
+    """Whether it is keys in a row; one key of the older form is an array of numbers itself."""
+    return key.ndim > 0 and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
 
 
 def _check_range(name, value, low, high):

@@ -1,4 +1,4 @@
-"""Sentences as token ids and back: subwords, or words with those that the vocabulary lacks kept for copying."""
+"""Text as token ids and back: sentences in words or subwords, running text in characters, words or subwords."""
 
 import dataclasses
 import os
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from seqjax.data.bpe import BPE
-from seqjax.data.vocabulary import SPECIALS, Vocabulary
+from seqjax.data.vocabulary import EOS, SPECIALS, UNK, Vocabulary
 from seqjax.data.words import sentence_of as sentence_of
 from seqjax.data.words import words_of as words_of
 
@@ -117,3 +117,97 @@ def load_subwords(path: str | os.PathLike) -> Subwords:
 def load_words(path: str | os.PathLike, copied: int = 0) -> Words:
     """What `Words.save` wrote."""
     return Words(Vocabulary.load(path), copied)
+
+
+@dataclasses.dataclass(frozen=True)
+class Characters:
+    """Text as its characters.
+
+    Attributes:
+      tokens: the characters.
+
+    Example:
+      >>> codec = Characters.of("to be")
+      >>> codec.decode(codec.encode("boot"))
+      'boot'
+    """
+
+    tokens: Vocabulary
+
+    @classmethod
+    def of(cls, text: str) -> "Characters":
+        """Makes the codec of a text; other characters are refused."""
+        return cls(Vocabulary.characters(text))
+
+    def encode(self, text: str) -> np.ndarray:
+        """Numbers the characters of a text, int32 `[tokens]`.
+
+        Raises:
+          ValueError: characters that the codec lacks (which).
+        """
+        return self.tokens.encode(text)
+
+    def decode(self, ids: np.ndarray | Sequence) -> str:
+        """Gives the text of ids."""
+        return "".join(self.tokens.decode(ids))
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lines:
+    r"""Running text as words, with "<eos>" at the end of each line; rare words are "<unk>".
+
+    Attributes:
+      tokens: the vocabulary.
+      tokenised: words are what blanks part, as in a corpus that was cut into words already; else
+        they are cut as `words_of` does.
+
+    Example:
+      >>> codec = Lines.of("We see a man.\nA man sees us.\n")
+      >>> codec.decode(codec.encode("A man flies.\nWe see."))
+      'A man <unk>.\nWe see.'
+    """
+
+    tokens: Vocabulary
+    tokenised: bool = False
+
+    @classmethod
+    def of(cls, text: str, size: int | None = None, *, tokenised: bool = False) -> "Lines":
+        """Makes the codec of a text.
+
+        Args:
+          text: what to learn the words of.
+          size: tokens at most, the specials included; None keeps every word.
+          tokenised: see the class.
+        """
+        lines = (_cut(line, tokenised) for line in text.split("\n"))
+        return cls(Vocabulary.words(lines, max_size=size, specials=(UNK, EOS)), tokenised)
+
+    def encode(self, text: str) -> np.ndarray:
+        """Numbers the words of a text and the ends of its lines, int32 `[tokens]`."""
+        first, *others = text.split("\n")
+        words = _cut(first, self.tokenised)
+        for line in others:
+            words.append(EOS)
+            words.extend(_cut(line, self.tokenised))
+        return self.tokens.encode(words)
+
+    def decode(self, ids: np.ndarray | Sequence) -> str:
+        """Gives the text of ids, punctuation where one writes it."""
+        lines: list[list[str]] = [[]]
+        for word in self.tokens.decode(ids):
+            if word == EOS:
+                lines.append([])
+            else:
+                lines[-1].append(word)
+        join = " ".join if self.tokenised else sentence_of
+        return "\n".join(map(join, lines))
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+def _cut(line: str, tokenised: bool) -> list[str]:
+    return line.split() if tokenised else words_of(line)

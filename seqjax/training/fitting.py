@@ -5,7 +5,7 @@ import functools
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import optax
@@ -35,6 +35,18 @@ class Interrupted(Exception):
     def __init__(self, message: str, trained: Trained, signal: int):
         super().__init__(message)
         self.trained, self.signal = trained, signal
+
+
+class Carried(NamedTuple):
+    """What training hands from batch to batch for a task whose batches continue each other.
+
+    Attributes:
+      step: the number of the step.
+      carry: what the task's loss returned as `Aux.extra`; at first its `initial_carry`.
+    """
+
+    step: jax.Array
+    carry: Any
 
 
 def fit(
@@ -165,12 +177,24 @@ def own_share(batch: Any) -> Any:
 
 
 def fresh_state(task: Task, recipe: Recipe, optimiser: optax.GradientTransformation) -> TrainState:
-    """Makes the state before the first step; it counts the steps for the task's loss."""
+    """Makes the state before the first step.
+
+    It counts the steps for the task's loss, and holds the task's `initial_carry` where there is one.
+    """
     init_key, run_key = jax.random.split(jax.random.key(recipe.seed))
-    count = jax.numpy.zeros((), jax.numpy.int32)
-    return create_state(
-        task.init(init_key), optimiser, run_key, extra=count, ema=recipe.average is not None
-    )
+    params = task.init(init_key)
+    extra: Any = jax.numpy.zeros((), jax.numpy.int32)
+    carry = _initial_carry(task, params, recipe.batch_size)
+    if carry is not None:
+        extra = Carried(extra, carry)
+    return create_state(params, optimiser, run_key, extra=extra, ema=recipe.average is not None)
+
+
+def _initial_carry(task: Any, params: Params, batch_size: int | None) -> Any:
+    """Gives what a task carries before its first batch; None for most tasks."""
+    if not hasattr(task, "initial_carry"):
+        return None
+    return task.initial_carry(params, batch_size or task.batch_size)
 
 
 def parameters_of(state: TrainState) -> Params:
@@ -179,7 +203,11 @@ def parameters_of(state: TrainState) -> Params:
 
 
 def _loss(
-    task: Task, params: Params, batch: Any, rng: KeyArray, step: jax.Array
+    task: Any, params: Params, batch: Any, rng: KeyArray, extra: Any
 ) -> tuple[jax.Array, Any]:
-    loss, aux = task.loss(params, batch, rng, step)
-    return loss, aux._replace(extra=step + 1)
+    """The task's loss; what the next batch shall see goes into `Aux.extra`."""
+    if isinstance(extra, Carried):
+        loss, aux = task.loss(params, batch, rng, extra.step, extra.carry)
+        return loss, aux._replace(extra=Carried(extra.step + 1, aux.extra))
+    loss, aux = task.loss(params, batch, rng, extra)
+    return loss, aux._replace(extra=extra + 1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from seqjax import datasets
 from seqjax.data.records import Records
 from seqjax.data.splits import hash_splits
 from seqjax.files import (
@@ -53,11 +54,14 @@ class Pictures:
       images: uint8 `[pictures, side, side, 3]`.
       captions: of each picture, one or more.
       names: of their files.
+      objects: where they are known, the pixels of the objects that a caption names, in that order:
+        bool `[pictures, objects, side, side]`.
     """
 
     images: np.ndarray
     captions: list[list[str]]
     names: list[str]
+    objects: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -72,7 +76,8 @@ class Pictures:
     def take(self, chosen: Sequence[int]) -> "Pictures":
         """The pictures at these places."""
         captions, names = [self.captions[i] for i in chosen], [self.names[i] for i in chosen]
-        return Pictures(self.images[list(chosen)], captions, names)
+        objects = None if self.objects is None else self.objects[list(chosen)]
+        return Pictures(self.images[list(chosen)], captions, names, objects)
 
     def pairs(self) -> "Pairs":
         """Every picture with each of its captions, to train on."""
@@ -139,6 +144,34 @@ def read_pictures(path: str | os.PathLike, side: int) -> dict[str, Pictures]:
         split: pictures.take([i for i, own in enumerate(splits) if own == split])
         for split in SHARES
     }
+
+
+def load_pictures(
+    name: str, side: int, data_dir: str | os.PathLike | None = None
+) -> tuple[dict[str, Pictures], str]:
+    """Loads a data set of captioned pictures, such as "captions/stamps", see `seqjax.datasets.load`.
+
+    Args:
+      name: of the data set.
+      side: pixels of the squares that the pictures are brought to.
+      data_dir: folder of the data sets.
+
+    Returns:
+      Pictures by split, as of `read_pictures`, and where they were taken from.
+
+    Raises:
+      DataUnavailable: it was not found.
+    """
+    splits = {"train": "train", "validation": "dev", "test": "test"}
+    found = {own: datasets.load(name, split, data_dir) for own, split in splits.items()}
+    parts = {}
+    for split, loaded in found.items():
+        columns = loaded.records.columns()
+        captions = [[text] for text in columns["caption"]]
+        parts[split] = Pictures.of(
+            np.asarray(columns["image"]), captions, list(columns["file"]), side
+        )
+    return parts, found["train"].origin
 
 
 def by_likeness(images: np.ndarray, shares: Mapping[str, int] = SHARES) -> list[str]:

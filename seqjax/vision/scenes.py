@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seqjax.data.splits import hash_splits
+from seqjax.vision.captioned import Pictures
 
 SIZES = {"small": 0.135, "large": 0.22}
 """Half the width of an object, as a share of the picture's."""
@@ -113,6 +114,16 @@ class Scenes:
             caption = _caption(things, places)
             if split_of(caption) == self.split:
                 return {"caption": caption} | _drawn(random, things, places, self.side)
+
+    def pictures(self) -> Pictures:
+        """Draws all of them, with their objects."""
+        records = [self[index] for index in range(self.size)]
+        return Pictures(
+            np.stack([record["image"] for record in records]),
+            [[record["caption"]] for record in records],
+            [f"{self.split} {index}" for index in range(self.size)],
+            np.stack([record["objects"] for record in records]),
+        )
 
     def fingerprint(self) -> str:
         """The sha256 of the first scene and of what the others are drawn from."""

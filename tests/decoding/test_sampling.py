@@ -157,6 +157,20 @@ def test_a_row_does_not_depend_on_its_batch(getkey, params):
     )
 
 
+def test_with_a_key_of_its_own_a_row_does_not_depend_on_its_place(getkey, params):
+    prompt, keys = prompts(getkey()), jax.random.split(getkey(), 3)
+    tokens = write(params, prompt, keys, 8).tokens
+    turned = write(params, prompt[::-1], keys[::-1], 8).tokens[::-1]
+    np.testing.assert_array_equal(tokens, turned)
+    one = getkey()
+    own = jax.vmap(lambda place: jax.random.fold_in(one, place))(jnp.arange(3))
+    np.testing.assert_array_equal(
+        write(params, prompt, one, 8).tokens, write(params, prompt, own, 8).tokens
+    )
+    with pytest.raises(ValueError, match=r"keys have shape \(2,\); give one key, or one for each"):
+        write(params, prompt, keys[:2], 8)
+
+
 def test_ragged_prompts_are_separate_prompts(getkey, params):
     prompt, key, lengths = prompts(getkey(), 3, 4), getkey(), jnp.array([4, 1, 2])
     out = write(params, prompt, key, 8, prompt_lengths=lengths)

@@ -7,22 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import caption, common
+import seqjax
+from experiments import caption, cli
 
 TINY = (
-    "--side",
-    "16",
-    "--features",
-    "4",
-    "--embedding-size",
-    "8",
-    "--hidden-size",
-    "16",
-    "--batch",
-    "8",
-    "--beam",
-    "2",
-    "--quiet",
+    *("--side", "16", "--features", "4", "--embedding-size", "8", "--hidden-size", "16"),
+    *("--batch-size", "8", "--beam", "2", "--quiet"),
+)
+LEARN = (
+    *("--steps", "60", "--every", "30", "--learning-rate", "0.02"),
+    *("--dropout", "0", "--label-smoothing", "0"),
 )
 TINTS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
 
@@ -31,7 +25,6 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 @pytest.fixture(autouse=True)
 def few_pictures(monkeypatch):
-    monkeypatch.setattr(caption, "ROWS", 5)
     monkeypatch.setattr(caption, "SCENES", {"train": 10**9, "validation": 4, "test": 7, "novel": 5})
 
 
@@ -53,13 +46,8 @@ def folder(tmp_path):
 
 def call(monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["caption", *map(str, words)])
-    verbs = {
-        "describe": common.Verb(
-            caption.describe, caption.Describe, "say what is on images", "IMAGE..."
-        )
-    }
     try:
-        common.launch(caption.Config, caption.main, caption.__doc__, verbs)
+        cli.launch(caption.Config, caption.main, caption.__doc__, caption.VERBS)
     except SystemExit as stop:
         return stop.code
     return 0
@@ -69,42 +57,33 @@ def test_pictures_are_learnt_scored_beside_their_neighbours_and_described(
     tmp_path, monkeypatch, capsys, folder
 ):
     run = tmp_path / "run"
-    learn = (
-        "--steps",
-        "60",
-        "--every",
-        "30",
-        "--learning-rate",
-        "0.02",
-        "--dropout",
-        "0",
-        "--label-smoothing",
-        "0",
-    )
-    assert (
-        call(monkeypatch, *TINY, *learn, "--pictures", folder, "--spread", "0.1", "--out", run) == 0
-    )
+    options = ("--pictures", folder, "--spread", "0.1", "--out", run)
+    assert call(monkeypatch, *TINY, *LEARN, *options) == 0
     result = json.loads((run / "result.json").read_text())
     evaluation = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     assert 0 < evaluation["nats"] < 0.5 and evaluation["error"] == pytest.approx(0)
     names = ("bleu", "chrf", "rouge_l")
     assert set(result["scores"]) == {*names, *(f"nearest_{name}" for name in names)}
-    assert result["scores"]["rouge_l"] == pytest.approx(100) and result["counts"]["steps"] == 60
+    assert result["scores"]["rouge_l"] == pytest.approx(100) and result["split"] == "test"
+    assert result["counts"]["steps"] == 60 and result["counts"]["best_step"] in (30, 60)
     rows = [line.split("\t") for line in (run / "predictions.tsv").read_text().splitlines()]
-    assert len(rows) == result["counts"]["test_pictures"] > 0
+    assert len(rows) == result["counts"]["pictures"] > 0
     assert all(said in [text.lower() for text in right] for _, said, *right in rows)
     assert all((run / f"{name}.png").exists() for name in ("loss", "captions", "looks-1"))
+    task = seqjax.load(run).task
+    assert task.augment and task.beam == 2 and task.spread == 0.1
 
     paths = folder / "images" / "3.png", tmp_path / "palette.gif"
     Image.fromarray(np.full((40, 30, 3), TINTS["blue"], np.uint8)).convert("P").save(paths[1])
     capsys.readouterr()
-    assert call(monkeypatch, "--describe", run, *paths, "--output", tmp_path / "seen") == 0
+    assert call(monkeypatch, "describe", run, *paths, "--output", tmp_path / "seen") == 0
     assert capsys.readouterr().out == f"{paths[0]}: a red one.\n{paths[1]}: a blue one.\n"
-    assert {path.name for path in (tmp_path / "seen").iterdir()} == {
-        "captions.png",
-        "looks-1.png",
-        "looks-2.png",
-    }
+    seen = {path.name for path in (tmp_path / "seen").iterdir()}
+    assert seen == {"captions.png", "looks-1.png", "looks-2.png"}
+    assert call(monkeypatch, "describe", run, paths[1], "--beam", "1") == 0
+    assert capsys.readouterr().out == "a blue one.\n"
+    assert call(monkeypatch, "describe", run, "none.png") == 2
+    assert capsys.readouterr().err == "error: none.png: no such file\n"
 
 
 @pytest.mark.parametrize("options", [(), ("--no-attention", "--sampling", "0.5")])
@@ -113,32 +92,23 @@ def test_scenes_are_drawn_learnt_and_resumed(tmp_path, monkeypatch, options):
     assert call(monkeypatch, *TINY, *options, "--steps", "3", "--every", "2", "--out", run) == 0
     result = json.loads((run / "result.json").read_text())
     looked = {"attention", "even_attention"} if not options else set()
-    assert (
-        set(result["scores"]) == {"exact_match", "novel_exact_match", *looked}
-        and result["counts"]["test_pictures"] == 7
-    )
+    assert set(result["scores"]) == {"exact_match", "novel_exact_match", *looked}
+    assert result["counts"]["pictures"] == 7
     assert (run / "looks-1.png").exists() == (not options)
+    task = seqjax.load(run).task
+    assert not task.augment and task.sampling_steps == 3
     if not options:
         assert call(monkeypatch, *TINY, "--steps", "2", "--every", "2", "--out", other) == 0
         assert call(monkeypatch, "--resume", other, "--steps", "3", "--quiet") == 0
         assert (other / "predictions.tsv").read_text() == (run / "predictions.tsv").read_text()
 
 
-def test_attention_on_an_object_is_counted_at_its_noun():
-    shown = np.zeros((1, 2, 4, 4), bool)
-    shown[0, 0, 0, 1], shown[0, 1, 2:, 2:] = (
-        True,
-        True,
-    )  # the upper left cell of four, and the lower right one
-    looks = np.array([[0, 0, 0, 1], [0.7, 0.1, 0.1, 0.1], [1, 0, 0, 0], [0.2, 0.2, 0.2, 0.4]])
-    found = caption.looks_at_objects([caption.Said(["red", "circle", "red", "ring"], looks)], shown)
-    assert found == pytest.approx({"attention": (0.7 + 0.4) / 2, "even_attention": 0.25})
-
-
-def test_words_and_signs_come_apart_and_together_again():
-    words = caption.words_of("A two-tone dog's bed, red!")
-    assert words == ["a", "two-tone", "dog's", "bed", ",", "red", "!"]
-    assert caption.Said(words, np.zeros((7, 1))).text == "a two-tone dog's bed, red!"
+def test_a_collection_is_learnt(tiny):
+    config = caption.Config(pictures="stamps", side=16, data_dir=str(tiny))
+    parts = caption.read_or_load(config)
+    task = caption.build(config, parts)
+    assert task.criterion == "chrf" and task.augment and task.shape == (16, 16, 3)
+    assert len(parts.train) and len(parts.test) and parts.origin
 
 
 def broken(folder):
@@ -176,8 +146,9 @@ def test_bad_pictures_end_with_code_2_before_training(
     [
         (("--pictures", "nowhere"), "nowhere: no such folder"),
         (("--side", "8"), "--side is 8; give at least 16"),
-        (("--describe", "nowhere", "x.png"), "nowhere is no run folder"),
-        (("--output", "x"), "--output goes with --describe"),
+        (("describe", "nowhere", "x.png"), "nowhere holds no model"),
+        (("describe", "nowhere"), "the following arguments are required: IMAGE"),
+        (("--output", "x"), "unrecognized arguments: --output x"),
     ],
 )
 def test_mistakes_end_with_code_2(tmp_path, monkeypatch, capsys, options, message):

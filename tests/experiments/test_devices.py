@@ -16,7 +16,7 @@ TINY = (
     "4",
     "--layers",
     "1",
-    "--batch",
+    "--batch-size",
     "8",
     "--window",
     "20",
@@ -71,3 +71,11 @@ def test_devices_and_processes_agree_and_a_run_moves_between_them(tmp_path):
     np.testing.assert_allclose(losses(four), expected, rtol=1e-5)
     np.testing.assert_allclose(losses(two), expected, rtol=1e-5)
     assert (two / "result.json").exists()
+
+
+def test_a_carried_state_is_the_same_on_any_number_of_devices(tmp_path):
+    (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog. " * 20)
+    words = ("--text", tmp_path / "text.txt", *TINY, "--carried", "--steps", 7)
+    finish(start(*words, "--out", tmp_path / "one"))
+    finish(start(*words, "--out", tmp_path / "two", "--devices", 2))
+    np.testing.assert_allclose(losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-5)

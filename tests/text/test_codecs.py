@@ -1,6 +1,9 @@
 """Sentences as ids and back."""
 
+import gzip
+
 import numpy as np
+import pytest
 
 from seqjax import data
 from seqjax.text import codecs as sentences
@@ -45,3 +48,35 @@ def test_a_vocabulary_without_unusual_blanks_reads_none():
     codec = sentences.learn_words(["a b ="], size=50, copied=3)
     assert codec.new("a=b x") == ["x"]
     assert codec.pieces(codec.encode("a=b")) == ["a", "=", "b"]
+
+
+def test_characters_refuse_what_they_lack():
+    codec = sentences.Characters.of("to be\n")
+    assert codec.decode(codec.encode("boot\n")) == "boot\n" and len(codec) == 6
+    with pytest.raises(ValueError, match="not in the vocabulary of 6 tokens: 'x'"):
+        codec.encode("box")
+
+
+def test_running_text_keeps_its_lines():
+    corpus = "We see a man.\n\nA man sees <unk> , us.\n"
+    codec = sentences.Lines.of(corpus)
+    assert codec.decode(codec.encode("A man sees us.\n\nWe see.")) == "A man sees us.\n\nWe see."
+    assert codec.decode(codec.encode("We fly.\n")) == "We <unk>.\n"
+    cut = sentences.Lines.of(corpus, tokenised=True)
+    ids = cut.encode("A man sees <unk> us.\n")
+    names = ["A", "man", "sees", "<unk>", "us.", "<eos>"]
+    assert cut.tokens.decode(ids) == names and cut.decode(ids) == "A man sees <unk> us.\n"
+    assert len(sentences.Lines.of(corpus, 5)) == 5
+
+
+def test_a_corpus_of_lines_counts_as_papers_do():
+    """As of the Penn Treebank: every word and the end of every line is a token."""
+    corpus = " no it was n't black monday \n but while the exchange did n't fall \n"
+    codec = sentences.Lines.of(corpus, tokenised=True)
+    assert len(codec.encode(corpus)) == 6 + 7 + 2
+
+
+def test_the_penn_treebank_has_the_tokens_that_papers_count(real_data):
+    train = gzip.decompress((real_data / "penn" / "ptb.train.txt.gz").read_bytes()).decode()
+    codec = sentences.Lines.of(train, tokenised=True)
+    assert len(codec) == 10_000 and len(codec.encode(train)) == 929_589

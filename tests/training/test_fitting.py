@@ -1,5 +1,6 @@
 """Training a task: same result after an interruption, the best parameters, the recipe."""
 
+import dataclasses
 import os
 import signal
 
@@ -9,7 +10,7 @@ import optax
 import pytest
 
 import seqjax
-from seqjax import training
+from seqjax import data, training
 
 ROWS = [
     np.asarray(np.random.default_rng(n).normal(size=(3 + n % 5, 2)), np.float32) for n in range(40)
@@ -72,6 +73,58 @@ def test_the_average_is_what_is_kept():
     )
     assert jax.tree.structure(plain.params) == jax.tree.structure(averaged.params)
     assert averaged.evaluate((ROWS, LABELS))["nats"] > plain.evaluate((ROWS, LABELS))["nats"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Counter:
+    """Learns nothing; carries the sum of all batches, from `begin` on."""
+
+    begin: float | None
+
+    monitor = ("loss",)
+    batch_size = 2
+
+    def init(self, key):
+        return {"w": jax.numpy.zeros(())}
+
+    def initial_carry(self, params, rows):
+        return None if self.begin is None else {"sum": jax.numpy.full(rows, self.begin)}
+
+    def batches(self, examples, *, batch_size=None, seed=0, once=False, multiple_of=1):
+        return data.batches({"x": examples}, batch_size or 2, shuffle=False, drop_remainder=True)
+
+    def loss(self, params, batch, rng, step, *carry):
+        if not carry:
+            return params["w"] + step, training.Aux()
+        total = carry[0]["sum"] + batch["x"]
+        return params["w"] + total.sum() + 100 * step, training.Aux(extra={"sum": total})
+
+    def evaluate(self, params, examples):
+        return {"loss": 0.0}
+
+    def predict(self, params, inputs):
+        return inputs
+
+
+@pytest.mark.parametrize(("begin", "losses"), [(None, [0, 1, 2]), (0.5, [4, 111, 222])])
+def test_a_task_may_carry_something_from_batch_to_batch(begin, losses, tmp_path):
+    seen = []
+
+    def note(event):
+        if event.kind == "step":
+            seen.append(event.metrics["loss"])
+
+    def fit(steps, **options):
+        recipe = training.Recipe(steps=steps, learning_rate=0.0)
+        options = {"recipe": recipe, "quiet": True, "callbacks": [note], **options}
+        training.fit(Counter(begin), np.arange(1.0, 7.0, dtype=np.float32), **options)
+
+    fit(3)
+    assert seen == losses
+    seen.clear()
+    fit(2, folder=tmp_path)
+    fit(3, folder=tmp_path)
+    assert seen == losses
 
 
 def test_nothing_is_left_on_the_disk(tmp_path, monkeypatch):

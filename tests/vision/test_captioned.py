@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from seqjax import files
-from seqjax.vision.captioned import Pictures, by_likeness, read_pictures
+from seqjax.vision.captioned import Pictures, by_likeness, load_pictures, read_pictures
 from tests.datasets.data_files import noise, smooth, write, write_png
 
 
@@ -59,6 +59,15 @@ def test_flickr8k_as_published_names_a_copy_and_an_image_that_is_not_there(tmp_p
         "line 121: no image lost.jpg in .*, and 1 more are missing; add it or take the line out"
     ):
         read_pictures(tmp_path, 8)
+
+
+def test_a_collection_has_the_parts_of_a_folder(tiny):
+    parts, origin = load_pictures("captions/stamps", 16, tiny)
+    assert list(parts) == ["train", "validation", "test"] and origin
+    names = [name for part in parts.values() for name in part.names]
+    assert len(names) == len(set(names))
+    assert {part.images.shape[1:] for part in parts.values()} == {(16, 16, 3)}
+    assert all(len(said) == 1 for part in parts.values() for said in part.captions)
 
 
 def test_several_captions_make_several_pairs_of_one_picture(tmp_path):

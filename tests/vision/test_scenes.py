@@ -141,3 +141,13 @@ def test_mistakes():
         Scenes("dev", 1)
     with pytest.raises(ValueError, match="side=8"):
         Scenes("train", 1, side=8)
+
+
+def test_all_scenes_at_once_are_pictures_with_objects():
+    part = Scenes("test", 4, 16, seed=3)
+    pictures = part.pictures()
+    assert pictures.captions == [[part[i]["caption"]] for i in range(4)]
+    assert pictures.names == ["test 0", "test 1", "test 2", "test 3"]
+    np.testing.assert_array_equal(pictures.images[2], part[2]["image"])
+    taken = pictures.take([3, 1])
+    np.testing.assert_array_equal(taken.objects[0], part[3]["objects"])
