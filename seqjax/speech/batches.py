@@ -61,6 +61,6 @@ class Collator:
             for chosen in planned
         ]
 
-    def _render(self, index: int) -> np.ndarray:
+    def _render(self, index: int | np.integer) -> np.ndarray:
         samples = self._part.utterances[index].render(self._part.clips)
         return samples[: self.lengths[index] * self._hop]

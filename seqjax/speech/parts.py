@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable
 
 import numpy as np
 
+from seqjax.data.fingerprint import fingerprint
 from seqjax.speech.features import LogMel
 from seqjax.speech.utterances import (
     SPEEDS,
@@ -41,8 +42,13 @@ class Part:
         """What is said in each utterance."""
         return [utterance.text(self.clips) for utterance in self.utterances]
 
-    def followed_by(self, seconds: float) -> "Part":
-        """The same with so much more silence after each utterance, which a model that reads one way needs to finish."""
+    def fingerprint(self) -> str:
+        """Computes what tells it from other parts, wherever its files lie."""
+        clips = self.clips
+        return fingerprint((clips.rate, clips.samples, clips.texts, repr(self.utterances)))
+
+    def followed_by(self, seconds: int | float) -> "Part":
+        """Appends silence to each utterance, so that a model that reads one way can finish."""
         tail = round(seconds * self.clips.rate)
         longer = (
             dataclasses.replace(

@@ -173,9 +173,9 @@ class Recogniser:
         part = part_of(examples, self.rate)
         if not once:
             part = self.augmentation.of_part(part, seed)
-        part = part.followed_by(self.tail)
+        self.check(part)
         mel = self.front_end.mel
-        check_room(part, mel, self.model.stride)
+        part = part.followed_by(self.tail)
         collate = Collator(part, mel, self.codec)
         seconds = mel.frames(round((batch_size or self.batch_size) * mel.rate))
         order = data.BucketBatches(
@@ -188,6 +188,15 @@ class Recogniser:
             multiple_of=multiple_of,
         )
         return data.mapped(collate, order)
+
+    def check(self, examples: Examples) -> None:
+        """Refuses utterances that are too short for their texts, and recordings that cannot be read.
+
+        Raises:
+          ValueError: names the recordings of the first one.
+        """
+        part = part_of(examples, self.rate).followed_by(self.tail)
+        check_room(part, self.front_end.mel, self.model.stride)
 
     def loss(
         self, params: Params, batch: Any, rng: KeyArray, step: Any

@@ -1,6 +1,7 @@
 """The report of a recogniser: scores of every decoder, what was heard, and pictures."""
 
 import collections
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from seqjax.files.disk import write_atomically
 from seqjax.metrics.words import word_errors, word_pairs
 from seqjax.speech.decoder import Decoder
 from seqjax.speech.examples import Examples, part_of
-from seqjax.speech.parts import Part
+from seqjax.speech.parts import Part, has_room
 from seqjax.speech.pictures import plot_alignment
 from seqjax.speech.serving import write_down
 from seqjax.speech.utterances import DIGITS
@@ -41,8 +42,8 @@ def write_report(
     Args:
       task: a `Recogniser`.
       params: of its network.
-      examples: recordings and their texts, or several parts by name, whose names then begin those
-        of the scores.
+      examples: recordings and their texts; or several of these by name, whose names begin those of
+        the scores, but for the first.
       folder: exists.
 
     Returns:
@@ -52,25 +53,26 @@ def write_report(
     decoders = decoders_of(task)
     metrics, counts = {}, {}
     lines = ["part\tdecoder\tWER\tCER\tSER"]
-    best: dict[str, list[str]] = {}
+    best: list[list[str]] = []
     for name, part in parts.items():
-        prefix, texts = f"{name}_" if name else "", part.texts()
+        texts = part.texts()
+        prefix = f"{name}_" if best else ""
         written = write_down(task.serve(params, part), len(texts), list(decoders.values()))
         for decoder, guesses in zip(decoders, written, strict=True):
             errors = word_errors(texts, guesses)
             metrics |= {f"{prefix}{decoder}_{error}": value for error, value in errors.items()}
             cells = [f"{value:.2%}" for value in errors.values()]
-            lines.append("\t".join([name, decoder, *cells]))
-        best[name] = written[-1]
+            lines.append("\t".join([name or "-", decoder, *cells]))
+        best.append(written[-1])
         counts[f"{prefix}utterances"] = len(texts)
         counts[f"{prefix}words"] = sum(len(text.split()) for text in texts)
     _write(folder / "decoders.tsv", lines)
-    name, part = next(iter(parts.items()))
-    pairs = zip(part.texts(), best[name], strict=True)
+    part = next(iter(parts.values()))
+    pairs = zip(part.texts(), best[0], strict=True)
     _write(folder / "heard.tsv", [f"{text}\t{guess}" for text, guess in pairs])
     if task.language_model is not None:
         task.language_model.write(folder / "letters.arpa")
-    draw_confusion(folder / "confusion.png", part.texts(), best[name])
+    draw_confusion(folder / "confusion.png", part.texts(), best[0])
     draw_alignment(folder / "alignment.png", task, params, part)
     return Report(metrics, counts)
 
@@ -95,8 +97,12 @@ def draw_confusion(path: Path, texts: Sequence[str], heard: Sequence[str]) -> No
 
 
 def draw_alignment(path: Path, task: Any, params: Params, part: Part) -> None:
-    """Draws where the letters of one utterance of about four recordings were heard."""
-    chosen = min(part.utterances, key=lambda utterance: abs(len(utterance.clips) - 4))
+    """Draws where the letters of one utterance of about four recordings were heard, if one has room for its text."""
+    room = has_room(part, task.front_end.mel, task.model.stride)
+    spelt = list(itertools.compress(part.utterances, room))
+    if not spelt:
+        return
+    chosen = min(spelt, key=lambda utterance: abs(len(utterance.clips) - 4))
     one = Part(part.clips, [chosen])
     text = task.codec.known(chosen.text(part.clips))
     (_, emissions), *_ = task.serve(params, one)

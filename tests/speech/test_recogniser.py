@@ -1,58 +1,279 @@
-"""A listener: from sound to letters, whole and piece by piece."""
+"""A recogniser: learnt, whole, piece by piece, in time, saved."""
+
+import json
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import soundfile
 
 import seqjax
-from seqjax import data, speech
-from seqjax.models import AcousticModel
-from seqjax.speech import Listener
+from seqjax import losses, speech, training
+from seqjax.decoding.ctc import beam as search
+from seqjax.files.settings import from_plain, to_plain
+from seqjax.models.acoustic import Emissions
+from seqjax.speech import decoder, serving, stream
+from seqjax.tasks import Trained
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
-SAMPLES = (np.random.default_rng(0).standard_normal(2400) / 9).astype(np.float32)
+
+SMALL = {"bands": 16, "stride": 3, "beam": 4}
+BOTH = seqjax.bidirectional(seqjax.LSTM(12))
+PLAIN = speech.Augmentation(speeds=(), channels=False, masks=False)
 
 
-def make(scale, **settings):
-    ear = speech.Ear(
-        speech.LogMel(8000, 8), data.Vocabulary.characters("no yes", (speech.BLANK,)), scale
+def words(takes=20, speakers=2):
+    return speech.synthetic_words(["ab", "ox"], speakers=speakers, takes=takes)
+
+
+def noise(seconds, seed=0):
+    generator = np.random.default_rng(seed)
+    return (generator.standard_normal(round(8000 * seconds)) / 9).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Two made-up words, learnt from arrays and texts as a person has them."""
+    clips = words()
+    task = speech.Recogniser.of(
+        clips.samples,
+        clips.texts,
+        rate=8000,
+        recurrence=BOTH,
+        augmentation=speech.Augmentation(masks=False),
+        **SMALL,
     )
-    return Listener(ear, AcousticModel(len(ear.letters), (seqjax.GRU(6),), stride=2, **settings))
+    recipe = training.Recipe(steps=160, every=80, batch_size=8, learning_rate=0.02, average=0.9)
+    examples = clips.samples, clips.texts
+    return training.fit(task, examples, validation=words(4), recipe=recipe, quiet=True)
 
 
-def test_a_stream_hears_what_the_whole_gives():
-    listener = make(speech.Moments(jnp.full(8, -5.0), jnp.full(8, 2.0)), convolution=5)
-    params = listener.init(jax.random.key(0))
-    whole = listener.scores(params, SAMPLES)
-    assert whole.shape == (15, 7) and listener.step == 0.02 and listener.step_size == 160
-    np.testing.assert_allclose(np.exp(whole).sum(-1), 1, atol=1e-5)
-    state, heard, compiled = listener.start(params), [], Listener.hear._cache_size()
-    for piece in np.split(SAMPLES, [800, 1600]):
-        state, scores = listener.hear(params, state, piece)
-        heard.append(scores)
-    np.testing.assert_allclose(np.concatenate(heard), whole, atol=1e-5)
-    assert Listener.hear._cache_size() == compiled + 1
+@pytest.fixture(scope="module")
+def fresh():
+    """An untrained recogniser that reads one way."""
+    task = speech.Recogniser.of(words(3), recurrence=seqjax.GRU(6), convolution=5, **SMALL)
+    return Trained(task, task.init(jax.random.key(1)))
 
 
-def test_a_batch_and_its_padding_change_nothing():
-    listener = make(None)
-    params = listener.init(jax.random.key(0))
-    batch = np.zeros((2, 4000), np.float32)
-    batch[0], batch[1, :2400] = np.resize(SAMPLES, 4000), SAMPLES
-    scores, lengths = listener(params, batch, np.array([50, 30]))
-    assert lengths.tolist() == [25, 15]
-    np.testing.assert_allclose(scores[1, :15], listener.scores(params, SAMPLES), atol=1e-5)
-    with pytest.raises(ValueError, match="moments_of_training=True"):
-        listener.start(params)
+def test_it_learns_words_and_writes_them_down(trained, tmp_path):
+    clips = speech.synthetic_words(["ab", "ox"], speakers=2, takes=8, seed=1)
+    metrics = trained.evaluate(clips)
+    assert metrics["wer"] < 0.1 and metrics["cer"] < 0.1 and 0 < metrics["nats"] < 0.5
+    texts = trained.predict(clips.samples)
+    assert np.mean(np.array(texts) == np.array(clips.texts)) > 0.9
+    wrong = np.mean(np.array(trained.predict(clips.samples, beam=1)) != np.array(clips.texts))
+    assert metrics["ser"] == pytest.approx(wrong)
+    # Files of twice the rate, 16 bits, and arrays of another rate say the same.
+    files = []
+    for place, samples in enumerate(clips.samples[:4]):
+        files.append(tmp_path / f"{place}.wav")
+        soundfile.write(files[-1], seqjax.files.resample(samples, 8000, 16000), 16000)
+    assert trained.predict(files) == texts[:4]
+    integers = [np.int16(32767 * samples) for samples in clips.samples[:4]]
+    assert trained.predict(integers) == texts[:4]
+    twice = [seqjax.files.resample(samples, 8000, 16000) for samples in clips.samples[:4]]
+    assert trained.predict(twice, rate=16000) == texts[:4]
 
 
-def test_letters_are_located_in_seconds():
-    listener = make(None)
-    spoken = listener.ear.letters.encode("no")
-    steps = [0, spoken[0], spoken[0], 0, 0, spoken[1]]
-    scores = jax.nn.log_softmax(9 * jax.nn.one_hot(np.array(steps), len(listener.ear.letters)))
-    places = listener.locate(scores, "no")
-    assert [letter for letter, _, _ in places] == ["n", "o"]
-    np.testing.assert_allclose([times for _, *times in places], [[0.02, 0.06], [0.1, 0.12]])
-    assert listener.locate(scores, "") == []
+def test_words_have_times(trained):
+    clips = speech.synthetic_words(["ab", "ox"], speakers=1, takes=1, seed=1)
+    part = speech.Part(clips, [speech.Utterance((0, 1), (1600, 1600, 800))])
+    (found,) = trained.align(part, ["ab ox"])
+    assert [word.text for word in found] == ["ab", "ox"] and trained.align(part) == [found]
+    assert found[1].begin == pytest.approx(0.4 + len(clips.samples[0]) / 8000, abs=0.15)
+    with pytest.raises(ValueError, match="text 0, 'ab q', has letters that no training text had"):
+        trained.align(part, ["ab q"])
+    with pytest.raises(ValueError, match="too few steps of sound for 'abababab"):
+        trained.align(part, ["ab" * 50])
+    with pytest.raises(ValueError, match="1 recordings and 2 texts"):
+        trained.align(part, ["ab", "ox"])
+
+
+def test_a_fresh_process_gives_the_same_answers(trained, tmp_path):
+    trained.save(tmp_path / "model")
+    soundfile.write(tmp_path / "a.wav", words(1).samples[0], 8000, subtype="FLOAT")
+    program = (
+        "import sys, seqjax, json\n"
+        "model = seqjax.load(sys.argv[1])\n"
+        "print(json.dumps([model.predict(sys.argv[2:]), model.align(sys.argv[2:])]))\n"
+        "assert not any(name.split('.')[0] in ('experiments', 'matplotlib') for name in sys.modules)\n"
+    )
+    call = [sys.executable, "-c", program, str(tmp_path / "model"), str(tmp_path / "a.wav")]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    texts, times = json.loads(done.stdout)
+    assert texts == trained.predict([tmp_path / "a.wav"])
+    assert times == [
+        [list(word) for word in words] for words in trained.align([tmp_path / "a.wav"])
+    ]
+
+
+def test_settings_are_the_whole_task(trained, fresh):
+    for task in (trained.task, fresh.task):
+        assert from_plain(json.loads(json.dumps(to_plain(task)))) == task
+        assert "\n" not in repr(task) and "8,000 samples a second" in repr(task)
+
+
+def test_ten_lengths_compile_at_most_three_times_and_later_ones_nothing(fresh):
+    steps = (serving.emit, search._search, decoder._align)
+    counts = [step._cache_size() for step in steps]
+    lengths = (0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.1, 1.4, 1.8, 2.1)
+    fresh.align([noise(seconds) for seconds in lengths])
+    after = [step._cache_size() for step in steps]
+    assert all(new - old <= 3 for new, old in zip(after, counts, strict=True))
+    fresh.align([noise(seconds * 0.99) for seconds in lengths])
+    assert [step._cache_size() for step in steps] == after
+
+
+def test_answers_do_not_depend_on_what_else_is_asked(fresh):
+    sounds = [noise(seconds, seed) for seed, seconds in enumerate((0.005, 0.31, 0.9, 0.4, 0.6))]
+    together = fresh.predict(sounds, language_model=False)
+    assert together == [fresh.predict([sound], language_model=False)[0] for sound in sounds]
+    assert together[0] != together[2]
+
+
+@pytest.mark.parametrize("size", [800, 37, 5000])
+def test_a_stream_hears_what_the_whole_gives(fresh, size):
+    samples = noise(0.9)
+    heard = fresh.stream()
+    so_far = [heard.step(samples[at : at + size]) for at in range(0, len(samples), size)]
+    whole = heard.finish()
+    assert whole == fresh.predict([samples], beam=1)[0] and whole != ""
+    assert all(whole.startswith(text.strip()) for text in so_far)
+    seconds = [letter.seconds for letter in heard.letters]
+    assert seconds == sorted(seconds) and seconds[-1] <= 0.9 + 0.3 + 0.03
+
+
+def test_steps_give_the_scores_of_the_whole_and_chunks_compile_few_programs(fresh):
+    samples = noise(0.3)[:2400]
+    part = speech.Part(speech.Clips(8000, [samples], [""], ["a"], ["a"]), [])
+    part = speech.Part(part.clips, speech.whole(part.clips))
+    ((_, emissions),) = fresh.serve(part)
+    state, scores = fresh.initial_state(), []
+    for piece in np.split(samples, [720, 960]):
+        state, found = fresh.step(state, piece)
+        scores.append(found)
+    np.testing.assert_allclose(np.concatenate(scores), emissions.logits[0, :10], atol=1e-4)
+    count, heard = stream.emit_next._cache_size(), fresh.stream()
+    for steps in (1, 2, 3, 5, 6, 7, 9, 11, 13, 14, 15):
+        heard.step(np.zeros(steps * 240))
+    assert stream.emit_next._cache_size() - count <= 4
+
+
+def test_a_recogniser_that_reads_both_ways_does_not_stream(trained):
+    with pytest.raises(ValueError, match="reads both ways and so waits for the end"):
+        trained.stream()
+
+
+def test_the_loss_is_ctc_a_letter_and_empty_rows_count_nothing(fresh):
+    task = speech.Recogniser.of(words(3), recurrence=BOTH, augmentation=PLAIN, **SMALL)
+    params = task.init(jax.random.key(0))
+    batch = next(task.batches(words(3), once=True))
+    assert (batch["indices"] == -1).any()
+    loss, aux = task.loss(params, batch, jax.random.key(0), 0)
+    features = task.front_end.features(batch["samples"], batch["frames"])
+    logits, lengths = task.model.apply({"params": params}, features, lengths=batch["frames"])
+    nats = losses.ctc(logits, batch["labels"], lengths, batch["label_lengths"])
+    real = np.asarray(batch["indices"]) >= 0
+    assert aux.weight == 2 * real.sum()
+    assert float(loss) == pytest.approx(float(nats[real].sum()) / (2 * real.sum()), rel=1e-4)
+    assert task.evaluate(params, words(3))["nats"] == pytest.approx(float(loss), rel=1e-3)
+
+
+def test_masks_are_drawn_in_training(fresh):
+    batch = next(fresh.task.batches(words(3), batch_size=1))
+    first, same, other = (fresh.loss(batch, jax.random.key(seed), 0)[0] for seed in (0, 0, 1))
+    assert first == same != other
+
+
+def test_batches_hold_so_many_seconds_and_resume(trained):
+    task = trained.task
+    batches = task.batches(words(), batch_size=2, seed=3, multiple_of=2)
+    first = [next(batches) for _ in range(3)]
+    assert all(batch["samples"].size <= 2 * 8000 for batch in first)
+    assert all(len(batch["samples"]) % 2 == 0 for batch in first)
+    other = task.batches(words(), batch_size=2, seed=3, multiple_of=2)
+    next(other)
+    again = task.batches(words(), batch_size=2, seed=3, multiple_of=2)
+    again.restore(other.state())
+    np.testing.assert_array_equal(next(again)["samples"], first[1]["samples"])
+    # Once: every utterance as it is, without speeds and channels.
+    clips, seen = words(), []
+    for batch in task.batches(clips, once=True):
+        for index, samples, frames in zip(
+            batch["indices"], batch["samples"], batch["frames"], strict=True
+        ):
+            if index >= 0:
+                seen.append(int(index))
+                wanted = clips.samples[index][: frames * 80]
+                np.testing.assert_array_equal(samples[: frames * 80], wanted)
+    assert sorted(seen) == list(range(len(clips)))
+
+
+def test_a_streaming_one_hears_silence_after_each_recording(fresh, trained):
+    assert fresh.task.tail == speech.recogniser.TAIL and trained.task.tail == 0
+    (batch,) = fresh.task.batches(words(1), once=True, batch_size=99)
+    lengths = [len(samples) // 80 for samples in words(1).samples]
+    found = dict(zip(batch["indices"].tolist(), batch["frames"].tolist(), strict=True))
+    assert all(abs(found[row] - length - 30) <= 1 for row, length in enumerate(lengths))
+
+
+def test_a_text_that_cannot_be_written_has_no_likelihood_and_is_wrong():
+    known = words(2)
+    task = speech.Recogniser.of(known, recurrence=BOTH, order=None, **SMALL)
+    params = task.init(jax.random.key(0))
+    texts = [*known.texts, "áb", "ab" * 60]
+    more = ([*known.samples, *known.samples[:2]], texts)
+    found, alone = task.evaluate(params, more), task.evaluate(params, known)
+    assert found["nats"] == pytest.approx(alone["nats"], rel=1e-4) and found["nats"] > 0
+    assert found["ser"] >= 2 / len(texts)
+    with pytest.raises(ValueError, match="recording 9: .* steps of sound for 120 of 'abab"):
+        task.check(more)
+    with pytest.raises(ValueError, match="no language model; make it with order=6"):
+        task.tuned(params, known)
+
+
+def test_the_language_model_is_weighed_by_validation_and_mends_spelling(monkeypatch):
+    """Letters that the frames leave open: the texts decide, with the weight that errs least."""
+    clips = speech.Clips(8000, [noise(0.1)] * 2, ["no", "yes"], ["ann"] * 2, ["a", "b"])
+    task = speech.Recogniser.of(clips, recurrence=BOTH, beam=8)
+    codec = speech.LetterCodec.of(["no", "yes"])
+    scores = np.full((2, 3, len(codec)), 0.01)
+    for row, text in enumerate(("so ", "yes")):
+        scores[row, np.arange(3), codec.encode(text)] = 0.4
+    scores[0, 0, codec.encode("n")], scores[0, 2, 0] = 0.3, 0.9
+    heard = Emissions(jnp.log(scores), jnp.array([3, 3]))
+    monkeypatch.setattr(
+        speech.Recogniser, "serve", lambda *_: iter([({"indices": np.arange(2)}, heard)])
+    )
+    # So little weight changes nothing, so much forgets the sound.
+    tuned = task.tuned({}, clips, weights=(0.001, 1.0, 99.0), bonuses=(0.0,))
+    assert tuned.task.language_model.weight == 1.0 and tuned.task.codec == task.codec
+    assert tuned.predict(clips) == ["no", "yes"]
+    assert tuned.predict(clips, language_model=False) == ["so", "yes"]
+    assert tuned.predict(clips, beam=1) == ["so", "yes"]
+    own = speech.LetterModel.of(["so", "yes"], weight=1.0)
+    assert tuned.predict(clips, language_model=own) == ["so", "yes"]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.predict(["none.wav"]), "none.wav: no such file"),
+        (lambda m: m.predict("a.wav"), "give a list"),
+        (lambda m: m.predict([]), "there is no recording"),
+        (lambda m: m.predict([np.zeros((5, 2))]), r"recording 0 is float64\[5, 2\]"),
+        (lambda m: m.predict([noise(0.1)], beam=0), "beam is 0"),
+        (lambda m: m.evaluate(([noise(0.1)], [])), "1 recordings and 0 texts"),
+        (lambda m: m.predict([noise(0.1)], rate=4000), "4,000 samples a second; wanted at least"),
+        (lambda m: m.batches(([noise(0.01)], ["ab"])), "recording 0: 0 steps of sound for 2"),
+    ],
+)
+def test_mistakes_name_what_to_mend(trained, call, message):
+    if message.startswith("recording 0: 0 steps"):
+        trained = trained.task
+    with pytest.raises(ValueError, match=message):
+        call(trained)
