@@ -21,7 +21,6 @@ minutes on a free core. Papers: Graves et al., 2006 and 2013; Park et al., 2019.
 
 import dataclasses
 import sys
-import time
 
 import numpy as np
 
@@ -143,9 +142,7 @@ def read_words(config: Config) -> tuple[speech.Clips, np.ndarray, str]:
             f"{reason}. Learning SYNTHETIC tones and hisses, one for each letter; no one speaks",
             file=sys.stderr,
         )
-        takes = 30
-        clips = speech.synthetic_words(speech.DIGITS, speakers=4, takes=takes)
-        return clips, np.arange(len(clips)) % takes, "synthetic tones, not speech"
+        return speech.synthetic_digits()
 
 
 def warn(run: training.Run, task: speech.Recogniser, parts: dict[str, speech.Part]) -> None:
@@ -171,46 +168,14 @@ def transcribe(folder: str, *operands) -> None:
 
 
 def stream(folder: str, path: str, options: Stream) -> None:
-    """Plays a file to the model piece by piece, prints letters as they are heard, and measures the delay."""
+    """Plays a file to the model, prints letters as they are heard, and measures the delay."""
     model = seqjax.load(folder)
-    task, heard = model.task, model.stream()
-    samples = speech.read_at(path, task.rate)
-    samples = np.pad(samples, (0, round(task.tail * task.rate)))
-    steps = max(1, round(options.piece / task.seconds_per_step))
-    size, seconds = steps * task.samples_per_step, steps * task.seconds_per_step
-    pieces = np.pad(samples, (0, -len(samples) % size)).reshape(-1, size)
-    # Compiled before the clock runs, also for a state of its own.
-    warm = model.stream()
-    warm.step(pieces[0])
-    warm.step(pieces[0])
-    letters, busy, began = [], [], time.monotonic()
-    for number, piece in enumerate(pieces, start=1):
-        if options.pace:
-            time.sleep(max(0.0, began + number * seconds - time.monotonic()))
-        start = time.monotonic()
-        heard.step(piece)
-        busy.append(time.monotonic() - start)
-        now = time.monotonic() - began if options.pace else number * seconds + busy[-1]
-        for letter, spoken in heard.letters[len(letters) :]:
-            letters.append((letter, spoken, now))
-            print(letter, end="", flush=True)
-    print()
-    tell_delay(letters, busy, seconds)
-
-
-def tell_delay(letters: list[tuple[str, float, float]], busy: list[float], piece: float) -> None:
-    """Prints when each word was heard and how much later it was printed, and what the delay is made of."""
-    both = [(letter, 0.0, (spoken, printed)) for letter, spoken, printed in letters]
-    for word in speech.words_of(both):
-        spoken, printed = word.end
-        print(f"  {spoken:6.2f} s  {word.text}, printed {1000 * (printed - spoken):.0f} ms later")
-    late = [printed - spoken for _, spoken, printed in letters]
-    if late:
-        print(
-            f"delay of a letter: median {1000 * np.median(late):.0f} ms, "
-            f"at most {1000 * max(late):.0f} ms; pieces of {1000 * piece:.0f} ms, "
-            f"each computed in {1000 * np.median(busy):.1f} ms"
-        )
+    samples = speech.read_at(path, model.task.rate)
+    played = []
+    for piece in speech.play(model, samples, options.piece, options.pace):
+        played.append(piece)
+        print("".join(heard.letter for heard in piece.letters), end="", flush=True)
+    print("", *speech.tell_delays(played), sep="\n")
 
 
 VERBS = {

@@ -34,10 +34,14 @@ from seqjax.speech.parts import connected_parts as connected_parts
 from seqjax.speech.parts import read_corpus as read_corpus
 from seqjax.speech.parts import split_recordings as split_recordings
 from seqjax.speech.parts import unknown_letters as unknown_letters
+from seqjax.speech.playing import Played as Played
+from seqjax.speech.playing import play as play
+from seqjax.speech.playing import tell_delays as tell_delays
 from seqjax.speech.recogniser import Recogniser as Recogniser
 from seqjax.speech.stream import Heard as Heard
 from seqjax.speech.stream import Stream as Stream
 from seqjax.speech.stream import StreamState as StreamState
+from seqjax.speech.synthetic import synthetic_digits as synthetic_digits
 from seqjax.speech.synthetic import synthetic_words as synthetic_words
 from seqjax.speech.utterances import DIGITS as DIGITS
 from seqjax.speech.utterances import SPEEDS as SPEEDS

@@ -17,6 +17,13 @@ Examples: TypeAlias = tuple[Recordings, Sequence[str]] | Clips | Part
 """Recordings and what is said in each."""
 
 
+def with_texts(recordings: Recordings, texts: Sequence[str] | None) -> Examples:
+    """Pairs recordings with their texts; None where the recordings know them."""
+    if texts is None:
+        return recordings  # pyright: ignore[reportReturnType]
+    return recordings, texts
+
+
 def part_of(examples: Examples, rate: int | None = None) -> Part:
     """Makes a part of examples to learn from or to score.
 

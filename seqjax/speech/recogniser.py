@@ -18,7 +18,13 @@ from seqjax.recurrence import Recurrence
 from seqjax.speech.augmentation import Augmentation
 from seqjax.speech.batches import Collator
 from seqjax.speech.decoder import Decoder
-from seqjax.speech.examples import Examples, Recordings, part_of, recordings_of
+from seqjax.speech.examples import (
+    Examples,
+    Recordings,
+    part_of,
+    recordings_of,
+    with_texts,
+)
 from seqjax.speech.front_end import FrontEnd
 from seqjax.speech.letters import LetterCodec, LetterModel, Word, words_of
 from seqjax.speech.parts import Part, check_room, has_room
@@ -108,7 +114,7 @@ class Recogniser:
         Raises:
           ValueError: recordings and texts differ in number, or a recording cannot be read (which).
         """
-        part = part_of(_examples(recordings, texts), rate)
+        part = part_of(with_texts(recordings, texts), rate)
         layers = (recurrence,) if isinstance(recurrence, Recurrence) else tuple(recurrence)
         streaming = all(layer.causal for layer in layers)
         tail = TAIL if streaming else 0.0
@@ -241,7 +247,8 @@ class Recogniser:
             nats[indices] = ctc_of(batch, emissions)[rows]
             for index, text in zip(indices, decode(emissions), strict=False):
                 guesses[index] = text
-        likely = self._likely(part)
+        room = has_room(part, self.front_end.mel, self.model.stride)
+        likely = np.array(room) & np.array([self.codec.writes(text) for text in texts])
         letters = sum(len(text) for text in itertools.compress(texts, likely))
         return {
             "nats": float(nats[likely].sum()) / max(letters, 1),
@@ -293,10 +300,6 @@ class Recogniser:
           ValueError: a recording cannot be read, or its text cannot be said in it (which).
         """
         part = recordings_of(recordings, self.rate, rate).followed_by(self.tail)
-        if texts is not None and len(texts) != len(part.utterances):
-            raise ValueError(
-                f"{len(part.utterances):,} recordings and {len(texts):,} texts; give one text for each"
-            )
         return [words_of(letters) for letters in self.locate(params, part, texts)]
 
     def stream(self, params: Params) -> Stream:
@@ -386,32 +389,10 @@ class Recogniser:
         return Decoder(self.codec, self.beam if beam is None else beam, model)
 
     def locate(self, params: Params, part: Part, texts: Sequence[str] | None = None) -> list[Spans]:
-        """Finds from when to when each letter is said, see `align`; the part has its tail of silence.
-
-        Raises:
-          ValueError: a text has a letter that no training text had, or cannot be said (which).
-        """
-        for place, text in enumerate(texts or ()):
-            if not self.codec.writes(text):
-                raise ValueError(
-                    f"text {place}, {text!r}, has letters that no training text had; leave them out"
-                )
+        """Finds from when to when each letter is said, see `align`; the part has its tail of silence."""
         said = self.decoder() if texts is None else texts
         return locate(self.serve(params, part), part, self.codec, said, self.seconds_per_step)
 
     def serve(self, params: Params, part: Part) -> Iterator[Served]:
         """Computes the log-probabilities of a part, which has its tail of silence, see `serving.serve`."""
         return serve(self.front_end, self.model, self.codec, params, part)
-
-    def _likely(self, part: Part) -> np.ndarray:
-        """Which utterances have a text that the network could write, bool `[utterances]`."""
-        room = has_room(part, self.front_end.mel, self.model.stride)
-        known = [self.codec.writes(text) for text in part.texts()]
-        return np.array(room) & np.array(known)
-
-
-def _examples(recordings: Recordings, texts: Sequence[str] | None) -> Examples:
-    """Recordings with their texts, which they may know themselves."""
-    if texts is None:
-        return recordings  # pyright: ignore[reportReturnType]
-    return recordings, texts

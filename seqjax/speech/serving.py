@@ -115,8 +115,11 @@ def locate(
       seconds: of a step.
 
     Raises:
-      ValueError: there are fewer steps than a text needs (of which recording).
+      ValueError: texts are too few or too many, or one has a letter that the codec lacks or needs
+        more steps than there are (which).
     """
+    if not isinstance(texts, Decoder):
+        _check_texts(texts, part, codec)
     spans: list[Spans] = [[]] * len(part.utterances)
     for batch, emissions in served:
         said = _said(batch["indices"], emissions, texts)
@@ -131,6 +134,19 @@ def locate(
                 )
             spans[index] = letters
     return spans
+
+
+def _check_texts(texts: Sequence[str], part: Part, codec: LetterCodec) -> None:
+    """Refuses texts that cannot be those of a part."""
+    if len(texts) != len(part):
+        raise ValueError(
+            f"{len(part):,} recordings and {len(texts):,} texts; give one text for each"
+        )
+    for place, text in enumerate(texts):
+        if not codec.writes(text):
+            raise ValueError(
+                f"text {place}, {text!r}, has letters that no training text had; leave them out"
+            )
 
 
 def _said(indices: np.ndarray, emissions: Emissions, texts: Sequence[str] | Decoder) -> list[str]:
