@@ -7,7 +7,7 @@ from seqjax.data.words import spaced
 
 
 def word_errors(said: Sequence[str], heard: Sequence[str]) -> dict[str, float]:
-    """The word error rate and the sentence error rate of a whole set.
+    """Computes the error rates of words, characters and sentences over a whole set.
 
     Of scripts that are written without blanks, as Chinese and Thai, every character is a word.
 
@@ -16,17 +16,21 @@ def word_errors(said: Sequence[str], heard: Sequence[str]) -> dict[str, float]:
       heard: what was made of each.
 
     Returns:
-      `wer`: words substituted, left out and put in for each word said; `ser`: share of texts that
-      differ.
+      `wer`: words substituted, left out and put in for each word said; `cer`: the same of
+      characters; `ser`: share of texts that differ.
 
     Example:
-      >>> word_errors(["one two", "three"], ["one to", "three"])
-      {'wer': 0.3333333333333333, 'ser': 0.5}
+      >>> word_errors(["one two", "three"], ["one twa", "three"])
+      {'wer': 0.3333333333333333, 'cer': 0.08333333333333333, 'ser': 0.5}
     """
     import jiwer
 
     wrong = [text != guess for text, guess in zip(said, heard, strict=True)]
-    return {"wer": jiwer.wer(_spaced(said), _spaced(heard)), "ser": sum(wrong) / len(wrong)}
+    return {
+        "wer": jiwer.wer(_spaced(said), _spaced(heard)),
+        "cer": jiwer.cer(list(said), list(heard)),
+        "ser": sum(wrong) / len(wrong),
+    }
 
 
 def word_pairs(said: Sequence[str], heard: Sequence[str], nothing: str) -> list[tuple[str, str]]:

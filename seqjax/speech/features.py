@@ -26,7 +26,7 @@ class LogMel:
 
     Frame t is the window that ends with sample `(t + 1) * hop_size`, zeros before the first sample:
     n samples give `n // hop_size` frames, none of which waits for later sound. So a stream gives
-    the frames of the whole: hand each piece, of a multiple of `hop_size` samples, to `advance`.
+    the frames of the whole: hand each piece, of a multiple of `hop_size` samples, to `step`.
 
     Attributes:
       rate: samples a second.
@@ -98,31 +98,30 @@ class LogMel:
     def __call__(self, samples: ArrayLike) -> Float[Array, "*batch frames bands"]:
         """The frames of `samples [*batch, samples]`, each of which is between -1 and 1."""
         samples = jnp.asarray(samples)
-        return self.advance(self.start(samples.shape[:-1]), samples)[1]
+        return self.step(self.initial_state(samples.shape[:-1]), samples)[1]
 
-    def start(self, batch_shape: tuple[int, ...] = ()) -> Float[Array, "*batch overlap"]:
-        """What `advance` begins with: silence."""
+    def initial_state(self, batch_shape: tuple[int, ...] = ()) -> Float[Array, "*batch overlap"]:
+        """Returns the samples before the first piece: silence."""
         return jnp.zeros((*batch_shape, self.window_size - self.hop_size))
 
-    def advance(
-        self, before: Float[Array, "*batch overlap"], samples: ArrayLike
+    def step(
+        self, state: Float[Array, "*batch overlap"], samples: ArrayLike
     ) -> tuple[Float[Array, "*batch overlap"], Float[Array, "*batch frames bands"]]:
-        """The next piece of a stream.
+        """Reads the next piece of a stream.
 
         Args:
-          before: from `start` or the piece before.
+          state: from `initial_state` or the piece before.
           samples: `[*batch, samples]`; what goes beyond a multiple of `hop_size` is not read.
 
         Returns:
-          What the next piece overlaps with, and the frames of this one.
+          The samples that the next piece overlaps with, and the frames of this one.
         """
-        heard = jnp.concatenate([before, jnp.asarray(samples, before.dtype)], axis=-1)
+        heard = jnp.concatenate([state, jnp.asarray(samples, state.dtype)], axis=-1)
         frames = jnp.shape(samples)[-1] // self.hop_size
-        return heard[..., frames * self.hop_size :][..., : before.shape[-1]], self._energies(
-            heard, frames
-        )
+        rest = heard[..., frames * self.hop_size :][..., : state.shape[-1]]
+        return rest, self._energies(heard, frames)
 
-    def _energies(self, heard, frames: int):
+    def _energies(self, heard: Array, frames: int) -> Array:
         places = self.hop_size * np.arange(frames)[:, None] + np.arange(self.window_size)
         windows = heard[..., places]  # [*batch, frames, window]
         if self.centred:

@@ -81,15 +81,20 @@ def add_floor(
     return jnp.where(valid, jnp.logaddexp(energies, mean + np.log(share)), 0)
 
 
-class Tally(NamedTuple):
-    """What `normalise_running` remembers: the sum of the frames so far `[*batch, features]`, and how many `[]`."""
+class RunningMean(NamedTuple):
+    """What `normalise_running` remembers.
+
+    Attributes:
+      total: the sum of the frames so far, `[*batch, features]`.
+      count: how many they are.
+    """
 
     total: Float[Array, "*batch features"]
     count: Float[Array, ""]
 
     @classmethod
-    def of(cls, by: Moments, weight: float, batch_shape: tuple[int, ...] = ()) -> "Tally":
-        """Before the first frame: the mean of the training data, as if `weight` frames of it had been heard."""
+    def of(cls, by: Moments, weight: float, batch_shape: tuple[int, ...] = ()) -> "RunningMean":
+        """Returns the state before the first frame: the training mean, as if it were `weight` frames."""
         # Of one type from the first piece on, so that one program serves all.
         mean = jnp.asarray(by.mean, jnp.result_type(by.mean))
         return cls(
@@ -99,8 +104,8 @@ class Tally(NamedTuple):
 
 
 def normalise_running(
-    before: Tally, features: ArrayLike, by: Moments
-) -> tuple[Tally, Float[Array, "*batch time features"]]:
+    state: RunningMean, features: ArrayLike, by: Moments
+) -> tuple[RunningMean, Float[Array, "*batch time features"]]:
     """Features less the mean of all frames until each, over the deviation of the training data, piece by piece.
 
         y_t = (x_t - (total + sum_{s <= t} x_s) / (count + t)) / deviation
@@ -109,18 +114,19 @@ def normalise_running(
     from the start.
 
     Args:
-      before: from `Tally.of` or the piece before.
+      state: from `RunningMean.of` or the piece before.
       features: `[*batch, time, features]`.
       by: moments of the training data.
 
     Returns:
-      What the next piece begins with, and the features of this one.
+      The next state, and the features of this piece.
     """
     features = jnp.asarray(features)
-    totals = before.total[..., None, :] + features.cumsum(-2)
-    counts = before.count + 1 + jnp.arange(features.shape[-2])
+    totals = state.total[..., None, :] + features.cumsum(-2)
+    counts = state.count + 1 + jnp.arange(features.shape[-2])
     scaled = (features - totals / counts[:, None]) / jnp.maximum(by.deviation, 1e-5)
-    return Tally(before.total + features.sum(-2), before.count + features.shape[-2]), scaled
+    after = RunningMean(state.total + features.sum(-2), state.count + features.shape[-2])
+    return after, scaled
 
 
 def only_valid(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seqjax.speech.utterances import Clips
+from seqjax.speech.utterances import DIGITS, Clips
 
 HISSING = "cfhsxz"
 """Letters that are noise around a pitch of their own; the others are chords of two."""
@@ -42,6 +42,12 @@ def synthetic_words(
     names = [f"{word}_voice{voice}_{take}" for word, voice, take in entries]
     texts, voices = [word for word, _, _ in entries], [f"voice{voice}" for _, voice, _ in entries]
     return Clips(rate, samples, texts, voices, names)
+
+
+def synthetic_digits(speakers: int = 4, takes: int = 30) -> tuple[Clips, np.ndarray, str]:
+    """Makes up what `load_digits` reads: recordings of the digits, the index of each, and their origin."""
+    clips = synthetic_words(DIGITS, speakers, takes)
+    return clips, np.arange(len(clips)) % takes, "synthetic tones, not speech"
 
 
 def _say(word: str, shift: float, rate: int, generator) -> np.ndarray:

@@ -7,32 +7,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from experiments import common, speech
-from seqjax import data, datasets
+import seqjax
+from experiments import cli, speech
+from seqjax import datasets
 from seqjax import speech as room
-from seqjax.decoding import ctc
 from tests.datasets.data_files import write, write_wav
 
 TINY = (
-    "--hidden-size",
-    "12",
-    "--layers",
-    "1",
-    "--bands",
-    "16",
-    "--stride",
-    "3",
-    "--most",
-    "2",
-    "--utterances",
-    "400",
-    "--dropout",
-    "0",
-    "--no-mask",
-    "--batch",
-    "12",
-    "--beam",
-    "4",
+    *("--hidden-size", "12", "--layers", "1", "--bands", "16", "--stride", "3", "--most", "2"),
+    *("--utterances", "400", "--dropout", "0", "--no-mask", "--batch-size", "12", "--beam", "4"),
     "--quiet",
 )
 LEARN = ("--steps", "200", "--every", "100", "--learning-rate", "0.02", "--average", "0.9")
@@ -43,9 +26,8 @@ pytestmark = pytest.mark.usefixtures("quick_compile", "few_utterances")
 
 @pytest.fixture
 def few_utterances(monkeypatch):
-    monkeypatch.setattr(speech, "JUDGED", 40)
-    monkeypatch.setattr(speech, "BUCKETS", 1)
-    monkeypatch.setattr(speech, "WEIGHTS", (1.0,))
+    monkeypatch.setattr(speech, "SCORED", 40)
+    monkeypatch.setattr(room.recogniser, "BUCKETS", 1)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +43,7 @@ def folder(tmp_path_factory):
 def call(monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["speech", *map(str, words)])
     try:
-        common.launch(speech.Config, speech.main, speech.__doc__, speech.VERBS)
+        cli.launch(speech.Config, speech.main, speech.__doc__, speech.VERBS)
     except SystemExit as stop:
         return stop.code
     return 0
@@ -69,54 +51,43 @@ def call(monkeypatch, *words):
 
 def test_words_are_learnt_scored_written_down_and_resumed(tmp_path, monkeypatch, capsys, folder):
     run = tmp_path / "run"
-    assert (
-        call(
-            monkeypatch, *TINY, *LEARN, "--recordings", folder, "--held-out", "voice1", "--out", run
-        )
-        == 0
-    )
+    own = "--recordings", folder, "--held-out", "voice1", "--out", run
+    assert call(monkeypatch, *TINY, *LEARN, *own) == 0
     result = json.loads((run / "result.json").read_text())
-    assert (
-        result["scores"]["test_greedy_wer"] < 0.1 and result["scores"]["held_out_greedy_ser"] <= 1
-    )
-    assert result["scores"]["varied_greedy_wer"] < 0.3
-    assert (
-        result["counts"]["test_utterances"] == speech.JUDGED
-        and result["counts"]["held_out_utterances"]
-    )
+    scores, counts = result["scores"], result["counts"]
+    assert result["split"] == "test" and scores["greedy_wer"] < 0.1
+    assert scores["varied_greedy_wer"] < 0.3 and scores["held_out_greedy_ser"] <= 1
+    assert counts["utterances"] == counts["held_out_utterances"] == speech.SCORED
     table = [line.split("\t") for line in (run / "decoders.tsv").read_text().splitlines()]
     decoders = ["greedy", "beam", "beam_with_language_model"]
     scored = [[part, name] for part in ("test", "varied", "held_out") for name in decoders]
     assert [row[:2] for row in table[1:]] == scored
-    weights = json.loads((run / "letters.json").read_text())
-    assert weights["weight"] in speech.WEIGHTS and weights["bonus"] in speech.BONUSES
-    assert ctc.read_arpa(run / "letters.arpa").order == speech.ORDER
+    model = seqjax.load(run)
+    weighed = model.task.language_model
+    assert weighed.weight in (0.5, 1.0, 2.0) and weighed.bonus in (0.0, 1.0)
+    assert room.LetterModel.read(run / "letters.arpa").arpa == weighed.arpa
     heard = [line.split("\t") for line in (run / "heard.tsv").read_text().splitlines()]
     assert sum(text == guess for text, guess in heard) > 0.9 * len(heard)
-    assert all(
-        (run / f"{name}.png").stat().st_size > 1000 for name in ("loss", "confusion", "alignment")
-    )
+    for name in ("loss", "confusion", "alignment"):
+        assert (run / f"{name}.png").stat().st_size > 1000
+    assert (run / "index.html").is_file()
 
     capsys.readouterr()
     clips, _ = room.read_recordings(folder, None)
     pair = room.Utterance((clips.texts.index("ab"), clips.texts.index("ox")), (1600, 1600, 800))
-    soundfile.write(tmp_path / "both.flac", pair.render(clips), 8000)
-    assert (
-        call(monkeypatch, "--transcribe", run, tmp_path / "both.flac", folder / "ox_voice0_3.wav")
-        == 0
-    )
+    both, single = tmp_path / "both.flac", folder / "ox_voice0_3.wav"
+    soundfile.write(both, pair.render(clips), 8000)
+    assert call(monkeypatch, "transcribe", run, both, single) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert (
-        lines[0] == f"{tmp_path / 'both.flac'}: ab ox"
-        and lines[3] == f"{folder / 'ox_voice0_3.wav'}: ox"
-    )
-    (_, second) = (line.split() for line in lines[1:3])
-    starts = 0.2, 0.4 + len(clips.samples[pair.clips[0]]) / 8000
-    assert second[2] == "ox" and float(second[0]) == pytest.approx(starts[1], abs=0.15)
-    assert call(monkeypatch, "--stream", run, tmp_path / "both.flac") == 2
-    assert "train one with --streaming" in capsys.readouterr().err
-    assert call(monkeypatch, "--transcribe", run) == 2
-    assert "names no file" in capsys.readouterr().err
+    assert lines[0] == f"{both}: ab ox" and lines[3] == f"{single}: ox"
+    begin, _, word = lines[2].split()
+    start = 0.4 + len(clips.samples[pair.clips[0]]) / 8000
+    assert word == "ox" and float(begin) == pytest.approx(start, abs=0.15)
+    assert model.predict([both, single]) == ["ab ox", "ox"]
+    assert call(monkeypatch, "stream", run, both) == 2
+    assert "make one of causal layers" in capsys.readouterr().err
+    assert call(monkeypatch, "transcribe", run) == 2
+    assert "FILE" in capsys.readouterr().err
 
     assert call(monkeypatch, "--resume", run, "--steps", "201", "--quiet") == 0
     assert json.loads((run / "result.json").read_text())["counts"]["steps"] == 201
@@ -125,77 +96,26 @@ def test_words_are_learnt_scored_written_down_and_resumed(tmp_path, monkeypatch,
 def test_a_streaming_run_on_transcripts_prints_letters_as_they_come(
     tmp_path, monkeypatch, capsys, folder
 ):
-    lines = [
-        f"{folder / name}\t{name.split('_')[0]}"
-        for name in sorted(path.name for path in folder.iterdir())
-    ]
+    names = sorted(path.name for path in folder.iterdir())
+    lines = [f"{folder / name}\t{name.split('_')[0]}" for name in names]
     table = write(tmp_path / "all.tsv", "\n".join(lines) + "\n")
     # A letter that training lacks is never written, and its word is wrong.
-    test = write(
-        tmp_path / "test.tsv", "\n".join([*lines, f"{folder / 'ab_voice0_0.wav'}\táb"]) + "\n"
-    )
+    strange = f"{folder / 'ab_voice0_0.wav'}\táb"
+    test = write(tmp_path / "test.tsv", "\n".join([*lines, strange]) + "\n")
     run = tmp_path / "run"
+    loud = [option for option in TINY if option != "--quiet"]
+    files = "--train", table, "--test", test, "--streaming", "--out", run
+    assert call(monkeypatch, *loud, *LEARN, *files) == 0
     assert (
-        call(
-            monkeypatch,
-            *TINY,
-            *LEARN,
-            "--train",
-            table,
-            "--test",
-            test,
-            "--streaming",
-            "--out",
-            run,
-        )
-        == 0
+        "test: recordings with letters that no training transcript has, never written: 'á' (1)"
+        in (capsys.readouterr().out)
     )
-    assert json.loads((run / "result.json").read_text())["scores"]["test_greedy_wer"] < 0.15
-    capsys.readouterr()
-    assert (
-        call(
-            monkeypatch, "--stream", run, folder / "ab_voice0_0.wav", "--piece", "0.06", "--no-pace"
-        )
-        == 0
-    )
+    assert json.loads((run / "result.json").read_text())["scores"]["greedy_wer"] < 0.15
+    sound = folder / "ab_voice0_0.wav"
+    assert call(monkeypatch, "stream", run, sound, "--piece", "0.06", "--no-pace") == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0].split() == ["ab"] and "ab, printed" in said[1] and "pieces of 60 ms" in said[-1]
-
-
-def test_unknown_letters_are_counted_and_left_out_of_the_likelihood():
-    letters = data.Vocabulary.characters("noyes ", (room.BLANK,))
-    ear = room.Ear(room.LogMel(8000, 16), letters)
-    sounds = np.random.default_rng(0).normal(size=(2, 4000))
-    clips = room.Clips(8000, list(sounds), ["no", "nóé"], ["ann"] * 2, ["a", "b"])
-    both, first = room.Part(clips, room.whole(clips)), room.Part(clips, room.whole(clips)[:1])
-    assert room.unknown_letters(both, letters) == {"ó": 1, "é": 1}
-    assert ear.encode("nóé").tolist() == letters.encode("n").tolist()
-    config = speech.Config(hidden_size=4, layers=1, bands=16)
-    listener = speech.build(config, ear)
-    params = speech.fresh_state(listener, config).params
-    whole, known = (speech.judge(listener, config, params, part) for part in (both, first))
-    assert whole["nats"] == pytest.approx(known["nats"], rel=1e-4) and known["nats"] > 0
-
-
-def test_the_language_model_is_weighed_by_validation_and_mends_spelling(tmp_path):
-    """Letters that the frames leave open: the transcripts decide, with the weight that errs least."""
-    letters = data.Vocabulary.characters("noyes ", (room.BLANK,))
-    ear = room.Ear(room.LogMel(8000), letters)
-    clips = room.Clips(8000, [np.zeros(1)] * 2, ["no", "yes"], ["ann"] * 2, ["a", "b"])
-    part = room.Part(clips, room.whole(clips))
-    run = common.Run("speech", speech.Config(out=str(tmp_path), beam=8))
-    scores = np.full((2, 3, len(letters)), 0.01)
-    for row, text in enumerate(("so ", "yes")):
-        scores[row, np.arange(3), letters.encode(text)] = 0.4
-    scores[0, 0, letters.encode("n")], scores[0, 2, 0] = 0.3, 0.9
-    heard = [({"indices": np.arange(2)}, np.log(scores), np.array([3, 3]))]
-    speech.learn_letters(run, ear, {"train": part, "validation": part}, heard)
-    guesses = {
-        name: speech.transcripts(ear, heard, decode)
-        for name, decode in speech.decoders_of(run.config, tmp_path, ear).items()
-    }
-    assert guesses["greedy"] == guesses["beam"] == ["so", "yes"]
-    assert guesses["beam_with_language_model"] == ["no", "yes"]
+    assert said[0].split() == ["ab"] and "ab, printed" in said[1]
+    assert said[-1].startswith("delay of a letter: median")
 
 
 def test_without_recordings_the_command_says_that_it_is_synthetic(tmp_path, monkeypatch, capsys):
@@ -249,10 +169,8 @@ def test_a_bad_recording_ends_with_code_2_before_training(
 ):
     (tmp_path / "sounds").mkdir()
     spoil(tmp_path / "sounds", what)
-    assert (
-        call(monkeypatch, *TINY, "--recordings", tmp_path / "sounds", "--out", tmp_path / "run")
-        == 2
-    )
+    own = "--recordings", tmp_path / "sounds", "--out", tmp_path / "run"
+    assert call(monkeypatch, *TINY, *own) == 2
     complaint = capsys.readouterr().err
     assert complaint.startswith("error: ") and complaint.count("\n") == 1
     assert "one_ann_11.wav: " in complaint and message in complaint

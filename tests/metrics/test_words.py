@@ -6,8 +6,9 @@ from seqjax.metrics.words import word_errors, word_pairs
 def test_words_are_counted_over_the_whole_set():
     said, heard = ["one two three", "four", "five"], ["one too three", "four four", ""]
     errors = word_errors(said, heard)
-    assert errors == {"wer": pytest.approx(3 / 5), "ser": 1.0}
-    assert word_errors(said, said) == {"wer": 0.0, "ser": 0.0}
+    # A letter exchanged, five put in and four left out, of 21.
+    assert errors == {"wer": pytest.approx(3 / 5), "cer": pytest.approx(10 / 21), "ser": 1.0}
+    assert word_errors(said, said) == {"wer": 0.0, "cer": 0.0, "ser": 0.0}
 
 
 def test_words_stand_beside_what_was_heard_in_their_place():

@@ -1,7 +1,6 @@
 """Sound: librosa's numbers, streams, padding, masks, and files that are not what they claim."""
 
 import functools
-import json
 import pathlib
 
 import hypothesis
@@ -65,9 +64,9 @@ def test_a_stream_gives_the_frames_of_the_whole():
     samples = np.random.default_rng(0).standard_normal((2, 1000)).astype(np.float32)
     whole = mel(samples)
     assert whole.shape == (2, 12, 12)
-    before, pieces = mel.start((2,)), []
+    state, pieces = mel.initial_state((2,)), []
     for piece in np.split(samples[:, :960], [80, 400, 560], axis=1):
-        before, frames = mel.advance(before, piece)
+        state, frames = mel.step(state, piece)
         pieces.append(frames)
     np.testing.assert_allclose(jnp.concatenate(pieces, axis=1), whole, atol=1e-5)
 
@@ -80,39 +79,6 @@ def test_later_sound_changes_no_earlier_frame():
     assert not np.allclose(mel(changed)[5], mel(samples)[5])
 
 
-def ear_of(clips, **settings):
-    part = speech.Part(clips, speech.whole(clips))
-    return speech.Ear.of(part, 20, **{"moments_of_training": False, **settings})
-
-
-@pytest.fixture(scope="module")
-def spoken():
-    """Two made-up words, half a second apart; where nothing is said, the samples are 0."""
-    clips = speech.synthetic_words(["ab", "ox"], speakers=1, takes=1)
-    return clips, speech.Utterance((0, 1), (4000, 4000, 4000)).render(clips)
-
-
-@hypothesis.given(decibels=st.floats(-40, 0), offset=st.floats(-0.5, 0.5))
-def test_neither_level_nor_offset_changes_the_features_of_a_whole(spoken, decibels, offset):
-    clips, samples = spoken
-    noisy = samples + 1e-3 * np.random.default_rng(0).standard_normal(len(samples)).astype(
-        np.float32
-    )
-    ear, gain = ear_of(clips), 10 ** (decibels / 20)
-    changed = (gain * (noisy + offset)).astype(np.float32)
-    np.testing.assert_allclose(ear.features(changed), ear.features(noisy), atol=0.05)
-
-
-@hypothesis.given(offset=st.floats(-0.5, 0.5))
-def test_a_stream_hears_an_offset_where_it_begins_alone(spoken, offset):
-    clips, samples = spoken
-    noisy = samples + 1e-3 * np.random.default_rng(0).standard_normal(len(samples)).astype(
-        np.float32
-    )
-    mel = ear_of(clips, moments_of_training=True).mel
-    np.testing.assert_allclose(mel(noisy + np.float32(offset))[2:], mel(noisy)[2:], atol=0.05)
-
-
 def test_a_frame_less_its_mean_is_the_frame_of_a_sound_without_offset(x64):
     """In closed form: a tone of whole periods in every window has no mean to lose, whatever is added to it."""
     tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(1600) / 8000)
@@ -122,23 +88,6 @@ def test_a_frame_less_its_mean_is_the_frame_of_a_sound_without_offset(x64):
     np.testing.assert_allclose(centred(np.full(1600, 0.2))[2:], np.log(1e-8))
 
 
-def test_exact_zeros_have_the_features_of_a_faint_noise(spoken):
-    clips, samples = spoken
-    ear, pauses = ear_of(clips), np.array([*range(5, 48)])
-    energy = np.exp(ear.mel(samples)).mean()
-    # White noise of deviation s has the energy s^2 * sum(hann^2) * sum(filter) in a band of filters
-    # of equal area.
-    filters = speech.mel_filters(8000, 256, 20, 20.0, 4000.0).sum(0)
-    deviation = np.sqrt(ear.floor * energy / (3 / 8 * 200 * np.median(filters)))
-    noise = deviation * np.random.default_rng(0).standard_normal(len(samples))
-    zeros, noisy = ear.features(samples), ear.features(samples + noise.astype(np.float32))
-    silence = np.asarray(zeros[pauses].mean(0) - noisy[pauses].mean(0))
-    assert np.abs(silence).max() < 0.5 and np.isfinite(np.asarray(zeros)).all()
-    # Frames of speech are far from those of silence, by the same scale.
-    assert np.asarray(zeros[60:80] - zeros[pauses].mean(0)).max() > 2
-    assert np.abs(ear.features(np.zeros(4000))).max() < 1  # Rounding, over the least deviation.
-
-
 def test_a_floor_adds_a_share_of_the_mean_energy():
     energies = np.log(np.array([[[1.0, 3.0], [0.0, 4.0], [9.0, 9.0]]]).clip(1e-30)).astype(
         np.float32
@@ -146,27 +95,6 @@ def test_a_floor_adds_a_share_of_the_mean_energy():
     found = speech.add_floor(energies, 0.5, np.array([2]))
     np.testing.assert_allclose(np.exp(found[0, :2]), [[2, 4], [1, 5]], rtol=1e-5)
     assert not np.asarray(found[0, 2]).any()
-
-
-def test_an_ear_is_read_as_it_was_written(tmp_path, spoken):
-    for streams in (False, True):
-        ear = ear_of(spoken[0], moments_of_training=streams)
-        ear.save(tmp_path / "ear.json")
-        again = speech.Ear.load(tmp_path / "ear.json")
-        assert (again.mel, again.letters.tokens, again.floor) == (
-            ear.mel,
-            ear.letters.tokens,
-            ear.floor,
-        )
-        np.testing.assert_array_equal(again.features(spoken[1]), ear.features(spoken[1]))
-    # A run of before there was a floor hears as it was trained to.
-    saved = json.loads((tmp_path / "ear.json").read_bytes())
-    del saved["floor"], saved["mel"]["centred"]
-    (tmp_path / "ear.json").write_text(json.dumps(saved))
-    assert (
-        speech.Ear.load(tmp_path / "ear.json").floor == 0
-        and not speech.Ear.load(tmp_path / "ear.json").mel.centred
-    )
 
 
 @hypothesis.given(length=st.integers(0, 6), reach=st.integers(1, 3))
@@ -200,9 +128,9 @@ def test_normalised_features_have_mean_0_and_variance_1():
 def test_a_running_mean_begins_with_that_of_training_and_grows_used_to_the_sound():
     features = 5 + 3 * np.random.default_rng(0).standard_normal((2, 40, 4)).astype(np.float32)
     by = speech.Moments(jnp.arange(4.0), jnp.full(4, 2.0))
-    pieces, tally = [], speech.Tally.of(by, 3.0, (2,))
+    pieces, state = [], speech.RunningMean.of(by, 3.0, (2,))
     for piece in np.split(features, [1, 1, 17], axis=1):
-        tally, scaled = speech.normalise_running(tally, piece, by)
+        state, scaled = speech.normalise_running(state, piece, by)
         pieces.append(scaled)
     for row, found in zip(features, np.concatenate(pieces, axis=1), strict=True):
         heard = [np.arange(4.0)] * 3

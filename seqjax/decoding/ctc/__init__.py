@@ -13,6 +13,8 @@ from seqjax.decoding.ctc.builders import weighted as weighted
 from seqjax.decoding.ctc.greedy import Decoded as Decoded
 from seqjax.decoding.ctc.greedy import greedy as greedy
 from seqjax.decoding.ctc.ngrams import NGrams as NGrams
+from seqjax.decoding.ctc.ngrams import arpa_text as arpa_text
+from seqjax.decoding.ctc.ngrams import parse_arpa as parse_arpa
 from seqjax.decoding.ctc.ngrams import read_arpa as read_arpa
 from seqjax.decoding.ctc.ngrams import train_ngrams as train_ngrams
 from seqjax.decoding.ctc.ngrams import write_arpa as write_arpa

@@ -166,12 +166,23 @@ def _discounts(counts: Iterable[int]):
 
 
 def write_arpa(path: str | os.PathLike, ngrams: NGrams) -> None:
-    """Writes a model as an ARPA file, base 10, its words separated by blanks; a word that is a blank as `<space>`.
+    """Writes a model as an ARPA file, see `arpa_text`.
 
     Args:
       path: the file, gzipped where its name ends in `.gz`; it holds what it held before or the
         whole model.
       ngrams: the model.
+
+    Raises:
+      ValueError: a word cannot be written (which).
+    """
+    data = arpa_text(ngrams).encode()
+    zipped = os.fspath(path).endswith(".gz")
+    write_atomically(path, gzip.compress(data, mtime=0) if zipped else data)
+
+
+def arpa_text(ngrams: NGrams) -> str:
+    """Returns a model as ARPA text, base 10, its words separated by blanks; a word that is a blank as `<space>`.
 
     Raises:
       ValueError: a word is empty, has a blank, a tab or a line end in it, or is `<space>`.
@@ -200,10 +211,7 @@ def write_arpa(path: str | os.PathLike, ngrams: NGrams) -> None:
                     ]
                 )
             )
-    data = "\n".join([*lines, "", "\\end\\", ""]).encode()
-    write_atomically(
-        path, gzip.compress(data, mtime=0) if os.fspath(path).endswith(".gz") else data
-    )
+    return "\n".join([*lines, "", "\\end\\", ""])
 
 
 def read_arpa(path: str | os.PathLike) -> NGrams:
@@ -217,9 +225,22 @@ def read_arpa(path: str | os.PathLike) -> NGrams:
     Raises:
       ValueError: the file is none; says the line.
     """
+    return parse_arpa(read_text(path), os.fspath(path))
+
+
+def parse_arpa(text: str, name: str = "the text") -> NGrams:
+    """Reads ARPA text, see `read_arpa`.
+
+    Args:
+      text: as `arpa_text` gives it.
+      name: what a complaint calls it.
+
+    Raises:
+      ValueError: it is none; says the line.
+    """
     order, entries, declared = 0, {}, {}
     section = ended = False
-    for number, line in enumerate(read_text(path).split("\n"), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         line = line.strip(BLANKS)
         try:
             if line == "\\data\\":
@@ -239,12 +260,12 @@ def read_arpa(path: str | os.PathLike) -> NGrams:
                 entries[gram] = entry
         except (ValueError, IndexError):
             raise ValueError(
-                f"{path}: line {number} is not of an ARPA file: {line[:60]!r}"
+                f"{name}: line {number} is not of an ARPA file: {line[:60]!r}"
             ) from None
     found = collections.Counter(map(len, entries))
     if not ended or not declared or any(found[n] != count for n, count in declared.items()):
         raise ValueError(
-            f"{path}: no whole ARPA file: it declares {declared} n-grams and has {dict(found)}"
+            f"{name}: no whole ARPA file: it declares {declared} n-grams and has {dict(found)}"
         )
     return NGrams(max(declared), _with_small_marks(entries))
 
