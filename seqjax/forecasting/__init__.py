@@ -8,6 +8,7 @@ from seqjax.forecasting.baselines import baselines as baselines
 from seqjax.forecasting.calendar import calendar_features as calendar_features
 from seqjax.forecasting.calendar import lags as lags
 from seqjax.forecasting.calendar import seasons as seasons
+from seqjax.forecasting.columns import Columns as Columns
 from seqjax.forecasting.conformal import Conformal as Conformal
 from seqjax.forecasting.conformal import conformal as conformal
 from seqjax.forecasting.deepar import DeepAR as DeepAR
@@ -17,13 +18,12 @@ from seqjax.forecasting.encoder_decoder import EncoderDecoder as EncoderDecoder
 from seqjax.forecasting.forecast import LEVELS as LEVELS
 from seqjax.forecasting.forecast import SHARES as SHARES
 from seqjax.forecasting.forecast import Forecast as Forecast
-from seqjax.forecasting.interface import Fitted as Fitted
+from seqjax.forecasting.form import Form as Form
+from seqjax.forecasting.held_out import HeldOut as HeldOut
+from seqjax.forecasting.interface import RECIPE as RECIPE
 from seqjax.forecasting.interface import Forecaster as Forecaster
-from seqjax.forecasting.interface import Recipe as Recipe
 from seqjax.forecasting.lines import to_csv as to_csv
-from seqjax.forecasting.network import Form as Form
 from seqjax.forecasting.network import NetworkForecaster as NetworkForecaster
-from seqjax.forecasting.network import Trained as Trained
 from seqjax.forecasting.panel import Panel as Panel
 from seqjax.forecasting.public import PANELS as PANELS
 from seqjax.forecasting.public import LoadedPanel as LoadedPanel

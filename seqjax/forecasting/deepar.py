@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -71,15 +71,13 @@ class DeepARNetwork(nn.Module):
         return self.head(jnp.concatenate([outputs, inputs[..., : len(self.lags)]], axis=-1))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class DeepAR(NetworkForecaster):
     """An autoregressive probabilistic forecaster (Salinas et al., 2017).
 
-    It learns the likelihood of every value of context and horizon given those before it; it
-    forecasts by ancestral
-    sampling: each value drawn is read in place of the one that is not known yet. All paths of all
-      series are drawn at
-    once, in one compiled loop over the horizon.
+    It learns the likelihood of every value of context and horizon given those before it. It
+    forecasts by ancestral sampling: each value drawn is read in place of the one that is not known
+    yet. All paths of all series are drawn at once, in one compiled loop over the horizon.
 
     Attributes:
       paths: how many to draw of each series.
@@ -87,8 +85,10 @@ class DeepAR(NetworkForecaster):
 
     paths: int = 100
 
+    name: ClassVar[str] = "deepar"
+
     def network(self) -> DeepARNetwork:
-        """The Flax module."""
+        """Makes the Flax module."""
         lags, form = self._known()
         return DeepARNetwork(
             self.recurrence,
@@ -106,15 +106,17 @@ class DeepAR(NetworkForecaster):
         if type(self.likelihood) is SquaredError:
             raise ValueError("a point draws no paths; give DeepAR a likelihood, or take Direct")
 
-    def costs(self, params, batch, rng, step):
-        """Minus the log density of each value."""
+    def costs(
+        self, params: Params, batch: Any, rng: KeyArray, step: Any
+    ) -> tuple[jax.Array, jax.Array]:
+        """Computes minus the log density of each value."""
         raw = self.network().apply({"params": params}, batch, rngs={"dropout": rng})
         steps = raw.shape[1]  # pyright: ignore[reportAttributeAccessIssue]
         costs = self.likelihood.loss(raw, batch["values"][:, -steps:], batch["scale"][:, None])  # pyright: ignore[reportArgumentType]
         return costs, batch["seen"][:, -steps:]
 
     def forecast(self, params: Params, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
-        """Paths drawn after the cuts of some windows, minus their `loc`."""
+        """Draws paths after the cuts of some windows, minus their `loc`."""
         paths = sample_paths(self, params, dict(batch), key)
         return Forecast.of_samples(np.asarray(paths, np.float64))
 

@@ -1,7 +1,7 @@
 """Sequence to sequence with attention, trained by teacher forcing or scheduled sampling, free-running at test time."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -16,7 +16,7 @@ from seqjax.models.attention import Attention, Score
 from seqjax.models.recurrent import Recurrent
 from seqjax.recurrence import Recurrence
 from seqjax.training import linear_sampling, mix_tokens
-from seqjax.typing import Backend
+from seqjax.typing import Backend, KeyArray, Params
 
 
 class EncoderDecoderNetwork(nn.Module):
@@ -104,7 +104,7 @@ class EncoderDecoderNetwork(nn.Module):
         ), weights[:, 0]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class EncoderDecoder(HorizonForecaster):
     """Sequence to sequence with attention (Bahdanau et al., 2015; Luong et al., 2015), for values.
 
@@ -122,8 +122,10 @@ class EncoderDecoder(HorizonForecaster):
     attention: Score = "general"
     sampling_steps: int | None = None
 
+    name: ClassVar[str] = "encoder_decoder"
+
     def network(self) -> EncoderDecoderNetwork:
-        """The Flax module."""
+        """Makes the Flax module."""
         lags, form = self._known()
         return EncoderDecoderNetwork(
             self.recurrence,
@@ -136,11 +138,12 @@ class EncoderDecoder(HorizonForecaster):
             self.backend,
         )
 
-    def numbers(self, params, batch, rng, step):
-        """What the network says in training, where some or all of the values before each step are the true ones."""
+    def numbers(self, params: Params, batch: Any, rng: KeyArray, step: Any) -> Array:
+        """Computes the likelihood's numbers in training, where some or all values read are the true ones."""
         probability = (
             1.0 if self.sampling_steps is None else linear_sampling(self.sampling_steps)(step)
         )
         dropout, sampling = jax.random.split(rng)
         rngs = {"dropout": dropout, "sampling": sampling}
-        return self.network().apply({"params": params}, batch, probability, rngs=rngs)
+        raw: Any = self.network().apply({"params": params}, batch, probability, rngs=rngs)
+        return raw

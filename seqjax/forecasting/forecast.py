@@ -1,7 +1,7 @@
 """`Forecast`: what a forecaster says of the values to come, whatever made it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -138,9 +138,26 @@ class Forecast:
             self, **{name: None if a is None else a[chosen] for name, a in arrays.items()}
         )
 
-    def moved(self, loc: np.ndarray, scale: float = 1.0) -> "Forecast":
-        """The same forecast times `scale`, then `loc` `[rows]` higher."""
-        up = loc[:, None]
-        mean, quantiles = scale * self.mean + up, scale * self.quantiles + up[..., None]
-        samples = None if self.samples is None else scale * self.samples + up[..., None]
-        return dataclasses.replace(self, mean=mean, quantiles=quantiles, samples=samples)
+    def moved(self, loc: np.ndarray | float, scale: float = 1.0) -> "Forecast":
+        """Gives the forecast times `scale`, then `loc` higher, a number or one for each row."""
+        up = np.broadcast_to(loc, len(self))[:, None]
+        return self._with(lambda values, up: scale * values + up, up)
+
+    def standardised(self, loc: float, scale: float) -> "Forecast":
+        """Gives the forecast minus `loc`, over `scale`."""
+        down = np.full((len(self), 1), loc)
+        return self._with(lambda values, down: (values - down) / scale, down)
+
+    def _with(
+        self, change: Callable[[np.ndarray, np.ndarray], np.ndarray], rows: np.ndarray
+    ) -> "Forecast":
+        """Changes all values; `rows` `[rows, 1]` is what the change takes of each row."""
+        samples = self.samples
+        if samples is not None:
+            samples = change(samples, rows[..., None])
+        return dataclasses.replace(
+            self,
+            mean=change(self.mean, rows),
+            quantiles=change(self.quantiles, rows[..., None]),
+            samples=samples,
+        )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqjax.forecasting.calendar import calendar_features, lags, seasons
+from seqjax.forecasting.columns import Columns
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,6 +31,7 @@ class Panel:
         see `labelled`.
       weekdays: the days of the week that the series have, from Monday on, such as "1111100"; None
         for all. Their step is a day.
+      columns: of the table that the series were read from; None for none.
 
     Raises:
       ValueError: there is no series, one has no value or is not `[time]`, or a covariate is too
@@ -45,6 +47,7 @@ class Panel:
     categories: Any = None
     kinds: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     weekdays: str | None = None
+    columns: Columns | None = None
 
     def __post_init__(self):
         if not len(self.values):
@@ -144,21 +147,21 @@ class Panel:
         """The panel with its labels numbered as another one's, which has these `kinds`.
 
         Raises:
-          ValueError: the other has no such label (which, of which series).
+          ValueError: the other has no such label (which, of which series), or other kinds.
         """
-        columns = []
-        for column, (kind, own) in zip(self.categories.T, self.kinds.items(), strict=True):
-            for name, label in zip(self.names, (own[number] for number in column), strict=True):
-                if label not in kinds[kind]:
-                    few = ", ".join(kinds[kind][:5]) + (", ..." if len(kinds[kind]) > 5 else "")
-                    raise ValueError(
-                        f"the series {name!r} is of {kind} {label!r}, which was not learnt; known are {few}"
-                    )
-            columns.append([kinds[kind].index(own[number]) for number in column])
-        categories = np.array(columns, np.int32).T.reshape(self.categories.shape)
-        return dataclasses.replace(
-            self, categories=categories, kinds={kind: tuple(kinds[kind]) for kind in self.kinds}
-        )
+        names = ", ".join(kinds) or "none"
+        if tuple(kinds) != tuple(self.kinds):
+            raise ValueError(
+                f"the series are told apart by {', '.join(self.kinds)}; those learnt by {names}"
+            )
+        categories = self.categories.copy()
+        # Labelled kinds come after those that are numbers alone.
+        first = categories.shape[1] - len(kinds)
+        for place, (kind, own) in enumerate(self.kinds.items(), start=first):
+            labels = np.asarray(own)[self.categories[:, place]].tolist()
+            categories[:, place] = _numbers_of(kind, labels, kinds[kind], self.names)
+        known = {kind: tuple(labels) for kind, labels in kinds.items()}
+        return dataclasses.replace(self, categories=categories, kinds=known)
 
     def last(self, steps: int) -> np.ndarray:
         """The last values of every series, `[series, steps]`."""
@@ -260,3 +263,19 @@ class Panel:
                     + np.ascontiguousarray(array).tobytes()
                 )
         return digest.hexdigest()
+
+
+def _numbers_of(
+    kind: str, labels: Sequence[str], known: Sequence[str], names: Sequence[str]
+) -> list[int]:
+    """Numbers the label of each series by its place among those known."""
+    places = {label: place for place, label in enumerate(known)}
+    for name, label in zip(names, labels, strict=True):
+        if label not in places:
+            few = ", ".join(known[:5])
+            if len(known) > 5:
+                few += ", ..."
+            raise ValueError(
+                f"the series {name!r} is of {kind} {label!r}, which was not learnt; known are {few}"
+            )
+    return [places[label] for label in labels]

@@ -2,10 +2,12 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from seqjax.datasets.sources import load
+from seqjax.forecasting.columns import Columns
 from seqjax.forecasting.panel import Panel
 from seqjax.forecasting.times import parse_time
 
@@ -25,24 +27,16 @@ class LoadedPanel:
     origin: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Columns:
-    """A data set of one series, by the names of its columns; see `read_panel`."""
-
-    source: str
-    target: str
-    time: str
-    known: tuple[str, ...] = ()
-    past: tuple[str, ...] = ()
-
-
 PANELS = {
-    "vic_elec": Columns("vic_elec", "demand", "time", ("holiday",), ("temperature",)),
-    "etth1": Columns("ett/h1", "OT", "date"),
-    "co2": Columns("co2", "co2", "date"),
-    "sunspots": Columns("sunspots", "sunspots", "year"),
+    "vic_elec": Columns("demand", "time", known=("holiday",), past=("temperature",)),
+    "etth1": Columns("OT", "date"),
+    "co2": Columns("co2", "date"),
+    "sunspots": Columns("sunspots", "year"),
 }
-"""The data sets of one series."""
+"""The data sets of one series, with their columns."""
+
+SOURCES = {"etth1": "ett/h1"}
+"""The names of `seqjax.datasets.load`, where they are others."""
 
 
 def load_panel(name: str, data_dir: str | os.PathLike | None = None) -> LoadedPanel:
@@ -67,16 +61,18 @@ def load_panel(name: str, data_dir: str | os.PathLike | None = None) -> LoadedPa
             f"panel {name!r} is unknown; choose one of {', '.join([*PANELS, 'm4_hourly'])}"
         )
     about = PANELS[name]
-    part = load(about.source, "full", data_dir)
+    part = load(SOURCES.get(name, name), "full", data_dir)
     columns = {key: column[0] for key, column in part.records.columns().items()}
     first, second = (parse_time(str(text)) for text in columns[about.time][:2])
     step = YEAR if about.time == "year" else second - first
-    known, past = (
-        [np.stack([columns[key] for key in keys], 1)] if keys else ()
-        for keys in (about.known, about.past)
-    )
     panel = Panel(
-        [columns[about.target]], [about.target], step, np.array([first]), known=known, past=past
+        [columns[about.target]],
+        [about.target],
+        step,
+        np.array([first]),
+        known=_side_by_side(columns, about.known),
+        past=_side_by_side(columns, about.past),
+        columns=about,
     )
     return LoadedPanel(panel, part.origin)
 
@@ -90,3 +86,10 @@ def _m4_hourly(data_dir: str | os.PathLike | None) -> LoadedPanel:
         for name, v in zip(train["id"], train["values"], strict=True)
     ]
     return LoadedPanel(Panel(values, list(train["id"]), HOUR), parts[0].origin)
+
+
+def _side_by_side(columns: Mapping[str, np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
+    """Covariates of the one series, `[time, columns]`; no array where there is no column."""
+    if not names:
+        return []
+    return [np.stack([columns[name] for name in names], 1)]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from seqjax.files.tables import Table, is_missing, numbers, read_table
+from seqjax.forecasting.columns import Columns
 from seqjax.forecasting.panel import Panel
 from seqjax.forecasting.times import Calendar, calendar_of, read_clocks
 
@@ -85,6 +86,9 @@ def read_panel(
         known_columns,
         past_columns,
         weekdays=calendar.weekdays,
+        columns=Columns(
+            target, time, series, tuple(known), tuple(past), tuple(static), time_format
+        ),
     )
     for name in static:
         panel = panel.labelled(

@@ -38,9 +38,10 @@ class PanelWindows(Source):
       history: steps before the context that lagged values come from: the largest lag.
       scaling: what `loc` and `scale` are, see `scales`.
       stride: steps between two cuts of a series.
-      power: a window comes the more often the larger its series is: about
+      power: oversampling exponent: larger series are drawn more often. A window comes about
         `(mean |y| / the median series' mean |y|)` to this power times `TIMES`, at least once
         (Salinas et al., 2017, section 3.3); 0 takes each window once.
+      units: `(loc, scale)`: values are read minus loc, over scale, before all else.
 
     Raises:
       ValueError: a number is out of range, the scaling is unknown, or no series is long enough (how
@@ -56,6 +57,7 @@ class PanelWindows(Source):
         scaling: Scaling = "mean",
         stride: int = 1,
         power: float = 0.0,
+        units: tuple[float, float] = (0.0, 1.0),
     ):
         if min(context, horizon, stride) < 1 or history < 0:
             given = f"context={context}, horizon={horizon}, history={history}, stride={stride}"
@@ -64,6 +66,9 @@ class PanelWindows(Source):
             raise ValueError(
                 f"scaling={scaling!r} is unknown; choose one of {', '.join(map(repr, get_args(Scaling)))}"
             )
+        self.units = units
+        if units != (0.0, 1.0):
+            panel = panel.standardised(*units)
         self.panel = panel
         self.scaling: Scaling = scaling
         self.context, self.horizon, self.history = context, horizon, history
