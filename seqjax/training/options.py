@@ -42,6 +42,10 @@ class Options:
         object.__setattr__(made, "given", frozenset(settings))
         return made
 
+    def defaults(self) -> dict[str, Any]:
+        """Lists what the settings are where none is given; a subclass may have several sets of them."""
+        return {field.name: field.default for field in dataclasses.fields(self)}
+
     def check(self) -> None:
         """Refuses values out of range.
 
