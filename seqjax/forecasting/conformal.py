@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ import jax
 import numpy as np
 
 from seqjax.forecasting.columns import Columns
-from seqjax.forecasting.forecast import Forecast
+from seqjax.forecasting.forecast import SHARES, Forecast
 from seqjax.forecasting.held_out import HeldOut
 from seqjax.forecasting.interface import Forecaster
 from seqjax.forecasting.panel import Panel
@@ -74,6 +75,22 @@ def conformal(
         margins=tuple(margins),
     )
     return Trained(made, trained.params)
+
+
+def calibrated(trained: Trained, held_out: HeldOut) -> Trained:
+    """Puts conformal intervals of all `SHARES` around a forecaster.
+
+    Where there are too few forecasts to calibrate by it stays as it is, and a warning tells.
+
+    Args:
+      trained: any forecaster.
+      held_out: values that were not learnt.
+    """
+    try:
+        return conformal(trained, held_out.panel, held_out.ago, SHARES)
+    except ValueError as reason:
+        warnings.warn(f"no conformal intervals: {reason}", stacklevel=2)
+        return trained
 
 
 def _margins(misses: np.ndarray, share: float) -> np.ndarray:

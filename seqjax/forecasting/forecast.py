@@ -6,7 +6,16 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from seqjax.losses.likelihoods import Likelihood, Quantile, SquaredError
+from seqjax.losses.likelihoods import (
+    Laplace,
+    Likelihood,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+    Quantile,
+    SquaredError,
+    StudentT,
+)
 from seqjax.typing import KeyArray
 
 LEVELS = (0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95)
@@ -14,6 +23,17 @@ LEVELS = (0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95)
 
 SHARES = (0.2, 0.4, 0.5, 0.6, 0.8, 0.9)
 """The shares of the intervals between two of them."""
+
+LIKELIHOODS: dict[str, Likelihood] = {
+    "student_t": StudentT(),
+    "normal": Normal(),
+    "laplace": Laplace(),
+    "negative_binomial": NegativeBinomial(),
+    "poisson": Poisson(),
+    "quantile": Quantile(LEVELS),
+    "point": SquaredError(),
+}
+"""What may be said of a value, by name."""
 
 DRAWS = 400
 """Draws that the quantiles of a distribution are taken of."""

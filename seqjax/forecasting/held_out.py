@@ -8,6 +8,7 @@ from seqjax.forecasting import metrics
 from seqjax.forecasting.forecast import Forecast
 from seqjax.forecasting.panel import Panel
 from seqjax.forecasting.scores import score, truth
+from seqjax.tasks import Trained
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,9 +36,14 @@ class HeldOut:
             return examples
         return cls(examples, (horizon,), examples.season)
 
-    def beside(self, others: Mapping[str, Forecast]) -> "HeldOut":
-        """The same with more forecasts to show in a report."""
-        return dataclasses.replace(self, others={**self.others, **others})
+    def beside(self, others: Mapping[str, Forecast | Trained]) -> "HeldOut":
+        """Adds more forecasts, or forecasters, to show in a report."""
+        found = dict(self.others)
+        for name, other in others.items():
+            if isinstance(other, Trained):
+                other = other.predict(self.panel, ago=self.ago)
+            found[name] = other
+        return dataclasses.replace(self, others=found)
 
     def scores(self, forecast: Forecast) -> dict[str, float]:
         """Scores a forecast, see `seqjax.forecasting.score`; `mse` beside."""

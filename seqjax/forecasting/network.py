@@ -83,10 +83,20 @@ class NetworkForecaster(Forecaster):
         *,
         validation: Panel | HeldOut | None = None,
         quiet: bool = True,
+        **options: Any,
     ) -> Trained:
-        """Trains on every window of a panel, see `Forecaster.fit` and `seqjax.training.fit`."""
+        """Trains on every window of a panel, see `Forecaster.fit`.
+
+        Args:
+          panel: what to learn from.
+          recipe: how to train.
+          validation: what chooses the best parameters; None keeps the last ones.
+          quiet: show no progress bar.
+          **options: further ones of `seqjax.training.fit`, such as `folder`.
+        """
+        task = self.settled(panel)
         return training.fit(
-            self.settled(panel), panel, validation=validation, recipe=recipe, quiet=quiet
+            task, panel, validation=validation, recipe=recipe, quiet=quiet, **options
         )
 
     def settled(self, panel: Panel) -> "NetworkForecaster":

@@ -30,6 +30,9 @@ MOST = 100_000
 CONFORMAL = "conformal"
 """The name of a forecaster's forecasts within conformal intervals."""
 
+TEACHER_FORCING = "teacher forcing"
+"""The name of forecasts by the same network, trained by teacher forcing alone."""
+
 BESIDE = {"seasonal naive": ("nd", "mase"), CONFORMAL: ("coverage_50", "coverage_90", "wql")}
 """Scores of others that stand beside a forecaster's own."""
 
@@ -84,6 +87,10 @@ def _pictures(
     spread = {name: forecast for name, forecast in forecasts.items() if forecast.spread}
     if spread:
         figures["calibration"] = plot_calibration(panel, spread)
+    if TEACHER_FORCING in forecasts:
+        pair = {"scheduled sampling": best, TEACHER_FORCING: forecasts[TEACHER_FORCING]}
+        title = "running freely after training by"
+        figures["exposure"] = plot_by_step(panel, pair, title)
     return figures
 
 

@@ -51,6 +51,10 @@ def read_panel(
         backwards, leave a gap or are irregular, or what a series is changes (with the line and the
         column).
     """
+    if target in (*known, *past):
+        raise ValueError(
+            f"the target {target!r} is among the columns known; what is forecast cannot be read"
+        )
     table = read_table(path)
     for name in (target, time, *known, *past, *static, *((series,) if series else ())):
         if name not in table.columns:

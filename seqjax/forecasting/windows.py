@@ -10,6 +10,9 @@ from seqjax.forecasting.panel import Panel
 
 Scaling = Literal["none", "mean", "standard", "robust", "last"]
 
+SCALINGS: tuple[str, ...] = get_args(Scaling)
+"""How a window may be centred and scaled, see `scales`."""
+
 TIMES = 4
 """How often a window of a series of median size comes where larger series come more often."""
 
@@ -62,9 +65,9 @@ class PanelWindows(Source):
         if min(context, horizon, stride) < 1 or history < 0:
             given = f"context={context}, horizon={horizon}, history={history}, stride={stride}"
             raise ValueError(f"{given}; give at least 1 (history: 0)")
-        if scaling not in get_args(Scaling):
+        if scaling not in SCALINGS:
             raise ValueError(
-                f"scaling={scaling!r} is unknown; choose one of {', '.join(map(repr, get_args(Scaling)))}"
+                f"scaling={scaling!r} is unknown; choose one of {', '.join(map(repr, SCALINGS))}"
             )
         self.units = units
         if units != (0.0, 1.0):

@@ -136,9 +136,9 @@ def changed_settings(config: Options, leave: tuple[str, ...] = ()) -> list[str]:
       config: the settings.
       leave: names to leave out.
     """
-    words, defaults = [], config.defaults()
+    words, preset = [], config.preset()
     for name, value in settings_of(config).items():
-        if name in leave or value == defaults[name]:
+        if name in leave or value == getattr(preset, name):
             continue
         if value is True:
             words.append(flag(name))
