@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 
 def option(
@@ -36,7 +36,7 @@ class Options:
     A subclass knows which of its settings were given, be it their default: `given` names them.
     """
 
-    given: ClassVar[frozenset[str]] = frozenset()
+    given = frozenset[str]()
 
     def __new__(cls, **settings: Any) -> "Options":
         """Notes what is given: once the fields are set, nothing tells a default from a value equal to it."""
