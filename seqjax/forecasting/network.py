@@ -73,8 +73,14 @@ class NetworkForecaster(Forecaster):
 
     @classmethod
     def of(cls, panel: Panel, **settings: Any) -> "NetworkForecaster":
-        """Makes a forecaster that knows what it takes from a panel, see `settled`."""
-        return cls(**settings).settled(panel)
+        """Makes a forecaster that knows what it takes from a panel, see `settled`.
+
+        Raises:
+          ValueError: the panel cannot be learnt, or the settings do not go together.
+        """
+        made = cls(**settings).settled(panel)
+        made.training_windows(panel)
+        return made
 
     def fit(
         self,

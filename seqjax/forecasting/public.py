@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -117,7 +118,7 @@ def _m4_hourly(data_dir: str | os.PathLike | None) -> LoadedPanel:
     return LoadedPanel(Panel(values, list(train["id"]), HOUR), parts[0].origin, "m4_hourly")
 
 
-def _side_by_side(columns: Mapping[str, np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
+def _side_by_side(columns: Mapping[str, Any], names: Sequence[str]) -> list[np.ndarray]:
     """Covariates of the one series, `[time, columns]`; no array where there is no column."""
     if not names:
         return []

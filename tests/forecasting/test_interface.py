@@ -160,6 +160,8 @@ def test_values_that_are_no_counts_are_named():
     task = dataclasses.replace(KINDS["direct"], likelihood=likelihoods.Poisson()).settled(waves())
     with pytest.raises(ValueError, match="of the series 'a' at 0 is no count; Poisson"):
         task.batches(waves())
+    with pytest.raises(ValueError, match="is no count"):
+        forecasting.Direct.of(waves(), context=8, horizon=3, likelihood=likelihoods.Poisson())
 
 
 def test_units_are_learnt_and_forecasts_are_in_the_panels_own():
