@@ -21,7 +21,7 @@ SEASONS = 4
 
 
 def baselines(panel: Panel, horizon: int, context: int, season: int) -> dict[str, Trained]:
-    """The naive, the seasonal naive and the linear forecaster of a panel: the table that every other belongs in.
+    """Fits the naive, the seasonal naive and the linear forecaster, which every other has to beat.
 
     Where no window of the panel is whole there is no linear one, and a warning tells.
 
@@ -143,7 +143,7 @@ class Linear(Forecaster):
 
 
 def _bare(panel: Panel) -> Panel:
-    """The values alone: nothing else is looked at, so nothing else is wanted."""
+    """Leaves the values alone: nothing else is looked at, so nothing else is wanted."""
     return dataclasses.replace(panel, known=(), past=())
 
 
@@ -152,6 +152,6 @@ def _scaled(batch: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _columns(batch: Mapping[str, np.ndarray], horizon: int) -> np.ndarray:
-    """The scaled context, and a one."""
+    """Lists the scaled context, and a one."""
     context = _scaled(batch)[:, :-horizon]
     return np.concatenate([context, np.ones((len(context), 1))], axis=1)

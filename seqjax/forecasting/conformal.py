@@ -133,7 +133,7 @@ class Conformal(Forecaster):
 
     @property
     def columns(self) -> Columns | None:
-        """The forecaster's."""
+        """The columns of the table that the forecaster learnt."""
         return self.forecaster.columns
 
     def read(self, table: str | os.PathLike, **columns: Any) -> Panel:

@@ -34,23 +34,23 @@ class DeepARNetwork(nn.Module):
     embedding_size: int
     backend: Backend
 
-    def setup(self):
+    def setup(self) -> None:
         """Builds the layers."""
         self.static = Static(self.kinds, self.embedding_size)
         self.recurrent = Recurrent(self.recurrence, backend=self.backend)
         self.head = nn.Dense(self.likelihood.size)
 
     def __call__(self, batch: Batch) -> Float[Array, "rows steps size"]:
-        """Teacher forcing: the numbers of every step of context and horizon, each given the true values before it."""
+        """Computes the numbers of every step of context and horizon, each given the true values before it."""
         xs = self.inputs(batch)
         return self.say(self.recurrent(xs)[1], xs)
 
     def inputs(self, batch: Batch) -> Float[Array, "rows steps features"]:
-        """What each step reads."""
+        """Builds what each step reads."""
         return inputs(batch, self.lags, self.static(batch["category"], batch["scale"]))
 
     def read(self, batch: Batch) -> tuple[State, Float[Array, "rows horizon features"]]:
-        """The state after the context, and what each step of the horizon reads beside the lagged values."""
+        """Returns the state after the context, and what each step of the horizon reads beside the lagged values."""
         drawn = jnp.arange(batch["seen"].shape[1]) >= batch["seen"].shape[1] - self.horizon
         xs = self.inputs({**batch, "seen": batch["seen"] | drawn})
         state, _ = self.recurrent(xs[:, : -self.horizon])
@@ -59,7 +59,7 @@ class DeepARNetwork(nn.Module):
     def step(
         self, state: State, x: Float[Array, "*batch features"]
     ) -> tuple[State, Float[Array, "*batch size"]]:
-        """One step: the state, and the numbers of the value at it."""
+        """Reads one step: gives the state, and the numbers of the value at it."""
         # A sequence of one, so that the backend runs that was asked for.
         state, ys = self.recurrent(x[..., None, :], state)
         return state, self.say(ys[..., 0, :], x)
@@ -67,7 +67,7 @@ class DeepARNetwork(nn.Module):
     def say(
         self, outputs: Float[Array, "*batch features"], inputs: Float[Array, "*batch inputs"]
     ) -> Array:
-        """The likelihood's numbers: of what the recurrence says, and by a straight way of the lagged values."""
+        """Computes the likelihood's numbers: of the recurrence's outputs, and directly of the lagged values."""
         return self.head(jnp.concatenate([outputs, inputs[..., : len(self.lags)]], axis=-1))
 
 
@@ -152,7 +152,7 @@ def sample_paths(
         ]
     )
 
-    def advance(carry, inputs):
+    def advance(carry: Any, inputs: Any) -> tuple[Any, Array]:
         state, drawn = carry
         t, known, key = inputs
         reach = lambda lag: (  # noqa: E731

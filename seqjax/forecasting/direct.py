@@ -41,7 +41,7 @@ class DirectNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, batch: Batch) -> Float[Array, "rows horizon size"]:
-        """The numbers of every step of the horizon."""
+        """Computes the numbers of every step of the horizon."""
         static = Static(self.kinds, self.embedding_size)(batch["category"], batch["scale"])
         xs = inputs(without_horizon(batch, self.horizon), self.lags, static)
         # The step after the context still reads what lies before the cut alone.
@@ -65,7 +65,7 @@ class DirectNetwork(nn.Module):
 
     @property
     def _located(self) -> slice:
-        """Which of the numbers say where a value lies: all quantiles, of a mixture none by itself, else the first."""
+        """The numbers that say where a value lies: all quantiles, of a mixture none by itself, else the first."""
         match self.likelihood:
             case Quantile():
                 return slice(None)

@@ -41,7 +41,7 @@ class EncoderDecoderNetwork(nn.Module):
     attention: Score
     backend: Backend
 
-    def setup(self):
+    def setup(self) -> None:
         """Builds the layers."""
         self.static = Static(self.kinds, self.embedding_size)
         self.encoder = Recurrent(self.recurrence, backend=self.backend)
@@ -52,7 +52,7 @@ class EncoderDecoderNetwork(nn.Module):
         self.head = nn.Dense(self.likelihood.size)
 
     def __call__(self, batch: Batch, probability: Any = 0.0) -> Float[Array, "rows horizon size"]:
-        """The numbers of every step of the horizon.
+        """Computes the numbers of every step of the horizon.
 
         Args:
           batch: windows.
@@ -70,7 +70,7 @@ class EncoderDecoderNetwork(nn.Module):
         true, seen = scaled(batch)[:, before], batch["seen"][:, before]
         true, seen = (jnp.moveaxis(a, 1, 0) for a in (true, seen))
 
-        def body(module, carry, inputs):
+        def body(module: Any, carry: Any, inputs: Any) -> tuple[Any, Array]:
             (state, own, looked), (true, seen, ahead) = carry, inputs
             fed = (
                 own
@@ -93,7 +93,7 @@ class EncoderDecoderNetwork(nn.Module):
     def say(
         self, memory: tuple[Array, Array], output: Array, looked: Array, fed: Array, ahead: Array
     ) -> tuple[Float[Array, "rows size"], Float[Array, "rows positions"]]:
-        """The likelihood's numbers of a step: of what was found, and by a straight way of the values read.
+        """Computes the likelihood's numbers of a step: of what was found, and directly of the values read.
 
         Beside them the weights of the attention, which at the step before were `looked`.
         """

@@ -62,12 +62,12 @@ class Forecast:
 
     @classmethod
     def of_points(cls, points: np.ndarray) -> "Forecast":
-        """A forecast without any spread: `points` `[rows, horizon]`."""
+        """Makes a forecast without any spread of `points` `[rows, horizon]`."""
         return cls(points, points[..., None])
 
     @classmethod
     def of_samples(cls, samples: np.ndarray, levels: Sequence[float] = LEVELS) -> "Forecast":
-        """What paths `[rows, paths, horizon]` say."""
+        """Summarises paths `[rows, paths, horizon]`."""
         quantiles = np.moveaxis(np.quantile(samples, levels, axis=1), 0, -1)
         return cls(samples.mean(1), quantiles, tuple(levels), samples)
 
@@ -75,7 +75,7 @@ class Forecast:
     def of_numbers(
         cls, likelihood: Likelihood, raw: jax.Array, scale: jax.Array, key: KeyArray
     ) -> "Forecast":
-        """What a network's numbers `[rows, horizon, size]` say of each step by itself."""
+        """Makes the forecast that a network's numbers `[rows, horizon, size]` stand for, step by step."""
         parameters = likelihood.parameters(raw, scale[:, None])
         mean = np.asarray(likelihood.mean(parameters), np.float64)
         match likelihood:
@@ -91,7 +91,7 @@ class Forecast:
 
     @classmethod
     def join(cls, parts: Sequence["Forecast"]) -> "Forecast":
-        """Forecasts of one kind, row after row."""
+        """Joins forecasts of one kind, row after row."""
         names = ("mean", "quantiles", "samples", "series", "cuts")
         columns = {name: [getattr(part, name) for part in parts] for name in names}
         joined = {
@@ -109,7 +109,7 @@ class Forecast:
         return self.quantile(0.5)
 
     def quantile(self, level: float) -> np.ndarray:
-        """What the value stays below with this probability, `[rows, horizon]`: between two known levels by a line.
+        """Returns the quantile at `level`, `[rows, horizon]`, interpolated linearly between stored levels.
 
         Raises:
           ValueError: the level lies beyond those that are known.
@@ -134,7 +134,7 @@ class Forecast:
         return (1 - share) * self.quantiles[..., above - 1] + share * self.quantiles[..., above]
 
     def interval(self, share: float) -> tuple[np.ndarray, np.ndarray]:
-        """What holds this share of the values, as much beyond it above as below: `(low, high)`, each `[rows, horizon]`.
+        """Returns the central interval that holds this share of the values: `(low, high)`, each `[rows, horizon]`.
 
         Raises:
           ValueError: its ends lie beyond the levels that are known.
@@ -143,15 +143,15 @@ class Forecast:
 
     @property
     def spread(self) -> bool:
-        """Whether it says how sure it is."""
+        """Whether there are quantiles beside the median."""
         return len(self.levels) > 1
 
     def row(self, index: int) -> "Forecast":
-        """One row, still with its first axis."""
+        """Selects one row, still with its first axis."""
         return self.rows(slice(index, index + 1))
 
-    def rows(self, chosen) -> "Forecast":
-        """Some rows."""
+    def rows(self, chosen: slice | np.ndarray) -> "Forecast":
+        """Selects some rows."""
         names = ("mean", "quantiles", "samples", "series", "cuts")
         arrays = {name: getattr(self, name) for name in names}
         return dataclasses.replace(

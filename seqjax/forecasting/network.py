@@ -234,7 +234,7 @@ class NetworkForecaster(Forecaster):
         raise NotImplementedError
 
     def _told_apart(self, panel: Panel) -> Panel:
-        """The panel with its series' names as a kind of category, where each has a vector."""
+        """Adds the series' names as a kind of category, where each has a vector."""
         if self.identity and NAME not in panel.kinds:
             return panel.labelled(NAME, panel.names)
         return panel
@@ -261,7 +261,7 @@ class NetworkForecaster(Forecaster):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class HorizonForecaster(NetworkForecaster):
-    """A network whose call gives the numbers of the whole horizon. A subclass defines `network` and `numbers`."""
+    """Says the whole horizon in one call of its network. A subclass defines `network` and `numbers`."""
 
     def numbers(self, params: Params, batch: Any, rng: KeyArray, step: Any) -> Array:
         """Computes the likelihood's numbers of the horizon in training, `[rows, horizon, size]`."""

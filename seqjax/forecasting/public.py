@@ -72,7 +72,7 @@ SOURCES = {"etth1": "ett/h1"}
 
 
 def load_panel(name: str, data_dir: str | os.PathLike | None = None) -> LoadedPanel:
-    """A data set of time series as a panel, from the first place that has it, see `load`.
+    """Loads a data set of time series, from the first place that has it, see `seqjax.datasets.load`.
 
     Args:
       name: one of `DATA_SETS`; `"m4_hourly"` are the 414 hourly series of the M4 competition, the

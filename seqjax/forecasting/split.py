@@ -36,7 +36,7 @@ class Split:
         return self.panel.until(max(self.validation))
 
     def held_out(self, part: Literal["validation", "test"]) -> HeldOut:
-        """What chooses, or what judges."""
+        """Gives the values that choose, or those that judge."""
         return HeldOut(self.panel, getattr(self, part), self.season, self.units)
 
     def check(self, horizon: int) -> "Split":
@@ -74,7 +74,7 @@ class Split:
 
     @classmethod
     def by_folds(cls, panel: Panel, season: int, horizon: int, folds: int) -> "Split":
-        """The last `folds` horizons judge, as many before them choose, and no value is forecast twice.
+        """Cuts a panel: the last `folds` horizons judge, as many before them choose.
 
         Raises:
           ValueError: a series is too short (which, its length, and what it takes).
@@ -92,6 +92,6 @@ class Split:
 
 
 def _has_value(panel: Panel, ago: int, horizon: int) -> bool:
-    """Whether a value came within a horizon of this cut."""
+    """Tells whether a value came within a horizon of this cut."""
     ends = [values[len(values) - ago :][:horizon] for values in panel.values]
     return any(np.isfinite(end).any() for end in ends)

@@ -22,7 +22,7 @@ def read_panel(
     static: Sequence[str] = (),
     time_format: str | None = None,
 ) -> Panel:
-    """The series of a table, one row for each time of each series.
+    """Reads the series of a table, one row for each time of each series.
 
     An empty cell of the target, or one that says NA or NaN, is a missing value. Rows at the end
     whose target is missing are still to come: they hold the covariates known beforehand.
@@ -101,7 +101,9 @@ def read_panel(
     return panel
 
 
-def _check_times(path, name: str, part: Table, calendar: Calendar, rows: np.ndarray) -> None:
+def _check_times(
+    path: str | os.PathLike, name: str, part: Table, calendar: Calendar, rows: np.ndarray
+) -> None:
     """Refuses times of one series that are not one step apart."""
     apart, each = np.diff(calendar.positions[rows]), int(calendar.step.astype(np.int64))
     if not (wrong := np.flatnonzero(apart != each)).size:
@@ -131,8 +133,8 @@ def _check_times(path, name: str, part: Table, calendar: Calendar, rows: np.ndar
     )
 
 
-def _values(path, name: str, part: Table) -> np.ndarray:
-    """The target, NaN where it is missing, without the rows that are still to come."""
+def _values(path: str | os.PathLike, name: str, part: Table) -> np.ndarray:
+    """Reads the target, NaN where it is missing, without the rows that are still to come."""
     cells = ["" if is_missing(cell) else cell.strip() for cell in part.columns[name]]
     while cells and not cells[-1]:
         cells.pop()
@@ -147,8 +149,8 @@ def _values(path, name: str, part: Table) -> np.ndarray:
     return values
 
 
-def _label(path, name: str, part: Table) -> str:
-    """What every row of a series says."""
+def _label(path: str | os.PathLike, name: str, part: Table) -> str:
+    """Returns the label that every row of a series has."""
     first, *others = part.columns[name]
     for line, cell in zip(part.lines[1:], others, strict=True):
         if cell != first:
