@@ -58,26 +58,36 @@ def timed(function) -> float:
 
 def measure_seqjax(path: str, batches: int, backend: str) -> tuple[float, float]:
     """Seconds of an epoch, and of the sample paths."""
+    import jax
+
     import seqjax
-    from seqjax import data
-    from seqjax.forecasting import DeepAR, Recipe, Trained
+    from seqjax import training
+    from seqjax.forecasting import RECIPE, DeepAR
 
     series = load_series(path)
     starts = np.array([START] * len(series), "datetime64[h]")
     panel = forecasting.Panel(series, step=np.timedelta64(1, "h"), starts=starts)
     net = seqjax.stack(*[seqjax.LSTM(HIDDEN)] * LAYERS, dropout=0.1)
-    recipe = Recipe(batch_size=BATCH)
-    model = DeepAR(
-        context=CONTEXT, horizon=HORIZON, recurrence=net, lags=LAGS, paths=PATHS, backend=backend
+    task = DeepAR.of(
+        panel,
+        context=CONTEXT,
+        horizon=HORIZON,
+        recurrence=net,
+        lags=LAGS,
+        paths=PATHS,
+        backend=backend,
     )
-    forecaster = model.settled(panel)
-    state, step = forecaster.begin(recipe), forecaster.train_step(recipe)
-    source, ends = data.batches(forecaster.lessons(panel), BATCH), []
+    optimiser = RECIPE.optimiser(RECIPE.total_steps(BATCHES))
+    key = jax.random.key(0)
+    state = training.create_state(task.init(key), optimiser, key, ema=True)
+    clip = training.clip_by_norm(RECIPE.clip)
+    step = training.make_train_step(task.loss, optimiser, clip=clip, ema_decay=RECIPE.average)
+    source, ends = task.batches(panel, batch_size=BATCH), []
     for _ in range(WARM + batches):
         state, metrics = step(state, next(source))
         float(metrics["loss"])
         ends.append(time.perf_counter())
-    fitted = Trained(forecaster, state.ema)
+    fitted = seqjax.Trained(task, state.ema)
     fitted.predict(
         panel
     )  # as many rows as are timed: another number of them would be compiled anew

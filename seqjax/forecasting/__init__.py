@@ -8,23 +8,26 @@ from seqjax.forecasting.baselines import baselines as baselines
 from seqjax.forecasting.calendar import calendar_features as calendar_features
 from seqjax.forecasting.calendar import lags as lags
 from seqjax.forecasting.calendar import seasons as seasons
+from seqjax.forecasting.columns import Columns as Columns
 from seqjax.forecasting.conformal import Conformal as Conformal
+from seqjax.forecasting.conformal import calibrated as calibrated
 from seqjax.forecasting.conformal import conformal as conformal
 from seqjax.forecasting.deepar import DeepAR as DeepAR
 from seqjax.forecasting.deepar import sample_paths as sample_paths
 from seqjax.forecasting.direct import Direct as Direct
 from seqjax.forecasting.encoder_decoder import EncoderDecoder as EncoderDecoder
 from seqjax.forecasting.forecast import LEVELS as LEVELS
+from seqjax.forecasting.forecast import LIKELIHOODS as LIKELIHOODS
 from seqjax.forecasting.forecast import SHARES as SHARES
 from seqjax.forecasting.forecast import Forecast as Forecast
-from seqjax.forecasting.interface import Fitted as Fitted
+from seqjax.forecasting.form import Form as Form
+from seqjax.forecasting.held_out import HeldOut as HeldOut
+from seqjax.forecasting.interface import RECIPE as RECIPE
 from seqjax.forecasting.interface import Forecaster as Forecaster
-from seqjax.forecasting.interface import Recipe as Recipe
 from seqjax.forecasting.lines import to_csv as to_csv
-from seqjax.forecasting.network import Form as Form
 from seqjax.forecasting.network import NetworkForecaster as NetworkForecaster
-from seqjax.forecasting.network import Trained as Trained
 from seqjax.forecasting.panel import Panel as Panel
+from seqjax.forecasting.public import DATA_SETS as DATA_SETS
 from seqjax.forecasting.public import PANELS as PANELS
 from seqjax.forecasting.public import LoadedPanel as LoadedPanel
 from seqjax.forecasting.public import load_panel as load_panel
@@ -33,8 +36,14 @@ from seqjax.forecasting.scores import calibration as calibration
 from seqjax.forecasting.scores import score as score
 from seqjax.forecasting.scores import table as table
 from seqjax.forecasting.scores import truth as truth
+from seqjax.forecasting.series_options import SeriesOptions as SeriesOptions
+from seqjax.forecasting.series_options import TableOptions as TableOptions
 from seqjax.forecasting.split import Split as Split
 from seqjax.forecasting.tables import read_panel as read_panel
 from seqjax.forecasting.times import parse_time as parse_time
+from seqjax.forecasting.windows import SCALINGS as SCALINGS
 from seqjax.forecasting.windows import PanelWindows as PanelWindows
 from seqjax.forecasting.windows import scales as scales
+
+NETWORKS = {network.name: network for network in (DeepAR, Direct, EncoderDecoder)}
+"""The forecasters that are networks, by name."""

@@ -3,9 +3,11 @@
 import dataclasses
 
 from seqjax.forecasting.forecast import Forecast
-from seqjax.forecasting.interface import Fitted, Forecaster, Recipe
+from seqjax.forecasting.interface import RECIPE, Forecaster
 from seqjax.forecasting.panel import Panel
 from seqjax.forecasting.scores import score
+from seqjax.tasks import Trained
+from seqjax.training import Recipe
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,13 +38,13 @@ class Backtest:
 
 
 def backtest(
-    forecaster: Forecaster | Fitted,
+    forecaster: Forecaster | Trained,
     panel: Panel,
     *,
     folds: int,
     stride: int | None = None,
     refit: int = 0,
-    recipe: Recipe = Recipe(),  # noqa: B008
+    recipe: Recipe = RECIPE,
 ) -> Backtest:
     """Forecasts the end of a panel from several earlier times, each time knowing only what had come by then.
 
@@ -61,16 +63,18 @@ def backtest(
     Raises:
       ValueError: the panel is too short, or a number is out of range.
     """
-    stride = forecaster.horizon if stride is None else stride
+    horizon: int = (forecaster.task if isinstance(forecaster, Trained) else forecaster).horizon
+    if stride is None:
+        stride = horizon
     if folds < 1 or stride < 1 or refit < 0:
         raise ValueError(
             f"folds={folds}, stride={stride}, refit={refit}; give at least 1 (refit: 0)"
         )
-    ago = tuple(forecaster.horizon + stride * place for place in reversed(range(folds)))
-    if isinstance(forecaster, Fitted):
-        return Backtest(panel, forecaster.predict(panel, ago), ago, 0)
+    ago = tuple(horizon + stride * place for place in reversed(range(folds)))
+    if isinstance(forecaster, Trained):
+        return Backtest(panel, forecaster.predict(panel, ago=ago), ago, 0)
     every, parts = refit or folds, []
     for start in range(0, folds, every):
-        fitted = forecaster.fit(panel.until(ago[start]), recipe)
-        parts.append(fitted.predict(panel, ago[start : start + every]))
+        trained = forecaster.fit(panel.until(ago[start]), recipe)
+        parts.append(trained.predict(panel, ago=ago[start : start + every]))
     return Backtest(panel, Forecast.join(parts), ago, len(parts))

@@ -3,21 +3,25 @@
 import dataclasses
 import warnings
 from collections.abc import Mapping
+from typing import ClassVar
 
+import jax.numpy as jnp
 import numpy as np
 
 from seqjax.forecasting.forecast import Forecast
-from seqjax.forecasting.interface import Fitted, Forecaster, Recipe
+from seqjax.forecasting.interface import RECIPE, Forecaster
 from seqjax.forecasting.panel import Panel
 from seqjax.forecasting.windows import PanelWindows, Scaling
-from seqjax.typing import KeyArray
+from seqjax.tasks import Trained
+from seqjax.training import Recipe
+from seqjax.typing import KeyArray, Params
 
 SEASONS = 4
 """How many seasons back a value that is missing is looked for."""
 
 
-def baselines(panel: Panel, horizon: int, context: int, season: int) -> dict[str, Fitted]:
-    """The naive, the seasonal naive and the linear forecaster of a panel: the table that every other belongs in.
+def baselines(panel: Panel, horizon: int, context: int, season: int) -> dict[str, Trained]:
+    """Fits the naive, the seasonal naive and the linear forecaster, which every other has to beat.
 
     Where no window of the panel is whole there is no linear one, and a warning tells.
 
@@ -28,9 +32,9 @@ def baselines(panel: Panel, horizon: int, context: int, season: int) -> dict[str
       season: steps of a season.
 
     Returns:
-      Fitted forecasters by name.
+      Trained forecasters by name.
     """
-    fitted: dict[str, Fitted] = {
+    fitted: dict[str, Trained] = {
         "naive": SeasonalNaive(horizon=horizon, season=1).fit(panel),
         "seasonal naive": SeasonalNaive(horizon=horizon, season=season).fit(panel),
     }
@@ -54,44 +58,38 @@ class SeasonalNaive(Forecaster):
 
     season: int | None = None
 
-    def fit(self, panel: Panel, recipe: Recipe | None = None) -> "FittedNaive":
+    name: ClassVar[str] = "seasonal naive"
+
+    def fit(self, panel: Panel, recipe: Recipe = RECIPE) -> Trained:
         """Looks up the season: there is nothing to learn."""
         season = self.season
         if season is None:
             season = panel.season
-        return FittedNaive(dataclasses.replace(self, season=season))
+        return Trained(dataclasses.replace(self, season=season), {})
 
-
-@dataclasses.dataclass(frozen=True)
-class FittedNaive(Fitted):
-    """The seasonal naive forecaster of a known season."""
-
-    forecaster: SeasonalNaive
-
-    @property
-    def horizon(self) -> int:
-        """Steps that it forecasts."""
-        return self.forecaster.horizon
-
-    @property
-    def season(self) -> int:
-        """Steps of a season."""
-        return self.forecaster.season or 1
+    def init(self, key: KeyArray) -> Params:
+        """Makes no parameters: there are none."""
+        return {}
 
     def windows(self, panel: Panel) -> PanelWindows:
-        """The last seasons."""
+        """Makes windows of the last seasons.
+
+        Raises:
+          ValueError: the season is not known.
+        """
+        if self.season is None:
+            raise ValueError("the season is not known; give season=, or call fit(panel)")
         return PanelWindows(_bare(panel), SEASONS * self.season, self.horizon, scaling="last")
 
-    def forecast(self, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
-        """The last season again and again."""
+    def forecast(self, params: Params, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
+        """Repeats the last season."""
         context = slice(None, -self.horizon)
-        shape = (-1, SEASONS, self.season)
+        steps = self.season or 1
+        shape = (-1, SEASONS, steps)
         values, seen = (batch[name][:, context].reshape(shape) for name in ("values", "seen"))
         newest = SEASONS - 1 - seen[:, ::-1].argmax(1)
         season = np.take_along_axis(values, newest[:, None], axis=1)[:, 0]
-        return Forecast.of_points(
-            season[:, np.arange(self.horizon) % self.season].astype(np.float64)
-        )
+        return Forecast.of_points(season[:, np.arange(self.horizon) % steps].astype(np.float64))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,7 +108,9 @@ class Linear(Forecaster):
     penalty: float = 1e-3
     most: int = 20_000
 
-    def fit(self, panel: Panel, recipe: Recipe | None = None) -> "FittedLinear":
+    name: ClassVar[str] = "linear"
+
+    def fit(self, panel: Panel, recipe: Recipe = RECIPE) -> Trained:
         """Solves the normal equations over windows whose horizon is wholly seen.
 
         Raises:
@@ -125,37 +125,25 @@ class Linear(Forecaster):
             )
         x, y = _columns(batch, self.horizon)[whole], _scaled(batch)[whole, -self.horizon :]
         ridge = self.penalty * len(x) * np.diag([1.0] * self.context + [0.0])
-        return FittedLinear(self, np.linalg.lstsq(x.T @ x + ridge, x.T @ y, rcond=None)[0])
+        weights = np.linalg.lstsq(x.T @ x + ridge, x.T @ y, rcond=None)[0]
+        return Trained(self, {"weights": weights.astype(np.float32)})
+
+    def init(self, key: KeyArray) -> Params:
+        """Makes weights of 0, `[context + 1, horizon]`."""
+        return {"weights": jnp.zeros((self.context + 1, self.horizon))}
 
     def windows(self, panel: Panel) -> PanelWindows:
-        """The context and the horizon."""
+        """Makes windows of the context and the horizon."""
         return PanelWindows(_bare(panel), self.context, self.horizon, scaling=self.scaling)
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class FittedLinear(Fitted):
-    """A linear forecaster with its weights `[context + 1, horizon]`."""
-
-    forecaster: Linear
-    weights: np.ndarray
-
-    @property
-    def horizon(self) -> int:
-        """Steps that it forecasts."""
-        return self.forecaster.horizon
-
-    def windows(self, panel: Panel) -> PanelWindows:
-        """What it looks at of a panel."""
-        return self.forecaster.windows(panel)
-
-    def forecast(self, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
-        """The weighted sums."""
-        found = _columns(batch, self.horizon) @ self.weights
+    def forecast(self, params: Params, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
+        """Computes the weighted sums."""
+        found = _columns(batch, self.horizon) @ np.asarray(params["weights"], np.float64)
         return Forecast.of_points(found * batch["scale"][:, None])
 
 
 def _bare(panel: Panel) -> Panel:
-    """The values alone: nothing else is looked at, so nothing else is wanted."""
+    """Leaves the values alone: nothing else is looked at, so nothing else is wanted."""
     return dataclasses.replace(panel, known=(), past=())
 
 
@@ -164,6 +152,6 @@ def _scaled(batch: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _columns(batch: Mapping[str, np.ndarray], horizon: int) -> np.ndarray:
-    """The scaled context, and a one."""
+    """Lists the scaled context, and a one."""
     context = _scaled(batch)[:, :-horizon]
     return np.concatenate([context, np.ones((len(context), 1))], axis=1)

@@ -20,7 +20,7 @@ NEAREST = (1, 2, 3)
 
 
 def seasons(step: np.timedelta64, weekdays: str | None = None) -> tuple[int, ...]:
-    """How many steps each season has, the shortest first: an hour is a 24th of a day and a 168th of a week.
+    """Counts the steps of each season, the shortest first: an hour is a 24th of a day and a 168th of a week.
 
     Args:
       step: between two values, for example `np.timedelta64(30, "m")`; one without a unit has no
@@ -54,7 +54,7 @@ def seasons(step: np.timedelta64, weekdays: str | None = None) -> tuple[int, ...
 def lags(
     step: np.timedelta64, most: int | None = None, weekdays: str | None = None
 ) -> tuple[int, ...]:
-    """The lags at which a series is likely to repeat itself: the nearest steps, then around each season and its double.
+    """Lists the lags at which a series is likely to repeat itself: the nearest, then around each season and its double.
 
     Args:
       step: between two values.
@@ -75,7 +75,7 @@ def lags(
 
 
 def calendar_features(times: np.ndarray) -> np.ndarray:
-    """Where each time stands in its day, week and year, as points of a circle.
+    """Places each time in its day, week and year, as points of a circle.
 
     Args:
       times: `[time]`, datetime64.
@@ -94,7 +94,7 @@ def calendar_features(times: np.ndarray) -> np.ndarray:
 
 
 def _reduced(step: np.timedelta64) -> tuple[str, int]:
-    """The step in the largest unit that it is a whole number of."""
+    """Gives the step in the largest unit that it is a whole number of."""
     unit = np.datetime_data(step.dtype)[0]
     if step <= np.timedelta64(0, unit):
         raise ValueError(

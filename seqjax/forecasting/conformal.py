@@ -1,21 +1,30 @@
 """Conformal intervals around any forecaster (Vovk et al., 2005; Romano et al., 2019)."""
 
 import dataclasses
+import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
+import jax
 import numpy as np
 
-from seqjax.forecasting.forecast import Forecast
-from seqjax.forecasting.interface import Fitted
+from seqjax.forecasting.columns import Columns
+from seqjax.forecasting.forecast import SHARES, Forecast
+from seqjax.forecasting.held_out import HeldOut
+from seqjax.forecasting.interface import Forecaster
 from seqjax.forecasting.panel import Panel
+from seqjax.forecasting.report import CONFORMAL, write_report
 from seqjax.forecasting.scores import truth
 from seqjax.forecasting.windows import PanelWindows
-from seqjax.typing import KeyArray
+from seqjax.tasks import Report, Trained
+from seqjax.typing import KeyArray, Params
 
 
 def conformal(
-    fitted: Fitted, panel: Panel, ago: Iterable[int], shares: Sequence[float] = (0.5, 0.9)
-) -> "Conformal":
+    trained: Trained, panel: Panel, ago: Iterable[int], shares: Sequence[float] = (0.5, 0.9)
+) -> Trained:
     """Measures how far a forecaster's intervals miss, and moves their ends by as much (Romano et al., 2019).
 
     For each step of the horizon and each share the misses are
@@ -28,13 +37,13 @@ def conformal(
     those. A point forecast counts as an interval without width.
 
     Args:
-      fitted: any forecaster.
+      trained: any forecaster.
       panel: series whose values after the cuts were not learnt.
       ago: steps before their end at which to cut them.
       shares: of the values that the intervals are to hold.
 
     Returns:
-      A forecaster like it, with the quantiles of those intervals and the median.
+      A trained `Conformal`: it forecasts the quantiles of those intervals and the median.
 
     Raises:
       ValueError: there are too few forecasts for a share (how many it wants).
@@ -49,14 +58,39 @@ def conformal(
       >>> forecast.levels
       (0.05, 0.25, 0.5, 0.75, 0.95)
     """
-    forecast = fitted.predict(panel, ago)
-    scale = fitted.windows(panel).at(forecast.series, forecast.cuts)["scale"][:, None]
+    task = trained.task
+    forecast = trained.predict(panel, ago=ago)
+    windows = task.windows(panel)
+    scale = windows.at(forecast.series, forecast.cuts)["scale"][:, None] * windows.units[1]
     y = truth(panel, forecast)
     margins = []
     for share in sorted(shares):
         low, high = _ends(forecast, share)
-        margins.append(_margins(np.maximum(low - y, y - high) / scale, share))
-    return Conformal(fitted, tuple(sorted(shares)), np.stack(margins))
+        margin = _margins(np.maximum(low - y, y - high) / scale, share)
+        margins.append(tuple(margin.tolist()))
+    made = Conformal(
+        horizon=task.horizon,
+        forecaster=task,
+        shares=tuple(sorted(shares)),
+        margins=tuple(margins),
+    )
+    return Trained(made, trained.params)
+
+
+def calibrated(trained: Trained, held_out: HeldOut) -> Trained:
+    """Puts conformal intervals of all `SHARES` around a forecaster.
+
+    Where there are too few forecasts to calibrate by it stays as it is, and a warning tells.
+
+    Args:
+      trained: any forecaster.
+      held_out: values that were not learnt.
+    """
+    try:
+        return conformal(trained, held_out.panel, held_out.ago, SHARES)
+    except ValueError as reason:
+        warnings.warn(f"no conformal intervals: {reason}", stacklevel=2)
+        return trained
 
 
 def _margins(misses: np.ndarray, share: float) -> np.ndarray:
@@ -75,37 +109,72 @@ def _ends(forecast: Forecast, share: float) -> tuple[np.ndarray, np.ndarray]:
     return forecast.interval(share) if forecast.spread else (forecast.median, forecast.median)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Conformal(Fitted):
-    """A forecaster whose intervals are moved by what they used to miss by.
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Conformal(Forecaster):
+    """A forecaster whose intervals are moved by what they used to miss by, see `conformal`.
 
     Attributes:
-      fitted: the forecaster.
+      forecaster: whose parameters these are.
       shares: of the intervals, ascending.
-      margins: how far each interval's ends move, in units of a window's scale, `[shares, horizon]`.
+      margins: of each share and each step of the horizon how far the ends move, in units of a
+        window's scale.
     """
 
-    fitted: Fitted
+    forecaster: Forecaster
     shares: tuple[float, ...]
-    margins: np.ndarray
+    margins: tuple[tuple[float, ...], ...]
+
+    name: ClassVar[str] = CONFORMAL
+
+    def __repr__(self) -> str:
+        return (
+            f"Conformal({self.forecaster!r}, {', '.join(f'{share:.0%}' for share in self.shares)})"
+        )
 
     @property
-    def horizon(self) -> int:
-        """The forecaster's."""
-        return self.fitted.horizon
+    def columns(self) -> Columns | None:
+        """The columns of the table that the forecaster learnt."""
+        return self.forecaster.columns
+
+    def read(self, table: str | os.PathLike, **columns: Any) -> Panel:
+        """Reads a table as the forecaster does."""
+        return self.forecaster.read(table, **columns)
+
+    def init(self, key: KeyArray) -> Params:
+        """Makes fresh parameters of the forecaster."""
+        return self.forecaster.init(key)
+
+    def batches(self, examples: Any, **options: Any) -> Any:
+        """Makes the forecaster's batches."""
+        return self.forecaster.batches(examples, **options)
+
+    def loss(self, params: Params, batch: Any, rng: KeyArray, step: Any) -> tuple[jax.Array, Any]:
+        """Computes the forecaster's loss."""
+        return self.forecaster.loss(params, batch, rng, step)
 
     def windows(self, panel: Panel) -> PanelWindows:
-        """What the forecaster looks at."""
-        return self.fitted.windows(panel)
+        """Makes the windows that the forecaster looks at."""
+        return self.forecaster.windows(panel)
 
-    def forecast(self, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
-        """The forecaster's median within the moved ends."""
-        forecast = self.fitted.forecast(batch, key)
+    def report(
+        self, params: Params, examples: Panel | HeldOut, folder: str | os.PathLike
+    ) -> Report:
+        """Scores the forecaster, see `Forecaster.report`; predictions are within the intervals."""
+        held_out = HeldOut.of(examples, self.horizon)
+        own = {
+            task.name: task.predict(params, held_out.panel, ago=held_out.ago)
+            for task in (self.forecaster, self)
+        }
+        return write_report(Path(folder), held_out, own)
+
+    def forecast(self, params: Params, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
+        """Forecasts the forecaster's median within the moved ends."""
+        forecast = self.forecaster.forecast(params, batch, key)
         lows, highs = [], []
         low = high = forecast.median
         for share, margin in zip(self.shares, self.margins, strict=True):
             # A wider interval holds every narrower one.
-            ends, move = _ends(forecast, share), margin * batch["scale"][:, None]
+            ends, move = _ends(forecast, share), np.asarray(margin) * batch["scale"][:, None]
             low, high = np.minimum(low, ends[0] - move), np.maximum(high, ends[1] + move)
             lows.append(low)
             highs.append(high)

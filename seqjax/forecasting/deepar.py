@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -34,23 +34,23 @@ class DeepARNetwork(nn.Module):
     embedding_size: int
     backend: Backend
 
-    def setup(self):
+    def setup(self) -> None:
         """Builds the layers."""
         self.static = Static(self.kinds, self.embedding_size)
         self.recurrent = Recurrent(self.recurrence, backend=self.backend)
         self.head = nn.Dense(self.likelihood.size)
 
     def __call__(self, batch: Batch) -> Float[Array, "rows steps size"]:
-        """Teacher forcing: the numbers of every step of context and horizon, each given the true values before it."""
+        """Computes the numbers of every step of context and horizon, each given the true values before it."""
         xs = self.inputs(batch)
         return self.say(self.recurrent(xs)[1], xs)
 
     def inputs(self, batch: Batch) -> Float[Array, "rows steps features"]:
-        """What each step reads."""
+        """Builds what each step reads."""
         return inputs(batch, self.lags, self.static(batch["category"], batch["scale"]))
 
     def read(self, batch: Batch) -> tuple[State, Float[Array, "rows horizon features"]]:
-        """The state after the context, and what each step of the horizon reads beside the lagged values."""
+        """Returns the state after the context, and what each step of the horizon reads beside the lagged values."""
         drawn = jnp.arange(batch["seen"].shape[1]) >= batch["seen"].shape[1] - self.horizon
         xs = self.inputs({**batch, "seen": batch["seen"] | drawn})
         state, _ = self.recurrent(xs[:, : -self.horizon])
@@ -59,7 +59,7 @@ class DeepARNetwork(nn.Module):
     def step(
         self, state: State, x: Float[Array, "*batch features"]
     ) -> tuple[State, Float[Array, "*batch size"]]:
-        """One step: the state, and the numbers of the value at it."""
+        """Reads one step: gives the state, and the numbers of the value at it."""
         # A sequence of one, so that the backend runs that was asked for.
         state, ys = self.recurrent(x[..., None, :], state)
         return state, self.say(ys[..., 0, :], x)
@@ -67,19 +67,17 @@ class DeepARNetwork(nn.Module):
     def say(
         self, outputs: Float[Array, "*batch features"], inputs: Float[Array, "*batch inputs"]
     ) -> Array:
-        """The likelihood's numbers: of what the recurrence says, and by a straight way of the lagged values."""
+        """Computes the likelihood's numbers: of the recurrence's outputs, and directly of the lagged values."""
         return self.head(jnp.concatenate([outputs, inputs[..., : len(self.lags)]], axis=-1))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class DeepAR(NetworkForecaster):
     """An autoregressive probabilistic forecaster (Salinas et al., 2017).
 
-    It learns the likelihood of every value of context and horizon given those before it; it
-    forecasts by ancestral
-    sampling: each value drawn is read in place of the one that is not known yet. All paths of all
-      series are drawn at
-    once, in one compiled loop over the horizon.
+    It learns the likelihood of every value of context and horizon given those before it. It
+    forecasts by ancestral sampling: each value drawn is read in place of the one that is not known
+    yet. All paths of all series are drawn at once, in one compiled loop over the horizon.
 
     Attributes:
       paths: how many to draw of each series.
@@ -87,8 +85,10 @@ class DeepAR(NetworkForecaster):
 
     paths: int = 100
 
+    name: ClassVar[str] = "deepar"
+
     def network(self) -> DeepARNetwork:
-        """The Flax module."""
+        """Makes the Flax module."""
         lags, form = self._known()
         return DeepARNetwork(
             self.recurrence,
@@ -106,15 +106,17 @@ class DeepAR(NetworkForecaster):
         if type(self.likelihood) is SquaredError:
             raise ValueError("a point draws no paths; give DeepAR a likelihood, or take Direct")
 
-    def costs(self, params, batch, rng, step):
-        """Minus the log density of each value."""
+    def costs(
+        self, params: Params, batch: Any, rng: KeyArray, step: Any
+    ) -> tuple[jax.Array, jax.Array]:
+        """Computes minus the log density of each value."""
         raw = self.network().apply({"params": params}, batch, rngs={"dropout": rng})
         steps = raw.shape[1]  # pyright: ignore[reportAttributeAccessIssue]
         costs = self.likelihood.loss(raw, batch["values"][:, -steps:], batch["scale"][:, None])  # pyright: ignore[reportArgumentType]
         return costs, batch["seen"][:, -steps:]
 
     def forecast(self, params: Params, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
-        """Paths drawn after the cuts of some windows, minus their `loc`."""
+        """Draws paths after the cuts of some windows, minus their `loc`."""
         paths = sample_paths(self, params, dict(batch), key)
         return Forecast.of_samples(np.asarray(paths, np.float64))
 
@@ -150,7 +152,7 @@ def sample_paths(
         ]
     )
 
-    def advance(carry, inputs):
+    def advance(carry: Any, inputs: Any) -> tuple[Any, Array]:
         state, drawn = carry
         t, known, key = inputs
         reach = lambda lag: (  # noqa: E731

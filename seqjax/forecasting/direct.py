@@ -1,6 +1,7 @@
 """Direct multi-horizon forecasts: all steps at once, none read back (Wen et al., 2017, "MQ-RNN")."""
 
 import dataclasses
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from seqjax.forecasting.network import HorizonForecaster
 from seqjax.losses.likelihoods import Likelihood, Mixture, Quantile
 from seqjax.models.recurrent import Recurrent
 from seqjax.recurrence import Recurrence
-from seqjax.typing import Backend
+from seqjax.typing import Backend, KeyArray, Params
 
 
 class DirectNetwork(nn.Module):
@@ -40,7 +41,7 @@ class DirectNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, batch: Batch) -> Float[Array, "rows horizon size"]:
-        """The numbers of every step of the horizon."""
+        """Computes the numbers of every step of the horizon."""
         static = Static(self.kinds, self.embedding_size)(batch["category"], batch["scale"])
         xs = inputs(without_horizon(batch, self.horizon), self.lags, static)
         # The step after the context still reads what lies before the cut alone.
@@ -64,7 +65,7 @@ class DirectNetwork(nn.Module):
 
     @property
     def _located(self) -> slice:
-        """Which of the numbers say where a value lies: all quantiles, of a mixture none by itself, else the first."""
+        """The numbers that say where a value lies: all quantiles, of a mixture none by itself, else the first."""
         match self.likelihood:
             case Quantile():
                 return slice(None)
@@ -73,7 +74,7 @@ class DirectNetwork(nn.Module):
         return slice(0, 1)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Direct(HorizonForecaster):
     """A direct multi-horizon forecaster: quantiles, a distribution or, by `SquaredError()`, a point for each step.
 
@@ -86,8 +87,10 @@ class Direct(HorizonForecaster):
     units: int = 32
     dropout: float = 0.0
 
+    name: ClassVar[str] = "direct"
+
     def network(self) -> DirectNetwork:
-        """The Flax module."""
+        """Makes the Flax module."""
         lags, form = self._known()
         return DirectNetwork(
             self.recurrence,
@@ -101,6 +104,7 @@ class Direct(HorizonForecaster):
             self.backend,
         )
 
-    def numbers(self, params, batch, rng, step):
-        """What the network says in training, its dropout on."""
-        return self.network().apply({"params": params}, batch, rngs={"dropout": rng})
+    def numbers(self, params: Params, batch: Any, rng: KeyArray, step: Any) -> Array:
+        """Computes the likelihood's numbers in training, with dropout."""
+        raw: Any = self.network().apply({"params": params}, batch, rngs={"dropout": rng})
+        return raw

@@ -1,7 +1,7 @@
 """Sequence to sequence with attention, trained by teacher forcing or scheduled sampling, free-running at test time."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -16,7 +16,7 @@ from seqjax.models.attention import Attention, Score
 from seqjax.models.recurrent import Recurrent
 from seqjax.recurrence import Recurrence
 from seqjax.training import linear_sampling, mix_tokens
-from seqjax.typing import Backend
+from seqjax.typing import Backend, KeyArray, Params
 
 
 class EncoderDecoderNetwork(nn.Module):
@@ -41,7 +41,7 @@ class EncoderDecoderNetwork(nn.Module):
     attention: Score
     backend: Backend
 
-    def setup(self):
+    def setup(self) -> None:
         """Builds the layers."""
         self.static = Static(self.kinds, self.embedding_size)
         self.encoder = Recurrent(self.recurrence, backend=self.backend)
@@ -52,7 +52,7 @@ class EncoderDecoderNetwork(nn.Module):
         self.head = nn.Dense(self.likelihood.size)
 
     def __call__(self, batch: Batch, probability: Any = 0.0) -> Float[Array, "rows horizon size"]:
-        """The numbers of every step of the horizon.
+        """Computes the numbers of every step of the horizon.
 
         Args:
           batch: windows.
@@ -70,7 +70,7 @@ class EncoderDecoderNetwork(nn.Module):
         true, seen = scaled(batch)[:, before], batch["seen"][:, before]
         true, seen = (jnp.moveaxis(a, 1, 0) for a in (true, seen))
 
-        def body(module, carry, inputs):
+        def body(module: Any, carry: Any, inputs: Any) -> tuple[Any, Array]:
             (state, own, looked), (true, seen, ahead) = carry, inputs
             fed = (
                 own
@@ -93,7 +93,7 @@ class EncoderDecoderNetwork(nn.Module):
     def say(
         self, memory: tuple[Array, Array], output: Array, looked: Array, fed: Array, ahead: Array
     ) -> tuple[Float[Array, "rows size"], Float[Array, "rows positions"]]:
-        """The likelihood's numbers of a step: of what was found, and by a straight way of the values read.
+        """Computes the likelihood's numbers of a step: of what was found, and directly of the values read.
 
         Beside them the weights of the attention, which at the step before were `looked`.
         """
@@ -104,7 +104,7 @@ class EncoderDecoderNetwork(nn.Module):
         ), weights[:, 0]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class EncoderDecoder(HorizonForecaster):
     """Sequence to sequence with attention (Bahdanau et al., 2015; Luong et al., 2015), for values.
 
@@ -122,8 +122,10 @@ class EncoderDecoder(HorizonForecaster):
     attention: Score = "general"
     sampling_steps: int | None = None
 
+    name: ClassVar[str] = "encoder_decoder"
+
     def network(self) -> EncoderDecoderNetwork:
-        """The Flax module."""
+        """Makes the Flax module."""
         lags, form = self._known()
         return EncoderDecoderNetwork(
             self.recurrence,
@@ -136,11 +138,12 @@ class EncoderDecoder(HorizonForecaster):
             self.backend,
         )
 
-    def numbers(self, params, batch, rng, step):
-        """What the network says in training, where some or all of the values before each step are the true ones."""
+    def numbers(self, params: Params, batch: Any, rng: KeyArray, step: Any) -> Array:
+        """Computes the likelihood's numbers in training, where some or all values read are the true ones."""
         probability = (
             1.0 if self.sampling_steps is None else linear_sampling(self.sampling_steps)(step)
         )
         dropout, sampling = jax.random.split(rng)
         rngs = {"dropout": dropout, "sampling": sampling}
-        return self.network().apply({"params": params}, batch, probability, rngs=rngs)
+        raw: Any = self.network().apply({"params": params}, batch, probability, rngs=rngs)
+        return raw

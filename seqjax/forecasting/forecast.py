@@ -1,12 +1,21 @@
 """`Forecast`: what a forecaster says of the values to come, whatever made it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 
-from seqjax.losses.likelihoods import Likelihood, Quantile, SquaredError
+from seqjax.losses.likelihoods import (
+    Laplace,
+    Likelihood,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+    Quantile,
+    SquaredError,
+    StudentT,
+)
 from seqjax.typing import KeyArray
 
 LEVELS = (0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95)
@@ -14,6 +23,17 @@ LEVELS = (0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95)
 
 SHARES = (0.2, 0.4, 0.5, 0.6, 0.8, 0.9)
 """The shares of the intervals between two of them."""
+
+LIKELIHOODS: dict[str, Likelihood] = {
+    "student_t": StudentT(),
+    "normal": Normal(),
+    "laplace": Laplace(),
+    "negative_binomial": NegativeBinomial(),
+    "poisson": Poisson(),
+    "quantile": Quantile(LEVELS),
+    "point": SquaredError(),
+}
+"""What may be said of a value, by name."""
 
 DRAWS = 400
 """Draws that the quantiles of a distribution are taken of."""
@@ -42,12 +62,12 @@ class Forecast:
 
     @classmethod
     def of_points(cls, points: np.ndarray) -> "Forecast":
-        """A forecast without any spread: `points` `[rows, horizon]`."""
+        """Makes a forecast without any spread of `points` `[rows, horizon]`."""
         return cls(points, points[..., None])
 
     @classmethod
     def of_samples(cls, samples: np.ndarray, levels: Sequence[float] = LEVELS) -> "Forecast":
-        """What paths `[rows, paths, horizon]` say."""
+        """Summarises paths `[rows, paths, horizon]`."""
         quantiles = np.moveaxis(np.quantile(samples, levels, axis=1), 0, -1)
         return cls(samples.mean(1), quantiles, tuple(levels), samples)
 
@@ -55,7 +75,7 @@ class Forecast:
     def of_numbers(
         cls, likelihood: Likelihood, raw: jax.Array, scale: jax.Array, key: KeyArray
     ) -> "Forecast":
-        """What a network's numbers `[rows, horizon, size]` say of each step by itself."""
+        """Makes the forecast that a network's numbers `[rows, horizon, size]` stand for, step by step."""
         parameters = likelihood.parameters(raw, scale[:, None])
         mean = np.asarray(likelihood.mean(parameters), np.float64)
         match likelihood:
@@ -71,7 +91,7 @@ class Forecast:
 
     @classmethod
     def join(cls, parts: Sequence["Forecast"]) -> "Forecast":
-        """Forecasts of one kind, row after row."""
+        """Joins forecasts of one kind, row after row."""
         names = ("mean", "quantiles", "samples", "series", "cuts")
         columns = {name: [getattr(part, name) for part in parts] for name in names}
         joined = {
@@ -89,7 +109,7 @@ class Forecast:
         return self.quantile(0.5)
 
     def quantile(self, level: float) -> np.ndarray:
-        """What the value stays below with this probability, `[rows, horizon]`: between two known levels by a line.
+        """Returns the quantile at `level`, `[rows, horizon]`, interpolated linearly between stored levels.
 
         Raises:
           ValueError: the level lies beyond those that are known.
@@ -114,7 +134,7 @@ class Forecast:
         return (1 - share) * self.quantiles[..., above - 1] + share * self.quantiles[..., above]
 
     def interval(self, share: float) -> tuple[np.ndarray, np.ndarray]:
-        """What holds this share of the values, as much beyond it above as below: `(low, high)`, each `[rows, horizon]`.
+        """Returns the central interval that holds this share of the values: `(low, high)`, each `[rows, horizon]`.
 
         Raises:
           ValueError: its ends lie beyond the levels that are known.
@@ -123,24 +143,41 @@ class Forecast:
 
     @property
     def spread(self) -> bool:
-        """Whether it says how sure it is."""
+        """Whether there are quantiles beside the median."""
         return len(self.levels) > 1
 
     def row(self, index: int) -> "Forecast":
-        """One row, still with its first axis."""
+        """Selects one row, still with its first axis."""
         return self.rows(slice(index, index + 1))
 
-    def rows(self, chosen) -> "Forecast":
-        """Some rows."""
+    def rows(self, chosen: slice | np.ndarray) -> "Forecast":
+        """Selects some rows."""
         names = ("mean", "quantiles", "samples", "series", "cuts")
         arrays = {name: getattr(self, name) for name in names}
         return dataclasses.replace(
             self, **{name: None if a is None else a[chosen] for name, a in arrays.items()}
         )
 
-    def moved(self, loc: np.ndarray, scale: float = 1.0) -> "Forecast":
-        """The same forecast times `scale`, then `loc` `[rows]` higher."""
-        up = loc[:, None]
-        mean, quantiles = scale * self.mean + up, scale * self.quantiles + up[..., None]
-        samples = None if self.samples is None else scale * self.samples + up[..., None]
-        return dataclasses.replace(self, mean=mean, quantiles=quantiles, samples=samples)
+    def moved(self, loc: np.ndarray | float, scale: float = 1.0) -> "Forecast":
+        """Gives the forecast times `scale`, then `loc` higher, a number or one for each row."""
+        up = np.broadcast_to(loc, len(self))[:, None]
+        return self._with(lambda values, up: scale * values + up, up)
+
+    def standardised(self, loc: float, scale: float) -> "Forecast":
+        """Gives the forecast minus `loc`, over `scale`."""
+        down = np.full((len(self), 1), loc)
+        return self._with(lambda values, down: (values - down) / scale, down)
+
+    def _with(
+        self, change: Callable[[np.ndarray, np.ndarray], np.ndarray], rows: np.ndarray
+    ) -> "Forecast":
+        """Changes all values; `rows` `[rows, 1]` is what the change takes of each row."""
+        samples = self.samples
+        if samples is not None:
+            samples = change(samples, rows[..., None])
+        return dataclasses.replace(
+            self,
+            mean=change(self.mean, rows),
+            quantiles=change(self.quantiles, rows[..., None]),
+            samples=samples,
+        )

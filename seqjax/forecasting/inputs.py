@@ -12,21 +12,21 @@ Batch = Mapping[str, Any]
 
 
 def without_horizon(batch: Batch, horizon: int) -> Batch:
-    """The same windows with nothing to be seen of what is to be forecast."""
+    """Hides what is to be forecast."""
     time = batch["values"].shape[1]
     seen = batch["seen"] & (jnp.arange(time) < time - horizon)
     return {**batch, "values": jnp.where(seen, batch["values"], 0), "seen": seen}
 
 
 def scaled(batch: Batch) -> Float[Array, "rows time"]:
-    """The values in units of their window's scale; 0 where missing."""
+    """Divides the values by their window's scale; 0 where missing."""
     return batch["values"] / batch["scale"][:, None]
 
 
 def lagged(
     values: Shaped[Array, "rows time"], lags: tuple[int, ...], steps: int
 ) -> Float[Array, "rows steps lags"]:
-    """For each of the last `steps` steps the values so many steps before it."""
+    """Looks up, for each of the last `steps` steps, the values so many steps before it."""
     time = values.shape[1]
     return jnp.stack([values[:, time - steps - lag : time - lag] for lag in lags], axis=-1).astype(
         jnp.float32
@@ -36,7 +36,7 @@ def lagged(
 def known(
     batch: Batch, lags: tuple[int, ...], static: Array
 ) -> Float[Array, "rows steps features"]:
-    """What is known of each step of context and horizon beside the lagged values themselves.
+    """Collects what is known of each step of context and horizon beside the lagged values themselves.
 
     Which of the lagged values were seen, the features known beforehand, the past covariates of the
     step before, and `static` `[rows, features]`.
@@ -52,13 +52,13 @@ def known(
 def inputs(
     batch: Batch, lags: tuple[int, ...], static: Array
 ) -> Float[Array, "rows steps features"]:
-    """What a step reads: the lagged values in units of the scale, then what is `known`."""
+    """Collects what a step reads: the lagged values in units of the scale, then what is `known`."""
     beside = known(batch, lags, static)
     return jnp.concatenate([lagged(scaled(batch), lags, beside.shape[1]), beside], axis=-1)
 
 
 class Static(nn.Module):
-    """What a series is: its categories by embedding, and the logarithm of its scale, `[rows, features]`.
+    """Describes a series: its categories by embedding, and the logarithm of its scale, `[rows, features]`.
 
     Attributes:
       kinds: how many categories each kind has.
@@ -72,7 +72,7 @@ class Static(nn.Module):
     def __call__(
         self, category: Int[Array, "rows kinds"], scale: Float[Array, " rows"]
     ) -> Float[Array, "rows features"]:
-        """The features."""
+        """Computes the features."""
         sizes = [min(self.size, (count + 1) // 2) for count in self.kinds]
         vectors = [
             nn.Embed(count, size, name=f"kind_{kind}")(category[:, kind])

@@ -11,7 +11,7 @@ from seqjax.forecasting.scores import truth
 
 
 def to_csv(panel: Panel, forecast: Forecast) -> str:
-    """A line for each value forecast: series, time, steps ahead, the value that came, the mean, the quantiles.
+    """Writes a line for each value forecast: series, time, steps ahead, the value that came, the mean, the quantiles.
 
     Args:
       panel: the series.

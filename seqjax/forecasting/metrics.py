@@ -13,17 +13,17 @@ from numpy.typing import ArrayLike
 
 
 def mae(y: ArrayLike, forecast: ArrayLike) -> float:
-    """Mean absolute error."""
+    """Computes the mean absolute error."""
     return float(np.abs(_difference(y, forecast))[_seen(y)].mean())
 
 
 def mse(y: ArrayLike, forecast: ArrayLike) -> float:
-    """Mean squared error."""
+    """Computes the mean squared error."""
     return float((_difference(y, forecast) ** 2)[_seen(y)].mean())
 
 
 def rmse(y: ArrayLike, forecast: ArrayLike) -> float:
-    """Root of the mean squared error."""
+    """Computes the root of the mean squared error."""
     return mse(y, forecast) ** 0.5
 
 
@@ -42,7 +42,7 @@ def smape(y: ArrayLike, forecast: ArrayLike) -> float:
 
 
 def seasonal_error(history: Sequence[np.ndarray], season: int) -> np.ndarray:
-    """What the seasonal naive forecast of one step costs on each series' own past: mean `|y_t - y_t-season|`.
+    """Computes the error of the seasonal naive forecast on each series' own past: mean `|y_t - y_t-season|`.
 
     Args:
       history: the values before the forecast, NaN where missing.
@@ -82,7 +82,7 @@ def nd(y: ArrayLike, forecast: ArrayLike) -> float:
 
 
 def pinball(y: ArrayLike, quantiles: ArrayLike, levels: Sequence[float]) -> np.ndarray:
-    """The pinball losses `max(q (y - f), (q - 1) (y - f))`, `[series, horizon, levels]`."""
+    """Computes the pinball losses `max(q (y - f), (q - 1) (y - f))`, `[series, horizon, levels]`."""
     above = np.asarray(y, np.float64)[..., None] - np.asarray(quantiles, np.float64)
     q = np.asarray(levels, np.float64)
     return np.maximum(q * above, (q - 1) * above)
@@ -112,7 +112,7 @@ def crps(y: ArrayLike, samples: ArrayLike) -> float:
 
 
 def coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
-    """The share of values within `[low, high]`; within a bound that is NaN lies none."""
+    """Computes the share of values within `[low, high]`; within a bound that is NaN lies none."""
     y = np.asarray(y, np.float64)
     inside = (y >= np.asarray(low)) & (y <= np.asarray(high))
     return float(inside[_seen(y)].mean())

@@ -1,9 +1,10 @@
-"""What the forecasters that are networks share: their settings, their training, their parameters."""
+"""What the forecasters that are networks share: their settings, their windows, their training."""
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+import os
+from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -14,64 +15,25 @@ from jaxtyping import Array
 from seqjax import data, training
 from seqjax.cells import LSTM
 from seqjax.combinators import stack
+from seqjax.forecasting.columns import Columns
 from seqjax.forecasting.forecast import Forecast
-from seqjax.forecasting.interface import Fitted, Forecaster, Recipe
+from seqjax.forecasting.form import Form
+from seqjax.forecasting.held_out import HeldOut
+from seqjax.forecasting.interface import RECIPE, Forecaster
 from seqjax.forecasting.panel import Panel
 from seqjax.forecasting.windows import PanelWindows, Scaling
 from seqjax.losses import masked_mean
 from seqjax.losses.likelihoods import Likelihood, NegativeBinomial, Poisson, StudentT
 from seqjax.recurrence import Recurrence
+from seqjax.tasks import Trained
+from seqjax.training import Recipe
 from seqjax.typing import Backend, KeyArray, Params
 
-
-class Form(NamedTuple):
-    """What the panels that a network forecasts have in common.
-
-    Attributes:
-      features: columns known beforehand, the calendar's among them.
-      past: columns known only afterwards.
-      kinds: how many categories each kind has.
-    """
-
-    features: int
-    past: int
-    kinds: tuple[int, ...]
-
-    @classmethod
-    def of(cls, panel: Panel) -> "Form":
-        """That of a panel."""
-        past = panel.past[0].shape[1] if panel.past else 0
-        return cls(
-            panel.features(0)[0].shape[1], past, tuple(int(n) + 1 for n in panel.categories.max(0))
-        )
-
-    def check(self, panel: Panel) -> None:
-        """Refuses a panel of another form.
-
-        Raises:
-          ValueError: says what differs.
-        """
-        other = Form.of(panel)
-        if (self.features, self.past, len(self.kinds)) != (
-            other.features,
-            other.past,
-            len(other.kinds),
-        ):
-            raise ValueError(
-                f"the forecaster learnt {self.features} known features, {self.past} past covariates and "
-                f"{len(self.kinds)} kinds of categories; the panel has {other.features}, {other.past} and "
-                f"{len(other.kinds)}: give panels of one form"
-            )
-        for kind, (here, known) in enumerate(zip(other.kinds, self.kinds, strict=True)):
-            if here > known:
-                row = int((panel.categories[:, kind] >= known).argmax())
-                raise ValueError(
-                    f"the series {panel.names[row]!r} is of category {panel.categories[row, kind]} (kind {kind}); "
-                    f"the forecaster learnt 0 to {known - 1}"
-                )
+NAME = "name"
+"""The kind of category that tells every series from the others."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class NetworkForecaster(Forecaster):
     """A network that forecasts. A subclass defines `network`, `costs` and `forecast`.
 
@@ -81,8 +43,11 @@ class NetworkForecaster(Forecaster):
       likelihood: what is said of each value to come.
       lags: which earlier values each step sees; None for `panel.lags()`.
       scaling: how each window is centred and scaled, see `seqjax.forecasting.scales`.
-      power: of a series' size, by which its windows are learnt the more often, see
+      power: oversampling exponent: larger series are drawn more often, see
         `seqjax.forecasting.PanelWindows`.
+      value_units: `(loc, scale)`: values are learnt minus loc, over scale; forecasts are in the
+        panel's own unit all the same.
+      identity: learn a vector for each series; then no other series can be forecast.
       embedding_size: features of a category.
       form: of the panels; None for that of the one that is learnt.
       backend: which implementation of the recurrence runs, see `seqjax.unroll`.
@@ -94,20 +59,54 @@ class NetworkForecaster(Forecaster):
     lags: tuple[int, ...] | None = None
     scaling: Scaling = "mean"
     power: float = 0.0
+    value_units: tuple[float, float] = (0.0, 1.0)
+    identity: bool = False
     embedding_size: int = 8
     form: Form | None = None
     backend: Backend = "auto"
 
-    def fit(self, panel: Panel, recipe: Recipe = Recipe()) -> "Trained":  # noqa: B008
-        """Trains on every window of a panel, see `Forecaster.fit`."""
-        settled = self.settled(panel)
-        source = data.batches(settled.lessons(panel), recipe.batch_size, seed=recipe.seed)
-        state, step = settled.begin(recipe), settled.train_step(recipe)
-        outcome = training.fit_batches(state, step, source, steps=recipe.steps)
-        return Trained(settled, outcome.state.ema)
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.recurrence!r}, {self.likelihood!r}, "
+            f"context {self.context}, horizon {self.horizon})"
+        )
+
+    @classmethod
+    def of(cls, panel: Panel, **settings: Any) -> "NetworkForecaster":
+        """Makes a forecaster that knows what it takes from a panel, see `settled`.
+
+        Raises:
+          ValueError: the panel cannot be learnt, or the settings do not go together.
+        """
+        made = cls(**settings).settled(panel)
+        made.training_windows(panel)
+        return made
+
+    def fit(
+        self,
+        panel: Panel,
+        recipe: Recipe = RECIPE,
+        *,
+        validation: Panel | HeldOut | None = None,
+        quiet: bool = True,
+        **options: Any,
+    ) -> Trained:
+        """Trains on every window of a panel, see `Forecaster.fit`.
+
+        Args:
+          panel: what to learn from.
+          recipe: how to train.
+          validation: what chooses the best parameters; None keeps the last ones.
+          quiet: show no progress bar.
+          **options: further ones of `seqjax.training.fit`, such as `folder`.
+        """
+        task = self.settled(panel)
+        return training.fit(
+            task, panel, validation=validation, recipe=recipe, quiet=quiet, **options
+        )
 
     def settled(self, panel: Panel) -> "NetworkForecaster":
-        """The same forecaster with what it takes from the panel filled in.
+        """Fills in what the forecaster takes from a panel.
 
         Raises:
           ValueError: the settings do not go together.
@@ -116,7 +115,10 @@ class NetworkForecaster(Forecaster):
         lags = self.lags
         if lags is None:
             lags = panel.lags()
-        return dataclasses.replace(self, lags=lags, form=self.form or Form.of(panel))
+        form = self.form
+        if form is None:
+            form = Form.of(self._told_apart(panel))
+        return dataclasses.replace(self, lags=lags, form=form)
 
     def check(self) -> None:
         """Refuses settings that do not go together.
@@ -130,48 +132,77 @@ class NetworkForecaster(Forecaster):
             )
         if self.lags is not None and (not self.lags or min(self.lags) < 1):
             raise ValueError(f"lags are {self.lags}; give at least one, of at least 1 step")
-        if isinstance(self.likelihood, Poisson | NegativeBinomial) and self.scaling not in (
-            "none",
-            "mean",
-        ):
+        if not isinstance(self.likelihood, Poisson | NegativeBinomial):
+            return
+        if self.scaling not in ("none", "mean"):
             raise ValueError(
-                f"scaling={self.scaling!r} moves the values, and {self.likelihood} is of counts; take 'mean' or 'none'"
+                f"scaling={self.scaling!r} moves the values, and {self.likelihood} is of counts; "
+                "take 'mean' or 'none'"
+            )
+        if self.value_units != (0.0, 1.0):
+            raise ValueError(
+                f"value_units={self.value_units} move the values, and {self.likelihood} is of counts"
             )
 
-    def windows(self, panel: Panel) -> PanelWindows:
-        """What the network sees of a panel: `settled` comes first."""
-        lags, form = self._known()
-        form.check(panel)
-        return PanelWindows(panel, self.context, self.horizon, max(lags), self.scaling)
+    @property
+    def columns(self) -> Columns | None:
+        """The columns of the table that was learnt; None where there was none."""
+        return self._known()[1].columns
 
-    def lessons(self, panel: Panel) -> PanelWindows:
-        """The windows that it learns from, the larger series more often.
+    def read(self, table: str | os.PathLike, **columns: Any) -> Panel:
+        """Reads a table to forecast, see `Forecaster.read`; it is of the step that was learnt."""
+        panel = super().read(table, **columns)
+        try:
+            return self._known()[1].aligned(self._told_apart(panel))
+        except ValueError as error:
+            raise ValueError(f"{table}: {error}") from None
+
+    def windows(self, panel: Panel) -> PanelWindows:
+        """Makes the windows that the network sees of a panel: `settled` comes first."""
+        return self._windows(panel, power=0.0)
+
+    def training_windows(self, panel: Panel) -> PanelWindows:
+        """Makes the windows that it learns from.
 
         Raises:
-          ValueError: no series is long enough.
+          ValueError: no series is long enough, or a value is no count and the likelihood wants one.
         """
-        seen = self.windows(panel)
-        return PanelWindows(
-            panel, seen.context, seen.horizon, seen.history, seen.scaling, power=self.power
-        ).check()
+        _check_counts(panel, self.likelihood)
+        return self._windows(panel, self.power).check()
 
-    def begin(self, recipe: Recipe) -> training.TrainState:
-        """The state before the first step of training."""
-        init_key, run_key = jax.random.split(jax.random.key(recipe.seed))
-        step = jnp.zeros((), jnp.int32)
-        return training.create_state(
-            self.init(init_key), recipe.optimiser(), run_key, extra=step, ema=True
-        )
+    def batches(
+        self,
+        examples: Panel,
+        *,
+        batch_size: int | None = None,
+        seed: int = 0,
+        once: bool = False,
+        multiple_of: int = 1,
+    ) -> data.BatchIterator:
+        """Makes batches of windows, see `seqjax.forecasting.PanelWindows`.
 
-    def train_step(self, recipe: Recipe) -> Callable:
-        """One step of training, see `seqjax.training.make_train_step`."""
-        clip = training.clip_by_norm(recipe.clip)
-        return training.make_train_step(
-            self.loss, recipe.optimiser(), clip=clip, ema_decay=recipe.average
-        )
+        Args:
+          examples: the panel to learn from.
+          batch_size: windows of a batch.
+          seed: of the order.
+          once: go through the windows a single time, in order.
+          multiple_of: rows are a multiple of this.
+
+        Raises:
+          ValueError: the panel cannot be learnt, or the rows do not come out even.
+        """
+        rows = batch_size or self.batch_size
+        if rows % multiple_of:
+            raise ValueError(
+                f"batch_size is {rows}; give a multiple of {multiple_of}, the number of devices"
+            )
+        windows = self.training_windows(examples)
+        if once:
+            return data.batches(windows, rows, shuffle=False, epochs=1)
+        return data.batches(windows, rows, seed=seed)
 
     def init(self, key: KeyArray) -> Params:
-        """Fresh parameters."""
+        """Makes fresh parameters: `settled` comes first."""
         lags, form = self._known()
         steps = self.context + self.horizon
         fake = {
@@ -185,26 +216,40 @@ class NetworkForecaster(Forecaster):
         return jax.jit(self.network().init)(key, fake)["params"]
 
     def loss(
-        self, params: Params, batch: Any, rng: KeyArray, extra: Any
+        self, params: Params, batch: Any, rng: KeyArray, step: Any
     ) -> tuple[jax.Array, training.Aux]:
-        """What `seqjax.training` minimises: the mean cost of the values seen; `extra` counts the steps."""
-        costs, seen = self.costs(params, batch, rng, extra)
+        """Computes the mean loss of the values seen."""
+        costs, seen = self.costs(params, batch, rng, step)
         seen = seen & (batch.get("weight", jnp.ones(len(seen)))[:, None] > 0)
-        return masked_mean(costs, seen), training.Aux(weight=seen.sum(), extra=extra + 1)
+        return masked_mean(costs, seen), training.Aux(weight=seen.sum())
 
     def network(self) -> nn.Module:
-        """The Flax module."""
+        """Makes the Flax module."""
         raise NotImplementedError
 
     def costs(
         self, params: Params, batch: Any, rng: KeyArray, step: Any
     ) -> tuple[jax.Array, jax.Array]:
-        """What each value costs that the network learns to say, and which of them were seen, both `[rows, steps]`."""
+        """Computes the loss of each step and a mask of the observed ones, both `[rows, steps]`."""
         raise NotImplementedError
 
-    def forecast(self, params: Params, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
-        """What comes after the cuts of some windows, minus their `loc`."""
-        raise NotImplementedError
+    def _told_apart(self, panel: Panel) -> Panel:
+        """Adds the series' names as a kind of category, where each has a vector."""
+        if self.identity and NAME not in panel.kinds:
+            return panel.labelled(NAME, panel.names)
+        return panel
+
+    def _windows(self, panel: Panel, power: float) -> PanelWindows:
+        lags, form = self._known()
+        return PanelWindows(
+            form.seen(self._told_apart(panel)),
+            self.context,
+            self.horizon,
+            max(lags),
+            self.scaling,
+            power=power,
+            units=self.value_units,
+        )
 
     def _known(self) -> tuple[tuple[int, ...], Form]:
         if self.lags is None or self.form is None:
@@ -214,18 +259,18 @@ class NetworkForecaster(Forecaster):
         return self.lags, self.form
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class HorizonForecaster(NetworkForecaster):
-    """A network whose call gives the numbers of the whole horizon. A subclass defines `network` and `numbers`."""
+    """Says the whole horizon in one call of its network. A subclass defines `network` and `numbers`."""
 
     def numbers(self, params: Params, batch: Any, rng: KeyArray, step: Any) -> Array:
-        """What the network says in training of every step of the horizon, `[rows, horizon, size]`."""
+        """Computes the likelihood's numbers of the horizon in training, `[rows, horizon, size]`."""
         raise NotImplementedError
 
     def costs(
         self, params: Params, batch: Any, rng: KeyArray, step: Any
     ) -> tuple[jax.Array, jax.Array]:
-        """What each value of the horizon costs."""
+        """Computes the loss of each value of the horizon."""
         raw = self.numbers(params, batch, rng, step)
         costs = self.likelihood.loss(
             raw, batch["values"][:, -self.horizon :], batch["scale"][:, None]
@@ -233,7 +278,7 @@ class HorizonForecaster(NetworkForecaster):
         return costs, batch["seen"][:, -self.horizon :]
 
     def forecast(self, params: Params, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
-        """What comes after the cuts of some windows, minus their `loc`."""
+        """Forecasts what comes after the cuts of some windows, minus their `loc`."""
         raw = _said(self, params, dict(batch))
         return Forecast.of_numbers(self.likelihood, raw, jnp.asarray(batch["scale"]), key)
 
@@ -243,27 +288,15 @@ def _said(forecaster: HorizonForecaster, params: Params, batch: Any) -> Array:
     return forecaster.network().apply({"params": params}, batch)  # pyright: ignore[reportReturnType]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Trained(Fitted):
-    """A network with its parameters.
-
-    Attributes:
-      forecaster: what it is, settled.
-      params: what it learnt.
-    """
-
-    forecaster: NetworkForecaster
-    params: Params
-
-    @property
-    def horizon(self) -> int:
-        """Steps that it forecasts."""
-        return self.forecaster.horizon
-
-    def windows(self, panel: Panel) -> PanelWindows:
-        """What it looks at of a panel."""
-        return self.forecaster.windows(panel)
-
-    def forecast(self, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
-        """What comes after the cuts of some windows, minus their `loc`."""
-        return self.forecaster.forecast(self.params, batch, key)
+def _check_counts(panel: Panel, likelihood: Likelihood) -> None:
+    """Refuses values that are no counts, where the likelihood is of counts."""
+    if not isinstance(likelihood, Poisson | NegativeBinomial):
+        return
+    for place, values in enumerate(panel.values):
+        wrong = np.flatnonzero((values < 0) | (values % 1 > 0))
+        if len(wrong):
+            at = panel.times(place, len(values))[wrong[0]]
+            raise ValueError(
+                f"{values[wrong[0]]:g} of the series {panel.names[place]!r} at {at} is no count; "
+                f"{likelihood} wants whole numbers from 0, take another likelihood"
+            )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqjax.forecasting.calendar import calendar_features, lags, seasons
+from seqjax.forecasting.columns import Columns
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,6 +31,7 @@ class Panel:
         see `labelled`.
       weekdays: the days of the week that the series have, from Monday on, such as "1111100"; None
         for all. Their step is a day.
+      columns: of the table that the series were read from; None for none.
 
     Raises:
       ValueError: there is no series, one has no value or is not `[time]`, or a covariate is too
@@ -45,6 +47,7 @@ class Panel:
     categories: Any = None
     kinds: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     weekdays: str | None = None
+    columns: Columns | None = None
 
     def __post_init__(self):
         if not len(self.values):
@@ -62,7 +65,7 @@ class Panel:
             settle(name, tuple(np.asarray(columns, np.float32) for columns in getattr(self, name)))
         self._check()
 
-    def _check(self):
+    def _check(self) -> None:
         for name in ("names", "categories"):
             if len(getattr(self, name)) != len(self):
                 raise ValueError(
@@ -107,7 +110,7 @@ class Panel:
         return np.array([len(values) for values in self.values])
 
     def until(self, steps_before_end: int) -> "Panel":
-        """The panel as it stood so many steps ago: what was known beforehand stays, the rest has not happened yet.
+        """Takes the panel back so many steps: what was known beforehand stays, the rest has not happened yet.
 
         Raises:
           ValueError: nothing would be left of a series (which).
@@ -130,42 +133,42 @@ class Panel:
         )
 
     def standardised(self, loc: float, scale: float) -> "Panel":
-        """The panel with each value minus `loc`, over `scale`."""
+        """Subtracts `loc` from each value, and divides by `scale`."""
         return dataclasses.replace(self, values=[(values - loc) / scale for values in self.values])
 
     def labelled(self, kind: str, labels: Sequence[str]) -> "Panel":
-        """The panel with one more kind of category: a label of each series, numbered as they first come."""
+        """Adds a kind of category: a label of each series, numbered as they first come."""
         known = tuple(dict.fromkeys(labels))
         numbers = [[known.index(label)] for label in labels]
         categories = np.concatenate([self.categories, np.array(numbers, np.int32)], axis=1)
         return dataclasses.replace(self, categories=categories, kinds={**self.kinds, kind: known})
 
     def numbered(self, kinds: Mapping[str, Sequence[str]]) -> "Panel":
-        """The panel with its labels numbered as another one's, which has these `kinds`.
+        """Numbers the labels as another panel does, which has these `kinds`.
 
         Raises:
-          ValueError: the other has no such label (which, of which series).
+          ValueError: the other has no such label (which, of which series), or other kinds.
         """
-        columns = []
-        for column, (kind, own) in zip(self.categories.T, self.kinds.items(), strict=True):
-            for name, label in zip(self.names, (own[number] for number in column), strict=True):
-                if label not in kinds[kind]:
-                    few = ", ".join(kinds[kind][:5]) + (", ..." if len(kinds[kind]) > 5 else "")
-                    raise ValueError(
-                        f"the series {name!r} is of {kind} {label!r}, which was not learnt; known are {few}"
-                    )
-            columns.append([kinds[kind].index(own[number]) for number in column])
-        categories = np.array(columns, np.int32).T.reshape(self.categories.shape)
-        return dataclasses.replace(
-            self, categories=categories, kinds={kind: tuple(kinds[kind]) for kind in self.kinds}
-        )
+        names = ", ".join(kinds) or "none"
+        if tuple(kinds) != tuple(self.kinds):
+            raise ValueError(
+                f"the series are told apart by {', '.join(self.kinds)}; those learnt by {names}"
+            )
+        categories = self.categories.copy()
+        # Labelled kinds come after those that are numbers alone.
+        first = categories.shape[1] - len(kinds)
+        for place, (kind, own) in enumerate(self.kinds.items(), start=first):
+            labels = np.asarray(own)[self.categories[:, place]].tolist()
+            categories[:, place] = _numbers_of(kind, labels, kinds[kind], self.names)
+        known = {kind: tuple(labels) for kind, labels in kinds.items()}
+        return dataclasses.replace(self, categories=categories, kinds=known)
 
     def last(self, steps: int) -> np.ndarray:
-        """The last values of every series, `[series, steps]`."""
+        """Stacks the last values of every series, `[series, steps]`."""
         return np.stack([values[len(values) - steps :] for values in self.values])
 
     def times(self, series: int, steps: int) -> np.ndarray:
-        """The first `steps` times of a series, which may reach beyond its end; numbers where no time is known."""
+        """Lists the first `steps` times of a series, beyond its end too; numbers where no time is known."""
         if self.step is None or not len(self.starts):
             return np.arange(steps)
         unit = np.datetime_data(self.step.dtype)[0]
@@ -179,7 +182,7 @@ class Panel:
         return start + self.step * np.arange(steps)
 
     def on_weekdays(self, weekdays: str) -> "Panel":
-        """The panel with a day as step on these days of the week, where its days are among them; else itself."""
+        """Takes a day of these days of the week as step, where all days are among them."""
         if (
             not self.has_calendar
             or self.weekdays is not None
@@ -212,11 +215,11 @@ class Panel:
         return 1 if self.step is None else seasons(self.step, self.weekdays)[0]
 
     def lags(self, most: int | None = None) -> tuple[int, ...]:
-        """The lags at which the series are likely to repeat themselves, see `seqjax.forecasting.lags`."""
+        """Lists the lags at which the series are likely to repeat themselves, see `seqjax.forecasting.lags`."""
         return (1,) if self.step is None else lags(self.step, most, self.weekdays)
 
     def features(self, future: int | np.ndarray) -> list[np.ndarray]:
-        """What is known beforehand of every step and `future` more: the calendar, then the known covariates.
+        """Collects what is known beforehand of every step and `future` more: the calendar, then the known covariates.
 
         Args:
           future: for all series, or for each of them `[series]`.
@@ -246,7 +249,7 @@ class Panel:
         return found
 
     def fingerprint(self) -> str:
-        """The sha256 of everything: equal for equal contents."""
+        """Computes the sha256 of everything: equal for equal contents."""
         kinds = {kind: list(labels) for kind, labels in self.kinds.items()}
         said = (self.names, self.step, [str(start) for start in self.starts], kinds)
         digest = hashlib.sha256(
@@ -260,3 +263,19 @@ class Panel:
                     + np.ascontiguousarray(array).tobytes()
                 )
         return digest.hexdigest()
+
+
+def _numbers_of(
+    kind: str, labels: Sequence[str], known: Sequence[str], names: Sequence[str]
+) -> list[int]:
+    """Numbers the label of each series by its place among those known."""
+    places = {label: place for place, label in enumerate(known)}
+    for name, label in zip(names, labels, strict=True):
+        if label not in places:
+            few = ", ".join(known[:5])
+            if len(known) > 5:
+                few += ", ..."
+            raise ValueError(
+                f"the series {name!r} is of {kind} {label!r}, which was not learnt; known are {few}"
+            )
+    return [places[label] for label in labels]

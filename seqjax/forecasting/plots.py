@@ -19,7 +19,7 @@ COLUMNS = 2
 def plot_forecasts(
     panel: Panel, forecast: Forecast, rows: Sequence[int], history: int, title: str = ""
 ) -> Any:
-    """Some forecasts with their 50 and 90 % intervals, over the history before them and beside what came.
+    """Draws some forecasts with their 50 and 90 % intervals, over the history before them and beside what came.
 
     Args:
       panel: the series.
@@ -55,7 +55,7 @@ def plot_forecasts(
 
 
 def plot_backtest(panel: Panel, forecast: Forecast, series: int = 0, title: str = "") -> Any:
-    """One series' forecasts from several cuts along its values, and the mean absolute error of each cut below.
+    """Draws forecasts from several cuts along one series, and the mean absolute error of each cut below.
 
     Args:
       panel: the series.
@@ -70,7 +70,7 @@ def plot_backtest(panel: Panel, forecast: Forecast, series: int = 0, title: str 
     own = own.rows(np.argsort(own.cuts))
     horizon, first = own.mean.shape[1], int(own.cuts[0])
     times = _plottable(panel.times(series, int(own.cuts[-1]) + horizon))
-    figure = _figure((11, 5.6))
+    figure = _figure((11.0, 5.6))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     values = panel.values[series][first : len(times)]
     above.plot(
@@ -90,8 +90,8 @@ def plot_backtest(panel: Panel, forecast: Forecast, series: int = 0, title: str 
 
 
 def plot_calibration(panel: Panel, forecasts: Mapping[str, Forecast], title: str = "") -> Any:
-    """Which share of the values lay below each quantile; on the diagonal a forecast is as sure as it should be."""
-    figure = _figure((5.2, 5))
+    """Draws the share of the values below each quantile; a calibrated forecast lies on the diagonal."""
+    figure = _figure((5.2, 5.0))
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="ideal")
     for name, forecast in forecasts.items():
@@ -106,7 +106,7 @@ def plot_calibration(panel: Panel, forecasts: Mapping[str, Forecast], title: str
 
 
 def plot_by_step(panel: Panel, forecasts: Mapping[str, Forecast], title: str = "") -> Any:
-    """The mean absolute error of each step of the horizon, a line for each forecaster."""
+    """Draws the mean absolute error of each step of the horizon, a line for each forecaster."""
     figure = _figure((7.5, 4.2))
     axis = figure.subplots()
     for name, forecast in forecasts.items():
@@ -122,7 +122,7 @@ def plot_by_step(panel: Panel, forecasts: Mapping[str, Forecast], title: str = "
     return _finished(figure, title, axis)
 
 
-def _draw(axis, times, forecast: Forecast, labelled: bool = True) -> None:
+def _draw(axis: Any, times: np.ndarray, forecast: Forecast, labelled: bool = True) -> None:
     times = times[: forecast.mean.shape[1]]
     for share, alpha in BANDS if forecast.spread else ():
         low, high = forecast.interval(share)
@@ -137,13 +137,13 @@ def _plottable(times: np.ndarray) -> np.ndarray:
     return times.astype("datetime64[us]").astype(object) if times.dtype.kind == "M" else times
 
 
-def _figure(size):
+def _figure(size: tuple[float, float]) -> Any:
     from matplotlib.figure import Figure
 
     return Figure(figsize=size, layout="constrained")
 
 
-def _finished(figure, title, legend=None):
+def _finished(figure: Any, title: str, legend: Any = None) -> Any:
     from matplotlib.dates import DateLocator
 
     for axis in figure.axes:

@@ -2,11 +2,15 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from seqjax.datasets.sources import load
+from seqjax.forecasting.columns import Columns
 from seqjax.forecasting.panel import Panel
+from seqjax.forecasting.split import Split
 from seqjax.forecasting.times import parse_time
 
 HOUR, YEAR = np.timedelta64(1, "h"), np.timedelta64(12, "M")
@@ -19,37 +23,59 @@ class LoadedPanel:
     Attributes:
       panel: the series.
       origin: a sentence fit for a report.
+      name: of the data set; None for another source.
     """
 
     panel: Panel
     origin: str
+    name: str | None = None
+
+    @property
+    def season(self) -> int:
+        """Steps of the season."""
+        return SEASONS.get(self.name or "", self.panel.season)
+
+    def split(self, horizon: int, folds: int | None) -> Split:
+        """Cuts the series, see `Split.by_folds`; ETT's as published, see `Split.of_ett`.
+
+        Args:
+          horizon: steps to forecast.
+          folds: horizons to judge by; None for cuts that are published.
+
+        Raises:
+          ValueError: the series are too short, have no value where they judge, or have cuts that
+            are published.
+        """
+        if self.name != "etth1":
+            return Split.by_folds(self.panel, self.season, horizon, folds or 1).check(horizon)
+        if folds is not None:
+            raise ValueError(f"the cuts of {self.name} are published, one an hour; give no folds")
+        return Split.of_ett(self.panel, horizon)
 
 
-@dataclasses.dataclass(frozen=True)
-class Columns:
-    """A data set of one series, by the names of its columns; see `read_panel`."""
-
-    source: str
-    target: str
-    time: str
-    known: tuple[str, ...] = ()
-    past: tuple[str, ...] = ()
-
+SEASONS = {"sunspots": 11}
+"""Seasons that the step of a data set does not tell."""
 
 PANELS = {
-    "vic_elec": Columns("vic_elec", "demand", "time", ("holiday",), ("temperature",)),
-    "etth1": Columns("ett/h1", "OT", "date"),
-    "co2": Columns("co2", "co2", "date"),
-    "sunspots": Columns("sunspots", "sunspots", "year"),
+    "vic_elec": Columns("demand", "time", known=("holiday",), past=("temperature",)),
+    "etth1": Columns("OT", "date"),
+    "co2": Columns("co2", "date"),
+    "sunspots": Columns("sunspots", "year"),
 }
-"""The data sets of one series."""
+"""The data sets of one series, with their columns."""
+
+DATA_SETS = (*PANELS, "m4_hourly")
+"""All names of `load_panel`."""
+
+SOURCES = {"etth1": "ett/h1"}
+"""The names of `seqjax.datasets.load`, where they are others."""
 
 
 def load_panel(name: str, data_dir: str | os.PathLike | None = None) -> LoadedPanel:
-    """A data set of time series as a panel, from the first place that has it, see `load`.
+    """Loads a data set of time series, from the first place that has it, see `seqjax.datasets.load`.
 
     Args:
-      name: one of `PANELS`, or `"m4_hourly"`: the 414 hourly series of the M4 competition, the
+      name: one of `DATA_SETS`; `"m4_hourly"` are the 414 hourly series of the M4 competition, the
         official test of 48 hours at their ends.
       data_dir: the local folder of data sets.
 
@@ -63,22 +89,22 @@ def load_panel(name: str, data_dir: str | os.PathLike | None = None) -> LoadedPa
     if name == "m4_hourly":
         return _m4_hourly(data_dir)
     if name not in PANELS:
-        raise ValueError(
-            f"panel {name!r} is unknown; choose one of {', '.join([*PANELS, 'm4_hourly'])}"
-        )
+        raise ValueError(f"panel {name!r} is unknown; choose one of {', '.join(DATA_SETS)}")
     about = PANELS[name]
-    part = load(about.source, "full", data_dir)
+    part = load(SOURCES.get(name, name), "full", data_dir)
     columns = {key: column[0] for key, column in part.records.columns().items()}
     first, second = (parse_time(str(text)) for text in columns[about.time][:2])
     step = YEAR if about.time == "year" else second - first
-    known, past = (
-        [np.stack([columns[key] for key in keys], 1)] if keys else ()
-        for keys in (about.known, about.past)
-    )
     panel = Panel(
-        [columns[about.target]], [about.target], step, np.array([first]), known=known, past=past
+        [columns[about.target]],
+        [about.target],
+        step,
+        np.array([first]),
+        known=_side_by_side(columns, about.known),
+        past=_side_by_side(columns, about.past),
+        columns=about,
     )
-    return LoadedPanel(panel, part.origin)
+    return LoadedPanel(panel, part.origin, name)
 
 
 def _m4_hourly(data_dir: str | os.PathLike | None) -> LoadedPanel:
@@ -89,4 +115,11 @@ def _m4_hourly(data_dir: str | os.PathLike | None) -> LoadedPanel:
         np.concatenate([v, ends[name]])
         for name, v in zip(train["id"], train["values"], strict=True)
     ]
-    return LoadedPanel(Panel(values, list(train["id"]), HOUR), parts[0].origin)
+    return LoadedPanel(Panel(values, list(train["id"]), HOUR), parts[0].origin, "m4_hourly")
+
+
+def _side_by_side(columns: Mapping[str, Any], names: Sequence[str]) -> list[np.ndarray]:
+    """Covariates of the one series, `[time, columns]`; no array where there is no column."""
+    if not names:
+        return []
+    return [np.stack([columns[name] for name in names], 1)]

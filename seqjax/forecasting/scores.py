@@ -13,7 +13,7 @@ DECILES = tuple(level / 10 for level in range(1, 10))
 
 
 def truth(panel: Panel, forecast: Forecast) -> np.ndarray:
-    """What came, `[rows, horizon]`: NaN where it is missing or still to come."""
+    """Looks up the values that came, `[rows, horizon]`: NaN where it is missing or still to come."""
     horizon = forecast.mean.shape[1]
     found = np.full(forecast.mean.shape, np.nan)
     for row, (series, cut) in enumerate(zip(forecast.series, forecast.cuts, strict=True)):
@@ -23,7 +23,7 @@ def truth(panel: Panel, forecast: Forecast) -> np.ndarray:
 
 
 def score(panel: Panel, forecast: Forecast, season: int = 1) -> dict[str, float]:
-    """How good forecasts were, by every score of `metrics` that they allow.
+    """Scores forecasts by every score of `metrics` that they allow.
 
     The median stands for the forecast where errors count as they are, the mean where they count
     squared.
@@ -77,7 +77,7 @@ def _finite(scores: dict[str, float]) -> dict[str, float]:
 
 
 def by_step(panel: Panel, forecast: Forecast) -> np.ndarray:
-    """The mean absolute error of each step of the horizon, `[horizon]`; NaN where none of its values was observed."""
+    """Computes the mean absolute error of each step of the horizon, `[horizon]`; NaN where none was observed."""
     y = truth(panel, forecast)
     seen = ~np.isnan(y)
     total = np.where(seen, np.abs(y - forecast.median), 0).sum(0)
@@ -85,7 +85,7 @@ def by_step(panel: Panel, forecast: Forecast) -> np.ndarray:
 
 
 def calibration(panel: Panel, forecast: Forecast) -> np.ndarray:
-    """The share of values at or below each of the forecast's quantiles, `[levels]`: ideally the levels themselves."""
+    """Computes the share of values at or below each quantile, `[levels]`: ideally the levels themselves."""
     y = truth(panel, forecast)[..., None]
     return (
         np.where(np.isnan(y), np.nan, y <= forecast.quantiles)
@@ -95,7 +95,7 @@ def calibration(panel: Panel, forecast: Forecast) -> np.ndarray:
 
 
 def table(scores: Mapping[str, Mapping[str, float]]) -> str:
-    """Scores of several forecasters, one a line."""
+    """Lays out scores of several forecasters, one a line."""
     names = list(dict.fromkeys(name for row in scores.values() for name in row))
     width = max(map(len, scores))
     lines = [" " * width + "".join(f"{name.replace('_', ' '):>12}" for name in names)]

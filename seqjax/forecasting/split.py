@@ -1,8 +1,15 @@
 """`Split`: which part of a panel is learnt, which chooses among what was learnt, and which judges."""
 
 import dataclasses
+from typing import Literal
 
+import numpy as np
+
+from seqjax.forecasting.held_out import HeldOut
 from seqjax.forecasting.panel import Panel
+
+MONTH = 30 * 24
+"""Hours of a month, as the published protocol of ETT counts them (Zhou et al., 2021)."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -14,7 +21,7 @@ class Split:
       season: of the naive forecast and of MASE.
       validation: cuts to choose by and to calibrate on; the earliest one ends what is learnt.
       test: cuts to judge by.
-      units: `(loc, scale)` that the values were standardised by.
+      units: `(loc, scale)` of the values learnt, which scores count in.
     """
 
     panel: Panel
@@ -28,9 +35,46 @@ class Split:
         """What is learnt from."""
         return self.panel.until(max(self.validation))
 
+    def held_out(self, part: Literal["validation", "test"]) -> HeldOut:
+        """Gives the values that choose, or those that judge."""
+        return HeldOut(self.panel, getattr(self, part), self.season, self.units)
+
+    def check(self, horizon: int) -> "Split":
+        """Returns itself, where each part has a value to score.
+
+        Raises:
+          ValueError: all values of one are missing (which).
+        """
+        for purpose, cuts in (("choose", self.validation), ("judge", self.test)):
+            if not any(_has_value(self.panel, ago, horizon) for ago in cuts):
+                raise ValueError(
+                    f"every value to {purpose} by is missing; fill the gaps, or give more folds"
+                )
+        return self
+
+    @classmethod
+    def of_ett(cls, panel: Panel, horizon: int) -> "Split":
+        """Cuts an hourly series of ETT as published: 12 months are learnt, 4 choose, 4 judge.
+
+        Every hour of the test is forecast from, and every eighth of the validation. Scores count
+        in units of the standard deviation of the values learnt.
+
+        Raises:
+          ValueError: the series has no 20 months.
+        """
+        values = panel.values[0]
+        if len(values) < 20 * MONTH:
+            raise ValueError(f"the series has {len(values)} values; 20 months are {20 * MONTH}")
+        learnt = values[: 12 * MONTH]
+        validation = range(8 * MONTH, 4 * MONTH + horizon - 1, -8)
+        test = range(4 * MONTH, horizon - 1, -1)
+        units = float(learnt.mean()), float(learnt.std())
+        whole = panel.until(len(values) - 20 * MONTH)
+        return cls(whole, panel.season, tuple(validation), tuple(test), units)
+
     @classmethod
     def by_folds(cls, panel: Panel, season: int, horizon: int, folds: int) -> "Split":
-        """The last `folds` horizons judge, as many before them choose, and no value is forecast twice.
+        """Cuts a panel: the last `folds` horizons judge, as many before them choose.
 
         Raises:
           ValueError: a series is too short (which, its length, and what it takes).
@@ -45,3 +89,9 @@ class Split:
                 )
         cuts = tuple(horizon * fold for fold in range(2 * folds, 0, -1))
         return cls(panel, season, cuts[:folds], cuts[folds:])
+
+
+def _has_value(panel: Panel, ago: int, horizon: int) -> bool:
+    """Tells whether a value came within a horizon of this cut."""
+    ends = [values[len(values) - ago :][:horizon] for values in panel.values]
+    return any(np.isfinite(end).any() for end in ends)

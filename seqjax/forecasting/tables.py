@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from seqjax.files.tables import Table, is_missing, numbers, read_table
+from seqjax.forecasting.columns import Columns
 from seqjax.forecasting.panel import Panel
 from seqjax.forecasting.times import Calendar, calendar_of, read_clocks
 
@@ -21,7 +22,7 @@ def read_panel(
     static: Sequence[str] = (),
     time_format: str | None = None,
 ) -> Panel:
-    """The series of a table, one row for each time of each series.
+    """Reads the series of a table, one row for each time of each series.
 
     An empty cell of the target, or one that says NA or NaN, is a missing value. Rows at the end
     whose target is missing are still to come: they hold the covariates known beforehand.
@@ -50,6 +51,10 @@ def read_panel(
         backwards, leave a gap or are irregular, or what a series is changes (with the line and the
         column).
     """
+    if target in (*known, *past):
+        raise ValueError(
+            f"the target {target!r} is among the columns known; what is forecast cannot be read"
+        )
     table = read_table(path)
     for name in (target, time, *known, *past, *static, *((series,) if series else ())):
         if name not in table.columns:
@@ -85,6 +90,9 @@ def read_panel(
         known_columns,
         past_columns,
         weekdays=calendar.weekdays,
+        columns=Columns(
+            target, time, series, tuple(known), tuple(past), tuple(static), time_format
+        ),
     )
     for name in static:
         panel = panel.labelled(
@@ -93,7 +101,9 @@ def read_panel(
     return panel
 
 
-def _check_times(path, name: str, part: Table, calendar: Calendar, rows: np.ndarray) -> None:
+def _check_times(
+    path: str | os.PathLike, name: str, part: Table, calendar: Calendar, rows: np.ndarray
+) -> None:
     """Refuses times of one series that are not one step apart."""
     apart, each = np.diff(calendar.positions[rows]), int(calendar.step.astype(np.int64))
     if not (wrong := np.flatnonzero(apart != each)).size:
@@ -123,8 +133,8 @@ def _check_times(path, name: str, part: Table, calendar: Calendar, rows: np.ndar
     )
 
 
-def _values(path, name: str, part: Table) -> np.ndarray:
-    """The target, NaN where it is missing, without the rows that are still to come."""
+def _values(path: str | os.PathLike, name: str, part: Table) -> np.ndarray:
+    """Reads the target, NaN where it is missing, without the rows that are still to come."""
     cells = ["" if is_missing(cell) else cell.strip() for cell in part.columns[name]]
     while cells and not cells[-1]:
         cells.pop()
@@ -139,8 +149,8 @@ def _values(path, name: str, part: Table) -> np.ndarray:
     return values
 
 
-def _label(path, name: str, part: Table) -> str:
-    """What every row of a series says."""
+def _label(path: str | os.PathLike, name: str, part: Table) -> str:
+    """Returns the label that every row of a series has."""
     first, *others = part.columns[name]
     for line, cell in zip(part.lines[1:], others, strict=True):
         if cell != first:

@@ -1,6 +1,7 @@
 """Windows over a panel: what a forecaster may look at, and what came then."""
 
 import functools
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -9,6 +10,9 @@ from seqjax.data.windows import Source
 from seqjax.forecasting.panel import Panel
 
 Scaling = Literal["none", "mean", "standard", "robust", "last"]
+
+SCALINGS: tuple[str, ...] = get_args(Scaling)
+"""How a window may be centred and scaled, see `scales`."""
 
 TIMES = 4
 """How often a window of a series of median size comes where larger series come more often."""
@@ -38,9 +42,10 @@ class PanelWindows(Source):
       history: steps before the context that lagged values come from: the largest lag.
       scaling: what `loc` and `scale` are, see `scales`.
       stride: steps between two cuts of a series.
-      power: a window comes the more often the larger its series is: about
+      power: oversampling exponent: larger series are drawn more often. A window comes about
         `(mean |y| / the median series' mean |y|)` to this power times `TIMES`, at least once
         (Salinas et al., 2017, section 3.3); 0 takes each window once.
+      units: `(loc, scale)`: values are read minus loc, over scale, before all else.
 
     Raises:
       ValueError: a number is out of range, the scaling is unknown, or no series is long enough (how
@@ -56,14 +61,18 @@ class PanelWindows(Source):
         scaling: Scaling = "mean",
         stride: int = 1,
         power: float = 0.0,
+        units: tuple[float, float] = (0.0, 1.0),
     ):
         if min(context, horizon, stride) < 1 or history < 0:
             given = f"context={context}, horizon={horizon}, history={history}, stride={stride}"
             raise ValueError(f"{given}; give at least 1 (history: 0)")
-        if scaling not in get_args(Scaling):
+        if scaling not in SCALINGS:
             raise ValueError(
-                f"scaling={scaling!r} is unknown; choose one of {', '.join(map(repr, get_args(Scaling)))}"
+                f"scaling={scaling!r} is unknown; choose one of {', '.join(map(repr, SCALINGS))}"
             )
+        self.units = units
+        if units != (0.0, 1.0):
+            panel = panel.standardised(*units)
         self.panel = panel
         self.scaling: Scaling = scaling
         self.context, self.horizon, self.history = context, horizon, history
@@ -82,7 +91,7 @@ class PanelWindows(Source):
         return len(self._cuts)
 
     def check(self) -> "PanelWindows":
-        """Itself, where there is a window.
+        """Returns itself, where there is a window.
 
         Raises:
           ValueError: no series is long enough.
@@ -97,21 +106,21 @@ class PanelWindows(Source):
         return self
 
     def _times(self, power: float) -> np.ndarray:
-        """How often the windows of each series come, `[series]`."""
+        """Counts how often the windows of each series come, `[series]`."""
         sizes = np.array([np.nanmean(np.abs(values)) for values in self.panel.values])
         ratio = sizes / max(float(np.median(sizes)), np.finfo(float).tiny)
         return np.maximum(1, np.rint(TIMES * ratio**power)).astype(int)
 
     def gather(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """The windows at `indices` `[rows]`."""
+        """Gathers the windows at `indices` `[rows]`."""
         return self.at(self._series[indices], self._cuts[indices])
 
     def ends(self) -> dict[str, np.ndarray]:
-        """One window for each series, cut at its end: nothing of the horizon is there."""
+        """Gathers one window for each series, cut at its end: nothing of the horizon is there."""
         return self.at(np.arange(len(self.panel)), self.panel.lengths)
 
     def at(self, series: np.ndarray, cuts: np.ndarray) -> dict[str, np.ndarray]:
-        """The windows of these series at these cuts, each `[rows]`: a cut is the number of values before it.
+        """Gathers windows of these series at these cuts, each `[rows]`: a cut is the number of values before it.
 
         Raises:
           ValueError: the known covariates of a series end before the horizon does (which series).
@@ -166,14 +175,14 @@ class PanelWindows(Source):
 
     @functools.cached_property
     def _features(self) -> np.ndarray:
-        return self._laid_out(self.panel.features(self._future()), 0).astype(np.float32)
+        return self._laid_out(self.panel.features(self._future()), 0.0).astype(np.float32)
 
     @functools.cached_property
     def _past(self) -> np.ndarray:
-        columns = self.panel.past or [np.zeros((len(values), 0)) for values in self.panel.values]
-        return self._laid_out(
-            [column[: len(v)] for column, v in zip(columns, self.panel.values, strict=True)], 0
-        ).astype(np.float32)
+        values = self.panel.values
+        columns = self.panel.past or [np.zeros((len(series), 0)) for series in values]
+        known = [column[: len(series)] for column, series in zip(columns, values, strict=True)]
+        return self._laid_out(known, 0.0).astype(np.float32)
 
     def _future(self) -> np.ndarray:
         """Steps beyond each series' end whose features are known: the horizon, or fewer where covariates end."""
@@ -183,7 +192,7 @@ class PanelWindows(Source):
             self.horizon, np.array([len(known) for known in self.panel.known]) - self.panel.lengths
         )
 
-    def _laid_out(self, columns, filler) -> np.ndarray:
+    def _laid_out(self, columns: Sequence[np.ndarray], filler: float) -> np.ndarray:
         """Arrays `[time, columns]` one after another, each with its padding before and the horizon after."""
         size = int(self._starts[-1]) + self.panel.lengths[-1] + self._margin + self.horizon
         flat = np.full((size, columns[0].shape[1]), filler, np.float64)
@@ -193,7 +202,7 @@ class PanelWindows(Source):
 
 
 def scales(context: np.ndarray, scaling: Scaling) -> tuple[np.ndarray, np.ndarray]:
-    """The centre and the size of each row's values.
+    """Measures the centre and the size of each row's values.
 
     Args:
       context: `[rows, time]`, NaN where missing.
@@ -226,7 +235,7 @@ def scales(context: np.ndarray, scaling: Scaling) -> tuple[np.ndarray, np.ndarra
 
 
 def _last(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """The last seen value of each row; 0 where none is."""
+    """Finds the last seen value of each row; 0 where none is."""
     place = seen.shape[1] - 1 - seen[:, ::-1].argmax(1)
     return values[np.arange(len(values)), place]
 

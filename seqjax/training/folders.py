@@ -136,9 +136,9 @@ def changed_settings(config: Options, leave: tuple[str, ...] = ()) -> list[str]:
       config: the settings.
       leave: names to leave out.
     """
-    words: list[str] = []
+    words, preset = [], config.preset()
     for name, value in settings_of(config).items():
-        if name in leave or value == type(config).__dataclass_fields__[name].default:
+        if name in leave or value == getattr(preset, name):
             continue
         if value is True:
             words.append(flag(name))

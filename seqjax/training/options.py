@@ -36,10 +36,23 @@ class Options:
     A subclass knows which of its settings were given, be it their default: `given` names them.
     """
 
+    given = frozenset[str]()
+
     def __new__(cls, **settings: Any) -> "Options":
         """Notes what is given: once the fields are set, nothing tells a default from a value equal to it."""
         made = super().__new__(cls)
         object.__setattr__(made, "given", frozenset(settings))
+        return made
+
+    def preset(self) -> "Options":
+        """Gives the settings where none is given; a subclass may have several sets of them."""
+        return type(self)()
+
+    def settled(self) -> "Options":
+        """Lays what was given over the preset."""
+        given = {name: getattr(self, name) for name in self.given}
+        made = dataclasses.replace(self.preset(), **given)
+        object.__setattr__(made, "given", self.given)
         return made
 
     def check(self) -> None:

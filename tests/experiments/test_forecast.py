@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import common, forecast
+import seqjax
+from experiments import cli, forecast
 from seqjax import forecasting
 
 TINY = (
@@ -19,7 +20,7 @@ TINY = (
     "8",
     "--horizon",
     "3",
-    "--batch",
+    "--batch-size",
     "8",
     "--folds",
     "10",
@@ -58,8 +59,7 @@ def last(path, count):
 def call(monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["forecast", *map(str, words)])
     try:
-        verbs = {"predict": common.Verb(forecast.predict, forecast.Predict, "forecast what comes")}
-        common.launch(forecast.Config, forecast.main, forecast.__doc__, verbs)
+        cli.launch(forecast.Config, forecast.main, forecast.__doc__, forecast.VERBS)
     except SystemExit as stop:
         return stop.code
     return 0
@@ -83,13 +83,9 @@ def test_a_table_is_learnt_judged_resumed_and_forecast(tmp_path, monkeypatch, ca
     )
     assert call(monkeypatch, *options) == 0
     result = json.loads((run / "result.json").read_text())
-    assert result["counts"] == {
-        "series": 1,
-        "forecasts": 10,
-        "horizon": 3,
-        "context": 8,
-        "steps": 4,
-    }
+    counts = {"series": 1, "forecasts": 10, "horizon": 3, "steps": 4}
+    assert result["counts"].items() >= counts.items() and result["split"] == "test"
+    assert "--horizon 3" in result["command"] and "--layers 1" in result["command"]
     scores = json.loads((run / "scores.json").read_text())
     assert list(scores) == ["naive", "seasonal naive", "linear", "deepar", "conformal"]
     assert (
@@ -116,39 +112,35 @@ def test_a_table_is_learnt_judged_resumed_and_forecast(tmp_path, monkeypatch, ca
     ahead = [f"2024-04-{day:02},,{day % 7 != 0:d}" for day in (8, 9, 10)]
     new = write(tmp_path / "new.csv", [*lines(38, "2024-03-01"), *ahead])
     capsys.readouterr()
-    assert call(monkeypatch, "--predict", run, "--csv", new) == 0
+    assert call(monkeypatch, "predict", run, new) == 0
     printed = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert [row["time"][:10] for row in printed] == ["2024-04-08", "2024-04-09", "2024-04-10"]
     assert all(row["value"] == "" and np.isfinite(float(row["mean"])) for row in printed)
-    assert call(monkeypatch, "--predict", run, "--csv", new, "--output", tmp_path / "out.csv") == 0
+    assert call(monkeypatch, "predict", run, new, "--output", tmp_path / "out.csv") == 0
     assert (tmp_path / "out.csv").read_text().count("\n") == 4
 
     # What is printed are the network's quantiles moved by the margins that the run measured.
-    measured = json.loads((run / "conformal.json").read_text())
-    (run / "conformal.json").rename(run / "aside.json")
-    capsys.readouterr()
-    assert call(monkeypatch, "--predict", run, "--csv", new) == 0
-    output = capsys.readouterr()
-    assert output.err.startswith(f"warning: {run} holds no conformal.json")
-    bare, scale = (
-        list(csv.DictReader(output.out.splitlines())),
-        float(np.mean(np.abs(last(new, 8)))),
-    )
-    for step, (own, moved) in enumerate(zip(bare, printed, strict=True)):
-        margin = measured["margins"][measured["shares"].index(0.2)][step]
-        ends = float(own["q0.4"]) - margin * scale, float(own["q0.6"]) + margin * scale
-        median = float(own["q0.5"])
-        wanted = min(median, ends[0]), max(median, ends[1])
+    trained = seqjax.load(run)
+    task = trained.task
+    own = seqjax.Trained(task.forecaster, trained.params).predict(new)
+    margins, scale = task.margins[task.shares.index(0.2)], float(np.mean(np.abs(last(new, 8))))
+    for step, moved in enumerate(printed):
+        low, median, high = (own.quantile(level)[0, step] for level in (0.4, 0.5, 0.6))
+        wanted = min(median, low - margins[step] * scale), max(median, high + margins[step] * scale)
         np.testing.assert_allclose([float(moved["q0.4"]), float(moved["q0.6"])], wanted, rtol=1e-4)
+    seqjax.Trained(task.forecaster, trained.params).save(run / "model")
+    capsys.readouterr()
+    assert call(monkeypatch, "predict", run, new) == 0
+    assert capsys.readouterr().err.startswith(f"warning: {run} has no conformal intervals")
 
     write(new, ["day,sold,open", "2024,1,1", "2025,2,1"])
-    assert call(monkeypatch, "--predict", run, "--csv", new) == 2
+    assert call(monkeypatch, "predict", run, new) == 2
     assert (
-        "new.csv: a step of 12 months; the run learnt one of 86400 seconds"
+        "new.csv: the panel has a step of 12 months; the forecaster learnt one of 86400 seconds"
         in capsys.readouterr().err
     )
-    assert call(monkeypatch, "--predict", run) == 2
-    assert "--predict wants --csv FILE" in capsys.readouterr().err
+    assert call(monkeypatch, "predict", run) == 2
+    assert "FILE" in capsys.readouterr().err
 
 
 def test_many_series_by_identity_compared_and_fitted_anew(tmp_path, monkeypatch, capsys):
@@ -184,8 +176,8 @@ def test_many_series_by_identity_compared_and_fitted_anew(tmp_path, monkeypatch,
         and scores["teacher forcing"]["mae"] != scores["encoder_decoder"]["mae"]
     )
     assert (run / "exposure.png").exists()
-    alone = json.loads((run / "teacher_forcing" / "config.json").read_text())["config"]
-    assert (alone["compare"], alone["sampling_steps"], alone["refit"]) == (False, None, 1)
+    alone = seqjax.load(run / "teacher_forcing").task
+    assert alone.sampling_steps is None and seqjax.load(run).task.sampling_steps == 2
     assert scores["refitted"]["mae"] not in (
         scores["encoder_decoder"]["mae"],
         scores["teacher forcing"]["mae"],
@@ -194,7 +186,7 @@ def test_many_series_by_identity_compared_and_fitted_anew(tmp_path, monkeypatch,
     assert json.loads((run / "scores.json").read_text()) == scores
     capsys.readouterr()
     write(table, ["day,sold,open,shop", *(line.replace(",b", ",c") for line in both)])
-    assert call(monkeypatch, "--predict", run, "--csv", table) == 2
+    assert call(monkeypatch, "predict", run, table) == 2
     assert (
         "a.csv: the series 'c' is of name 'c', which was not learnt; known are a, b"
         in capsys.readouterr().err
@@ -229,22 +221,14 @@ def test_what_a_series_is_counts(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
 
     def means(*given):
-        assert (
-            call(
-                monkeypatch, "--predict", run, "--csv", write(tmp_path / "new.csv", [head, *given])
-            )
-            == 0
-        )
+        assert call(monkeypatch, "predict", run, write(tmp_path / "new.csv", [head, *given])) == 0
         return [float(row["mean"]) for row in csv.DictReader(capsys.readouterr().out.splitlines())]
 
     both, swapped = means(*rows), means(*rows[len(rows) // 2 :], *rows[: len(rows) // 2])
     assert both[:3] != both[3:] and swapped == [*both[3:], *both[:3]]
     assert means(*rows[len(rows) // 2 :]) == pytest.approx(both[3:], rel=1e-5)
     foreign = [line.replace("hills", "plain") for line in rows]
-    assert (
-        call(monkeypatch, "--predict", run, "--csv", write(tmp_path / "new.csv", [head, *foreign]))
-        == 2
-    )
+    assert call(monkeypatch, "predict", run, write(tmp_path / "new.csv", [head, *foreign])) == 2
     assert (
         "is of region 'plain', which was not learnt; known are coast, hills"
         in capsys.readouterr().err
@@ -271,14 +255,14 @@ def test_weekdays_in_another_hand_are_learnt_and_forecast(tmp_path, monkeypatch,
     capsys.readouterr()
     # The last four days tell of no weekend, but the run knows of it.
     new = write(tmp_path / "new.csv", ["day;sold", *rows[-4:]])
-    assert call(monkeypatch, "--predict", run, "--csv", new) == 0
+    assert call(monkeypatch, "predict", run, new) == 0
     printed = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     wanted = [str(day) for day in np.busday_offset(days[-1], np.arange(1, 4))]
     assert [row["time"] for row in printed] == wanted
     write(new, ["day;sold", *(f"{day:02}.06.2024;1" for day in range(1, 8))])
-    assert call(monkeypatch, "--predict", run, "--csv", new) == 2
+    assert call(monkeypatch, "predict", run, new) == 2
     assert (
-        "a step of 86400 seconds; the run learnt one of 1 days on 5 days of the week"
+        "a step of 86400 seconds; the forecaster learnt one of 1 days on 5 days of the week"
         in capsys.readouterr().err
     )
     assert call(monkeypatch, *options[:-6], "--out", tmp_path / "b") == 2
@@ -305,15 +289,15 @@ def test_counted_rows_are_no_years(tmp_path, monkeypatch, capsys):
         == 0
     )
     capsys.readouterr()
-    assert call(monkeypatch, "--predict", run, "--csv", table) == 0
+    assert call(monkeypatch, "predict", run, table) == 0
     assert [row["time"] for row in csv.DictReader(capsys.readouterr().out.splitlines())] == [
         "1090",
         "1091",
         "1092",
     ]
     write(table, ["day,sold", *(f"2024-01-01T00:00:{n:02},{n}" for n in range(60))])
-    assert call(monkeypatch, "--predict", run, "--csv", table) == 2
-    assert "a step of 1 seconds; the run learnt one of 1" in capsys.readouterr().err
+    assert call(monkeypatch, "predict", run, table) == 2
+    assert "a step of 1 seconds; the forecaster learnt one of 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -349,7 +333,11 @@ def test_counted_rows_are_no_years(tmp_path, monkeypatch, capsys):
             ("--likelihood", "negative_binomial"),
             "12.345 of the series 'sold' at 2024-01-02T00:00:00 is no count",
         ),
-        (None, ("--known", "sold"), "the target 'sold' is among --known or --past"),
+        (
+            None,
+            ("--known", "sold"),
+            "the target 'sold' is among the columns known; what is forecast cannot be read",
+        ),
         (None, ("--compare",), "--compare and --sampling-steps go with --model encoder_decoder"),
         (
             None,
@@ -359,7 +347,7 @@ def test_counted_rows_are_no_years(tmp_path, monkeypatch, capsys):
         (
             None,
             ("--refit", "10"),
-            "--refit 10 never fits anew within 10 folds; give fewer, or more --folds",
+            "--refit 10 never fits anew within 10 folds; give less",
         ),
     ],
 )
@@ -415,23 +403,14 @@ def test_gaps_of_a_table(tmp_path, monkeypatch, capsys):
     assert "Infinity" not in (tmp_path / "zeros" / "result.json").read_text()
 
 
-def test_steps_are_as_long_whatever_they_are_counted_in():
-    hour, month = np.timedelta64(1, "h"), np.timedelta64(1, "M")
-    assert forecast.same(hour, np.timedelta64(3600, "s")) and not forecast.same(
-        hour, np.timedelta64(61, "m")
-    )
-    assert forecast.same(month, np.timedelta64(1, "M")) and not forecast.same(
-        month, np.timedelta64(30, "D")
-    )
-    assert forecast.same(np.timedelta64(1, "Y"), np.timedelta64(12, "M"))
-
-
 def test_a_run_without_a_calendar_forecasts_a_table_with_times(tmp_path, monkeypatch, capsys):
     panel = forecasting.Panel(
         [np.arange(60) % 7 + n for n in range(2)], ["a", "b"], np.timedelta64(24, "h")
     )
     monkeypatch.setattr(
-        forecasting, "load_panel", lambda *_: forecasting.LoadedPanel(panel, "made up")
+        forecasting.series_options,
+        "load_panel",
+        lambda *_: forecasting.LoadedPanel(panel, "made up"),
     )
     sizes = (
         "--hidden-size",
@@ -442,7 +421,7 @@ def test_a_run_without_a_calendar_forecasts_a_table_with_times(tmp_path, monkeyp
         "8",
         "--horizon",
         "3",
-        "--batch",
+        "--batch-size",
         "8",
         "--quiet",
     )
@@ -465,7 +444,7 @@ def test_a_run_without_a_calendar_forecasts_a_table_with_times(tmp_path, monkeyp
     rows = [f"{line},{name}" for name in ("a", "b") for line in lines(40)[1:]]
     table = write(tmp_path / "new.csv", ["day,sold,open,shop", *rows])
     capsys.readouterr()
-    assert call(monkeypatch, "--predict", run, "--csv", table, *COLUMNS, "--series", "shop") == 0
+    assert call(monkeypatch, "predict", run, table, *COLUMNS, "--series", "shop") == 0
     said = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert [(row["series"], row["time"][:10]) for row in said[::3]] == [
         ("a", "2024-02-10"),
@@ -481,11 +460,20 @@ def test_options_that_want_each_other(monkeypatch, capsys):
         call(monkeypatch, "--csv", "a.csv") == 2
         and "--csv wants --target" in capsys.readouterr().err
     )
-    assert call(monkeypatch, "--dataset", "etth1", "--folds", "3") == 2
-    assert "--folds and --refit do not go with --dataset etth1" in capsys.readouterr().err
 
 
-def test_the_published_cuts_of_ett(tmp_path):
+def test_presets_are_whole_and_what_is_given_lies_over_them():
+    given = forecast.Config(dataset="etth1", dropout=0.1)
+    config = given.settled()
+    assert (config.model, config.horizon, config.steps) == ("direct", 24, 600)
+    assert config.dropout == forecast.Config().dropout == 0.1  # given, though a default elsewhere
+    assert config.given == {"dataset", "dropout"}
+    assert forecast.Config(csv="a.csv", dataset="etth1").settled().model == "deepar"
+    assert set(forecast.PRESETS) == {*forecasting.DATA_SETS, "csv"}
+
+
+def test_the_published_cuts_of_ett(tmp_path, monkeypatch, capsys):
+    """Values are learnt, and scores count, in standard deviations of the first twelve months."""
     hours = np.datetime64("2016-07-01T00") + np.arange(14_400 + 5)
     values = [n % 24 + 100 * (n >= 8640) for n in range(len(hours))]
     rows = [
@@ -494,15 +482,15 @@ def test_the_published_cuts_of_ett(tmp_path):
     ]
     (tmp_path / "ett").mkdir()
     write(tmp_path / "ett" / "ETTh1.csv", ["date,OT", *rows])
-    config, split, _ = forecast.read_split(forecast.Config(dataset="etth1", data_dir=str(tmp_path)))
-    assert (config.model, config.horizon) == ("direct", 24)
-    cuts = [split.panel.lengths[0] - np.array(ago) for ago in (split.validation, split.test)]
-    assert (cuts[0][0], cuts[0][-1] <= 11520 - 24) == (8640, True)
-    assert (cuts[1][0], cuts[1][-1], len(cuts[1])) == (11520, 14400 - 24, 2880 - 24 + 1)
-    assert split.train.lengths[0] == 8640
-    np.testing.assert_allclose(
-        [split.train.values[0].mean(), split.train.values[0].std()], [0, 1], atol=1e-9
-    )
-    np.testing.assert_allclose(
-        split.panel.values[0] * split.units[1] + split.units[0], values[:14_400], rtol=1e-9
-    )
+    words = ("--dataset", "etth1", "--data-dir", tmp_path, "--out", tmp_path / "run")
+    for options in (("--folds", "3"), ("--refit", "2")):
+        assert call(monkeypatch, *words, *options) == 2
+    complaints = capsys.readouterr().err.splitlines()
+    assert complaints[0] == "error: the cuts of etth1 are published, one an hour; give no folds"
+    assert "--refit 2 never fits anew" in complaints[1]
+    config = forecast.Config(dataset="etth1", data_dir=str(tmp_path)).settled()
+    split = config.load(config.data_dir).split(24, config.folds)
+    task = forecast.build(config, split, 24)
+    learnt = np.array(values[:8640])
+    np.testing.assert_allclose(task.value_units, (learnt.mean(), learnt.std()))
+    assert split.held_out("test").units == task.value_units and len(split.test) == 2880 - 24 + 1

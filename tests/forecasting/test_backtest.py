@@ -38,7 +38,7 @@ def test_scores_over_all_cuts_and_of_each():
     )
     assert test.ago == (6, 5, 4)
     naive = forecasting.SeasonalNaive(horizon=4, season=6).fit(panel)
-    apart = [forecasting.score(panel, naive.predict(panel, ago), 6) for ago in test.ago]
+    apart = [forecasting.score(panel, naive.predict(panel, ago=ago), 6) for ago in test.ago]
     for cut, wanted in zip(test.by_cut(6), apart, strict=True):
         assert cut == pytest.approx(wanted)
     assert test.scores(6)["mae"] == pytest.approx(np.mean([part["mae"] for part in apart]))

@@ -17,14 +17,14 @@ def test_seasonal_naive_looks_a_season_back_and_further_where_that_is_missing():
     # Phases of the last four seasons: 16; 17, 13; 18, 14, 10; 19, 15. Of the short one: nothing,
     # its last value.
     np.testing.assert_allclose(forecast.mean, [[16, 13, 10, 15, 16], [9, 9, 7, 9, 9]], rtol=1e-6)
-    last = forecasting.SeasonalNaive(horizon=2, season=1).fit(panel).predict(panel, 1)
+    last = forecasting.SeasonalNaive(horizon=2, season=1).fit(panel).predict(panel, ago=1)
     np.testing.assert_allclose(last.mean, [[16, 16], [7, 7]], rtol=1e-6)
     assert not forecast.spread
 
 
 def test_the_season_is_that_of_the_step():
-    assert forecasting.SeasonalNaive(horizon=1).fit(waves(step=HOUR)).season == 24
-    assert forecasting.SeasonalNaive(horizon=1).fit(waves()).season == 1
+    assert forecasting.SeasonalNaive(horizon=1).fit(waves(step=HOUR)).task.season == 24
+    assert forecasting.SeasonalNaive(horizon=1).fit(waves()).task.season == 1
 
 
 def test_linear_is_ridge_regression_over_all_windows():
@@ -38,7 +38,7 @@ def test_linear_is_ridge_regression_over_all_windows():
             y.append((values[cut : cut + 2] - loc) / scale)
     x, y = np.array(x), np.array(y)
     wanted = np.linalg.solve(x.T @ x + 0.1 * len(x) * np.diag([1, 1, 1, 1, 1, 0]), x.T @ y)
-    np.testing.assert_allclose(fitted.weights, wanted, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(fitted.params["weights"], wanted, rtol=1e-3, atol=1e-4)
     loc, scale = scales(np.stack([values[-5:] for values in panel.values]), "last")
     ends = np.stack([values[-5:] for values in panel.values])
     columns = np.concatenate([(ends - loc[:, None]) / scale[:, None], np.ones((3, 1))], 1)
@@ -50,7 +50,9 @@ def test_linear_is_ridge_regression_over_all_windows():
 def test_a_wave_without_noise_is_linear():
     panel = waves(noise=0.0)
     forecast = (
-        forecasting.Linear(horizon=4, context=6, penalty=1e-9).fit(panel.until(4)).predict(panel, 4)
+        forecasting.Linear(horizon=4, context=6, penalty=1e-9)
+        .fit(panel.until(4))
+        .predict(panel, ago=4)
     )
     np.testing.assert_allclose(forecast.mean, forecasting.truth(panel, forecast), rtol=1e-2)
 

@@ -5,24 +5,37 @@ import dataclasses
 import numpy as np
 import pytest
 
+import seqjax
 from seqjax import forecasting
 from seqjax.forecasting import Panel
 
 
-@dataclasses.dataclass(frozen=True)
-class Narrow(forecasting.Fitted):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Narrow(forecasting.Forecaster):
     """Says 0 with far too narrow, or too wide, quantiles; in units of the scale."""
 
     width: float
-    horizon = 2
+    horizon: int = 2
+    loc: float = 0.0
+
+    def init(self, key):
+        return {}
 
     def windows(self, panel):
-        return forecasting.SeasonalNaive(horizon=2, season=1).fit(panel).windows(panel)
+        naive = forecasting.SeasonalNaive(horizon=2, season=1).windows(panel)
+        return forecasting.PanelWindows(
+            panel, naive.context, 2, scaling="last", units=(self.loc, 4.0)
+        )
 
-    def forecast(self, batch, key):
+    def forecast(self, params, batch, key):
         zero = -np.broadcast_to(batch["loc"][:, None], (len(batch["loc"]), 2)).astype(np.float64)
+        zero -= self.loc / 4
         spread = self.width * batch["scale"][:, None, None] * np.array([-2.0, -1, 0, 1, 2])
         return forecasting.Forecast(zero, zero[..., None] + spread, (0.05, 0.25, 0.5, 0.75, 0.95))
+
+
+def narrow(width, **settings):
+    return seqjax.Trained(Narrow(width=width, **settings), {})
 
 
 def noise(seed, steps=2000):
@@ -31,31 +44,36 @@ def noise(seed, steps=2000):
 
 def test_margins_are_the_ranks_of_the_misses():
     panel = noise(0, 60)
-    found = forecasting.conformal(Narrow(0.1), panel, range(2, 42, 2), shares=(0.5,))
-    forecast = Narrow(0.1).predict(panel, range(2, 42, 2))
-    scale = found.windows(panel).at(forecast.series, forecast.cuts)["scale"]
+    found = forecasting.conformal(narrow(0.1), panel, range(2, 42, 2), shares=(0.5,))
+    forecast = narrow(0.1).predict(panel, ago=range(2, 42, 2))
+    scale = found.task.windows(panel).at(forecast.series, forecast.cuts)["scale"]
     for step in range(2):
-        misses = sorted((abs(forecasting.truth(panel, forecast)[:, step]) - 0.1 * scale) / scale)
-        assert found.margins[0, step] == pytest.approx(misses[11 - 1])  # ceil(21 / 2)
+        # The windows are in units of 4.
+        errors = abs(forecasting.truth(panel, forecast)[:, step]) / 4
+        misses = sorted((errors - 0.1 * scale) / scale)
+        assert found.task.margins[0][step] == pytest.approx(misses[11 - 1])  # ceil(21 / 2)
 
 
 @pytest.mark.parametrize(
     "fitted",
-    [Narrow(0.05), Narrow(3.0), forecasting.SeasonalNaive(horizon=2, season=1).fit(noise(0))],
+    [narrow(0.05), narrow(3.0), forecasting.SeasonalNaive(horizon=2, season=1).fit(noise(0))],
 )
 def test_intervals_hold_their_share_of_new_values(fitted):
     calibrated = forecasting.conformal(fitted, noise(1), range(2, 1500))
-    forecast = calibrated.predict(noise(2), range(2, 1500))
+    forecast = calibrated.predict(noise(2), ago=range(2, 1500))
     scores = forecasting.score(noise(2), forecast)
     assert abs(scores["coverage_50"] - 0.5) < 0.04 and abs(scores["coverage_90"] - 0.9) < 0.03
     assert (
         forecast.levels == (0.05, 0.25, 0.5, 0.75, 0.95)
         and (np.diff(forecast.quantiles) >= 0).all()
     )
-    np.testing.assert_allclose(forecast.mean, fitted.predict(noise(2), range(2, 1500)).mean)
+    np.testing.assert_allclose(forecast.mean, fitted.predict(noise(2), ago=range(2, 1500)).mean)
 
 
 def test_too_few_forecasts():
     with pytest.raises(ValueError, match="8 values came at step 1 of the horizon; 90% wants 9"):
-        forecasting.conformal(Narrow(1.0), noise(0), range(2, 10))
-    assert forecasting.conformal(Narrow(1.0), noise(0), range(2, 11)).margins.shape == (2, 2)
+        forecasting.conformal(narrow(1.0), noise(0), range(2, 10))
+    assert np.shape(forecasting.conformal(narrow(1.0), noise(0), range(2, 11)).task.margins) == (
+        2,
+        2,
+    )

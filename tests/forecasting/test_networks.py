@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import seqjax
-from seqjax import forecasting
+from seqjax import forecasting, training
 from seqjax.forecasting import Panel
 from seqjax.losses import likelihoods
 from tests.forecasting.panels import rich, waves
 
 SMALL = {"context": 8, "horizon": 3, "lags": (1, 2, 6), "recurrence": seqjax.GRU(4)}
-RECIPE = forecasting.Recipe(steps=150, batch_size=16, learning_rate=2e-2, average=0.9)
+RECIPE = training.Recipe(steps=150, batch_size=16, learning_rate=2e-2, average=0.9)
 KINDS = {
     "deepar": forecasting.DeepAR(**SMALL, paths=4),
     "direct": forecasting.Direct(**SMALL, units=8),
@@ -34,7 +34,7 @@ def arrays(windows):
 
 def untrained(forecaster, panel):
     settled = forecaster.settled(panel)
-    return forecasting.Trained(settled, settled.init(jax.random.key(1)))
+    return seqjax.Trained(settled, settled.init(jax.random.key(1)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,10 +88,12 @@ def test_what_came_before_the_cut_and_what_is_known_of_the_future_do_change_it(k
 def test_a_wave_is_learnt(kind):
     panel = waves()
     fitted = KINDS[kind].fit(panel.until(3), RECIPE)
-    forecast = fitted.predict(panel, 3)
+    forecast = fitted.predict(panel, ago=3)
     score = forecasting.score(panel, forecast, season=6)
     assert score["mase"] < 2.5
-    untaught = forecasting.score(panel, untrained(KINDS[kind], panel).predict(panel, 3), season=6)
+    untaught = forecasting.score(
+        panel, untrained(KINDS[kind], panel).predict(panel, ago=3), season=6
+    )
     assert untaught["mase"] > 2 * score["mase"]
     assert (
         forecast.quantiles.shape == (3, 3, len(forecasting.LEVELS))
@@ -220,7 +222,7 @@ def test_a_point_forecast_and_a_distribution_of_each_step():
 def test_rows_forecast_alone_are_those_forecast_together():
     panel = waves()
     fitted = untrained(KINDS["direct"], panel)
-    together = fitted.predict(panel, [0, 7])
+    together = fitted.predict(panel, ago=[0, 7])
     assert (
         together.series.tolist() == [0, 1, 2, 0, 1, 2]
         and together.cuts.tolist() == [80] * 3 + [73] * 3
@@ -243,7 +245,7 @@ def test_lags_and_form_are_those_of_the_panel():
         168,
         169,
         336,
-    ) and settled.form == forecasting.Form(7, 2, (3,))
+    ) and settled.form == forecasting.Form(7, 2, (3,), calendar=True, step=(1, "h"))
     assert forecasting.DeepAR(context=8, horizon=3).settled(waves()).lags == (1,)
 
 
@@ -291,6 +293,6 @@ def test_panels_of_another_form():
     ):
         fitted.predict(dataclasses.replace(rich(), categories=np.array([[0], [3]])))
     with pytest.raises(ValueError, match="the series 'b' has no value before step -5"):
-        fitted.predict(rich(), 35)
+        fitted.predict(rich(), ago=35)
     with pytest.raises(ValueError, match="call settled"):
         KINDS["direct"].windows(Panel([np.arange(9.0)]))

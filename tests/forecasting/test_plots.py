@@ -13,7 +13,7 @@ def calibrated():
     panel = waves()
     return forecasting.conformal(
         forecasting.SeasonalNaive(horizon=3, season=6).fit(panel), panel, range(6, 40)
-    ).predict(panel, [6, 4, 3])
+    ).predict(panel, ago=[6, 4, 3])
 
 
 def test_forecasts_stand_over_their_history(calibrated):
@@ -74,7 +74,7 @@ def test_times_are_dates_where_there_are_any(tmp_path):
     panel = rich()
     figure = plots.plot_forecasts(
         panel,
-        forecasting.SeasonalNaive(horizon=3, season=1).fit(panel).predict(panel, 4),
+        forecasting.SeasonalNaive(horizon=3, season=1).fit(panel).predict(panel, ago=4),
         [0, 1],
         9,
     )
@@ -87,7 +87,7 @@ def test_dates_are_turned_and_numbers_are_not(calibrated, monkeypatch):
         "matplotlib.axis.Axis.get_converter", raising=False
     )  # matplotlib has it from 3.10 on
     dated = rich()
-    forecast = forecasting.SeasonalNaive(horizon=3, season=1).fit(dated).predict(dated, 4)
+    forecast = forecasting.SeasonalNaive(horizon=3, season=1).fit(dated).predict(dated, ago=4)
     turned = lambda axis: {label.get_rotation() for label in axis.get_xticklabels()}  # noqa: E731
     assert turned(plots.plot_forecasts(dated, forecast, [0], 9).axes[0]) == {20}
     assert turned(plots.plot_forecasts(waves(), calibrated, [0], 9).axes[0]) == {0}

@@ -59,7 +59,7 @@ def test_the_table_has_a_line_for_each():
 
 def test_csv():
     panel = rich()
-    forecast = forecasting.SeasonalNaive(horizon=2, season=1).fit(panel).predict(panel, [7, 1])
+    forecast = forecasting.SeasonalNaive(horizon=2, season=1).fit(panel).predict(panel, ago=[7, 1])
     lines = forecasting.to_csv(panel, forecast).splitlines()
     assert lines[0] == "series,time,steps_ahead,value,mean" and len(lines) == 1 + 4 * 2
     name, time, ahead, value, mean = lines[1].split(",")
