@@ -1,11 +1,11 @@
 """Sources and the targets to write for them: from files, and in batches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from seqjax.data.batching import BucketBatches, IndexBatch
+from seqjax.data.batching import BucketBatches, IndexBatch, serving_batches
 from seqjax.data.padding import pad_batch
 from seqjax.data.splits import hash_splits
 from seqjax.data.stream import Mapped, mapped
@@ -92,6 +92,24 @@ def pair_batches(
         multiple_of=multiple_of,
     )
     return mapped(collate, order)
+
+
+def source_batches(sources: Sequence[np.ndarray], tokens: int) -> Iterator[dict[str, np.ndarray]]:
+    """Makes batches of sources that are to be answered once, in few shapes whatever their lengths.
+
+    Args:
+      sources: token ids of each.
+      tokens: of a batch at most, padding included; a longer source makes a batch alone.
+
+    Yields:
+      `source [rows, time]`, `source_lengths [rows]`, and `indices [rows]`, -1 for an empty row.
+    """
+    for chosen in serving_batches([len(source) for source in sources], tokens):
+        rows = [sources[index] for index in chosen.indices]
+        source, lengths, _ = pad_batch(rows, chosen.time, chosen.rows)
+        indices = np.full(chosen.rows, -1)
+        indices[: len(rows)] = chosen.indices
+        yield {"source": source, "source_lengths": lengths, "indices": indices}
 
 
 def read_pairs(paths: str) -> Pairs:
