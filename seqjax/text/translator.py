@@ -346,7 +346,7 @@ class Translator:
         return translator_report.compare_beams(self, params, examples, folder, widths)
 
     def checked(self, examples: Examples) -> tuple[list[Any], list[list[Any]]]:
-        """Returns the sources, and the targets of each; ValueError where one cannot be read."""
+        """Returns the sources and the targets of each; ValueError where one cannot be read."""
         return checked(examples, self.source, self.target)
 
     def _learnable(self, examples: Examples) -> list[tuple[np.ndarray, np.ndarray] | None]:
