@@ -75,6 +75,30 @@ def short(sequence: Any) -> str:
     return f"{sequence!r:.40}"
 
 
+def strangers(
+    examples: Examples, source: Codec, target: Codec
+) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """Finds symbols of examples that codecs do not know.
+
+    Args:
+      examples: sources and targets.
+      source: codec of the sources.
+      target: codec of the targets.
+
+    Returns:
+      For the sources and for the targets: symbol -> the examples that have it.
+    """
+    read: dict[str, list[int]] = {}
+    written: dict[str, list[int]] = {}
+    for row, (each, targets) in enumerate(zip(*checked(examples, source, target), strict=True)):
+        for symbol in sorted(source.unknown(each)):
+            read.setdefault(symbol, []).append(row)
+        new = {symbol for alternative in targets for symbol in target.unknown(alternative)}
+        for symbol in sorted(new):
+            written.setdefault(symbol, []).append(row)
+    return read, written
+
+
 def learn_codecs(
     examples: Examples, codecs: Codecs, vocab_size: int, copied: int
 ) -> tuple[Codec, Codec, str]:

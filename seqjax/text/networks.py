@@ -239,9 +239,9 @@ class EncoderDecoder:
             rng,
             step,
             first=self.first,
-            label_smoothing=self.label_smoothing,
+            label_smoothing=float(self.label_smoothing),
             sampling=self.sampling,
-            coverage=self.coverage,
+            coverage=float(self.coverage),
         )
 
     @functools.partial(jax.jit, static_argnums=0)
@@ -257,8 +257,8 @@ class EncoderDecoder:
             self.stop_token,
             beam=beam,
             n_best=n_best,
-            length_penalty=self.length_penalty,
-            coverage_penalty=self.coverage_penalty,
+            length_penalty=float(self.length_penalty),
+            coverage_penalty=float(self.coverage_penalty),
             banned=self.banned,
             block_ngrams=self.block_ngrams,
             shortest=2,  # a token at least, and the stop token
@@ -346,7 +346,7 @@ class CTC:
     ) -> tuple[jax.Array, training.Aux]:
         """Computes the negative log-likelihood of each symbol of the targets, see `models.framewise_loss`."""
         return models.framewise_loss(
-            self.model, params, batch, rng, step, label_smoothing=self.label_smoothing
+            self.model, params, batch, rng, step, label_smoothing=float(self.label_smoothing)
         )
 
     @functools.partial(jax.jit, static_argnums=0)

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from seqjax import datasets
 from seqjax.data.splits import hash_splits
 from seqjax.files import header_order, read_filled_lines
 from seqjax.text.pairs import SHARES
@@ -72,23 +73,52 @@ def read_pronunciations(path: str) -> tuple[list[str], list[list[str]]]:
 
 
 def split_pronunciations(
-    words: Sequence[str], sounds: Sequence[Sequence[str]], stress: bool = True
+    words: Sequence[str], sounds: Sequence[Sequence[str]], stress: bool = False
 ) -> dict[str, Pronunciations]:
     """Splits the rows of a dictionary into train, validation and test by a hash of the word.
 
     Args:
       words: of each row.
       sounds: of each row.
-      stress: keep the marks of stress in ARPAbet.
+      stress: keep the marks of stress in ARPAbet; sounds of other notations stay as they are.
     """
     places = hash_splits(words, SHARES)
     parts = {}
     for split in SHARES:
         rows = [row for row, place in enumerate(places) if place == split]
-        parts[split] = Pronunciations.of(
-            [words[row] for row in rows], [sounds[row] for row in rows], stress
-        )
-    return parts
+        parts[split] = [words[row] for row in rows], [sounds[row] for row in rows]
+    return _gathered(parts, stress)
+
+
+def load_pronunciations(
+    name: str, data_dir: str | None = None, stress: bool = False
+) -> tuple[dict[str, Pronunciations], str]:
+    """Loads train, validation and test of a pronouncing dictionary.
+
+    Args:
+      name: of the data set, such as `"cmudict"`.
+      data_dir: see `datasets.load`.
+      stress: keep the marks of stress in ARPAbet.
+
+    Returns:
+      The parts, and where they come from.
+    """
+    parts, origin = {}, ""
+    for split in SHARES:
+        loaded = datasets.load(name, split, data_dir)
+        table = loaded.records.columns()
+        parts[split] = list(table["word"]), list(table["phonemes"])
+        origin = origin or loaded.origin
+    return _gathered(parts, stress), origin
+
+
+def _gathered(
+    parts: dict[str, tuple[list[str], list[Any]]], stress: bool
+) -> dict[str, Pronunciations]:
+    """The parts of a dictionary, the marks of stress taken off where they are such and not wanted."""
+    every = {sound for _, ways in parts.values() for way in ways for sound in way}
+    keep = stress or not is_arpabet(every)
+    return {split: Pronunciations.of(words, ways, keep) for split, (words, ways) in parts.items()}
 
 
 def is_arpabet(sounds: Iterable[str]) -> bool:

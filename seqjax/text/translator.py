@@ -14,7 +14,16 @@ from seqjax.recurrence import Recurrence
 from seqjax.tasks import Report
 from seqjax.text import translator_report
 from seqjax.text.codecs import Symbols
-from seqjax.text.examples import Codecs, Examples, check, checked, is_empty, learn_codecs, short
+from seqjax.text.examples import (
+    Codecs,
+    Examples,
+    check,
+    checked,
+    is_empty,
+    learn_codecs,
+    short,
+    strangers,
+)
 from seqjax.text.networks import network_of
 from seqjax.text.pairs import pair_batches, source_batches
 from seqjax.text.scorers import Bleu, EditRate, Scorer
@@ -219,9 +228,11 @@ class Translator:
             pairs += [pair for pair in numbered if pair is not None]
         if not pairs:
             return 0.0
-        batches = pair_batches(
-            *zip(*pairs, strict=True), tokens=2 * self.batch_size, buckets=self.buckets, once=True
-        )
+        # No more rows than there are pairs: those of a small set would be mostly empty.
+        most = len(pairs) * max(len(side) for pair in pairs for side in pair)
+        tokens = min(2 * self.batch_size, most)
+        sources, targets = zip(*pairs, strict=True)
+        batches = pair_batches(sources, targets, tokens=tokens, buckets=self.buckets, once=True)
         return training.evaluate(self.network.nats, params, batches)["nats"]
 
     def predict(
@@ -246,13 +257,7 @@ class Translator:
         Raises:
           ValueError: a source cannot be read (which, and how to mend it).
         """
-        for row, source in enumerate(sources):
-            check("source", row, source, self.source)
-            if unknown := self.source.unknown(source):
-                raise ValueError(
-                    f"source {row} ({short(source)}): {unknown[0]!r} occurs in no training source; "
-                    "spell it otherwise"
-                )
+        self.check_sources(sources)
         found = self.translations(params, sources, beam=beam, n_best=n_best or 1)
         if n_best is None:
             return [best.output for best, *_ in found]
@@ -305,14 +310,37 @@ class Translator:
         found = self.translations(params, sources, beam=beam)
         return [(best.source, best.target, best.attention) for best, *_ in found]
 
+    def check_sources(self, sources: Sequence[Any]) -> None:
+        """Refuses sources that cannot be read: of another kind, or with a letter or symbol unknown.
+
+        Raises:
+          ValueError: says which source, and how to mend it.
+        """
+        for row, source in enumerate(sources):
+            check("source", row, source, self.source)
+            unknown = [] if is_empty(source) else self.source.unknown(source)
+            if unknown:
+                raise ValueError(
+                    f"source {row} ({short(source)}): {unknown[0]!r} occurs in no training source; "
+                    "spell it otherwise"
+                )
+
     def unknown(self, sources: Sequence[Any]) -> list[str]:
         """Lists what sources have that no training source has: characters of texts, or symbols."""
         found = set()
         for source in sources:
             found.update(self.source.unknown(source))
             if self.characters and isinstance(source, str):
-                found.update(set(source.strip()).difference(self.characters, found))
+                found.update(set(source.strip()).difference(self.characters))
         return sorted(found)
+
+    def strangers(self, examples: Examples) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+        """Finds symbols that training lacks, which are read as unknown and never written.
+
+        Returns:
+          For the sources and for the targets: symbol -> the examples that have it.
+        """
+        return strangers(examples, self.source, self.target)
 
     def report(self, params: Params, examples: Examples, folder: str | os.PathLike) -> Report:
         """Scores on examples, greedily and by the beam, and writes what was written.

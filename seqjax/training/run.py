@@ -226,13 +226,14 @@ class Run:
             }
             self.write_json("config.json", saved)
 
-    def finish(self, trained: Trained, examples: Any, split: str) -> dict[str, Any]:
+    def finish(self, trained: Trained, examples: Any, split: str, **counts: int) -> dict[str, Any]:
         """Scores the model, writes `result.json`, pictures, files and `index.html`, and prints what came out.
 
         Args:
           trained: from `fit`.
           examples: what to score on.
           split: what these examples are: "validation" or "test".
+          **counts: further ones for the record, such as of the training examples.
 
         Returns:
           What `result.json` holds.
@@ -248,7 +249,7 @@ class Run:
             dict.fromkeys(nats, "validation"),
             self.config.clip,
         )
-        return self.write_result(report.metrics, report.counts, split)
+        return self.write_result(report.metrics, counts | report.counts, split)
 
     def write_result(
         self,
