@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from seqjax.text.codecs import KINDS, Codec, Symbols, learn_codec
 
 Examples: TypeAlias = tuple[Sequence[Any], Sequence[Any]]
@@ -97,6 +99,49 @@ def strangers(
         for symbol in sorted(new):
             written.setdefault(symbol, []).append(row)
     return read, written
+
+
+def learnable(task: Any, examples: Examples) -> list[tuple[np.ndarray, np.ndarray] | None]:
+    """Numbers each source with each of its targets.
+
+    Args:
+      task: a `Translator`.
+      examples: sources and targets.
+
+    Returns:
+      Of each pair the ids to read and to write; None in the place of one that cannot be learnt.
+
+    Raises:
+      ValueError: a target has a symbol that the task does not know (which), or no pair can be
+        learnt.
+    """
+    bound = task.max_training_length
+    pairs = []
+    for row, (source, targets) in enumerate(zip(*task.checked(examples), strict=True)):
+        for target in targets:
+            if unknown := task.target.unknown(target):
+                raise ValueError(
+                    f"target {row} ({short(target)}): {unknown[0]!r} is not among the tokens "
+                    "learnt; make the task of these targets too"
+                )
+            pair = number_pair(task, source, target)
+            if pair is not None and bound is not None and max(map(len, pair)) > bound:
+                pair = None
+            pairs.append(pair)
+    if all(pair is None for pair in pairs):
+        reason = task.network.too_long
+        if bound is not None:
+            reason = f"all are longer than max_training_length={bound}; raise it"
+        raise ValueError(f"no pair can be learnt: {reason}")
+    return pairs
+
+
+def number_pair(task: Any, source: Any, target: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns the ids of a pair; None where the network cannot write the target."""
+    new = task.source.new(source)
+    read = task.source.encode(source, new)
+    written = task.network.target(read, task.target.encode(target, new))
+    return None if written is None else (read, written)
 
 
 def learn_codecs(

@@ -21,6 +21,8 @@ from seqjax.text.examples import (
     checked,
     is_empty,
     learn_codecs,
+    learnable,
+    number_pair,
     short,
     strangers,
 )
@@ -176,10 +178,7 @@ class Translator:
         Raises:
           ValueError: a pair cannot be read (which), or none can be learnt.
         """
-        pairs = self._learnable(examples)
-        kept = [pair for pair in pairs if pair is not None]
-        if not kept:
-            raise ValueError(f"no pair can be learnt: {self._too_long()}")
+        kept = [pair for pair in learnable(self, examples) if pair is not None]
         sources, targets = zip(*kept, strict=True)
         return pair_batches(
             sources,
@@ -192,8 +191,12 @@ class Translator:
         )
 
     def left_out(self, examples: Examples) -> int:
-        """Counts the pairs that `batches` leaves out: too long, or not to be written by the network."""
-        return sum(pair is None for pair in self._learnable(examples))
+        """Counts the pairs that `batches` leaves out: too long, or not to be written by the network.
+
+        Raises:
+          ValueError: a pair cannot be read (which), or none can be learnt.
+        """
+        return sum(pair is None for pair in learnable(self, examples))
 
     def loss(
         self, params: Params, batch: Any, rng: KeyArray, step: Any
@@ -212,8 +215,7 @@ class Translator:
         sources, references = self.checked(examples)
         found = self.translations(params, sources, beam=beam)
         metrics = self.scorer.metrics([best.output for best, *_ in found], references)
-        nats = {"nats": self.nats(params, examples)}
-        return nats | metrics | self.scorer.errors(metrics)
+        return {"nats": self.nats(params, examples)} | metrics | self.scorer.errors(metrics)
 
     def nats(self, params: Params, examples: Examples) -> float:
         """Computes the cross-entropy of each target token; 0 where no target can be written.
@@ -224,7 +226,7 @@ class Translator:
         pairs = []
         for source, targets in zip(sources, references, strict=True):
             known = [target for target in targets if not self.target.unknown(target)]
-            numbered = [self._pair(source, target) for target in known]
+            numbered = [number_pair(self, source, target) for target in known]
             pairs += [pair for pair in numbered if pair is not None]
         if not pairs:
             return 0.0
@@ -270,7 +272,7 @@ class Translator:
 
         Args:
           params: of the network.
-          sources: texts, or lists of symbols; what they have that training lacks is read as unknown.
+          sources: texts, or lists of symbols; those that training lacks are read as unknown.
           beam: hypotheses of the search; None takes the task's.
           n_best: outputs of each source, the best first; an empty source has one.
 
@@ -283,8 +285,7 @@ class Translator:
         ids = [self._source_ids(row, source) for row, source in enumerate(sources)]
         asked = [row for row, tokens in enumerate(ids) if len(tokens)]
         nothing = self.target.decode(np.zeros(0, np.int32))
-        empty = Translation(nothing, 0.0, True, [], [], np.zeros((0, 0), np.float32))
-        found = [[empty] for _ in ids]
+        found = [[Translation(nothing, 0.0, True, [], [], np.zeros((0, 0)))] for _ in ids]
         if asked:
             write = self.network.writer(max(width, n_best), n_best)
             answers = write(params, source_batches([ids[row] for row in asked], SERVED), len(asked))
@@ -376,36 +377,6 @@ class Translator:
     def checked(self, examples: Examples) -> tuple[list[Any], list[list[Any]]]:
         """Returns the sources and the targets of each; ValueError where one cannot be read."""
         return checked(examples, self.source, self.target)
-
-    def _learnable(self, examples: Examples) -> list[tuple[np.ndarray, np.ndarray] | None]:
-        """Each source with each of its targets; None in the place of a pair that cannot be learnt."""
-        pairs = []
-        for row, (source, targets) in enumerate(zip(*self.checked(examples), strict=True)):
-            for target in targets:
-                if unknown := self.target.unknown(target):
-                    raise ValueError(
-                        f"target {row} ({short(target)}): {unknown[0]!r} is not among the tokens "
-                        "learnt; make the task of these targets too"
-                    )
-                pair = self._pair(source, target)
-                pairs.append(pair if pair is not None and self._fits(pair) else None)
-        return pairs
-
-    def _pair(self, source: Any, target: Any) -> tuple[np.ndarray, np.ndarray] | None:
-        """The ids of a pair; None where the network cannot write the target."""
-        new = self.source.new(source)
-        tokens = self.source.encode(source, new)
-        written = self.network.target(tokens, self.target.encode(target, new))
-        return None if written is None else (tokens, written)
-
-    def _fits(self, pair: tuple[np.ndarray, np.ndarray]) -> bool:
-        bound = self.max_training_length
-        return bound is None or max(map(len, pair)) <= bound
-
-    def _too_long(self) -> str:
-        if self.max_training_length is None:
-            return self.network.too_long
-        return f"all are longer than max_training_length={self.max_training_length}; raise it"
 
     def _source_ids(self, row: int, source: Any) -> np.ndarray:
         check("source", row, source, self.source)
