@@ -95,7 +95,7 @@ def main(config: Config) -> dict:
             nearest = vision.nearest_captions(parts.train, parts.test.images)
             scores = vision.caption_scores(nearest, parts.test.captions)
             beside = {f"nearest_{name}": value for name, value in scores.items()}
-        return run.finish(trained, parts.test, "test", **beside)
+        return run.finish(trained, parts.test, "test", metrics=beside)
 
 
 def build(config: Config, parts: Parts) -> vision.Captioner:

@@ -86,7 +86,9 @@ def sample(
     lengths = np.full(rows, prompt.shape[1]) if prompt_lengths is None else prompt_lengths
     lengths = lengths if isinstance(lengths, Tracer) else np.asarray(lengths)
     if _is_many(key) and key.shape != (rows,):
-        raise ValueError(f"keys have shape {key.shape}; give one key, or one for each of {rows} rows")
+        raise ValueError(
+            f"keys have shape {key.shape}; give one key, or one for each of {rows} rows"
+        )
     if lengths.shape != (rows,):
         raise ValueError(f"prompt_lengths have shape {lengths.shape}; the prompt wants ({rows},)")
     if not isinstance(lengths, Tracer) and not bool(

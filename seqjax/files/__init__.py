@@ -29,4 +29,5 @@ from seqjax.files.text import read_bytes as read_bytes
 from seqjax.files.text import read_filled_lines as read_filled_lines
 from seqjax.files.text import read_labelled as read_labelled
 from seqjax.files.text import read_lines as read_lines
+from seqjax.files.text import read_stdin as read_stdin
 from seqjax.files.text import read_text as read_text

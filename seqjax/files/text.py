@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import sys
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,6 +60,24 @@ def read_lines(path: str | os.PathLike) -> list[str]:
       ValueError: there is no such file, or it is not UTF-8.
     """
     lines = read_text(path).split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def read_stdin() -> list[str]:
+    """Reads the lines of the standard input, which line feeds alone end, without their ends.
+
+    Raises:
+      ValueError: it is not UTF-8 (in which line).
+    """
+    text = sys.stdin.read()
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise ValueError(
+            f"standard input, line {line}: not UTF-8; write the sentences in UTF-8"
+        ) from None
+    lines = text.split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
 

@@ -1,8 +1,12 @@
-"""Text as token ids and back: sentences in words or subwords, running text in characters, words or subwords."""
+"""Codecs, which turn sequences into token ids and back: subwords, words, characters, symbols.
+
+Words that the vocabulary lacks may be kept, so that a decoder can copy them.
+"""
 
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,8 +16,70 @@ from seqjax.data.words import sentence_of as sentence_of
 from seqjax.data.words import words_of as words_of
 
 
+@runtime_checkable
+class Codec(Protocol):
+    """How a person's sequences become token ids, and ids sequences; a frozen dataclass of settings.
+
+    `new` are what a source has that the vocabulary lacks and that may be copied, as `Codec.new`
+    gives it.
+    """
+
+    wants: ClassVar[str]
+    """What it encodes, in words."""
+
+    @property
+    def tokens(self) -> Any:
+        """The vocabulary, with its length and the ids of its special tokens."""
+        ...
+
+    def encode(self, sequence: Any, new: Sequence[str] = ()) -> np.ndarray:
+        """Returns the ids of a sequence, int32 `[tokens]`."""
+        ...
+
+    def decode(self, ids: np.ndarray, new: Sequence[str] = ()) -> Any:
+        """Returns the sequence of ids."""
+        ...
+
+    def new(self, sequence: Any) -> list[str]:
+        """Returns what a source has that the vocabulary lacks and that may be copied."""
+        ...
+
+    def pieces(self, ids: np.ndarray, new: Sequence[str] = ()) -> list[str]:
+        """Returns the text of each id, for pictures."""
+        ...
+
+    @classmethod
+    def accepts(cls, sequence: Any) -> bool:
+        """Tells whether this is a sequence of its kind."""
+        ...
+
+    def unknown(self, sequence: Any) -> list[str]:
+        """Returns the symbols that no training sequence has, where that leaves a sequence unread."""
+        ...
+
+
+class _Texts:
+    """What codecs of texts have in common."""
+
+    wants: ClassVar[str] = "a text"
+
+    tokens: Any
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @classmethod
+    def accepts(cls, sequence: Any) -> bool:
+        """Tells whether this is a text."""
+        return isinstance(sequence, str)
+
+    def unknown(self, sequence: str) -> list[str]:
+        """Returns nothing: a text of new words or characters can be read all the same."""
+        return []
+
+
 @dataclasses.dataclass(frozen=True)
-class Subwords:
+class Subwords(_Texts):
     """Sentences in byte-pair encoding: every text has one, and nothing is unknown.
 
     Attributes:
@@ -22,15 +88,15 @@ class Subwords:
 
     tokens: BPE
 
-    def encode(self, sentence: str, new: Sequence[str] = ()) -> np.ndarray:
+    def encode(self, sequence: str, new: Sequence[str] = ()) -> np.ndarray:
         """The ids of a sentence, int32 `[tokens]`."""
-        return self.tokens.encode(sentence)
+        return self.tokens.encode(sequence)
 
     def decode(self, ids: np.ndarray, new: Sequence[str] = ()) -> str:
         """The sentence of ids."""
         return self.tokens.decode(ids).strip()
 
-    def new(self, sentence: str) -> list[str]:
+    def new(self, sequence: str) -> list[str]:
         """What a sentence has that the vocabulary lacks: nothing."""
         return []
 
@@ -44,7 +110,7 @@ class Subwords:
 
 
 @dataclasses.dataclass(frozen=True)
-class Words:
+class Words(_Texts):
     """Sentences as `words_of` cuts them; an unknown word may have an id of its own within its sentence.
 
     The words of `new`, those of a source that the vocabulary lacks, have the ids after the
@@ -59,7 +125,7 @@ class Words:
     tokens: Vocabulary
     copied: int = 0
 
-    def encode(self, sentence: str, new: Sequence[str] = ()) -> np.ndarray:
+    def encode(self, sequence: str, new: Sequence[str] = ()) -> np.ndarray:
         """The ids of a sentence, int32 `[tokens]`.
 
         Example:
@@ -70,7 +136,7 @@ class Words:
         """
         beyond = {word: len(self.tokens) + place for place, word in enumerate(new)}
         # A vocabulary that never saw an unusual blank does without.
-        words = [word for word in words_of(sentence) if word.strip() or word in self.tokens]
+        words = [word for word in words_of(sequence) if word.strip() or word in self.tokens]
         ids = self.tokens.encode(words)
         return np.array(
             [beyond.get(word, index) for word, index in zip(words, ids, strict=True)], np.int32
@@ -80,9 +146,9 @@ class Words:
         """The sentence of ids, punctuation where one writes it."""
         return sentence_of(self.pieces(np.asarray(ids), new))
 
-    def new(self, sentence: str) -> list[str]:
+    def new(self, sequence: str) -> list[str]:
         """The first `copied` words of a sentence that the vocabulary lacks, each once."""
-        words = dict.fromkeys(word for word in words_of(sentence) if word.strip())
+        words = dict.fromkeys(word for word in words_of(sequence) if word.strip())
         return [word for word in words if word not in self.tokens][: self.copied]
 
     def pieces(self, ids: np.ndarray, new: Sequence[str] = ()) -> list[str]:
@@ -95,6 +161,138 @@ class Words:
     def save(self, path: str | os.PathLike) -> None:
         """Writes a JSON file."""
         self.tokens.save(path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Characters(_Texts):
+    """Texts letter by letter; a capital that the vocabulary lacks is read as its small letter.
+
+    Attributes:
+      tokens: the characters, after the special tokens.
+
+    Example:
+      >>> codec = learn_characters(["abc"])
+      >>> codec.decode(codec.encode("Cab"))
+      'cab'
+    """
+
+    tokens: Vocabulary
+
+    @classmethod
+    def of(cls, text: str) -> "Characters":
+        """Makes the codec of running text, without special tokens: it refuses other characters."""
+        return cls(Vocabulary.characters(text))
+
+    def encode(self, sequence: str, new: Sequence[str] = ()) -> np.ndarray:
+        """Returns the ids of a text, int32 `[characters]`; those unknown are "<unk>".
+
+        Raises:
+          ValueError: a character is unknown and the vocabulary has no "<unk>" (which).
+        """
+        return self.tokens.encode([self._known(letter) for letter in sequence])
+
+    def decode(self, ids: np.ndarray, new: Sequence[str] = ()) -> str:
+        """Returns the text of ids."""
+        return "".join(self.tokens.decode(ids))
+
+    def new(self, sequence: str) -> list[str]:
+        """Returns nothing: no character is copied."""
+        return []
+
+    def pieces(self, ids: np.ndarray, new: Sequence[str] = ()) -> list[str]:
+        """Returns the character of each id, for pictures."""
+        return self.tokens.decode(ids)
+
+    def unknown(self, sequence: str) -> list[str]:
+        """Returns the characters that no training text has."""
+        letters = dict.fromkeys(map(self._known, sequence))
+        return [letter for letter in letters if letter not in self.tokens]
+
+    def _known(self, letter: str) -> str:
+        return letter if letter in self.tokens else letter.lower()
+
+
+@dataclasses.dataclass(frozen=True)
+class Symbols:
+    """Lists of symbols, such as the sounds of a word.
+
+    Attributes:
+      tokens: the symbols, after the special tokens.
+
+    Example:
+      >>> codec = learn_symbols([["HH", "AH", "L", "OW"]])
+      >>> codec.decode(codec.encode(["L", "OW"]))
+      ['L', 'OW']
+    """
+
+    wants: ClassVar[str] = "a list of symbols, for example a text's .split()"
+
+    tokens: Vocabulary
+
+    def encode(self, sequence: Sequence[str], new: Sequence[str] = ()) -> np.ndarray:
+        """Returns the ids of symbols, int32 `[symbols]`; those unknown are "<unk>"."""
+        return self.tokens.encode(sequence)
+
+    def decode(self, ids: np.ndarray, new: Sequence[str] = ()) -> list[str]:
+        """Returns the symbols of ids."""
+        return self.tokens.decode(ids)
+
+    def new(self, sequence: Sequence[str]) -> list[str]:
+        """Returns nothing: no symbol is copied."""
+        return []
+
+    def pieces(self, ids: np.ndarray, new: Sequence[str] = ()) -> list[str]:
+        """Returns the symbol of each id, for pictures."""
+        return self.tokens.decode(ids)
+
+    @classmethod
+    def accepts(cls, sequence: Any) -> bool:
+        """Tells whether this is a list of symbols."""
+        if isinstance(sequence, str) or not isinstance(sequence, Sequence):
+            return False
+        return all(isinstance(symbol, str) for symbol in sequence)
+
+    def unknown(self, sequence: Sequence[str]) -> list[str]:
+        """Returns the symbols that no training sequence has."""
+        return [symbol for symbol in dict.fromkeys(sequence) if symbol not in self.tokens]
+
+
+KINDS = {"subwords": Subwords, "words": Words, "characters": Characters, "symbols": Symbols}
+"""Name of a codec -> its class."""
+
+
+def learn_codec(kind: str, sequences: Sequence[Any], vocab_size: int, copied: int = 0) -> Codec:
+    """Learns a codec of training sequences.
+
+    Args:
+      kind: one of `KINDS`: `"symbols"` of lists, the others of texts.
+      sequences: what to learn from.
+      vocab_size: tokens of subwords or words, at most.
+      copied: see `Words`.
+
+    Raises:
+      ValueError: the kind is unknown.
+    """
+    match kind:
+        case "subwords":
+            return learn_subwords(sequences, vocab_size)
+        case "words":
+            return learn_words(sequences, vocab_size, copied)
+        case "characters":
+            return learn_characters(sequences)
+        case "symbols":
+            return learn_symbols(sequences)
+    raise ValueError(f"the codec {kind!r} is unknown; choose one of {', '.join(KINDS)}")
+
+
+def learn_characters(texts: Iterable[str]) -> Characters:
+    """Learns the characters of texts."""
+    return Characters(Vocabulary.characters("".join(texts), SPECIALS))
+
+
+def learn_symbols(sequences: Iterable[Sequence[str]]) -> Symbols:
+    """Learns the symbols of sequences, the most frequent first."""
+    return Symbols(Vocabulary.words(sequences))
 
 
 def learn_subwords(sentences: Iterable[str], size: int) -> Subwords:
@@ -117,42 +315,6 @@ def load_subwords(path: str | os.PathLike) -> Subwords:
 def load_words(path: str | os.PathLike, copied: int = 0) -> Words:
     """What `Words.save` wrote."""
     return Words(Vocabulary.load(path), copied)
-
-
-@dataclasses.dataclass(frozen=True)
-class Characters:
-    """Text as its characters.
-
-    Attributes:
-      tokens: the characters.
-
-    Example:
-      >>> codec = Characters.of("to be")
-      >>> codec.decode(codec.encode("boot"))
-      'boot'
-    """
-
-    tokens: Vocabulary
-
-    @classmethod
-    def of(cls, text: str) -> "Characters":
-        """Makes the codec of a text; other characters are refused."""
-        return cls(Vocabulary.characters(text))
-
-    def encode(self, text: str) -> np.ndarray:
-        """Numbers the characters of a text, int32 `[tokens]`.
-
-        Raises:
-          ValueError: characters that the codec lacks (which).
-        """
-        return self.tokens.encode(text)
-
-    def decode(self, ids: np.ndarray | Sequence) -> str:
-        """Gives the text of ids."""
-        return "".join(self.tokens.decode(ids))
-
-    def __len__(self) -> int:
-        return len(self.tokens)
 
 
 @dataclasses.dataclass(frozen=True)

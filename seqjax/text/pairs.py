@@ -1,11 +1,12 @@
 """Sources and the targets to write for them: from files, and in batches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from seqjax.data.batching import BucketBatches, IndexBatch
+from seqjax import datasets
+from seqjax.data.batching import BucketBatches, IndexBatch, serving_batches
 from seqjax.data.padding import pad_batch
 from seqjax.data.splits import hash_splits
 from seqjax.data.stream import Mapped, mapped
@@ -94,6 +95,24 @@ def pair_batches(
     return mapped(collate, order)
 
 
+def source_batches(sources: Sequence[np.ndarray], tokens: int) -> Iterator[dict[str, np.ndarray]]:
+    """Makes batches of sources that are to be answered once, in few shapes whatever their lengths.
+
+    Args:
+      sources: token ids of each.
+      tokens: of a batch at most, padding included; a longer source makes a batch alone.
+
+    Yields:
+      `source [rows, time]`, `source_lengths [rows]`, and `indices [rows]`, -1 for an empty row.
+    """
+    for chosen in serving_batches([len(source) for source in sources], tokens):
+        rows = [sources[index] for index in chosen.indices]
+        source, lengths, _ = pad_batch(rows, chosen.time, chosen.rows)
+        indices = np.full(chosen.rows, -1)
+        indices[: len(rows)] = chosen.indices
+        yield {"source": source, "source_lengths": lengths, "indices": indices}
+
+
 def read_pairs(paths: str) -> Pairs:
     """Sources and targets of a TSV, or of two files aligned by line, with a comma between their names.
 
@@ -148,3 +167,52 @@ def held_out(parts: dict[str, Pairs]) -> dict[str, Pairs]:
     return {"train": train} | {
         s: chosen([s]) if s in missing else parts[s] for s in ("validation", "test")
     }
+
+
+def read_splits(train: str, dev: str | None = None, test: str | None = None) -> dict[str, Pairs]:
+    """Reads train, validation and test; parts without a file are taken out of the training pairs.
+
+    Args:
+      train: as `read_pairs` takes it.
+      dev: the pairs that choose the best parameters.
+      test: the pairs that judge them.
+
+    Raises:
+      ValueError: a file cannot be read, or a part has no pair.
+    """
+    given = {"train": train, "validation": dev, "test": test}
+    parts = held_out({split: read_pairs(paths) for split, paths in given.items() if paths})
+    for split, part in parts.items():
+        if not part.sources:
+            raise ValueError(
+                f"{train} leaves no pair for {split}; give more pairs, or --dev and --test"
+            )
+    return parts
+
+
+def load_splits(
+    name: str, source: str, target: str, data_dir: str | None = None
+) -> tuple[dict[str, Pairs], str]:
+    """Loads train, validation and test of a data set of sentences in several languages.
+
+    Args:
+      name: of the data set, such as `"multi30k"`.
+      source: language to read.
+      target: language to write.
+      data_dir: see `datasets.load`.
+
+    Returns:
+      The pairs of each split, and where they come from.
+
+    Raises:
+      ValueError: the languages are the same.
+    """
+    if source == target:
+        raise ValueError(f"source and target are both {source}; choose two languages")
+    parts, origin = {}, ""
+    for split in SHARES:
+        loaded = datasets.load(name, split, data_dir)
+        table = loaded.records.columns()
+        parts[split] = Pairs(list(table[source]), list(table[target]))
+        origin = origin or loaded.origin
+    return parts, origin

@@ -227,7 +227,13 @@ class Run:
             self.write_json("config.json", saved)
 
     def finish(
-        self, trained: Trained, examples: Any, split: str, **further: float
+        self,
+        trained: Trained,
+        examples: Any,
+        split: str,
+        *,
+        metrics: Mapping[str, int | float] | None = None,
+        counts: Mapping[str, int] | None = None,
     ) -> dict[str, Any]:
         """Scores the model, writes `result.json`, pictures, files and `index.html`, and prints what came out.
 
@@ -235,7 +241,8 @@ class Run:
           trained: from `fit`.
           examples: what to score on.
           split: what these examples are: "validation" or "test".
-          **further: metrics to tell beside the model's, such as those of a baseline.
+          metrics: further ones beside the model's, such as those of a baseline.
+          counts: further ones for the record, such as of the training examples.
 
         Returns:
           What `result.json` holds.
@@ -251,7 +258,8 @@ class Run:
             dict.fromkeys(nats, "validation"),
             self.config.clip,
         )
-        return self.write_result(report.metrics | further, report.counts, split)
+        metrics = {**report.metrics, **(metrics or {})}
+        return self.write_result(metrics, {**(counts or {}), **report.counts}, split)
 
     def write_result(
         self,

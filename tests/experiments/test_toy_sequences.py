@@ -5,25 +5,11 @@ import sys
 
 import pytest
 
-from experiments import common, toy_sequences
+from experiments import cli, toy_sequences
 
 TINY = (
-    "--task",
-    "copy",
-    "--longest",
-    "3",
-    "--questions",
-    "3000",
-    "--hidden-size",
-    "32",
-    "--batch",
-    "300",
-    "--steps",
-    "300",
-    "--every",
-    "150",
-    "--learning-rate",
-    "0.01",
+    *("--task", "copy", "--longest", "3", "--questions", "3000", "--hidden-size", "32"),
+    *("--batch-size", "300", "--steps", "300", "--every", "150", "--learning-rate", "0.01"),
     "--quiet",
 )
 
@@ -31,11 +17,11 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 def call(monkeypatch, *words):
-    monkeypatch.setattr(toy_sequences, "BUCKETS", 1)
     monkeypatch.setattr(sys, "argv", ["toy_sequences", *map(str, words)])
-    verbs = {"answer": common.Verb(toy_sequences.answer, common.Options, "answer", "QUESTION...")}
     try:
-        common.launch(toy_sequences.Config, toy_sequences.main, toy_sequences.__doc__, verbs)
+        cli.launch(
+            toy_sequences.Config, toy_sequences.main, toy_sequences.__doc__, toy_sequences.VERBS
+        )
     except SystemExit as stop:
         return stop.code
     return 0
@@ -48,7 +34,16 @@ def test_copying_is_learnt_and_answers_are_given(tmp_path, monkeypatch, capsys):
     evaluation = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     assert 0 < evaluation["nats"] < 0.5 and evaluation["error"] < 0.1
     assert result["scores"]["exact"] > 0.9 and (run / "attention.png").exists()
-    assert call(monkeypatch, "--answer", run, "cab") == 0
-    assert capsys.readouterr().out == "cab\tcab\n"
-    assert call(monkeypatch, "--answer", run, "CAB") == 2
-    assert "'C' is no letter" in capsys.readouterr().err
+    assert call(monkeypatch, "answer", run, "cab", "CAB") == 0
+    assert capsys.readouterr().out == "cab\tcab\nCAB\tcab\n"
+    assert call(monkeypatch, "answer", run, "cäb") == 2
+    assert "source 0 ('cäb'): 'ä' occurs in no training source" in capsys.readouterr().err
+
+
+def test_one_state_remembers_the_question(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    options = ("--task", "add", "--no-attention", "--steps", "2", "--every", "2", "--out", run)
+    assert call(monkeypatch, *TINY, *options) == 0
+    assert not (run / "attention.png").exists()
+    lines = [line.split("\t") for line in (run / "predictions.tsv").read_text().splitlines()]
+    assert all(str(sum(map(int, asked.split("+")))) == known for asked, _, known in lines)

@@ -1,4 +1,5 @@
 import gzip
+import io
 
 import numpy as np
 import pytest
@@ -24,6 +25,13 @@ class TestText:
     def test_only_line_feeds_end_lines(self, tmp_path):
         path = write(tmp_path / "a", "one\u2028still one\x85and\x0bmore\n\ntwo")
         assert files.read_lines(path) == ["one\u2028still one\x85and\x0bmore", "", "two"]
+
+    def test_line_feeds_alone_end_lines_of_the_standard_input(self, monkeypatch):
+        monkeypatch.setattr("sys.stdin", io.StringIO("a\fb\u2028c\n\nd\x85"))
+        assert files.read_stdin() == ["a\fb\u2028c", "", "d\x85"]
+        monkeypatch.setattr("sys.stdin", io.StringIO("a\nb \udcff\n"))
+        with refused("standard input, line 2: not UTF-8"):
+            files.read_stdin()
 
     def test_carriage_returns_end_lines_where_nothing_else_does(self, tmp_path):
         assert files.read_lines(write(tmp_path / "a", "one\rtwo\r\rfour\r")) == [

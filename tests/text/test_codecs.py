@@ -80,3 +80,29 @@ def test_the_penn_treebank_has_the_tokens_that_papers_count(real_data):
     train = gzip.decompress((real_data / "penn" / "ptb.train.txt.gz").read_bytes()).decode()
     codec = sentences.Lines.of(train, tokenised=True)
     assert len(codec) == 10_000 and len(codec.encode(train)) == 929_589
+
+
+def test_characters_and_symbols_come_back():
+    letters = sentences.learn_characters(["cab", "Ab"])
+    assert letters.tokens.tokens[4:] == ("A", "a", "b", "c")
+    assert letters.decode(letters.encode("CAb")) == "cAb" and letters.new("z") == []
+    assert letters.encode("az").tolist() == [5, letters.tokens.unk]
+    assert letters.unknown("Czaz") == ["z"] and letters.pieces(letters.encode("ca")) == ["c", "a"]
+    sounds = sentences.learn_symbols([["B", "AH"], ["AH"]])
+    assert sounds.tokens.tokens[4:] == ("AH", "B")
+    assert sounds.decode(sounds.encode(["B", "AH"])) == ["B", "AH"]
+    assert sounds.unknown(["X", "B", "X"]) == ["X"]
+    assert sounds.accepts(["B"]) and sounds.accepts(()) and not sounds.accepts("B")
+    assert letters.accepts("B") and not letters.accepts(["B"]) and not sounds.accepts([1])
+
+
+def test_a_kind_learns_its_codec():
+    assert sentences.learn_codec("words", ["a b", "a"], 5).tokens.tokens[4:] == ("a",)
+    assert sentences.learn_codec("words", ["a"], 5, copied=2).copied == 2
+    assert len(sentences.learn_codec("subwords", ["low lower"], 262).tokens) == 262
+    for kind, learnt in sentences.KINDS.items():
+        assert isinstance(
+            sentences.learn_codec(kind, [["a"]] if kind == "symbols" else ["a"], 300), learnt
+        )
+    with pytest.raises(ValueError, match="'syllables' is unknown; choose one of subwords, words"):
+        sentences.learn_codec("syllables", [], 9)

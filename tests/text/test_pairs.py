@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from seqjax.text.pairs import Pairs, held_out, pair_batches, read_pairs
+from seqjax.text.pairs import (
+    Pairs,
+    held_out,
+    load_splits,
+    pair_batches,
+    read_pairs,
+    read_splits,
+    source_batches,
+)
 
 
 def ragged(lengths, base):
@@ -102,3 +110,32 @@ def test_what_is_missing_is_taken_out_of_training_and_nothing_else_is():
     assert len(one["train"].sources) == 400 - len(one["validation"].sources)
     none = held_out({"train": train, "validation": given, "test": given})
     assert none["train"] == train
+
+
+def test_parts_are_read_or_taken_out_and_none_is_empty(tmp_path):
+    path = tmp_path / "x.tsv"
+    path.write_text("".join(f"s{row}\tt{row}\n" for row in range(200)))
+    parts = read_splits(str(path))
+    assert sum(len(part.sources) for part in parts.values()) == 200 and all(parts.values())
+    assert read_splits(str(path), str(path), str(path))["train"] == read_pairs(str(path))
+    path.write_text("a\tb\n")
+    with pytest.raises(ValueError, match=r"leaves no pair for \w+; give more pairs"):
+        read_splits(str(path))
+
+
+def test_languages_of_a_data_set_differ():
+    with pytest.raises(ValueError, match="source and target are both en"):
+        load_splits("multi30k", "en", "en")
+
+
+def test_sources_are_served_in_few_shapes_each_once():
+    sources = [np.arange(1, size + 1) for size in (3, 9, 5, 2, 40, 41, 7)]
+    shapes, seen = set(), []
+    for batch in source_batches(sources, tokens=64):
+        shapes.add(batch["source"].shape)
+        for row, index in enumerate(batch["indices"]):
+            if index >= 0:
+                length = batch["source_lengths"][row]
+                np.testing.assert_array_equal(batch["source"][row, :length], sources[index])
+                seen.append(index)
+    assert sorted(seen) == list(range(7)) and len(shapes) <= 3
