@@ -191,7 +191,7 @@ class Characters(_Texts):
         """
         return self.tokens.encode([self._known(letter) for letter in sequence])
 
-    def decode(self, ids: np.ndarray, new: Sequence[str] = ()) -> str:
+    def decode(self, ids: np.ndarray | Sequence, new: Sequence[str] = ()) -> str:
         """Returns the text of ids."""
         return "".join(self.tokens.decode(ids))
 
