@@ -1,6 +1,5 @@
 """Work with pictures: captioned folders, drawn scenes, images read row by row."""
 
-
 from seqjax.vision.augment import vary_images as vary_images
 from seqjax.vision.captioned import Pictures as Pictures
 from seqjax.vision.captioned import load_pictures as load_pictures
