@@ -11,6 +11,10 @@ from seqjax.speech.letters import LetterCodec
 from seqjax.speech.parts import Part
 
 
+FRAMES = 2**15
+"""Frames of a batch that is served, padding included, at most: five minutes and a half of sound."""
+
+
 class Collator:
     """Renders the utterances of a part, a batch at a time.
 
@@ -55,7 +59,9 @@ class Collator:
 
     def serving(self, stride: int) -> Sequence[data.IndexBatch]:
         """Plans batches of few shapes, each of a whole number of steps of `stride` frames."""
-        planned = data.serving_batches(self.lengths)
+        # A shape takes longer to compile than a batch of padding to compute.
+        few = len(self.lengths) * max(self.lengths) <= FRAMES
+        planned = data.serving_batches(self.lengths, FRAMES, 1 if few else 3)
         return [
             dataclasses.replace(chosen, time=-(-chosen.time // stride) * stride)
             for chosen in planned
