@@ -79,7 +79,8 @@ def launch(
     129 after SIGHUP.
 
     Args:
-      config_class: the settings, from `seqjax.training.RunConfig`.
+      config_class: the settings, from `seqjax.training.RunConfig`, or from `Settings` where nothing
+        is trained by a recipe.
       main: trains with such settings.
       page: the docstring of the experiment, which is its help.
       verbs: uses of its model, by name.
@@ -241,13 +242,11 @@ class _Parser(argparse.ArgumentParser):
 
 def _add_options(parser: argparse.ArgumentParser, options_class: type[Options]) -> None:
     """Adds the fields of a dataclass: the experiment's own first, then those of training and of the run."""
-    recipe = {field.name for field in dataclasses.fields(training.Recipe)}
-    run = {field.name for field in dataclasses.fields(training.RunConfig)} - recipe
+    recipe = _names_from(training.Recipe, options_class)
+    run = _names_from(training.Settings, options_class) - recipe
     own, of_recipe, of_run = [], [], []
     for field in dataclasses.fields(options_class):
-        if not issubclass(options_class, training.RunConfig):
-            own.append(field)
-        elif field.name in recipe:
+        if field.name in recipe:
             of_recipe.append(field)
         elif field.name in run:
             of_run.append(field)
@@ -256,6 +255,13 @@ def _add_options(parser: argparse.ArgumentParser, options_class: type[Options]) 
     _add_group(parser, "experiment", own)
     _add_group(parser, "training", of_recipe)
     _add_group(parser, "run", of_run)
+
+
+def _names_from(base: type[Options], options_class: type[Options]) -> set[str]:
+    """Names the fields that a dataclass has from a base."""
+    if not issubclass(options_class, base):
+        return set()
+    return {field.name for field in dataclasses.fields(base)}
 
 
 def _add_group(

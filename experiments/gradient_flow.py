@@ -2,14 +2,14 @@
 
     python -m experiments.gradient_flow
 
-Three classics on one page, `report.html` in the run folder, with pictures and the numbers behind
+Three classics on one page, `index.html` in the run folder, with pictures and the numbers behind
 them:
 
 * vanishing: |dL/dh_t| over 100 steps for Elman networks of four spectral radii, LSTMs of three
   forget biases, a GRU and a residual stack; the slope measured, and what the Jacobians of the steps
   say it should be;
 * explosion: the cliff in the loss of a network of one unit, and gradient descent on it with and
-without clipping;
+  without clipping;
 * the cure: a relu network recalls its first input after 100 steps, ten seeds side by side, without
   clipping and with three kinds of it, at one learning rate. A run diverged if a loss or gradient
   was not finite or if its last tenth of steps is worse than answering 0 always; it converged if
@@ -21,36 +21,38 @@ training recurrent neural networks", ICML 2013.
 """
 
 import dataclasses
-import functools
+from pathlib import Path
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
 import seqjax
-from experiments.common import BaseConfig, Mistake, Run, launch, option
+from experiments.cli import launch
 from seqjax import diagnostics, figures, training
-from seqjax.diagnostics import plots
-from seqjax.figures.page import Section, write_html
+from seqjax.diagnostics import clipping, plots
+from seqjax.diagnostics.cliff import Cliff, plot_cliff
+from seqjax.diagnostics.portrait import plot_portrait
+from seqjax.diagnostics.vanishing import Vanishing, measure_vanishing
+from seqjax.figures import Section
+from seqjax.training import Settings, option
 
 RADII, BIASES = (0.8, 1.0, 1.2, 1.5), (0.0, 1.0, 3.0)
 PANELS = ("elman", "lstm", "gru")
-FEATURES, ROWS, LOUDER = 4, 8, 20
-CLIFF_STEPS, CLIFF_START, CLIFF_TARGET = 20, 0.5, 0.5
-CLIFF_RATE, CLIFF_THRESHOLD, CLIFF_UPDATES = 0.1, 1.0, 60
-NOISE = 1e-3
-BASELINE = 1 / 3
-"""The squared error of answering 0 for a number uniform in [-1, 1]."""
+SHOWN = ("elman radius 0.8", "elman radius 1.5", "lstm bias 3", "gru alone")
+FEATURES, ROWS = 4, 8
+LOUDER = 20
+"""How much stronger the inputs are whose gates are shown unit by unit."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(BaseConfig):
+class Config(Settings):
     hidden_size: int = option(32, "units of each network", least=1)
     length: int = option(100, "time steps", least=2)
     seeds: int = option(10, "training runs side by side", least=1)
     steps: int = option(300, "training steps of each", least=10)
-    batch: int = option(16, "sequences a step", least=1)
+    batch_size: int = option(16, "sequences a step", least=1)
     learning_rate: float = option(0.01, "of plain gradient descent", least=0)
     clip: float = option(0.25, "largest gradient norm", least=1e-12)
     clip_value: float = option(
@@ -61,359 +63,152 @@ class Config(BaseConfig):
     )
 
 
-def main(config: Config) -> dict:
-    """Measures, draws and writes the report; returns what `result.json` holds."""
+def main(config: Config) -> dict[str, Any]:
+    """Measures, draws and writes the page; returns what `result.json` holds."""
     if config.resume is not None:
-        raise Mistake(
+        raise ValueError(
             "experiments.gradient_flow takes minutes and keeps no checkpoints; leave --resume out"
         )
-    run = Run("gradient_flow", config)
-    run.begin({"origin": "random numbers", "fingerprint": f"seed {config.seed}"})
-    log = training.MetricsLog(run.folder / "metrics.jsonl")
-    vanishing, slopes = show_vanishing(run)
-    explosion = show_explosion(run)
-    cure, table = show_cure(run, log)
-    write_html(run.folder / "report.html", "Where the gradient goes", [*vanishing, explosion, cure])
-    by_name = {row["clipping"]: row for row in table}
-    scores = {
-        "diverged_unclipped": by_name["none"]["diverged"] / config.seeds,
-        "converged_clipped": by_name["norm"]["converged"] / config.seeds,
-        "median_loss_clipped": by_name["norm"]["median loss"],
-        "slope_elman_0.8": slopes["elman radius 0.8"],
-        "slope_lstm_bias_3": slopes["lstm bias 3"],
-    }
-    result = run.finish(scores, {"seeds": config.seeds, "steps": config.steps})
-    run.say(f"run folder: {run.folder}")
-    return result
+    with training.Run("gradient_flow", config) as run:
+        run.begin("random numbers", config.seed)
+        vanishing, found = show_vanishing(run)
+        explosion = show_explosion(run.folder)
+        cure, verdicts = show_cure(run)
+        metrics = {
+            "diverged_unclipped": verdicts["none"].diverged / config.seeds,
+            "converged_clipped": verdicts["norm"].converged / config.seeds,
+            "median_loss_clipped": verdicts["norm"].median_loss,
+            "slope_elman_0.8": found["elman radius 0.8"].slope,
+            "slope_lstm_bias_3": found["lstm bias 3"].slope,
+        }
+        counts = {"seeds": config.seeds, "steps": config.steps}
+        return run.write_result(metrics, counts, sections=[*vanishing, explosion, cure])
 
 
 def networks(config: Config) -> dict[str, tuple[seqjax.Recurrence, dict]]:
-    """Every network of the first part with fresh params, by a name whose first word is its panel."""
-    key, hidden = jax.random.key(config.seed), config.hidden_size
+    """Makes every network with fresh params, by a name whose first word is its panel."""
+    key, hidden, made = jax.random.key(config.seed), config.hidden_size, {}
     elman = seqjax.Elman(hidden)
     fresh = elman.init(key, FEATURES)
-    made = {}
     for radius in RADII:
         w_h = diagnostics.with_spectral_radius(fresh["w_h"], radius)
         made[f"elman radius {radius:g}"] = elman, {**fresh, "w_h": w_h}
     for bias in BIASES:
-        made[f"lstm bias {bias:g}"] = (
-            seqjax.LSTM(hidden),
-            seqjax.LSTM(hidden, forget_bias=bias).init(key, FEATURES),
-        )
-    gru, deep = seqjax.GRU(hidden), seqjax.stack(*[seqjax.GRU(hidden)] * 3, residual=True)
-    return made | {
-        "gru alone": (gru, gru.init(key, FEATURES)),
-        "gru residual stack of 3": (deep, deep.init(key, FEATURES)),
-    }
+        params = seqjax.LSTM(hidden, forget_bias=bias).init(key, FEATURES)
+        # The bias is in the params: one network, which compiles once.
+        made[f"lstm bias {bias:g}"] = seqjax.LSTM(hidden), params
+    gru = seqjax.GRU(hidden)
+    deep = seqjax.stack(gru, gru, gru, residual=True)
+    made["gru alone"] = gru, gru.init(key, FEATURES)
+    made["gru residual stack of 3"] = deep, deep.init(key, FEATURES)
+    return made
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def measure(recurrence, params, xs, towards):
-    """The norm of the gradient by the whole state `[time, rows]`, the spectrum along the first row, and the gates."""
-    flow = diagnostics.gradient_flow(
-        recurrence, params, xs, lambda ys: (ys[:, -1] @ towards).mean()
-    )
-    whole = jnp.sqrt(sum(jnp.square(norms) for norms in flow.values()))
-    spectrum = diagnostics.jacobian_spectrum(recurrence, params, xs[0])
-    return whole, spectrum, diagnostics.gate_statistics(recurrence, params, xs)
-
-
-def show_vanishing(run: Run) -> tuple[list[Section], dict[str, float]]:
-    """Gradients over time, and the slope that is measured against the one that the Jacobians give."""
-    config = run.config
-    xs = 0.1 * jax.random.normal(jax.random.key(config.seed + 1), (ROWS, config.length, FEATURES))
-    towards = jax.random.normal(jax.random.key(config.seed + 2), (config.hidden_size,))
-    lines, rows, spectra, gates = {}, [], {}, []
-    for name, (recurrence, params) in networks(config).items():
-        whole, spectra[name], statistics = jax.device_get(measure(recurrence, params, xs, towards))
-        lines[name] = np.exp(np.log(np.maximum(whole, plots.LEAST)).mean(1))
-        rows.append({"network": name} | slope_row(lines[name], spectra[name]))
-        gates += [
-            {"network": name, "gate": gate} | gate_row(values)
-            for gate, values in statistics.items()
-        ]
-        run.say(f"{name:<24} slope {rows[-1]['slope measured']:+.3f} per step")
-    run.write_json("flow.json", {name: line.tolist() for name, line in lines.items()})
-    steps = sorted({round(t) for t in np.linspace(1, config.length, 12)})
-    numbers = [
-        {"network": name} | {f"t={t}": float(line[t - 1]) for t in steps}
-        for name, line in lines.items()
-    ]
-    panels = {
-        panel: {n.split(" ", 1)[1]: line for n, line in lines.items() if n.startswith(panel)}
-        for panel in PANELS
-    }
-    chosen = {
-        name: spectra[name]
-        for name in ("elman radius 0.8", "elman radius 1.5", "lstm bias 3", "gru alone")
-    }
-    save = functools.partial(save_picture, run)
-    flow = save(
-        "flow.png",
-        plots.plot_flow(panels, "The gradient of the last step's loss by the state at step t"),
-    )
-    spectrum = save(
-        "spectra.png",
-        plots.plot_spectrum(chosen, "What one step does to a small change of the state"),
-    )
-    pictures = [save(name, figure) for name, figure in lstm_pictures(config, xs, towards).items()]
-    sections = [
-        Section("Vanishing", VANISHING, [flow], rows, numbers),
-        Section("Jacobians and Lyapunov exponents", SPECTRA, [spectrum]),
-        Section(
-            "Gates",
-            GATES,
-            pictures,
-            [row for row in gates if row["network"].startswith("lstm")],
-            gates,
-        ),
-    ]
-    return sections, {row["network"]: row["slope measured"] for row in rows}
-
-
-def slope_row(line: np.ndarray, spectrum: diagnostics.Spectrum) -> dict[str, float]:
-    """Growth per step back in time: of the gradient (a line through its logarithm), and by the Jacobians."""
-    logs, back = np.log(line), np.arange(len(line))[::-1]
-    return {
-        "slope measured": float(np.polyfit(back, logs, 1)[0]),
-        "Lyapunov exponent": float(spectrum.exponents[0]),
-        "bound: mean log of the largest singular value": float(np.log(spectrum.steps[:, 0]).mean()),
-        "|dL/dh_1| / |dL/dh_T|": float(np.exp(logs[0] - logs[-1])),
-    }
-
-
-def gate_row(statistics: diagnostics.GateStatistics) -> dict[str, float]:
-    """A line of the table of gates."""
-    row = {name: float(getattr(statistics, name)) for name in ("mean", "open", "shut", "saturated")}
-    half_life = float(np.median(statistics.half_life))
-    return row | {"median half-life in steps": half_life if np.isfinite(half_life) else "-"}
-
-
-def lstm_pictures(config: Config, xs: jax.Array, towards: jax.Array) -> dict:
-    """Gates, memory and gradients of one LSTM on one row, unit by unit."""
-    (lstm, params), row = networks(config)["lstm bias 1"], LOUDER * xs[:1]
-    gates = diagnostics.gate_activations(lstm, params, row)
-    traces = diagnostics.hidden_traces(lstm, params, row)
-    gradients = diagnostics.state_gradients(
-        lstm, params, row, lambda ys: (ys[:, -1] @ towards).mean()
-    )
-    maps = {f"{name} gate": gates[name][:, 0] for name in ("forget", "input")}
-    maps |= {"hidden state h": traces["h"][:, 0], "memory c": traces["c"][:, 0]}
-    counted = {f"{name} gate": values for name, values in gates.items()}
-    figures = {
-        "gates.png": plots.plot_heat_maps(
-            maps, "A fresh LSTM at forget bias 1, on one row of strong inputs"
-        ),
-        "gate_histograms.png": plots.plot_histograms(counted, "Gates over all steps"),
-        "gradient_histograms.png": plots.plot_histograms(
-            {f"dL/d{name}": values for name, values in gradients.items()},
-            "Gradients over all steps",
-            log=True,
-        ),
-    }
-    return figures
-
-
-def cliff_loss(params: dict) -> jax.Array:
-    """The loss of a network of one unit, h' = tanh(w h + b), that should end where it began."""
-    h, _ = seqjax.unroll(
-        seqjax.Elman(1),
-        params,
-        jnp.zeros((CLIFF_STEPS, 1)),
-        jnp.full(1, CLIFF_START),
-        backend="scan",
-    )
-    return jnp.square(h[0] - CLIFF_TARGET)
-
-
-def one_unit(w: jax.Array, b: jax.Array) -> dict:
-    """The params of that network."""
-    return {"w_x": jnp.zeros((1, 1)), "w_h": jnp.reshape(w, (1, 1)), "b": jnp.reshape(b, 1)}
-
-
-def descend(clip: optax.GradientTransformation | None) -> tuple[np.ndarray, list[float]]:
-    """Gradient descent on the cliff: the way `[updates + 1, 2]` over (w, b), and the gradient's norm at each update."""
-    optimiser = optax.sgd(CLIFF_RATE)
-    state = training.create_state(
-        one_unit(jnp.array(2.2), jnp.array(-0.15)), optimiser, jax.random.key(0)
-    )
-    step = training.make_train_step(
-        lambda p, *_: (cliff_loss(p), training.Aux()), optimiser, clip=clip
-    )
-    place = lambda s: (float(s.params["w_h"][0, 0]), float(s.params["b"][0]))  # noqa: E731
-    way, norms = [place(state)], []
-    for _ in range(CLIFF_UPDATES):
-        state, metrics = step(state, None)
-        way.append(place(state))
-        norms.append(float(metrics["gradient_norm"]))
-    return np.array(way), norms
-
-
-def show_explosion(run: Run) -> Section:
-    """The loss over weight and bias, and two ways down."""
-    w, b = np.linspace(1.0, 3.0, 161), np.linspace(-1.2, 0.2, 141)
-    surface = jax.jit(
-        jax.vmap(jax.vmap(lambda b, w: cliff_loss(one_unit(w, b)), (None, 0)), (0, None))
-    )(b, w)
-    ways = {
-        "without clipping": descend(None),
-        f"clipped at {CLIFF_THRESHOLD:g}": descend(training.clip_by_norm(CLIFF_THRESHOLD)),
-    }
-    figure = draw_cliff(w, b, np.asarray(surface), {name: way for name, (way, _) in ways.items()})
+def show_vanishing(run: training.Run) -> tuple[list[Section], dict[str, Vanishing]]:
+    """Measures every network; returns parts of the page, and what was found."""
+    config, found = run.config, {}
+    key = jax.random.key(config.seed + 1)
+    xs = 0.1 * jax.random.normal(key, (ROWS, config.length, FEATURES))
+    direction = jax.random.normal(jax.random.key(config.seed + 2), (config.hidden_size,))
+    made = networks(config)
+    for name, (recurrence, params) in made.items():
+        found[name] = measure_vanishing(recurrence, params, xs, direction)
+        run.say(f"{name:<24} slope {found[name].slope:+.3f} per step")
+    run.write_json("flow.json", {name: one.norms.tolist() for name, one in found.items()})
+    spectra = {name: found[name].spectrum for name in SHOWN}
+    figure = plots.plot_spectrum(spectra, "What one step does to a small change of the state")
+    title = "A fresh LSTM at forget bias 1, on one row of strong inputs"
+    portrait = plot_portrait(*made["lstm bias 1"], LOUDER * xs[0], direction, title)
     rows = []
-    for name, (way, norms) in ways.items():
-        jumps, (w_last, b_last) = np.linalg.norm(np.diff(way, axis=0), axis=1), way[-1]
-        rows.append(
-            {
-                "gradient descent": name,
-                "largest gradient norm": max(norms),
-                "longest step": float(jumps.max()),
-                "last w": float(w_last),
-                "last b": float(b_last),
-                "last loss": float(cliff_loss(one_unit(*way[-1]))),
-            }
-        )
-    return Section("Explosion: the cliff", CLIFF, [save_picture(run, "cliff.png", figure)], rows)
+    for name, one in found.items():
+        for gate, statistics in one.gates.items():
+            rows.append({"network": name, "gate": gate, **statistics.summary()})
+    of_lstms = [row for row in rows if row["network"].startswith("lstm")]
+    return [
+        show_flow(run.folder, found),
+        Section("Jacobians and Lyapunov exponents", SPECTRA, save(run.folder, spectra=figure)),
+        Section("Gates", GATES, save(run.folder, **portrait), of_lstms, rows),
+    ], found
 
 
-def draw_cliff(w, b, surface, ways):
-    """The loss as a relief and from above, with the ways drawn in."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 5.4), layout="constrained")
-    relief = figure.add_subplot(1, 2, 1, projection="3d")
-    relief.plot_surface(
-        *np.meshgrid(w, b), surface, cmap="viridis", rcount=141, ccount=161, linewidth=0
-    )
-    relief.set(
-        xlabel="weight w",
-        ylabel="bias b",
-        zlabel="loss",
-        title=f"h' = tanh(w h + b) after {CLIFF_STEPS} steps",
-    )
-    relief.view_init(elev=38, azim=125)
-    above = figure.add_subplot(1, 2, 2)
-    image = above.pcolormesh(w, b, surface, cmap="viridis", shading="auto")
-    figure.colorbar(image, ax=above, label="loss")
-    for (name, way), color, size in zip(ways.items(), ("C3", "w"), (6, 3), strict=True):
-        above.plot(*way.T, "o-", color=color, markersize=size, linewidth=size / 3, label=name)
-        above.plot(*way[0], "k*", markersize=12, zorder=5)
-    above.set(xlim=(w[0], w[-1]), ylim=(b[0], b[-1]), xlabel="weight w", ylabel="bias b")
-    above.set_title("Gradient descent from the star")
-    above.legend(facecolor="0.6", loc="lower left")
-    return figure
+def show_flow(folder: Path, found: dict[str, Vanishing]) -> Section:
+    """Draws the gradients over time; tells their slopes, and those that the Jacobians give."""
+    panels: dict[str, dict[str, np.ndarray]] = {panel: {} for panel in PANELS}
+    rows, numbers = [], []
+    for name, one in found.items():
+        panel, label = name.split(" ", 1)
+        panels[panel][label] = one.norms
+        rows.append({"network": name, **one.summary()})
+        steps = np.unique(np.linspace(1, len(one.norms), 12).round().astype(int))
+        norms = {f"t={t}": float(one.norms[t - 1]) for t in steps}
+        numbers.append({"network": name, **norms})
+    title = "The gradient of the last step's loss by the state at step t"
+    figure = plots.plot_flow(panels, title)
+    return Section("Vanishing", VANISHING, save(folder, flow=figure), rows, numbers)
 
 
-def recall(params, batch, rng, extra, *, config):
-    """Squared error of the first input, told after many steps of small noise."""
-    first_key, noise_key = jax.random.split(rng)
-    first = jax.random.uniform(first_key, (config.batch,), minval=-1.0)
-    xs = NOISE * jax.random.normal(noise_key, (config.batch, config.length, 1))
-    xs = xs.at[:, 0, 0].set(first)
-    _, ys = seqjax.unroll(
-        seqjax.Elman(config.hidden_size, activation="relu"),
-        params["net"],
-        xs,
-        backend=config.backend,
-    )
-    return jnp.square(ys[:, -1] @ params["w"] + params["b"] - first).mean(), training.Aux(
-        weight=config.batch
-    )
+def show_explosion(folder: Path) -> Section:
+    """Draws the cliff, and two ways down."""
+    cliff, threshold = Cliff(), 1.0
+    w, b = np.linspace(1.0, 3.0, 161), np.linspace(-1.2, 0.2, 141)
+    clip = training.clip_by_norm(threshold)
+    descents = {
+        "without clipping": cliff.descend(2.2, -0.15),
+        f"clipped at {threshold:g}": cliff.descend(2.2, -0.15, clip=clip),
+    }
+    ways = {name: descent.way for name, descent in descents.items()}
+    rows = [{"gradient descent": name, **one.summary()} for name, one in descents.items()]
+    title = f"h' = tanh(w h + b) after {cliff.steps} steps"
+    figure = plot_cliff(w, b, cliff.surface(w, b), ways, title)
+    return Section("Explosion: the cliff", CLIFF, save(folder, cliff=figure), rows)
 
 
-def fresh_state(key, config, optimiser):
-    """A network whose recurrent matrix is the identity (Le et al., 2015)."""
-    net_key, head_key, run_key = jax.random.split(key, 3)
-    hidden = config.hidden_size
-    net = seqjax.Elman(hidden, activation="relu").init(net_key, 1) | {"w_h": jnp.eye(hidden)}
-    head = {"w": jax.random.normal(head_key, (hidden,)) * hidden**-0.5, "b": jnp.zeros(())}
-    return training.create_state({"net": net, **head}, optimiser, run_key)
-
-
-def show_cure(run: Run, log: training.MetricsLog) -> tuple[Section, list[dict]]:
-    """All seeds side by side, without clipping and with each kind of it."""
+def show_cure(run: training.Run) -> tuple[Section, dict[str, clipping.Verdict]]:
+    """Trains all seeds side by side, without clipping and with each kind of it."""
     config = run.config
+    log = training.MetricsLog(run.folder / "metrics.jsonl")
+    problem = clipping.Recall(
+        config.hidden_size, config.length, config.batch_size, backend=config.backend
+    )
     kinds = {
         "none": None,
         "norm": training.clip_by_norm(config.clip),
         "value": training.clip_by_value(config.clip_value),
         "adaptive": training.clip_adaptively(config.clip_ratio),
     }
-    rows, histories = [], {}
+    histories, verdicts, rows = {}, {}, []
     for kind, clip in kinds.items():
-        histories[kind] = history = train_side_by_side(config, clip)
-        rows.append({"clipping": kind} | judge(history))
-        log(
-            training.Event(
-                "evaluation",
-                config.steps,
-                {f"{kind}/{k}": float(v) for k, v in judge(history).items()},
-            )
+        histories[kind] = clipping.train_side_by_side(
+            problem,
+            optax.sgd(config.learning_rate),
+            clip,
+            steps=config.steps,
+            seeds=config.seeds,
+            key=jax.random.key(config.seed),
         )
-        run.say(
-            f"clipping {kind:<9} diverged {rows[-1]['diverged']}, converged {rows[-1]['converged']} of {config.seeds}"
-        )
-    run.write_json(
-        "clipping.json",
-        [
-            {k: v if np.isfinite(v) else None for k, v in row.items() if k != "clipping"}
-            | {"clipping": row["clipping"]}
-            for row in rows
-        ],
+        verdicts[kind] = verdict = clipping.Verdict.of(histories[kind], problem.baseline)
+        told = verdict.summary()
+        rows.append({"clipping": kind, **told})
+        told = {f"{kind}/{name}": value for name, value in told.items()}
+        log(training.Event("evaluation", config.steps, told))
+        fared = f"diverged {verdict.diverged}, converged {verdict.converged}"
+        run.say(f"clipping {kind:<9} {fared} of {config.seeds}")
+    figure = plots.plot_clipping(
+        histories["norm"].gradient_norm,
+        histories["norm"].clipped_norm,
+        config.clip,
+        {"without clipping": histories["none"].loss, "clipped by norm": histories["norm"].loss},
     )
-    losses = {
-        "without clipping": histories["none"]["loss"],
-        "clipped by norm": histories["norm"]["loss"],
-    }
-    norm = histories["norm"]
-    figure = plots.plot_clipping(norm["gradient_norm"], norm["clipped_norm"], config.clip, losses)
-    return Section(
-        "The cure: clipping", CURE, [save_picture(run, "clipping.png", figure)], rows
-    ), rows
+    return Section("The cure: clipping", CURE, save(run.folder, clipping=figure), rows), verdicts
 
 
-def train_side_by_side(
-    config: Config, clip: optax.GradientTransformation | None
-) -> dict[str, np.ndarray]:
-    """The metrics of every step and seed, `[steps, seeds]`."""
-    optimiser = optax.sgd(config.learning_rate)
-    create = functools.partial(fresh_state, config=config, optimiser=optimiser)
-    states = training.create_states(create, jax.random.key(config.seed), config.seeds)
-    loss_fn = functools.partial(recall, config=config)
-    step = training.over_seeds(training.make_train_step(loss_fn, optimiser, clip=clip, jit=False))
-    lines = []
-    for _ in range(config.steps):
-        states, metrics = step(states, None)
-        lines.append(
-            {
-                name: metrics[name]
-                for name in ("loss", "gradient_norm", "clipped_norm", "clipped", "finite")
-            }
-        )
-    return {name: np.array([line[name] for line in lines]) for name in lines[0]}
-
-
-def judge(history: dict[str, np.ndarray]) -> dict[str, float]:
-    """How the seeds fared: the definitions of divergence and convergence that the header gives."""
-    finite = (history["finite"] > 0).all(0)
-    last = history["loss"][-len(history["loss"]) // 10 :].mean(0)
-    norms = history["gradient_norm"]
-    return {
-        "diverged": int((~finite | (last > BASELINE)).sum()),
-        "converged": int((finite & (last < BASELINE / 10)).sum()),
-        "median loss": float(np.median(np.where(np.isfinite(last), last, np.inf))),
-        "largest loss": float(np.where(np.isfinite(last), last, np.inf).max()),
-        "largest norm": float(norms[np.isfinite(norms)].max()),
-        "share of clipped steps": float(history["clipped"][history["finite"] > 0].mean()),
-        "steps not finite": int((history["finite"] == 0).sum()),
-    }
-
-
-def save_picture(run: Run, name: str, figure) -> str:
-    """Saves a figure in the run folder; returns its path."""
-    figures.save_figure(figure, run.folder / name)
-    return str(run.folder / name)
+def save(folder: Path, **drawn: Any) -> list[Path]:
+    """Saves figures by their names; returns where."""
+    paths = []
+    for name, figure in drawn.items():
+        paths.append(folder / f"{name}.png")
+        figures.save_figure(figure, paths[-1])
+    return paths
 
 
 VANISHING = """

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.nn import sigmoid
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -40,6 +41,23 @@ class GateStatistics(NamedTuple):
     shut: Float[Array, ""]
     saturated: Float[Array, ""]
     half_life: Float[Array, " units"]
+
+    def summary(self) -> dict[str, float | str]:
+        """Lists the figures by what they are called in a table.
+
+        Of the half-life it is the median over the units; a dash where a gate does not multiply the
+        memory.
+        """
+        half_life: float | str = float(np.median(self.half_life))
+        if np.isnan(half_life):
+            half_life = "-"
+        return {
+            "mean": float(self.mean),
+            "open": float(self.open),
+            "shut": float(self.shut),
+            "saturated": float(self.saturated),
+            "median half-life in steps": half_life,
+        }
 
 
 def gate_activations(

@@ -4,8 +4,8 @@ Nothing touches matplotlib's global state: `seqjax.figures.save_figure(figure, p
 `figure.savefig(path)`.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from jax.typing import ArrayLike
@@ -15,6 +15,24 @@ from seqjax.figures.figure import add_title, new_figure
 
 LEAST = 1e-45
 """What a norm of zero is drawn as: on a log axis it has no place."""
+
+
+class Panel(NamedTuple):
+    """One part of a picture of lines.
+
+    Attributes:
+      title: over it.
+      xlabel: of the axis below.
+      ylabel: of the axis beside.
+      lines: label -> values along the axis below, and values beside.
+      logarithmic: whether both axes are, that below to the base 2.
+    """
+
+    title: str
+    xlabel: str
+    ylabel: str
+    lines: Mapping[str, tuple[ArrayLike, ArrayLike]]
+    logarithmic: bool = False
 
 
 def plot_flow(
@@ -187,6 +205,40 @@ def plot_histograms(
             xlabel="log10 |value|" if log else "value",
         )
         axis.set_yticks([])
+    add_title(figure, title)
+    return figure
+
+
+def plot_panels(panels: Sequence[Panel], title: str = "", columns: int = 2) -> Any:
+    """Draws lines in panels, in which one name has one colour.
+
+    Args:
+      panels: row by row. The first word of a label chooses the colour of its line; where a label
+        has more words, it is a variant, and its line is dashed.
+      title: over the whole.
+      columns: panels side by side.
+
+    Returns:
+      The figure.
+    """
+    rows = -(-len(panels) // columns)
+    figure = new_figure((6 * columns, 4.2 * rows))
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    colours: dict[str, str] = {}
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    for axis, panel in zip(axes, panels, strict=False):
+        for label, (xs, ys) in panel.lines.items():
+            name, *variant = label.split()
+            colour = colours.setdefault(name, f"C{len(colours)}")
+            style = "s--" if variant else "o-"
+            axis.plot(np.asarray(xs), np.asarray(ys), style, color=colour, label=label)
+        axis.set(title=panel.title, xlabel=panel.xlabel, ylabel=panel.ylabel)
+        if panel.logarithmic:
+            axis.set_xscale("log", base=2)
+            axis.set_yscale("log")
+        axis.grid(alpha=0.25)
+        axis.legend(frameon=False)
     add_title(figure, title)
     return figure
 

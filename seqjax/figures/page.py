@@ -52,6 +52,23 @@ def write_html(path: str | os.PathLike, title: str, sections: Sequence[Section])
     write_atomically(path, page.encode())
 
 
+def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Writes rows with the same keys as a Markdown table, numbers to four figures.
+
+    Example:
+      >>> print(markdown_table([{"model": "gru", "nats": 1.56649}]), end="")
+      | model | nats |
+      |---|---|
+      | gru | 1.566 |
+    """
+    names = list(rows[0])
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    for row in rows:
+        cells = [number(row[name]) for name in names]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def number(value: Any) -> str:
     """A value as a table shows it: four figures, powers of ten for what is very small or large."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

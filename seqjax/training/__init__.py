@@ -42,6 +42,7 @@ from seqjax.training.reports import tensorboard as tensorboard
 from seqjax.training.run import Followed as Followed
 from seqjax.training.run import Run as Run
 from seqjax.training.run import RunConfig as RunConfig
+from seqjax.training.run import Settings as Settings
 from seqjax.training.schedules import constant_sampling as constant_sampling
 from seqjax.training.schedules import exponential_sampling as exponential_sampling
 from seqjax.training.schedules import inverse_sigmoid_sampling as inverse_sigmoid_sampling

@@ -36,7 +36,7 @@ from seqjax.training.folders import (
 )
 from seqjax.training.locks import lock_folder, unlock_folder
 from seqjax.training.loop import Callback, NonFiniteError
-from seqjax.training.options import flag, option
+from seqjax.training.options import Options, flag, option
 from seqjax.training.peers import PEERS, use_devices
 from seqjax.training.processes import differences, gather_texts
 from seqjax.training.recipe import Recipe
@@ -59,10 +59,11 @@ class Followed(Exception):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunConfig(Recipe):
-    """A recipe, and where a run's data and folder are.
+class Settings(Options):
+    """What every run can be told, also one that follows no recipe.
 
     Attributes:
+      seed: of all that is random.
       data_dir: folder of the data sets.
       out: run folder to make; None makes `runs/NAME-TIME`.
       resume: run folder to go on with.
@@ -71,6 +72,7 @@ class RunConfig(Recipe):
       quiet: print errors alone.
     """
 
+    seed: int = option(0, "seed of all that is random", least=0)
     data_dir: str | None = option(
         None, "data sets; else SEQJAX_DATA, else a download", metavar="FOLDER"
     )
@@ -79,6 +81,11 @@ class RunConfig(Recipe):
     devices: int = option(1, "devices to spread each batch over", least=1)
     backend: str = option("auto", "implementation of the recurrences", choices=get_args(Backend))
     quiet: bool = option(False, "print errors alone")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig(Settings, Recipe):
+    """A recipe, and where a run's data and folder are."""
 
 
 class Run:
@@ -100,7 +107,7 @@ class Run:
 
         Args:
           name: of the experiment.
-          config: the settings given, a `RunConfig`.
+          config: the settings given, `Settings` or a `RunConfig`.
 
         Raises:
           ValueError: the settings are out of range, or the folder is taken, is none, or is another
@@ -266,6 +273,7 @@ class Run:
         metrics: Mapping[str, int | float],
         counts: Mapping[str, int],
         split: str | None = None,
+        sections: Sequence[Section] = (),
         **notes: Any,
     ) -> dict[str, Any]:
         """Writes `result.json`, what `experiments.table` reads, and `index.html`, and prints the metrics.
@@ -274,6 +282,7 @@ class Run:
           metrics: the figures, by name.
           counts: what they were counted over; steps are added.
           split: what they were scored on: "validation" or "test"; None for figures of no data.
+          sections: parts of the page, in place of all pictures of the folder.
           **notes: said beside them, such as how a score was taken.
 
         Returns:
@@ -293,7 +302,7 @@ class Run:
             "skipped_steps": skipped,
         }
         self.write_json("result.json", result)
-        self._write_page(result)
+        self._write_page(result, sections)
         if skipped:
             self.say(
                 f"{skipped:,} steps were skipped: their gradients were not finite (metrics.jsonl)"
@@ -397,8 +406,11 @@ class Run:
             counts["best_step"] = best_evaluation(history, self._task.monitor)["step"]
         return counts
 
-    def _write_page(self, result: dict[str, Any]) -> None:
+    def _write_page(self, result: dict[str, Any], sections: Sequence[Section]) -> None:
         """Writes `index.html`: metrics, pictures, what to go on with, settings."""
+        title = "Result"
+        if result["split"] is not None:
+            title += f" ({result['split']})"
         figures = [*result["scores"].items(), *result["counts"].items()]
         settings = settings_of(self.config)
         pictures = sorted(self.folder.glob("*.png"))
@@ -413,14 +425,15 @@ class Run:
             f"{program} --resume {self.folder}": "goes on, with --steps or --epochs for more",
             f"{program} --help": "lists what else the model can be used for",
         }
-        sections = [
-            Section(f"Result ({result['split']})", result["command"], table=_rows(figures)),
-            Section("Pictures", pictures=pictures),
-            Section("To go on", table=_rows(uses.items(), "command", "what it does")),
+        parts = [Section(title, result["command"], table=_rows(figures))]
+        parts += sections or [Section("Pictures", pictures=pictures)]
+        if (self.folder / "model").exists():
+            parts.append(Section("To go on", table=_rows(uses.items(), "command", "what it does")))
+        parts += [
             Section("Files", ", ".join(path.name for path in texts) or "none"),
             Section("Settings", table=_rows((flag(k), str(v)) for k, v in settings.items())),
         ]
-        write_html(self.folder / "index.html", f"{self.name}: {self.folder.name}", sections)
+        write_html(self.folder / "index.html", f"{self.name}: {self.folder.name}", parts)
 
 
 def _rows(
