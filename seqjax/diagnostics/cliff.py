@@ -18,8 +18,8 @@ from jaxtyping import Array, Float
 from seqjax import training
 from seqjax.cells import Elman
 from seqjax.figures.figure import add_title, new_figure
-from seqjax.recurrence import unroll
 from seqjax.typing import Params
+from seqjax.unrolling import unroll
 
 COLOURS = ("C3", "w", "C1", "C0")
 """Of the ways over the cliff."""

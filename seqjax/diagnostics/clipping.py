@@ -17,8 +17,8 @@ from jaxtyping import Array, Float, Shaped
 
 from seqjax import training
 from seqjax.cells import Elman
-from seqjax.recurrence import unroll
 from seqjax.typing import Backend, KeyArray, Params
+from seqjax.unrolling import unroll
 
 
 @dataclasses.dataclass(frozen=True)

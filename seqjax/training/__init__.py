@@ -41,8 +41,6 @@ from seqjax.training.reports import read_metrics as read_metrics
 from seqjax.training.reports import tensorboard as tensorboard
 from seqjax.training.run import Followed as Followed
 from seqjax.training.run import Run as Run
-from seqjax.training.run import RunConfig as RunConfig
-from seqjax.training.run import Settings as Settings
 from seqjax.training.schedules import constant_sampling as constant_sampling
 from seqjax.training.schedules import exponential_sampling as exponential_sampling
 from seqjax.training.schedules import inverse_sigmoid_sampling as inverse_sigmoid_sampling
@@ -51,6 +49,8 @@ from seqjax.training.schedules import mix_tokens as mix_tokens
 from seqjax.training.schedules import shift_right as shift_right
 from seqjax.training.seeds import create_states as create_states
 from seqjax.training.seeds import over_seeds as over_seeds
+from seqjax.training.settings import RunConfig as RunConfig
+from seqjax.training.settings import Settings as Settings
 from seqjax.training.sharding import UnevenBatch as UnevenBatch
 from seqjax.training.sharding import gather as gather
 from seqjax.training.sharding import join_processes as join_processes

@@ -5,21 +5,20 @@ with training.Run("tagging", config) as run:
     run.finish(trained, test)
 """
 
-import dataclasses
 import io
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, get_args
+from typing import Any
 
 import jax
 import numpy as np
 
 from seqjax import data
-from seqjax.figures import Section, plot_history, write_html
+from seqjax.figures import Section, plot_history
 from seqjax.files.disk import write_atomically
 from seqjax.tasks import Report, Task, Trained
 from seqjax.training.checkpoints import Checkpoints
@@ -28,7 +27,6 @@ from seqjax.training.fitting import Interrupted, fit
 from seqjax.training.folders import (
     changed_settings,
     check_free,
-    load_config,
     make_folder,
     read_run,
     settings_of,
@@ -36,56 +34,17 @@ from seqjax.training.folders import (
 )
 from seqjax.training.locks import lock_folder, unlock_folder
 from seqjax.training.loop import Callback, NonFiniteError
-from seqjax.training.options import Options, flag, option
+from seqjax.training.options import flag
 from seqjax.training.peers import PEERS, use_devices
 from seqjax.training.processes import differences, gather_texts
-from seqjax.training.recipe import Recipe
 from seqjax.training.reports import MetricsLog, read_metrics
+from seqjax.training.run_page import write_page
+from seqjax.training.settings import INVOCATION, PATHS, resumed_config
 from seqjax.training.sharding import UnevenBatch, own_rows
-from seqjax.typing import Backend
-
-PATHS = ("data_dir", "text", "train", "dev", "test", "csv", "table", "recordings", "pictures")
-"""Settings that say where the data is; what it is the fingerprint tells, wherever it has moved."""
-
-CHANGEABLE = ("steps", "epochs", "devices", "backend", *PATHS)
-"""Settings that a resumed run may change."""
-
-INVOCATION = ("out", "resume", "quiet")
-"""Settings that belong to one call and not to the run."""
 
 
 class Followed(Exception):
     """A process that is not the first has done its part; the first one reports."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings(Options):
-    """What every run can be told, also one that follows no recipe.
-
-    Attributes:
-      seed: of all that is random.
-      data_dir: folder of the data sets.
-      out: run folder to make; None makes `runs/NAME-TIME`.
-      resume: run folder to go on with.
-      devices: how many to spread each batch over.
-      backend: implementation of the recurrences.
-      quiet: print errors alone.
-    """
-
-    seed: int = option(0, "seed of all that is random", least=0)
-    data_dir: str | None = option(
-        None, "data sets; else SEQJAX_DATA, else a download", metavar="FOLDER"
-    )
-    out: str | None = option(None, "run folder to make (default: runs/NAME-TIME)", metavar="FOLDER")
-    resume: str | None = option(None, "run folder to go on with", metavar="RUN")
-    devices: int = option(1, "devices to spread each batch over", least=1)
-    backend: str = option("auto", "implementation of the recurrences", choices=get_args(Backend))
-    quiet: bool = option(False, "print errors alone")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunConfig(Settings, Recipe):
-    """A recipe, and where a run's data and folder are."""
 
 
 class Run:
@@ -302,7 +261,7 @@ class Run:
             "skipped_steps": skipped,
         }
         self.write_json("result.json", result)
-        self._write_page(result, sections)
+        write_page(self.folder, result, self.config, sections)
         if skipped:
             self.say(
                 f"{skipped:,} steps were skipped: their gradients were not finite (metrics.jsonl)"
@@ -406,41 +365,6 @@ class Run:
             counts["best_step"] = best_evaluation(history, self._task.monitor)["step"]
         return counts
 
-    def _write_page(self, result: dict[str, Any], sections: Sequence[Section]) -> None:
-        """Writes `index.html`: metrics, pictures, what to go on with, settings."""
-        title = "Result"
-        if result["split"] is not None:
-            title += f" ({result['split']})"
-        figures = [*result["scores"].items(), *result["counts"].items()]
-        settings = settings_of(self.config)
-        pictures = sorted(self.folder.glob("*.png"))
-        texts = sorted(
-            path
-            for path in self.folder.iterdir()
-            if path.suffix in (".txt", ".conll", ".tsv", ".html") and path.name != "index.html"
-        )
-        program = f"python -m experiments.{self.name}"
-        uses = {
-            f'seqjax.load("{self.folder}")': "gives the model to a program",
-            f"{program} --resume {self.folder}": "goes on, with --steps or --epochs for more",
-            f"{program} --help": "lists what else the model can be used for",
-        }
-        parts = [Section(title, result["command"], table=_rows(figures))]
-        parts += sections or [Section("Pictures", pictures=pictures)]
-        if (self.folder / "model").exists():
-            parts.append(Section("To go on", table=_rows(uses.items(), "command", "what it does")))
-        parts += [
-            Section("Files", ", ".join(path.name for path in texts) or "none"),
-            Section("Settings", table=_rows((flag(k), str(v)) for k, v in settings.items())),
-        ]
-        write_html(self.folder / "index.html", f"{self.name}: {self.folder.name}", parts)
-
-
-def _rows(
-    pairs: Iterable[tuple[str, Any]], left: str = "name", right: str = "value"
-) -> list[dict[str, Any]]:
-    return [{left: name, right: value} for name, value in pairs]
-
 
 def _or_none(value: int | float) -> int | float | None:
     """Returns None for what JSON lacks: a number that is not finite."""
@@ -454,20 +378,3 @@ def skipped_of(history: list[dict[str, Any]]) -> int:
     return next(
         (int(line["skipped"]) for line in reversed(history) if line.get("skipped") is not None), 0
     )
-
-
-def resumed_config(name: str, given: Any) -> Any:
-    """Returns the settings that a run was begun with, with those changes that a resumed run may make.
-
-    Raises:
-      ValueError: a setting cannot change (which), or the folder holds no run of this experiment.
-    """
-    saved = load_config(Path(given.resume), name, type(given))
-    changes = {name: getattr(given, name) for name in INVOCATION}
-    for key in sorted(given.given - set(INVOCATION)):
-        changes[key] = getattr(given, key)
-        if key not in CHANGEABLE and changes[key] != getattr(saved, key):
-            raise ValueError(
-                f"{flag(key)} cannot change in a resumed run; leave it out, or begin a new run"
-            )
-    return dataclasses.replace(saved, **changes)
