@@ -7,8 +7,8 @@ import numpy as np
 
 from seqjax.text.codecs import KINDS, Codec, Symbols, learn_codec
 
-Examples: TypeAlias = tuple[Sequence[Any], Sequence[Any]]
-"""Sources and their targets; a target may be a list of several that are as good."""
+Examples: TypeAlias = Sequence[Any]
+"""`(sources, targets)`; a target may be a list of several that are as good."""
 
 Codecs: TypeAlias = str | Codec | tuple[str | Codec, str | Codec]
 """Codecs or their kinds, see `codecs.learn_codec`: one that both sides share, or one for each."""
@@ -29,12 +29,12 @@ def checked(
     """
     if len(examples) != 2:
         raise ValueError(f"{len(examples)} columns of examples; give (sources, targets)")
-    sources, targets = examples
+    sources, targets = map(list, examples)
     if len(sources) != len(targets):
         raise ValueError(
             f"{len(sources):,} sources and {len(targets):,} targets; give one target for each source"
         )
-    if not len(sources):
+    if not sources:
         raise ValueError("there is no pair; give at least one")
     references = [several(each, target) for each in targets]
     for row, alternatives in enumerate(references):
@@ -43,7 +43,7 @@ def checked(
             raise ValueError(f"target {row} is empty; leave the pair out")
         for each in alternatives:
             _check_filled("target", row, each, target)
-    return list(sources), references
+    return sources, references
 
 
 def several(target: Any, codec: Codec | type) -> list[Any]:

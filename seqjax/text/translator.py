@@ -360,7 +360,7 @@ class Translator:
         examples: Examples,
         folder: str | os.PathLike,
         widths: Sequence[int] = (1, 2, 5, 10),
-    ) -> list[dict[str, float]]:
+    ) -> list[dict[str, Any]]:
         """Scores beams of different widths, and writes `beams.json` and `beams.png`.
 
         Args:
