@@ -10,7 +10,6 @@ from seqjax.speech.features import LogMel
 from seqjax.speech.letters import LetterCodec
 from seqjax.speech.parts import Part
 
-
 FRAMES = 2**15
 """Frames of a batch that is served, padding included, at most: five minutes and a half of sound."""
 
