@@ -35,9 +35,7 @@ SCORED = 400
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(RunConfig):
-    recordings: str | None = option(
-        None, "folder of label_speaker_index.wav in place of the spoken digits", metavar="FOLDER"
-    )
+    recordings: str | None = option(None, "label_speaker_index.wav to learn", metavar="FOLDER")
     train: str | None = option(None, "TSV of audio file and transcript to learn", metavar="FILE")
     test: str | None = option(None, "TSV of the same form to score", metavar="FILE")
     held_out: str | None = option(None, "speaker to leave out of training and to score apart")
@@ -46,9 +44,7 @@ class Config(RunConfig):
     utterances: int = option(20_000, "utterances to draw for training", least=1)
     bands: int = option(40, "mel bands", least=4)
     stride: int = option(2, "frames of a step", least=1)
-    convolution: int | None = option(
-        None, "features of a convolution over two steps' frames", least=1
-    )
+    convolution: int | None = option(None, "features of a convolution over two steps", least=1)
     hidden_size: int = option(128, "units of each direction", least=1)
     layers: int = option(2, "recurrent layers", least=1)
     dropout: float = option(0.2, "rate on the outputs of every layer", least=0, below=1)
@@ -110,9 +106,7 @@ def read_parts(config: Config) -> tuple[dict[str, speech.Part], str]:
     if (config.train is None) != (config.test is None):
         raise ValueError("--train and --test go together; give both files")
     if config.train is not None and config.held_out is not None:
-        raise ValueError(
-            "--held-out names a speaker of single recordings; leave it out with --train"
-        )
+        raise ValueError("--held-out wants single recordings; leave it out with --train")
     if config.train is not None and config.test is not None:
         origin = f"{config.train}, {config.test}"
         drawn = {"count": config.utterances, "seed": config.seed}
@@ -151,10 +145,7 @@ def warn(run: training.Run, task: speech.Recogniser, parts: dict[str, speech.Par
         letters = speech.unknown_letters(part, task.codec.vocabulary)
         if letters:
             shown = ", ".join(f"{letter!r} ({count:,})" for letter, count in letters.most_common(5))
-            run.say(
-                f"{name}: recordings with letters that no training transcript has, "
-                f"never written: {shown}"
-            )
+            run.say(f"{name}: letters that no training transcript has are not written: {shown}")
 
 
 def transcribe(folder: str, *operands) -> None:

@@ -18,7 +18,6 @@ and gave BLEU 39.6 with a beam of 5, 37.9 greedily. Papers: Sutskever et al., 20
 
 import dataclasses
 import sys
-from pathlib import Path
 from typing import Any
 
 import seqjax
@@ -30,7 +29,7 @@ LANGUAGES = ("de", "en", "fr")
 CODECS = {"bpe": "subwords", "words": "words"}
 COPIED = 30  # different words of a source that only it has and that may be copied
 WIDTHS = (1, 2, 5, 10)  # beams measured on the validation pairs
-TOLD = ("attention", "form", "input_feeding", "copy", "coverage", "sampling", "embedding_size", "layers")  # fmt: skip
+TOLD = ("attention", "form", "input_feeding", "copy", "coverage", "sampling", "layers")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,7 +62,7 @@ class Config(RunConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Translate(Options):
-    input: str | None = option(None, "sentences, one a line; else the standard input", metavar="FILE")  # fmt: skip
+    input: str | None = option(None, "sentences; else the standard input", metavar="FILE")
     n_best: int = option(1, "translations of each sentence, with their scores", least=1)
     beam: int | None = option(None, "hypotheses of the search (default: the run's)", least=1)
 
@@ -159,25 +158,10 @@ def translate(folder: str, options: Translate) -> None:
 def compare(*given: Any) -> None:
     """Draws runs beside each other: BLEU by length of the source, and the curves of validation."""
     *folders, options = given
-    runs = {}
-    for folder in folders:
-        name = name_of(folder)
-        runs[f"{name} ({folder})" if name in runs else name] = folder
+    runs = text.named_runs(folders, Config(), TOLD)
     for name, groups in text.compare_runs(runs, options.output).items():
         shown = [f"{score:.1f} ({words:.0f} words)" for words, score in zip(*groups, strict=True)]
         print(f"{name}: {', '.join(shown)}")
-
-
-def name_of(folder: str) -> str:
-    """Tells a run from others: its settings of the model and of what it reads while it learns."""
-    config, usual = training.read_run(Path(folder))["config"], Config()
-    parts = []
-    for name in TOLD:
-        value = config.get(name)
-        if value != getattr(usual, name):
-            words = {True: name, False: f"no {name}"}
-            parts.append(words[value] if isinstance(value, bool) else f"{name} {value}")
-    return ", ".join(parts) or "attention"
 
 
 VERBS = {

@@ -6,7 +6,7 @@ import pkgutil
 
 import pytest
 
-import seqjax
+import seqjax.unrolling
 
 MODULES = ["seqjax", *(module.name for module in pkgutil.walk_packages(seqjax.__path__, "seqjax."))]
 
@@ -19,4 +19,4 @@ def test_docstring_examples(name):
 
 def test_there_are_examples():
     finder = doctest.DocTestFinder()
-    assert any(test.examples for test in finder.find(seqjax.recurrence, "seqjax.recurrence"))
+    assert any(test.examples for test in finder.find(seqjax.unrolling, "seqjax.unrolling"))

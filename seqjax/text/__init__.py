@@ -8,6 +8,7 @@ from seqjax.text.codecs import Subwords as Subwords
 from seqjax.text.codecs import Symbols as Symbols
 from seqjax.text.codecs import Words as Words
 from seqjax.text.comparison import compare_runs as compare_runs
+from seqjax.text.comparison import named_runs as named_runs
 from seqjax.text.corpora import Corpus as Corpus
 from seqjax.text.corpora import load_corpus as load_corpus
 from seqjax.text.corpora import read_corpus as read_corpus

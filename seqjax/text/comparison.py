@@ -1,7 +1,7 @@
 """Runs of translators beside each other."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seqjax import files, training
@@ -10,6 +10,37 @@ from seqjax.metrics.texts import bleu_by_length, plot_lines
 
 CURVES = {"nats": "nats a token, true words read", "bleu": "BLEU, own words read"}
 """Metrics of the validation pairs that are drawn, and what they are."""
+
+
+def named_runs(
+    folders: Sequence[str], usual: training.Options, told: Sequence[str]
+) -> dict[str, str]:
+    """Names runs by the settings in which they differ from the usual ones.
+
+    Args:
+      folders: of the runs.
+      usual: settings that need no telling.
+      told: names of the settings to tell; the first one is the name of a run like the usual one.
+
+    Returns:
+      Name of a run -> its folder.
+
+    Raises:
+      ValueError: a folder is no run's.
+    """
+    runs: dict[str, str] = {}
+    for folder in folders:
+        config = training.read_run(Path(folder))["config"]
+        parts = []
+        for name in told:
+            value = config.get(name)
+            if value == getattr(usual, name):
+                continue
+            words = {True: name, False: f"no {name}"}
+            parts.append(words[value] if isinstance(value, bool) else f"{name} {value}")
+        name = ", ".join(parts) or told[0]
+        runs[f"{name} ({folder})" if name in runs else name] = folder
+    return runs
 
 
 def compare_runs(

@@ -106,9 +106,8 @@ def test_a_streaming_run_on_transcripts_prints_letters_as_they_come(
     loud = [option for option in TINY if option != "--quiet"]
     files = "--train", table, "--test", test, "--streaming", "--out", run
     assert call(monkeypatch, *loud, *LEARN, *files) == 0
-    assert (
-        "test: recordings with letters that no training transcript has, never written: 'á' (1)"
-        in (capsys.readouterr().out)
+    assert "test: letters that no training transcript has are not written: 'á' (1)" in (
+        capsys.readouterr().out
     )
     assert json.loads((run / "result.json").read_text())["scores"]["greedy_wer"] < 0.15
     sound = folder / "ab_voice0_0.wav"
