@@ -2,13 +2,13 @@
 
 from seqjax.decoding import ctc as ctc
 from seqjax.decoding.beam import Beams as Beams
-from seqjax.decoding.beam import Ensemble as Ensemble
 from seqjax.decoding.beam import beam_search as beam_search
 from seqjax.decoding.constraints import BanTokens as BanTokens
 from seqjax.decoding.constraints import BlockNgrams as BlockNgrams
 from seqjax.decoding.constraints import ForcePrefix as ForcePrefix
 from seqjax.decoding.constraints import MaxLength as MaxLength
 from seqjax.decoding.constraints import MinLength as MinLength
+from seqjax.decoding.ensemble import Ensemble as Ensemble
 from seqjax.decoding.penalties import CoveragePenalty as CoveragePenalty
 from seqjax.decoding.penalties import LengthPenalty as LengthPenalty
 from seqjax.decoding.penalties import Penalty as Penalty

@@ -1,6 +1,5 @@
 """Beam search: the best sequences of a model that predicts the next token, with what it saw while it wrote them."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -124,10 +123,8 @@ def beam_search(
     """
     first = jnp.asarray(first, jnp.int32)
     _check(first, state, beam, length, n_best, groups, key)
-    penalties, constraints = (
-        as_arguments("penalties", penalties),
-        as_arguments("constraints", constraints),
-    )
+    penalties = as_arguments("penalties", penalties)
+    constraints = as_arguments("constraints", constraints)
     return _search(
         step,
         params,
@@ -146,103 +143,164 @@ def beam_search(
     )
 
 
+class _Carry(NamedTuple):
+    """What the loop over tokens hands on; all but `t` begin with the batch or with time."""
+
+    t: Array  # tokens written so far, []
+    state: Any  # of the model, leaves [batch, beam, ...]
+    last: Array  # the token written last, [batch, beam]
+    found: _Beam
+    done: Array  # rows whose best hypotheses are settled, [batch]
+    parents: Array  # the place in the beam that each hypothesis came from, [length, batch, beam]
+    history: Any  # what was observed at each step, leaves [length, batch, beam, ...]
+
+
 @functools.partial(
     jax.jit, static_argnames=("step", "beam", "length", "n_best", "observe", "groups")
 )
 def _search(
-    step,
-    params,
-    state,
-    first,
-    beam,
-    length,
-    stop_token,
-    n_best,
-    penalties,
-    constraints,
-    observe,
-    groups,
-    diversity,
-    key,
-):
+    step: Step,
+    params: Any,
+    state: Any,
+    first: Array,
+    beam: int,
+    length: int,
+    stop_token: Any,
+    n_best: int,
+    penalties: Sequence[Callable],
+    constraints: Sequence[Callable],
+    observe: Callable | None,
+    groups: int,
+    diversity: Any,
+    key: Any,
+) -> Beams:
     batch = first.shape[0]
-    spread = lambda leaf: jnp.broadcast_to(leaf[:, None], (batch, beam, *leaf.shape[1:]))  # noqa: E731
+    drawn = key is not None
+    keys = None
+    if drawn:
+        # A row's draws do not depend on the other rows.
+        keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(batch))
+    # The model reads [batch] tokens; over the beam it is mapped, and params are not copied.
     step = jax.vmap(step, in_axes=(None, 1, 1), out_axes=1)
     observe = jax.vmap(observe or (lambda state: None), in_axes=1, out_axes=1)
-    keys = (
-        None
-        if key is None
-        else jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(batch))
-    )
-    state, last = jax.tree.map(spread, state), spread(first)
-    seen = jax.tree.map(
-        jnp.zeros_like, jax.eval_shape(lambda: observe(step(params, state, last)[0]))
-    )
-    history = jax.tree.map(lambda leaf: jnp.zeros((length, *leaf.shape), leaf.dtype), seen)
-    parents = jnp.broadcast_to(jnp.arange(beam), (length, batch, beam))
-    # Each group begins with one hypothesis.
-    alone = jnp.broadcast_to(
-        jnp.where(jnp.arange(beam) % (beam // groups) == 0, 0.0, -jnp.inf), (batch, beam)
-    )
-    begin = _Beam(
-        tokens=jnp.broadcast_to(jnp.asarray(stop_token, jnp.int32), (batch, beam, length)),
-        log_probs=alone,
-        ranks=alone,
-        lengths=jnp.zeros((batch, beam), jnp.int32),
-        ended=jnp.zeros((batch, beam), bool),
-        observed=seen,
-    )
 
-    def advance(carry):
-        t, state, last, found, done, parents, history = carry
-        state, logits = step(params, state, last)
-        scores = jax.nn.log_softmax(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)))
-        scores = functools.reduce(
-            lambda scores, rule: rule(scores, found.tokens, t), constraints, scores
-        )
+    def spread(leaf: Array) -> Array:
+        return jnp.broadcast_to(leaf[:, None], (batch, beam, *leaf.shape[1:]))
+
+    state, last = jax.tree.map(spread, (state, first))
+    shapes = jax.eval_shape(lambda: observe(step(params, state, last)[0]))
+    nothing_seen = jax.tree.map(jnp.zeros_like, shapes)
+
+    def write(carry: _Carry) -> _Carry:
+        """Writes one token of every hypothesis."""
+        t, found = carry.t, carry.found
+        state, logits = step(params, carry.state, carry.last)
+        # [batch, beam, vocab]: the log-probability of each token, under the constraints.
+        wide = jnp.promote_types(logits.dtype, jnp.float32)
+        scores = jax.nn.log_softmax(logits.astype(wide))
+        for constraint in constraints:
+            scores = constraint(scores, found.tokens, t)
+        # That of the hypothesis with each token; drawn beams perturb what the choice goes by.
         totals = found.log_probs[..., None] + scores
         ranks = totals if keys is None else _perturb(keys, t, found.ranks, totals)
-        kept = jnp.where(found.ended, jnp.inf if keys is None else found.ranks, -jnp.inf)[..., None]
-        stops = jnp.arange(ranks.shape[-1]) == stop_token
-        ranks = jnp.where(found.ended[..., None], jnp.where(stops, kept, -jnp.inf), ranks)
+        ranks = _keep_ended(ranks, found, stop_token, drawn)
         parent, token, possible = _choose(ranks, found.ended, groups, diversity)
-        pick = lambda scores: jnp.where(possible, _pick(scores, parent, token), -jnp.inf)  # noqa: E731
 
         seen = observe(state)
         old, news = _take((found, seen), parent)
         grown = _Beam(
             tokens=old.tokens.at[..., t].set(token),
-            log_probs=pick(totals),
-            ranks=pick(ranks),
+            log_probs=jnp.where(possible, _pick(totals, parent, token), -jnp.inf),
+            ranks=jnp.where(possible, _pick(ranks, parent, token), -jnp.inf),
             lengths=old.lengths + 1,
             ended=(token == stop_token) & possible,
             observed=jax.tree.map(jnp.add, old.observed, news),
         )
-        found = select(done, found, select(old.ended & possible, old, grown))
-        parent = jnp.where(done[:, None], jnp.arange(beam), parent)
-        parents = lax.dynamic_update_index_in_dim(parents, parent, t, 0)
-        history = jax.tree.map(
-            lambda all, one: lax.dynamic_update_index_in_dim(all, one, t, 0), history, seen
+        # What had ended stays as it was, and so does a row that is settled.
+        chosen = select(old.ended & possible, old, grown)
+        found = select(carry.done, found, chosen)
+        parent = jnp.where(carry.done[:, None], jnp.arange(beam), parent)
+        put = functools.partial(lax.dynamic_update_index_in_dim, index=t, axis=0)
+        return _Carry(
+            t=t + 1,
+            state=_take(state, parent),
+            last=token,
+            found=found,
+            done=_is_done(found, penalties, n_best, t + 1, length, drawn),
+            parents=put(carry.parents, parent),
+            history=jax.tree.map(put, carry.history, seen),
         )
-        done = _is_done(found, penalties, n_best, t + 1, length, keys is not None)
-        return t + 1, _take(state, parent), token, found, done, parents, history
 
-    carry = (jnp.int32(0), state, last, begin, jnp.zeros(batch, bool), parents, history)
-    carry = lax.while_loop(lambda carry: (carry[0] < length) & ~carry[4].all(), advance, carry)
-    return _best(carry[3], carry[5], carry[6], penalties, n_best, keys is not None)
+    def goes_on(carry: _Carry) -> Array:
+        return (carry.t < length) & ~carry.done.all()
+
+    begin = _Carry(
+        t=jnp.int32(0),
+        state=state,
+        last=last,
+        found=_first_beam(batch, beam, length, groups, stop_token, nothing_seen),
+        done=jnp.zeros(batch, bool),
+        parents=jnp.broadcast_to(jnp.arange(beam), (length, batch, beam)),
+        history=jax.tree.map(
+            lambda leaf: jnp.broadcast_to(leaf, (length, *leaf.shape)), nothing_seen
+        ),
+    )
+    end = lax.while_loop(goes_on, write, begin)
+    return _best(end, penalties, n_best, drawn)
 
 
-def _choose(ranks, ended, groups, diversity):
-    """The best continuations group by group, `[batch, beam]` each: places, tokens, and whether they are possible."""
+def _first_beam(
+    batch: int, beam: int, length: int, groups: int, stop_token: Any, nothing_seen: Any
+) -> _Beam:
+    """The beam before the first token: each group begins with one hypothesis, of no tokens."""
+    width = beam // groups
+    opens = jnp.arange(beam) % width == 0
+    alone = jnp.broadcast_to(jnp.where(opens, 0.0, -jnp.inf), (batch, beam))
+    stop = jnp.asarray(stop_token, jnp.int32)
+    return _Beam(
+        tokens=jnp.broadcast_to(stop, (batch, beam, length)),
+        log_probs=alone,
+        ranks=alone,
+        lengths=jnp.zeros((batch, beam), jnp.int32),
+        ended=jnp.zeros((batch, beam), bool),
+        observed=nothing_seen,
+    )
+
+
+def _keep_ended(ranks: Array, found: _Beam, stop_token: Any, drawn: bool) -> Array:
+    """Lets a hypothesis that has ended go on by the stop token alone, and before all others unless drawn."""
+    stops = jnp.arange(ranks.shape[-1]) == stop_token
+    first = found.ranks if drawn else jnp.full_like(found.ranks, jnp.inf)
+    kept = jnp.where(stops, first[..., None], -jnp.inf)
+    return jnp.where(found.ended[..., None], kept, ranks)
+
+
+def _choose(ranks: Array, ended: Array, groups: int, diversity: Any) -> tuple[Array, Array, Array]:
+    """Chooses the best continuations group by group.
+
+    Args:
+      ranks: of each token after each hypothesis, `[batch, beam, vocab]`.
+      ended: hypotheses that have ended, `[batch, beam]`.
+      groups: of the beam; a group is penalised for tokens that those before it have taken.
+      diversity: by how much for each.
+
+    Returns:
+      `[batch, beam]` each: the place of the hypothesis, its token, and whether that is possible.
+    """
     batch, beam, vocab = ranks.shape
     width = beam // groups
+    # Groups first: [groups, batch, width, ...].
     ended = jnp.moveaxis(ended.reshape(batch, groups, width), 1, 0)
     ranks = jnp.moveaxis(ranks.reshape(batch, groups, width, vocab), 1, 0)
 
-    def choose(taken, group):
+    def choose(taken: Array, group: tuple[Array, Array]) -> tuple[Array, tuple[Array, ...]]:
+        """Chooses for one group; `taken [batch, vocab]` counts the tokens of the groups before."""
         ranks, ended = group
-        value, index = lax.top_k((ranks - diversity * taken[:, None]).reshape(batch, -1), width)
+        diverse = ranks - diversity * taken[:, None]
+        # Over all hypotheses and tokens of the group at once: [batch, width * vocab].
+        value, index = lax.top_k(diverse.reshape(batch, -1), width)
         place, token = index // vocab, index % vocab
+        # The stop token again of what has ended is no new choice.
         new = ~jnp.take_along_axis(ended, place, axis=1)
         taken = taken.at[jnp.arange(batch)[:, None], token].add(new.astype(taken.dtype))
         return taken, (place, token, value > -jnp.inf)
@@ -250,16 +308,19 @@ def _choose(ranks, ended, groups, diversity):
     if groups == 1:
         return choose(jnp.zeros((batch, 1)), (ranks[0], ended[0]))[1]
     _, (place, *rest) = lax.scan(choose, jnp.zeros((batch, vocab)), (ranks, ended))
+    # Places within the whole beam.
     place = place + width * jnp.arange(groups)[:, None, None]
-    return tuple(jnp.moveaxis(found, 0, 1).reshape(batch, beam) for found in (place, *rest))
-
-
-def _perturb(keys, t, ranks, totals):
-    """Gumbel variables around `totals [batch, beam, vocab]`, given that the greatest of each beam is `ranks`."""
-    keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, t)
-    drawn = totals + jax.vmap(lambda key: jax.random.gumbel(key, totals.shape[1:], totals.dtype))(
-        keys
+    place, token, possible = (
+        jnp.moveaxis(found, 0, 1).reshape(batch, beam) for found in (place, *rest)
     )
+    return place, token, possible
+
+
+def _perturb(keys: Any, t: Array, ranks: Array, totals: Array) -> Array:
+    """Draws Gumbel variables around `totals [batch, beam, vocab]`, given that the greatest of each beam is `ranks`."""
+    keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, t)
+    draw = functools.partial(jax.random.gumbel, shape=totals.shape[1:], dtype=totals.dtype)
+    drawn = totals + jax.vmap(draw)(keys)
     possible, ranks = totals > -jnp.inf, ranks[..., None]
     drawn = jnp.where(possible, drawn, -jnp.inf)
     greatest = drawn.max(-1, keepdims=True)
@@ -270,84 +331,57 @@ def _perturb(keys, t, ranks, totals):
     return jnp.where(possible, shifted, -jnp.inf)
 
 
-def _is_done(found, penalties, n_best, t, length, drawn):
-    """Whether nothing that still grows can come among a row's n best, `[batch]`."""
+def _is_done(
+    found: _Beam, penalties: Sequence[Callable], n_best: int, t: Any, length: int, drawn: bool
+) -> Array:
+    """Tells of each row whether nothing that still grows can come among its n best, `[batch]`."""
     growing = ~found.ended & (found.log_probs > -jnp.inf)
     if drawn:
         return ~growing.any(-1)
     scores = penalise(penalties, found.log_probs, found.lengths, found.observed)
-    worst = lax.top_k(jnp.where(found.ended, scores, -jnp.inf), n_best)[0][:, -1:]
+    # The n-th best of those that have ended, [batch, 1], against the best that each other may reach.
+    finished = jnp.where(found.ended, scores, -jnp.inf)
+    worst = lax.top_k(finished, n_best)[0][:, -1:]
     hopes = bound(penalties, found.log_probs, t + 1, length)
     return ~(growing & (hopes > worst)).any(-1)
 
 
-def _best(found, parents, history, penalties, n_best, drawn):
-    """The n best hypotheses in order, and what was observed along each."""
+def _best(end: _Carry, penalties: Sequence[Callable], n_best: int, drawn: bool) -> Beams:
+    """Takes the n best hypotheses in order, and what was observed along each."""
+    found = end.found
     scores = penalise(penalties, found.log_probs, found.lengths, found.observed)
     order = (-found.ranks,) if drawn else (-scores, ~found.ended)
     place = jnp.lexsort(order, axis=-1)[:, :n_best]
 
-    def back(place, inputs):
+    def back(place: Array, inputs: tuple[Array, Any]) -> tuple[Array, Any]:
+        """Goes one step back along each hypothesis."""
         parent, seen = inputs
         place = _take(parent, place)
         return place, _take(seen, place)
 
-    _, observed = lax.scan(back, place, (parents, history), reverse=True)
+    _, observed = lax.scan(back, place, (end.parents, end.history), reverse=True)
     found, scores = _take((found, scores), place)
     written = length_mask(found.lengths, found.tokens.shape[-1])
+    # [length, batch, n, ...] to [batch, n, length, ...], 0 after the end.
     observed = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 2), observed)
     observed = select(written, observed, jax.tree.map(jnp.zeros_like, observed))
     return Beams(found.tokens, found.lengths, scores, found.log_probs, found.ended, observed)
 
 
-def _pick(scores, place, token):
-    """The entries of `scores [batch, beam, vocab]` at places and tokens `[batch, beam]`."""
+def _pick(scores: Array, place: Array, token: Array) -> Array:
+    """Takes the entries of `scores [batch, beam, vocab]` at places and tokens `[batch, beam]`."""
     index = place * scores.shape[-1] + token
     return jnp.take_along_axis(scores.reshape(len(scores), -1), index, axis=1)
 
 
-def _take(tree, place):
-    """The leaves `[batch, beam, ...]` at `place [batch, n]` of their beam."""
+def _take(tree: Any, place: Array) -> Any:
+    """Takes the leaves `[batch, beam, ...]` at `place [batch, n]` of their beam."""
     return jax.tree.map(lambda leaf: jax.vmap(lambda row, index: row[index])(leaf, place), tree)
 
 
-@dataclasses.dataclass(frozen=True)
-class Ensemble:
-    """A step that several models of one kind take together: the mean of their probabilities.
-
-    Its params are the members' stacked on a first axis, `[members, ...]`, and its state theirs
-    stacked behind the batch, `[batch, members, ...]`. It is a step for `beam_search` and `sample`
-    like any other.
-
-    Attributes:
-      step: of one member.
-
-    Example, of three language models:
-      >>> import jax, seqjax
-      >>> from jax import numpy as jnp
-      >>> model = seqjax.models.LanguageModel(5, 4, seqjax.GRU(8))
-      >>> members = [model.init(jax.random.key(i), jnp.zeros((1, 1), int))["params"] for i in range(3)]
-      >>> params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
-      >>> states = [model.start(member, (2,)) for member in members]
-      >>> state = jax.tree.map(lambda *leaves: jnp.stack(leaves, 1), *states)
-      >>> found = seqjax.decoding.beam_search(
-      ...     seqjax.decoding.Ensemble(model.advance), params, state, jnp.zeros(2, int), beam=4, length=6, stop_token=1)
-      >>> found.tokens.shape
-      (2, 1, 6)
-    """
-
-    step: Step
-
-    def __call__(self, params: Any, state: State, tokens: Array) -> tuple[State, Array]:
-        """One token of each row: the members' states, and the logarithm of their mean probabilities."""
-        state, logits = jax.vmap(self.step, in_axes=(0, 1, None), out_axes=(1, 0))(
-            params, state, tokens
-        )
-        log_probs = jax.nn.log_softmax(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)))
-        return state, jax.nn.logsumexp(log_probs, axis=0) - jnp.log(logits.shape[0])
-
-
-def _check(first, state, beam, length, n_best, groups, key):
+def _check(
+    first: Array, state: Any, beam: int, length: int, n_best: int, groups: int, key: Any
+) -> None:
     if first.ndim != 1:
         raise ValueError(f"first has shape {first.shape}; give one token for each row, [batch]")
     for leaf in jax.tree.leaves(state):
