@@ -99,7 +99,9 @@ def test_attention_is_over_the_cells_at_each_word(trained):
 
 
 def test_no_more_words_than_asked_for(trained):
-    assert [len(own.words) for own in trained.describe(tinted(3)[0], max_length=2)] == [2, 2, 2]
+    written = trained.describe(tinted(6)[0], max_length=2)
+    assert {len(words) for words, _ in written} <= {1, 2}
+    assert all(len(words) == len(looks) for words, looks in written)
 
 
 def test_numbers_of_images_share_their_shapes(trained):
