@@ -29,7 +29,7 @@ LANGUAGES = ("de", "en", "fr")
 CODECS = {"bpe": "subwords", "words": "words"}
 COPIED = 30  # different words of a source that only it has and that may be copied
 WIDTHS = (1, 2, 5, 10)  # beams measured on the validation pairs
-TOLD = ("attention", "form", "input_feeding", "copy", "coverage", "sampling", "layers")
+TOLD = "attention form input_feeding copy coverage sampling embedding_size layers".split()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -166,7 +166,7 @@ def compare(*given: Any) -> None:
 
 VERBS = {
     "translate": Verb(translate, Translate, "translate lines of --input or the standard input"),
-    "compare": Verb(compare, Compare, "draw runs beside each other", ("RUN...",)),
+    "compare": Verb(compare, Compare, "draw runs beside each other", ("OTHER...",)),
 }
 
 if __name__ == "__main__":
