@@ -61,20 +61,14 @@ class Config(Settings):
     batch_size: int = option(16, "windows a step", least=1)
     learning_rate: float = option(2e-3, "Adam's", least=0)
     clip: float = option(1.0, "largest gradient norm", least=1e-12)
-    longest: int = option(
-        16384, "longest context to generate after, from 128 in factors of 2", least=128
-    )
-    longest_training: int = option(
-        4096, "longest sequence to measure training memory for", least=128
-    )
+    longest: int = option(16384, "longest context, from 128 in factors of 2", least=128)
+    longest_training: int = option(4096, "longest sequence for training memory", least=128)
 
 
 def main(config: Config) -> dict[str, Any]:
     """Trains, measures, draws; returns what `result.json` holds."""
     if config.resume is not None:
-        raise ValueError(
-            "experiments.recurrent_vs_transformer measures times in one go; leave --resume out"
-        )
+        raise ValueError("times are measured in one go; leave --resume out")
     with training.Run("recurrent_vs_transformer", config) as run:
         text, validation, origin = read(config)
         vocabulary = data.Vocabulary.characters(text + validation)

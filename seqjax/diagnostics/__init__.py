@@ -3,6 +3,10 @@
 Every function named here takes a `Recurrence`, its params and inputs, and is pure. States are named
 by their place, such as `layer_0/c` or `layer_1/forward/h`; the state of a cell that is one array is
 its `h`. Pictures are in `seqjax.diagnostics.plots`, those of one task in the modules beside it.
+
+Laboratories, each a module: `vanishing` (how fast a gradient vanishes), `cliff` (where it
+explodes), `clipping` (what cures it), `memory` (how far back a network remembers), `cost` and
+`writers` (what a model costs in time and memory).
 """
 
 from seqjax.diagnostics.faults import Fault as Fault

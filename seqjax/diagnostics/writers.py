@@ -7,7 +7,7 @@ writer = RecurrentWriter(vocab_size, 128, seqjax.stack(seqjax.LSTM(256), seqjax.
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ WARM_UP = 3
 """Tokens before those that are timed."""
 
 
+@runtime_checkable
 class Writer(Protocol):
     """A causal language model as pure functions of its params; hashable, so that `jax.jit` takes it as static.
 

@@ -55,3 +55,20 @@ def test_histograms_count_what_is_left_out():
     figure = plots.plot_histograms(values, log=True, bins=4)
     assert figure.axes[0].get_title() == "w (1 not finite)"
     assert sum(bar.get_height() for bar in figure.axes[1].patches) == 2
+
+
+def test_panels_give_a_name_one_colour_and_dash_its_variants():
+    panels = [
+        plots.Panel("times", "context", "ms", {"b": ([1, 2], [3, 4])}, True),
+        plots.Panel("bytes", "length", "MiB", {"a": ([1], [2]), "b sparing": ([1, 2], [5, 6])}),
+        plots.Panel("loss", "seconds", "nats", {"a": ([1], [2])}),
+    ]
+    figure = plots.plot_panels(panels, "title")
+    times, sizes, loss, empty = figure.axes
+    assert times.get_xscale() == times.get_yscale() == "log" and loss.get_xscale() == "linear"
+    first, (other, variant) = times.lines[0], sizes.lines
+    assert first.get_color() == variant.get_color() != other.get_color()
+    assert loss.lines[0].get_color() == other.get_color()
+    assert (first.get_linestyle(), variant.get_linestyle()) == ("-", "--")
+    np.testing.assert_array_equal(variant.get_ydata(), [5, 6])
+    assert not empty.axison and times.get_ylabel() == "ms"

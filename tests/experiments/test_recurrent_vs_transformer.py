@@ -3,22 +3,33 @@
 import json
 import sys
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import common
+from experiments import cli
 from experiments import recurrent_vs_transformer as versus
+from seqjax import training
+from seqjax.diagnostics import writers
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
+
+SMALL = {
+    "EMBEDDING": 16,
+    "LAYERS": 1,
+    "TIMED_TOKENS": 2,
+    "STREAMED_TOKENS": 4,
+    "STREAMED_CONTEXT": 16,
+    "VALIDATIONS": 1,
+    "HIDDEN": range(8, 33, 4),
+}
+WORDS = ("--corpus", "pydoc_topics", "--seconds", 0.01, "--window", 8, "--batch-size", 2, "--quiet")
 
 
 def call(monkeypatch, *words):
     """Runs the command in this process; returns its exit code."""
     monkeypatch.setattr(sys, "argv", ["recurrent_vs_transformer", *map(str, words)])
     try:
-        common.launch(versus.Config, versus.main, versus.__doc__)
+        cli.launch(versus.Config, versus.main, versus.__doc__)
     except SystemExit as stop:
         return stop.code
     return 0
@@ -26,71 +37,58 @@ def call(monkeypatch, *words):
 
 def test_a_run_leaves_a_table_and_four_plots(monkeypatch, tmp_path):
     out = tmp_path / "run"
-    for name, value in {
-        "EMBEDDING": 16,
-        "LAYERS": 1,
-        "TIMED_TOKENS": 2,
-        "STREAMED_TOKENS": 4,
-        "VALIDATIONS": 1,
-    }.items():
+    for name, value in SMALL.items():
         monkeypatch.setattr(versus, name, value)
-    monkeypatch.setattr(versus, "STREAMED_CONTEXT", 16)
-    monkeypatch.setattr(versus, "HIDDEN", range(8, 33, 4))
-    words = ("--corpus", "pydoc_topics", "--seconds", 0.01, "--window", 8, "--batch", 2, "--quiet")
-    assert call(monkeypatch, *words, "--longest", 256, "--longest-training", 128, "--out", out) == 0
+    words = (*WORDS, "--longest", 256, "--longest-training", 128)
+    assert call(monkeypatch, *words, "--out", out) == 0
     assert (out / "trade.png").read_bytes().startswith(b"\x89PNG")
+    models = ["transformer", "lstm", "gru", "lru"]
     table = (out / "table.md").read_text()
-    assert [line.split()[1] for line in table.splitlines()[2:]] == [
-        "transformer",
-        "lstm",
-        "gru",
-        "lru",
-    ]
+    assert [line.split()[1] for line in table.splitlines()[2:]] == models
     measured = json.loads((out / "measurements.json").read_text())
-    assert measured["contexts"] == [128, 256]
-    remembered = {
-        name: [size for _, size in points] for name, points in measured["generation"].items()
-    }
+    assert measured["contexts"] == [128, 256] and measured["lengths"] == [128]
+    remembered = {}
+    for name, points in measured["generation"].items():
+        remembered[name] = [size for _, size in points]
     assert remembered["transformer"][1] == pytest.approx(2 * remembered["transformer"][0], rel=0.01)
     assert remembered["lstm"] == [2 * 4 * measured["hidden"]["lstm"]] * 2
-    assert 'lstm remat="sqrt"' in measured["training_bytes"]
-    scores = json.loads((out / "result.json").read_text())["scores"]
-    assert all(np.isfinite(value) for value in scores.values())
+    assert {'lstm remat="sqrt"', 'gru remat="sqrt"'} < measured["training_bytes"].keys()
+    result = json.loads((out / "result.json").read_text())
+    assert all(np.isfinite(value) for value in result["scores"].values())
+    assert result["seconds_each"] == 0.01
+    lines = training.read_metrics(out / "metrics.jsonl")
+    assert len(lines) == 4
+    # Each of the four takes one step at least.
+    taken = [line[f"{name}/steps"] for line, name in zip(lines, models, strict=True)]
+    assert result["counts"]["steps"] == sum(taken) >= 4
+    page = (out / "index.html").read_text()
+    assert page.count("data:image/png;base64,") == 1 and "step p99, ms" in page
 
 
 def test_contenders_have_as_many_parameters():
     models = versus.contenders(65, versus.Config())
-    counts = {n: versus.count(jax.eval_shape(m.init, jax.random.key(0))) for n, m in models.items()}
+    counts = {name: writers.count_params(model) for name, model in models.items()}
     for name, parameters in counts.items():
         assert parameters == pytest.approx(counts["transformer"], rel=0.02), name
-        if name != "transformer":
-            assert parameters == versus.size_of(models[name])
 
 
 def test_attention_needs_quadratic_memory_to_train_and_a_recurrence_linear():
-    transformer, lstm = (
-        versus.contenders(20, versus.Config())[name] for name in ("transformer", "lstm")
-    )
-    sparing = versus.with_remat({"lstm": lstm})['lstm remat="sqrt"']
-    short, long = (
-        {
-            n: versus.training_memory(m, t)
-            for n, m in (("t", transformer), ("l", lstm), ("s", sparing))
-        }
-        for t in (256, 1024)
-    )
-    assert long["t"] / short["t"] > 8
-    assert long["l"] / short["l"] < 5
-    assert long["s"] < long["l"]
+    models = versus.contenders(20, versus.Config())
+    growth = {}
+    for name in ("transformer", "lstm"):
+        short, long = (writers.training_bytes(models[name], 4, time) for time in (256, 1024))
+        growth[name] = long / short
+    assert growth["transformer"] > 8 and growth["lstm"] < 5
 
 
-def test_int8_rounds_matrices_and_counts_their_bytes():
-    w = jnp.array([[1.27, -0.5], [0.634, 0.2]])
-    np.testing.assert_allclose(versus.through_int8(w), [[1.27, -0.5], [0.63, 0.2008]], atol=2e-3)
-    assert versus.int8_bytes(w) == 4 + 2 * 4
-    b = jnp.array([0.123456, 2.0])
-    np.testing.assert_array_equal(versus.through_int8(b), b)
-    assert versus.int8_bytes(b) == 8
+def test_validation_is_spread_over_the_whole_text():
+    batches = versus.validation_batches(np.arange(1001), window=5)
+    assert [batch["inputs"].shape for batch in batches] == [(16, 5)] * 4
+    firsts = np.concatenate([batch["inputs"][:, 0] for batch in batches])
+    assert firsts[0] == 0 and firsts[-1] == 995 and (np.diff(firsts) >= 5).all()
+    np.testing.assert_array_equal(batches[0]["targets"], batches[0]["inputs"] + 1)
+    (few,) = versus.validation_batches(np.arange(16), window=5)
+    assert few["inputs"].shape == (3, 5)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +98,7 @@ def test_int8_rounds_matrices_and_counts_their_bytes():
         (("--longest", 64), "--longest is 64"),
         (("--data-dir", "no/such/folder"), "not a folder"),
         (("--resume", "nowhere"), "--resume"),
+        (("--corpus", "pydoc_topics", "--window", 10**8), "window"),
     ],
 )
 def test_mistakes_are_one_line(monkeypatch, capsys, tmp_path, words, complaint):
