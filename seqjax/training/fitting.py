@@ -134,7 +134,8 @@ def fit(
                 f"the training diverged: {task.monitor[0]} was never a finite number in {steps} "
                 "steps; lower the learning rate or the clipping threshold"
             )
-        trained = Trained(task, parameters_of(gather(restore_best(outcome.state, checkpoints))))
+        best = parameters_of(restore_best(outcome.state, checkpoints))
+        trained = Trained(task, gather(best))
     if outcome.reason == "interrupted":
         message = f"stopped at step {outcome.progress.step} of {steps}"
         raise Interrupted(message, trained, outcome.signal)
