@@ -30,7 +30,7 @@ import optax
 import seqjax
 from experiments.cli import launch
 from experiments.transformer import Attentive
-from seqjax import data, datasets, figures, training
+from seqjax import data, datasets, figures, text, training
 from seqjax.diagnostics import cost, writers
 from seqjax.diagnostics.plots import Panel, plot_panels
 from seqjax.training import Settings, option
@@ -70,11 +70,11 @@ def main(config: Config) -> dict[str, Any]:
     if config.resume is not None:
         raise ValueError("times are measured in one go; leave --resume out")
     with training.Run("recurrent_vs_transformer", config) as run:
-        text, validation, origin = read(config)
-        vocabulary = data.Vocabulary.characters(text + validation)
-        windows = data.Windows(vocabulary.encode(text), config.window)
-        held_out = validation_batches(vocabulary.encode(validation), config.window)
-        run.begin(origin, (text, validation))
+        corpus = read(config)
+        vocabulary = data.Vocabulary.characters(corpus.train + corpus.validation)
+        windows = data.Windows(vocabulary.encode(corpus.train), config.window)
+        held_out = validation_batches(vocabulary.encode(corpus.validation), config.window)
+        run.begin(corpus.origin, (corpus.train, corpus.validation))
         models = contenders(len(vocabulary.tokens), config)
         rows, curves = learn(run, models, windows, held_out)
         measured = {"curves": curves, **measure(models, config)}
@@ -96,18 +96,16 @@ def main(config: Config) -> dict[str, Any]:
         return run.write_result(metrics, counts, sections=[section], seconds_each=config.seconds)
 
 
-def read(config: Config) -> tuple[str, str, str]:
-    """Reads the text to learn, that to validate, and their origin; what ships with CPython where none is found."""
-    corpus = config.corpus
+def read(config: Config) -> text.Corpus:
+    """Reads the text to learn; where it was not found, what ships with CPython."""
     try:
-        train = datasets.load(corpus, "train", config.data_dir)
+        return text.load_corpus(config.corpus, config.data_dir)
     except datasets.DataUnavailable as reason:
-        print(f"{reason}. Learning pydoc_topics, which ships with CPython", file=sys.stderr)
-        corpus = "pydoc_topics"
-        train = datasets.load(corpus, "train", config.data_dir)
-    validation = datasets.load(corpus, "validation", config.data_dir)
-    texts = ["".join(part.records.columns()["text"]) for part in (train, validation)]
-    return texts[0], texts[1], train.origin
+        print(
+            f"{reason}. Learning pydoc_topics, the English prose that ships with CPython",
+            file=sys.stderr,
+        )
+        return text.load_corpus("pydoc_topics", config.data_dir)
 
 
 def contenders(vocab_size: int, config: Config) -> dict[str, Any]:
