@@ -24,6 +24,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import optax
+
 import seqjax
 from experiments.cli import Verb, launch
 from seqjax import training, vision
@@ -57,6 +59,10 @@ class Config(RunConfig):
     steps: int | None = option(6000, "training steps", least=1)
     batch_size: int | None = option(32, "pictures of a step", least=1)
     every: int | None = option(500, "steps between evaluations and checkpoints", least=1)
+
+    def rate(self, steps: int) -> optax.Schedule:
+        """Gives a rate that falls to a hundredth along a cosine."""
+        return optax.cosine_decay_schedule(self.learning_rate, steps, alpha=0.01)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
