@@ -51,19 +51,22 @@ class Pass:
     backend: Backend = "auto"
 
     def branch(self, index: int) -> "Pass":
-        """The same pass with independent keys, for the `index`-th part of a combinator."""
+        """Returns the pass with independent keys, for the `index`-th part of a combinator."""
         if self.rngs is None:
             return self
-        return dataclasses.replace(
-            self, rngs=jax.vmap(lambda key: jax.random.fold_in(key, index))(self.rngs)
-        )
+
+        def of_part(key: KeyArray) -> KeyArray:
+            return jax.random.fold_in(key, index)
+
+        return dataclasses.replace(self, rngs=jax.vmap(of_part)(self.rngs))
 
     def starts(self, time: int) -> Reset | None:
-        """Where the state is thrown away before a step, `[time, *batch]`, in the direction of reading.
+        """Returns where the state is thrown away before a step, `[time, *batch]`.
 
         Read backwards, a sequence is entered at its last step: the one before the next sequence's
         first.
         """
+        # The marks move one step ahead; none stands before the last step, where reading begins.
         if self.reset is None or not self.reverse or time == 0:
             return self.reset
         return jnp.concatenate([self.reset[1:], jnp.zeros_like(self.reset[:1])])
@@ -81,9 +84,13 @@ class Recurrence:
     causal: ClassVar[bool] = True
     """False where an output depends on later inputs: then there is no `step`."""
 
-    def __init_subclass__(cls, **options: Any):
-        """Gives a class with a step of its own the scan over it, in place of one that was written for another step."""
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Gives a class with a step of its own the scan over that step.
+
+        It takes the place of a scan that was written for another step.
+        """
         super().__init_subclass__(**options)
+        # The nearest class that defines a scan, and whether it wrote it for a step of its own.
         owner = next(base for base in cls.__mro__ if "scan" in vars(base))
         if "step" in vars(cls) and owner not in (cls, Recurrence) and "step" in vars(owner):
             cls.scan = Recurrence.scan
@@ -99,48 +106,62 @@ class Recurrence:
         return f"{type(self).__name__}({', '.join(needed + chosen)})"
 
     def init(self, key: KeyArray, input_size: int) -> Params:
-        """Fresh parameters for inputs of `input_size` features."""
+        """Draws the parameters for inputs of `input_size` features."""
         raise NotImplementedError
 
     def output_size(self, input_size: int) -> int:
-        """Features of each output, given those of each input."""
+        """Returns the features of each output, given those of each input."""
         raise NotImplementedError
 
     def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> State:
-        """The state before the first step, for inputs of `dtype`; every leaf begins with `batch_shape`."""
+        """Returns the state before the first step, for inputs of `dtype`.
+
+        Every leaf begins with `batch_shape`.
+        """
         raise NotImplementedError
 
     def step(
         self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
     ) -> tuple[State, Output]:
-        """One time step: the next state, and the output `[*batch, output_size]`."""
+        """Reads one step; returns the next state, and the output `[*batch, output_size]`."""
         raise NotImplementedError
 
     def scan(
         self, params: Params, xs: Sequence, state: State, how: Pass = Pass()
     ) -> tuple[State, Outputs]:
-        """A whole time-major sequence: the state after it, and the outputs `[time, *batch, output_size]`."""
+        """Reads a whole time-major sequence.
+
+        Returns:
+          The state after it, and the outputs `[time, *batch, output_size]`.
+        """
         start = self.initial_state(params, xs.shape[1:-1], xs.dtype)
         return scan_steps(functools.partial(self.step, params), start, xs, state, how)
 
 
 def state_dtype(dtype: Any) -> Any:
-    """The dtype that states and sums are kept in: at least float32, so that bfloat16 inputs lose nothing over time."""
+    """Returns the dtype that states and sums are kept in.
+
+    It is at least float32, so that bfloat16 inputs lose nothing over time.
+    """
     # Not by jnp.promote_types, which refuses where JAX is told to promote no dtype.
     return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits < 32 else dtype
 
 
 def select(mask: Mask, on_true: State, on_false: State) -> State:
-    """Row by row `on_true` where `mask` `[*batch]`, else `on_false`, over pytrees whose leaves begin with the batch."""
+    """Picks `on_true` in rows where `mask [*batch]` holds, else `on_false`.
 
-    def pick(a, b):
+    Both are pytrees whose leaves begin with the batch.
+    """
+
+    def pick(a: Any, b: Any) -> Array:
+        # The mask with an axis of 1 for each that the leaf has beyond the batch.
         return jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim)), a, b)
 
     return jax.tree.map(pick, on_true, on_false)
 
 
 def spread(values: Array, like: Array) -> Array:
-    """What all rows share, `[units]`, in the shape and the dtype of `like [*batch, units]`.
+    """Spreads what all rows share, `[units]`, to shape and dtype of `like [*batch, units]`.
 
     Said in words, so that it also holds where JAX is told not to promote ranks and dtypes.
     """
@@ -150,7 +171,7 @@ def spread(values: Array, like: Array) -> Array:
 def scan_steps(
     step: Callable, start: State, xs: Sequence, state: State, how: Pass
 ) -> tuple[State, Outputs]:
-    """The engine: folds `step(state, x, rng=key) -> (state, y)` over time with `lax.scan`.
+    """Folds `step(state, x, rng=key) -> (state, y)` over time with `lax.scan`: the engine.
 
     Args:
       step: one time step.
@@ -164,57 +185,79 @@ def scan_steps(
     """
     time = xs.shape[0]
 
-    def advance(state, inputs):
+    def advance(state: State, inputs: tuple) -> tuple[State, Any]:
         t, x, starts, rng = inputs
         before = state if starts is None else select(starts, start, state)
         after, y = step(before, x, rng=rng)
         if how.lengths is None:
             return after, y
-        valid = t < how.lengths
+        # Past a row's end the state is held, resets ignored, and the output is zero.
+        valid = t < how.lengths  # [*batch]
         return select(valid, after, state), select(valid, y, jax.tree.map(jnp.zeros_like, y))
 
     inputs = (jnp.arange(time, dtype=jnp.int32), xs, how.starts(time), how.rngs)
     for leaf in jax.tree.leaves(inputs):
         if leaf.shape[:1] != (time,):
             raise ValueError(
-                f"xs have {time} steps; a reset or the keys have shape {leaf.shape}, not [{time}, ...]"
+                f"xs have {time} steps; "
+                f"a reset or the keys have shape {leaf.shape}, not [{time}, ...]"
             )
     if how.remat == "step":
         advance = jax.checkpoint(advance, prevent_cse=False)
     sweep = functools.partial(lax.scan, advance, reverse=how.reverse)
-    return (
-        sweep_chunks(sweep, state, inputs, time, how.reverse)
-        if how.remat == "sqrt"
-        else sweep(state, inputs)
-    )
+    if how.remat == "sqrt":
+        return sweep_chunks(sweep, state, inputs, time, how.reverse)
+    return sweep(state, inputs)
 
 
 def sweep_chunks(
     sweep: Callable, state: State, inputs: Any, time: int, reverse: bool, size: int | None = None
 ) -> tuple[State, Any]:
-    """Runs `sweep(state, inputs)` over chunks of `size` steps, else of about sqrt(time); keeps the states between them.
+    """Runs `sweep(state, inputs)` over chunks of time, and keeps the states between them.
 
     The backward pass runs each chunk again: by sqrt(time) memory grows, and work by one forward
     pass (Chen et al., 2016, "Training Deep Nets with Sublinear Memory Cost").
+
+    Args:
+      sweep: runs some steps, `(state, inputs) -> (state, ys)`.
+      state: before the first step read.
+      inputs: a pytree of `[time, ...]`.
+      time: steps of all chunks together.
+      reverse: read the last step first.
+      size: steps of a chunk; None takes about sqrt(time).
+
+    Returns:
+      The state after the last step read, and the outputs, leaves `[time, ...]`.
     """
     size = size or _near_root(time)
     whole = time - time % size
     sweep = jax.checkpoint(sweep, prevent_cse=False)
-    chunks = jax.tree.map(lambda a: a[:whole].reshape(whole // size, size, *a.shape[1:]), inputs)
+
+    def cut(leaf: Any) -> Any:
+        return leaf[:whole].reshape(whole // size, size, *leaf.shape[1:])
+
+    def rejoin(leaf: Any) -> Any:
+        return leaf.reshape(whole, *leaf.shape[2:])
+
+    # Leaves [chunks, size, ...], and a rest of less than `size` steps, which stands last in time.
+    chunks = jax.tree.map(cut, inputs)
     rest = jax.tree.map(lambda a: a[whole:], inputs)
     last = None
+    # Backwards the rest is read first, forwards last.
     if reverse and whole < time:
         state, last = sweep(state, rest)
     state, ys = lax.scan(sweep, state, chunks, reverse=reverse)
     if not reverse and whole < time:
         state, last = sweep(state, rest)
     if whole == time:
-        return state, jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), ys)
-    join = lambda a, b: jnp.concatenate([a.reshape(whole, *a.shape[2:]), b])  # noqa: E731
-    return state, jax.tree.map(join, ys, last)
+        return state, jax.tree.map(rejoin, ys)
+    return state, jax.tree.map(lambda a, b: jnp.concatenate([rejoin(a), b]), ys, last)
 
 
 def _near_root(time: int) -> int:
-    """The largest divisor of `time` from half its root to its root, for a rest costs a copy of all; else the root."""
+    """Returns the largest divisor of `time` from half its root to its root; else the root.
+
+    Without a rest no copy of all outputs is made.
+    """
     root = max(1, math.isqrt(time))
     return next((size for size in range(root, root // 2, -1) if time % size == 0), root)

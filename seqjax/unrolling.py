@@ -85,7 +85,8 @@ def unroll(
     """
     if not isinstance(recurrence, Recurrence):
         raise TypeError(
-            f"recurrence is a {type(recurrence).__name__}; give a seqjax.Recurrence, for example LSTM(256)"
+            f"recurrence is a {type(recurrence).__name__}; "
+            "give a seqjax.Recurrence, for example LSTM(256)"
         )
     order = "[time, *batch, features]" if time_major else "[*batch, time, features]"
     inputs = checked_features(xs, "xs", order, least_axes=2)
@@ -93,9 +94,12 @@ def unroll(
     _check_option("remat", remat, get_args(Remat))
     _check_option("backend", backend, get_args(Backend))
     params, state = _fitted(recurrence, params, state, inputs.shape[-1], batch_shape, inputs.dtype)
-    lengths = None if lengths is None else lengths_in_range(lengths, batch_shape, time, of=" of xs")
-    reset = None if reset is None else _checked_reset(reset, batch_shape, time, time_major)
-    rng = None if rng is None else checked_key(rng)
+    if lengths is not None:
+        lengths = lengths_in_range(lengths, batch_shape, time, of=" of xs")
+    if reset is not None:
+        reset = _checked_reset(reset, batch_shape, time, time_major)
+    if rng is not None:
+        rng = checked_key(rng)
     return _unroll(
         recurrence,
         params,
@@ -126,7 +130,10 @@ def _unroll(
     time_major: bool,
     **options: Any,
 ) -> tuple[State, Any]:
-    """The compiled part of `unroll`; on a mesh with explicit axes the outputs lie as the inputs do."""
+    """Runs the compiled part of `unroll`.
+
+    On a mesh with explicit axes the outputs lie as the inputs do.
+    """
     if state is None:
         batch_shape, _ = _batch_and_time(xs.shape, time_major)
         state = recurrence.initial_state(params, batch_shape, xs.dtype)
@@ -135,19 +142,29 @@ def _unroll(
     place = jax.typeof(xs).sharding
     if explicit := place.mesh.explicit_axes:
         of_batch, of_time = _batch_and_time(place.spec, time_major)
-        on_mesh = lambda axes: NamedSharding(place.mesh, PartitionSpec(*axes))  # noqa: E731
-        of_state = jax.tree.map(
-            lambda leaf: on_mesh((*of_batch, *[None] * (leaf.ndim - len(of_batch)))), state
-        )
-        of_ys = on_mesh((of_time, *of_batch, None) if time_major else (*of_batch, of_time, None))
+
+        def on_mesh(axes: tuple) -> NamedSharding:
+            return NamedSharding(place.mesh, PartitionSpec(*axes))
+
+        def as_batch(leaf: Any) -> NamedSharding:
+            return on_mesh((*of_batch, *[None] * (leaf.ndim - len(of_batch))))
+
+        # Features are whole on every device; batch and time are spread as those of xs.
+        of_state = jax.tree.map(as_batch, state)
+        axes_of_ys = (of_time, *of_batch, None) if time_major else (*of_batch, of_time, None)
+        of_ys = on_mesh(axes_of_ys)
         run = jax.sharding.auto_axes(run, axes=explicit, out_sharding=(of_state, of_ys))
     return run(params, xs, state, lengths, reset, rng)
 
 
 def _varying_alike(tree: Any) -> Any:
-    """The same arrays, each varying over all axes of a mesh that one of them varies over inside `jax.shard_map`."""
+    """Returns the same arrays, all varying over the same axes of a mesh inside `jax.shard_map`.
+
+    These are the axes that any of them varies over: a loop wants its carry to keep its type.
+    """
     if not jax.sharding.get_abstract_mesh().manual_axes:
         return tree
+    # A sum varies as all of its terms do; it is zero, and so is what it adds.
     zero = sum(lax.full_like(leaf, 0, jnp.float32, ()) for leaf in jax.tree.leaves(tree))
     return jax.tree.map(lambda leaf: leaf + lax.convert_element_type(zero, leaf.dtype), tree)
 
@@ -169,30 +186,39 @@ def _sweep(
     """Brings the axes in order, empties the padding, and lets the recurrence scan."""
     if not time_major:
         xs = jnp.moveaxis(xs, -2, 0)
-        reset = None if reset is None else jnp.moveaxis(reset, -1, 0)
+        if reset is not None:
+            reset = jnp.moveaxis(reset, -1, 0)
+    # From here on [time, *batch, features] and [time, *batch].
     time = xs.shape[0]
     if lengths is not None:
         lengths = jnp.asarray(lengths)
         steps = jnp.arange(time, dtype=jnp.int32).reshape(time, *(1,) * lengths.ndim)
         valid = steps < lengths[None]  # [time, *batch]
+        # Whatever stands in the padding, NaN included, reaches neither state nor gradient.
         xs = jnp.where(valid[..., None], xs, 0)
-        reset = None if reset is None else reset & valid
+        if reset is not None:
+            reset = reset & valid
+    # A key for each step, [time].
     rngs = None
     if rng is not None:
         rngs = jax.vmap(functools.partial(jax.random.fold_in, rng))(jnp.arange(time))
     how = Pass(lengths, reset, rngs, reverse, remat, backend)
     state, ys = recurrence.scan(params, xs, state, how)
-    return state, ys if time_major else jnp.moveaxis(ys, 0, -2)
+    if not time_major:
+        ys = jnp.moveaxis(ys, 0, -2)
+    return state, ys
 
 
 def _check_option(name: str, given: Any, known: tuple[str, ...]) -> None:
+    """Refuses a value that is not among those known."""
     if given not in known:
         raise ValueError(
             f"{name}={given!r} is unknown; choose one of {', '.join(map(repr, known))}"
         )
 
 
-def _batch_and_time(shape: tuple[int, ...], time_major: bool) -> tuple[tuple[int, ...], int]:
+def _batch_and_time(shape: Any, time_major: bool) -> tuple[Any, Any]:
+    """Takes batch and time out of a shape, or of another tuple with an entry for each axis."""
     return (shape[1:-1], shape[0]) if time_major else (shape[:-2], shape[-2])
 
 
@@ -204,10 +230,10 @@ def _fitted(
     batch_shape: Shape,
     dtype: Any,
 ) -> tuple[Params, State | None]:
-    """Params and state in the containers of the recurrence, after a look at every shape; the state in its dtype.
+    """Returns params and state in the containers of the recurrence; the state in its dtype.
 
-    The looking is remembered by shapes, dtypes and containers, so that a loop of single steps pays
-    for it once.
+    Every shape is looked at before. The looking is remembered by shapes, dtypes and containers, so
+    that a loop of single steps pays for it once.
     """
     leaves, layout = laid_out(params)
     params = _params_plan(recurrence, features, layout).carry_out(leaves)
@@ -220,6 +246,7 @@ def _fitted(
 
 @functools.lru_cache(maxsize=REMEMBERED)
 def _params_plan(recurrence: Recurrence, features: int, given: Layout) -> Plan:
+    """Returns how params of this layout become those of the recurrence."""
     wanted = jax.eval_shape(lambda: recurrence.init(jax.random.key(0), features))
     return plan("params", f"{recurrence} on inputs of {features} features", given, wanted)
 
@@ -233,6 +260,7 @@ def _state_plan(
     dtype: Any,
     given: Layout,
 ) -> Plan:
+    """Returns how a state of this layout becomes that of the recurrence, dtypes included."""
     like = _params_plan(recurrence, features, params).carry_out(jax.tree.leaves(params.structs()))
     start = functools.partial(recurrence.initial_state, batch_shape=batch_shape, dtype=dtype)
     wanted = jax.eval_shape(start, like)
@@ -241,6 +269,7 @@ def _state_plan(
 
 
 def _checked_reset(reset: Any, batch_shape: Shape, time: int, time_major: bool) -> Array:
+    """Returns the marks as an array, after a look at dtype and shape."""
     reset = jnp.asarray(reset)
     wanted = (time, *batch_shape) if time_major else (*batch_shape, time)
     if reset.dtype != jnp.bool_:

@@ -43,7 +43,7 @@ class Elman(Cell):
     _: dataclasses.KW_ONLY
     activation: Literal["tanh", "relu"] = "tanh"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         settle(self, hidden_size=size)
         if self.activation not in ACTIVATIONS:
             raise ValueError(
@@ -51,7 +51,7 @@ class Elman(Cell):
             )
 
     def init(self, key: KeyArray, input_size: int) -> Params:
-        """Fresh parameters for inputs of `input_size` features."""
+        """Draws the parameters for inputs of `input_size` features."""
         key_x, key_h = jax.random.split(checked_key(key, "key"))
         return {
             "w_x": input_weights(key_x, input_size, self.hidden_size, 1),
@@ -62,13 +62,14 @@ class Elman(Cell):
     def step(
         self, params: Params, state: Hidden, x: Frame, *, rng: KeyArray | None = None
     ) -> tuple[Hidden, Output]:
-        """One time step: the next h and the output."""
+        """Reads one step; returns the next h and the output."""
         params, h, x = step_arguments(Elman, self, params, state, x)
+        # x W_x + h W_h + b, [*batch, hidden]
         a = product(x, params["w_x"], h.dtype) + product(h, params["w_h"], h.dtype)
         a = a + spread(params["b"], a)
         h = ACTIVATIONS[self.activation](a).astype(h.dtype)
         return h, h.astype(x.dtype)
 
     def formula(self) -> str | None:
-        """The name of this cell among the kernels; None where they do not know the variant."""
+        """Returns the name of this cell among the kernels; None for a variant they do not know."""
         return f"elman_{self.activation}"

@@ -21,7 +21,7 @@ from seqjax.checks import (
     state_dtypes,
 )
 from seqjax.recurrence import Pass, Recurrence, spread, state_dtype
-from seqjax.typing import Frame, KeyArray, Outputs, Params, Sequence, State
+from seqjax.typing import Frame, Hidden, KeyArray, Outputs, Params, Sequence, State
 
 
 class Cell(Recurrence):
@@ -29,7 +29,7 @@ class Cell(Recurrence):
 
     hidden_size: int
 
-    def __new__(cls, *sizes: Any, **options: Any):
+    def __new__(cls, *sizes: Any, **options: Any) -> Any:
         """Refuses options that are given by position.
 
         Raises:
@@ -38,9 +38,11 @@ class Cell(Recurrence):
         check_positions(cls, sizes)
         return super().__new__(cls)
 
-    def __init_subclass__(cls, **options: Any):
+    def __init_subclass__(cls, **options: Any) -> None:
         """Takes the kernels' formula from a class that steps or starts in a way of its own."""
         super().__init_subclass__(**options)
+        # The nearest class that names a formula: another step than its own, or another start, is
+        # not what the kernels compute.
         owner = next(base for base in cls.__mro__ if "formula" in vars(base))
         if owner not in (cls, Cell) and {"step", "initial_state"} & set(vars(cls)):
             cls.formula = Cell.formula
@@ -54,19 +56,19 @@ class Cell(Recurrence):
     """True where time is scanned in parallel, not step by step."""
 
     def output_size(self, input_size: int) -> int:
-        """Features of each output: the layer's units."""
+        """Returns the features of each output: the layer's units."""
         return self.hidden_size
 
-    def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any):
-        """Zeros `[*batch, hidden]`, float32 or wider."""
+    def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> State:
+        """Makes zeros `[*batch, hidden]`, float32 or wider."""
         return jnp.zeros((*batch_shape, self.hidden_size), state_dtype(dtype))
 
-    def output(self, state) -> Float[Array, "*batch hidden"]:
-        """What the cell shows of its state: the state itself."""
+    def output(self, state: State) -> Hidden:
+        """Returns what the cell shows of its state: the state itself."""
         return state
 
     def formula(self) -> str | None:
-        """The name of this cell among the kernels; None where they do not know it."""
+        """Returns the name of this cell among the kernels; None where they do not know it."""
         return None
 
     def scan(
@@ -76,12 +78,12 @@ class Cell(Recurrence):
         state: State,
         how: Pass = Pass(),  # noqa: B008
     ) -> tuple[State, Outputs]:
-        """A whole sequence, by the implementation that `how` asks for or allows."""
+        """Reads a whole sequence, by the implementation that `how` asks for or allows."""
         return kernels.run(self, self.formula(), params, xs, state, how)
 
 
 def check_features(cell: Recurrence, x: Any, w: Any) -> None:
-    """Checks that a step's input `[*batch, features]` fits the weights that read it, `[features, ...]`.
+    """Checks that a step's input `[*batch, features]` fits its weights, `[features, ...]`.
 
     Raises:
       ValueError: it does not.
@@ -95,10 +97,10 @@ def check_features(cell: Recurrence, x: Any, w: Any) -> None:
 def step_arguments(
     owner: type, cell: Any, params: Params, state: State, x: Any
 ) -> tuple[Params, State, Frame]:
-    """What a step reads, after the looks that `unroll` takes at it: shapes, and floating-point features.
+    """Returns what a step reads, after the looks that `unroll` takes at it.
 
-    The state keeps its precision. A list may stand for a named tuple, and a wrapped array for the
-    array.
+    Shapes must fit, and features be floating point. The state keeps its precision. A list may stand
+    for a named tuple, and a wrapped array for the array.
 
     Args:
       owner: the class whose step it is, for a subclass may have more params than the step reads.
@@ -124,11 +126,12 @@ def step_arguments(
 
 @functools.lru_cache(maxsize=REMEMBERED)
 def _names(owner: Any, cell: Recurrence, features: int) -> tuple[str, ...]:
-    """The entries of the params."""
+    """Returns the entries of the params."""
     return tuple(_params_like(owner, cell, features))
 
 
-def _params_like(owner, cell, features):
+def _params_like(owner: Any, cell: Recurrence, features: int) -> Any:
+    """Returns shapes and dtypes of the params, nothing drawn."""
     return jax.eval_shape(lambda: owner.init(cell, jax.random.key(0), features))
 
 
@@ -136,20 +139,21 @@ def _params_like(owner, cell, features):
 def _plans(
     owner: Any, cell: Recurrence, shape: Shape, dtype: Any, params: Layout, state: Layout
 ) -> tuple[Plan, Plan]:
-    """How params and state become what the step reads."""
+    """Returns how params and state become what the step reads."""
     *batch, features = shape
     like = _params_like(owner, cell, features)
     of_params = plan("params", f"{cell} on inputs of {features} features", params, like)
     wanted = jax.eval_shape(lambda p: owner.initial_state(cell, p, tuple(batch), dtype), like)
     of_state = plan("state", f"{cell} on batch {tuple(batch)}", state, wanted)
+    # A leaf changes dtype only where it is of another kind: float64 and bfloat16 states stay.
     dtypes = state_dtypes(of_state, state, wanted, cell)
     given = [state.dtypes[index] for index in of_state.order]
     kept = tuple(None if _alike(a, b) else b for a, b in zip(given, dtypes, strict=True))
     return of_params, of_state._replace(dtypes=kept)
 
 
-def _alike(given, wanted) -> bool:
-    """Whether two dtypes differ in precision at most."""
+def _alike(given: Any, wanted: Any) -> bool:
+    """Tells whether two dtypes differ in precision at most."""
     kinds = jnp.complexfloating, jnp.floating
     return any(jnp.issubdtype(given, kind) and jnp.issubdtype(wanted, kind) for kind in kinds)
 
@@ -157,14 +161,14 @@ def _alike(given, wanted) -> bool:
 def product(
     x: Float[Array, "*batch features"], w: Float[Array, "features gates"], dtype: Any
 ) -> Float[Array, "*batch gates"]:
-    """`x @ w` in the weights' dtype, summed in `dtype`."""
+    """Computes `x @ w` in the weights' dtype, summed in `dtype`."""
     return jnp.matmul(x.astype(w.dtype), w, preferred_element_type=dtype)
 
 
 def layer_norm(
     x: Float[Array, "*batch gates"], scale: Float[Array, " gates"], epsilon: float = 1e-6
 ) -> Float[Array, "*batch gates"]:
-    """Layer normalisation over the last axis, without bias (Ba et al., 2016)."""
+    """Normalises over the last axis, without bias (Ba et al., 2016)."""
     centred = x - x.mean(-1, keepdims=True)
     normed = centred * jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + epsilon)
     return normed * spread(scale, normed)
@@ -173,7 +177,7 @@ def layer_norm(
 def input_weights(
     key: KeyArray, inputs: int, hidden: int, gates: int
 ) -> Float[Array, "features gates"]:
-    """Glorot uniform weights `[inputs, gates * hidden]`, each gate drawn as a matrix of its own."""
+    """Draws Glorot uniform weights `[inputs, gates * hidden]`, each gate as its own matrix."""
     draw = initializers.glorot_uniform()
     return jnp.concatenate(
         [draw(k, (inputs, hidden)) for k in jax.random.split(key, gates)], axis=-1
@@ -183,7 +187,7 @@ def input_weights(
 def recurrent_weights(
     key: KeyArray, inputs: int, hidden: int, gates: int
 ) -> Float[Array, "features gates"]:
-    """Weights `[inputs, gates * hidden]` in which each gate's matrix is orthogonal (Saxe et al., 2014)."""
+    """Draws weights `[inputs, gates * hidden]` whose gates are orthogonal (Saxe et al., 2014)."""
     draw = initializers.orthogonal()
     return jnp.concatenate(
         [draw(k, (inputs, hidden)) for k in jax.random.split(key, gates)], axis=-1

@@ -1,11 +1,14 @@
 """The gated recurrent unit."""
 
 import dataclasses
-from typing import Literal
+import functools
+from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid
+from jaxtyping import Array
 
 from seqjax.cells.gates import (
     Cell,
@@ -19,6 +22,8 @@ from seqjax.cells.options import flag, settle, size
 from seqjax.checks import checked_key
 from seqjax.recurrence import spread
 from seqjax.typing import Frame, Hidden, KeyArray, Output, Params
+
+Norm: TypeAlias = Callable[[Array, slice], Array]
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -55,13 +60,13 @@ class GRU(Cell):
     reset: Literal["after", "before"] = "after"
     layer_norm: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         settle(self, hidden_size=size, layer_norm=flag)
         if self.reset not in ("after", "before"):
             raise ValueError(f"GRU: reset={self.reset!r} is unknown; choose 'after' or 'before'")
 
     def init(self, key: KeyArray, input_size: int) -> Params:
-        """Fresh parameters for inputs of `input_size` features."""
+        """Draws the parameters for inputs of `input_size` features."""
         key_x, key_h = jax.random.split(checked_key(key, "key"))
         hidden = self.hidden_size
         params = {
@@ -70,49 +75,55 @@ class GRU(Cell):
             "b": jnp.zeros(3 * hidden),
             "b_n": jnp.zeros(hidden),
         }
-        return (
-            params | {"ln_x": jnp.ones(3 * hidden), "ln_h": jnp.ones(3 * hidden)}
-            if self.layer_norm
-            else params
-        )
+        if self.layer_norm:
+            params |= {"ln_x": jnp.ones(3 * hidden), "ln_h": jnp.ones(3 * hidden)}
+        return params
 
     def step(
         self, params: Params, state: Hidden, x: Frame, *, rng: KeyArray | None = None
     ) -> tuple[Hidden, Output]:
-        """One time step: the next h and the output."""
+        """Reads one step; returns the next h and the output."""
         params, h, x = step_arguments(GRU, self, params, state, x)
-        gates = 2 * self.hidden_size
+        # r and z stand before n.
+        rz, only_n = slice(2 * self.hidden_size), slice(2 * self.hidden_size, None)
         norm_x, norm_h = self._norms(params)
+        # x W + b: [*batch, 2 hidden] of r and z, [*batch, hidden] of n
         from_x = product(x, params["w_x"], h.dtype)
-        x_rz, x_n = (
-            norm_x(from_x[..., :gates], slice(gates)),
-            norm_x(from_x[..., gates:], slice(gates, None)),
-        )
-        x_rz, x_n = x_rz + spread(params["b"][:gates], x_rz), x_n + spread(params["b"][gates:], x_n)
+        x_rz, x_n = norm_x(from_x[..., rz], rz), norm_x(from_x[..., only_n], only_n)
+        x_rz, x_n = x_rz + spread(params["b"][rz], x_rz), x_n + spread(params["b"][only_n], x_n)
         b_n = spread(params["b_n"], h)
         if self.reset == "after":
+            # One product for all three gates; r acts on its result.
             from_h = product(h, params["w_h"], h.dtype)
-            h_rz, h_n = (
-                norm_h(from_h[..., :gates], slice(gates)),
-                norm_h(from_h[..., gates:], slice(gates, None)),
-            )
+            h_rz, h_n = norm_h(from_h[..., rz], rz), norm_h(from_h[..., only_n], only_n)
             r, z = jnp.split(sigmoid(x_rz + h_rz), 2, axis=-1)
             n = jnp.tanh(x_n + r * (h_n + b_n))
         else:
-            h_rz = norm_h(product(h, params["w_h"][:, :gates], h.dtype), slice(gates))
+            # r must be known before the product of the candidate.
+            h_rz = norm_h(product(h, params["w_h"][:, rz], h.dtype), rz)
             r, z = jnp.split(sigmoid(x_rz + h_rz), 2, axis=-1)
-            h_n = norm_h(product(r * h, params["w_h"][:, gates:], h.dtype), slice(gates, None))
+            h_n = norm_h(product(r * h, params["w_h"][:, only_n], h.dtype), only_n)
             n = jnp.tanh(x_n + h_n + b_n)
         h = ((1 - z) * n + z * h).astype(h.dtype)
         return h, h.astype(x.dtype)
 
     def formula(self) -> str | None:
-        """The name of this cell among the kernels; None where they do not know the variant."""
+        """Returns the name of this cell among the kernels; None for a variant they do not know."""
         return "gru" if self.reset == "after" and not self.layer_norm else None
 
-    def _norms(self, params):
+    def _norms(self, params: Params) -> tuple[Norm, Norm]:
+        """Returns what normalises the products with x and with h, given the units to scale."""
         if not self.layer_norm:
-            return (lambda a, units: a,) * 2
-        return tuple(
-            lambda a, units, s=params[name]: layer_norm(a, s[units]) for name in ("ln_x", "ln_h")
+            return _unchanged, _unchanged
+        return functools.partial(_scaled, params["ln_x"]), functools.partial(
+            _scaled, params["ln_h"]
         )
+
+
+def _unchanged(sums: Array, units: slice) -> Array:
+    return sums
+
+
+def _scaled(scale: Array, sums: Array, units: slice) -> Array:
+    """Normalises sums, which are those of `units` among all gates."""
+    return layer_norm(sums, scale[units])

@@ -1,4 +1,4 @@
-"""Recurrences that are linear in their state, and so run over time by `kernels.linear.linear_scan`."""
+"""Recurrences that are linear in their state, run over time by `kernels.linear.linear_scan`."""
 
 import dataclasses
 import math
@@ -22,25 +22,26 @@ CHUNK, LEAST_STEPS = 2**15, 8
 
 
 class LinearCell(Cell):
-    """A recurrence `s' = decay * s + inflow`, element by element, with coefficients that do not depend on s.
+    """A recurrence `s' = decay * s + inflow`, element by element.
 
-    A subclass says `coefficients` and, where the output is not the state, `read`.
+    The coefficients do not depend on s. A subclass says `coefficients` and, where the output is not
+    the state, `read`.
     """
 
     parallel: ClassVar[bool] = True
 
     def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
-        """`(decay, inflow)`, each `[*batch, H]`, of the step that reads x `[*batch, features]`."""
+        """Returns `(decay, inflow)`, each `[*batch, H]`, of the step that reads x."""
         raise NotImplementedError
 
     def read(self, params: Params, state: State, x: Frame) -> Output:
-        """The output of the step that read x and left `state`."""
+        """Returns the output of the step that read x and left `state`."""
         return state
 
     def step(
         self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
     ) -> tuple[State, Output]:
-        """One time step: the next state and the output."""
+        """Reads one step; returns the next state and the output."""
         params, state, x = step_arguments(type(self), self, params, state, x)
         decay, inflow = self.coefficients(params, x)
         state = (spread(decay, state) * state + inflow).astype(state.dtype)
@@ -53,7 +54,7 @@ class LinearCell(Cell):
         state: State,
         how: Pass = Pass(),  # noqa: B008
     ) -> tuple[State, Outputs]:
-        """A whole sequence by `kernels.linear.linear_scan`, or `step` by step with `backend="scan"`.
+        """Reads a whole sequence by `linear_scan`, or `step` by step with `backend="scan"`.
 
         On a CPU `remat="none"` also goes in chunks of time, and keeps the states between them
         alone: to compute a chunk again while it is in the cache takes less time than to bring it
@@ -61,21 +62,30 @@ class LinearCell(Cell):
         """
         time, start = xs.shape[0], self.initial_state(params, xs.shape[1:-1], xs.dtype)
         if how.backend == "scan" or time == 0:
-            return scan_steps(lambda s, x, rng: self.step(params, s, x), start, xs, state, how)
 
-        def sweep(state, inputs):
+            def step(state: State, x: Frame, rng: Any) -> tuple[State, Output]:
+                return self.step(params, state, x)
+
+            return scan_steps(step, start, xs, state, how)
+
+        def sweep(state: State, inputs: tuple) -> tuple[State, Outputs]:
             t, x, starts = inputs
+            # Of all steps at once, [time, *batch, H]; a decay that no input changes, [1, ..., H].
             decay, inflow = self.coefficients(params, x)
             decay = decay.reshape(*(1,) * (inflow.ndim - decay.ndim), *decay.shape)
             if starts is not None:
+                # A step after a reset takes the initial state, and nothing of the one before.
                 inflow = jnp.where(starts[..., None], decay * start[None] + inflow, inflow)
                 decay = jnp.where(starts[..., None], 0, decay)
+            valid = None
             if how.lengths is not None:
+                # Past a row's end s' = 1 * s + 0: the state is held.
                 valid = (t.reshape(-1, *(1,) * how.lengths.ndim) < how.lengths[None])[..., None]
                 decay, inflow = jnp.where(valid, decay, 1), jnp.where(valid, inflow, 0)
             states = linear_scan(decay, inflow, state, how.reverse).astype(state.dtype)
             ys = self.read(params, states, x).astype(x.dtype)
-            ys = ys if how.lengths is None else jnp.where(valid, ys, 0)
+            if valid is not None:
+                ys = jnp.where(valid, ys, 0)
             return states[0 if how.reverse else -1], ys
 
         inputs = (jnp.arange(time, dtype=jnp.int32), xs, how.starts(time))
@@ -84,19 +94,21 @@ class LinearCell(Cell):
         if how.remat == "step":
             return jax.checkpoint(sweep)(state, inputs)
         if not all(isinstance(size, int) for size in inputs[1].shape):
-            return sweep(
-                state, inputs
-            )  # Symbolic sizes, of `jax.export`, cannot be cut into chunks.
+            # Symbolic sizes, of `jax.export`, cannot be cut into chunks.
+            return sweep(state, inputs)
         size = max(LEAST_STEPS, CHUNK // max(1, state.size))
         if size >= time:
             return sweep(state, inputs)
-        chunks = lambda state, inputs: sweep_chunks(sweep, state, inputs, time, how.reverse, size)  # noqa: E731
-        return lax.platform_dependent(state, inputs, cpu=chunks, default=sweep)
+
+        def in_chunks(state: State, inputs: tuple) -> tuple[State, Outputs]:
+            return sweep_chunks(sweep, state, inputs, time, how.reverse, size)
+
+        return lax.platform_dependent(state, inputs, cpu=in_chunks, default=sweep)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class LRU(LinearCell):
-    """Linear recurrent unit (Orvieto et al., 2023): a diagonal complex recurrence with a real read-out.
+    """Linear recurrent unit (Orvieto et al., 2023): diagonal and complex, with a real read-out.
 
         lambda = exp(-exp(nu) + i exp(theta))
         s' = lambda * s + exp(gamma) * (x (B_re + i B_im))
@@ -131,20 +143,26 @@ class LRU(LinearCell):
 
     shows_state: ClassVar[bool] = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         settle(self, hidden_size=size, min_radius=number, max_radius=number, max_phase=number)
         if self.max_phase <= 0:
             raise ValueError(f"LRU: max_phase is {self.max_phase}; give more than 0, in radians")
         if not 0 < self.min_radius < self.max_radius < 1:
             raise ValueError(
-                f"LRU: radii {self.min_radius} and {self.max_radius}; give 0 < min_radius < max_radius < 1"
+                f"LRU: radii {self.min_radius} and {self.max_radius}; "
+                "give 0 < min_radius < max_radius < 1"
             )
 
     def init(self, key: KeyArray, input_size: int) -> Params:
-        """Fresh parameters: eigenvalues uniform on the ring between the radii, gamma so that s keeps unit variance."""
+        """Draws the parameters for inputs of `input_size` features.
+
+        Eigenvalues are uniform on the ring between the radii; gamma is such that s keeps unit
+        variance.
+        """
         keys = jax.random.split(checked_key(key, "key"), 7)
         hidden = self.hidden_size
         low, high = self.min_radius**2, self.max_radius**2
+        # Uniform in area: the square of the radius is uniform.
         radius = jnp.sqrt(jax.random.uniform(keys[0], (hidden,), minval=low, maxval=high))
         phase = self.max_phase * jax.random.uniform(keys[1], (hidden,), minval=1e-4)
         into, out = initializers.normal((2 * input_size) ** -0.5), initializers.normal(hidden**-0.5)
@@ -160,34 +178,35 @@ class LRU(LinearCell):
         }
 
     def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> State:
-        """Zeros `[*batch, H]`, complex64 or wider."""
+        """Makes zeros `[*batch, H]`, complex64 or wider."""
         return jnp.zeros(
             (*batch_shape, self.hidden_size), np.result_type(state_dtype(dtype), np.complex64)
         )
 
     def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
-        """Lambda, and the scaled input."""
+        """Returns lambda `[H]`, and the scaled input `[*batch, H]`."""
         check_features(self, x, params["b_re"])
         wide = state_dtype(x.dtype)
         p = {name: params[name].astype(wide) for name in ("nu", "theta", "gamma")}
         decay = jnp.exp(lax.complex(-jnp.exp(p["nu"]), jnp.exp(p["theta"])))
-        real, imaginary = (product(x, params[name], wide) for name in ("b_re", "b_im"))
+        real = product(x, params["b_re"], wide)
+        imaginary = product(x, params["b_im"], wide)
         scale = spread(jnp.exp(p["gamma"]), real)
         inflow = lax.complex(scale * real, scale * imaginary)
         return decay, inflow
 
     def read(self, params: Params, state: State, x: Frame) -> Output:
-        """The real part of the mixed state, and the input's own path."""
+        """Computes the real part of the mixed state, and the input's own path beside it."""
         wide = state.real.dtype
-        mixed = product(state.real, params["c_re"], wide) - product(
-            state.imag, params["c_im"], wide
-        )
-        return mixed + product(x, params["d"], wide)
+        # Re(s C), in real products
+        real = product(state.real, params["c_re"], wide)
+        imaginary = product(state.imag, params["c_im"], wide)
+        return real - imaginary + product(x, params["d"], wide)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class MinGRU(LinearCell):
-    """Minimal GRU (Feng et al., 2024): gates see the input alone, so that time can be scanned in parallel.
+    """Minimal GRU (Feng et al., 2024): gates see the input alone, so time is scanned in parallel.
 
         z  = sigmoid(x W_z + b_z)
         n  = x W_n + b_n
@@ -204,18 +223,18 @@ class MinGRU(LinearCell):
 
     hidden_size: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         settle(self, hidden_size=size)
 
     def init(self, key: KeyArray, input_size: int) -> Params:
-        """Fresh parameters for inputs of `input_size` features."""
+        """Draws the parameters for inputs of `input_size` features."""
         return {
             "w_x": input_weights(checked_key(key, "key"), input_size, self.hidden_size, 2),
             "b": jnp.zeros(2 * self.hidden_size),
         }
 
     def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
-        """`1 - z` and `z * n`."""
+        """Returns `1 - z` and `z * n`."""
         check_features(self, x, params["w_x"])
         sums = product(x, params["w_x"], state_dtype(x.dtype))
         z, n = jnp.split(sums + spread(params["b"], sums), 2, axis=-1)
@@ -245,20 +264,21 @@ class MinLSTM(LinearCell):
     _: dataclasses.KW_ONLY
     forget_bias: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         settle(self, hidden_size=size, forget_bias=number)
 
     def init(self, key: KeyArray, input_size: int) -> Params:
-        """Fresh parameters for inputs of `input_size` features."""
+        """Draws the parameters for inputs of `input_size` features."""
         return {
             "w_x": input_weights(checked_key(key, "key"), input_size, self.hidden_size, 3),
             "b": jnp.zeros(3 * self.hidden_size).at[: self.hidden_size].set(self.forget_bias),
         }
 
     def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
-        """The two gates' shares, the second times the candidate; f / (f + i) is sigmoid(log f - log i)."""
+        """Returns the two gates' shares, the second times the candidate."""
         check_features(self, x, params["w_x"])
         sums = product(x, params["w_x"], state_dtype(x.dtype))
         f, i, n = jnp.split(sums + spread(params["b"], sums), 3, axis=-1)
+        # f / (f + i) = sigmoid(log f - log i), which does not divide by what underflows.
         odds = jax.nn.log_sigmoid(f) - jax.nn.log_sigmoid(i)
         return sigmoid(odds), sigmoid(-odds) * n

@@ -1,4 +1,7 @@
-"""Options of a recurrence: checked, and kept as numbers of Python's own, so that equal recurrences hash equal."""
+"""Options of a recurrence: checked, and kept as numbers of Python's own.
+
+So equal recurrences hash equal.
+"""
 
 import inspect
 import math
@@ -29,7 +32,7 @@ def settle(recurrence: Recurrence, **kinds: Callable[[str, Any], Any]) -> None:
 
 
 def size(name: str, value: Any) -> int:
-    """A whole number, at least 1."""
+    """Returns a whole number, at least 1."""
     if not hasattr(value, "__index__") or _is_bool(value) or np.ndim(value):
         raise TypeError(f"{name} is {value!r}; give a whole number")
     whole = operator.index(value)
@@ -39,19 +42,19 @@ def size(name: str, value: Any) -> int:
 
 
 def optional_size(name: str, value: Any) -> int | None:
-    """None, or a whole number, at least 1."""
+    """Returns None, or a whole number, at least 1."""
     return None if value is None else size(name, value)
 
 
 def flag(name: str, value: Any) -> bool:
-    """True or False."""
+    """Returns True or False."""
     if not _is_bool(value):
         raise TypeError(f"{name} is {value!r}; give True or False")
     return bool(value)
 
 
 def number(name: str, value: Any) -> float:
-    """A finite number."""
+    """Returns a finite number."""
     if not _is_real(value):
         raise TypeError(f"{name} is {value!r}; give a number")
     real = float(value)
@@ -61,7 +64,7 @@ def number(name: str, value: Any) -> float:
 
 
 def rate(name: str, value: Any) -> float:
-    """A share from 0 up to, but not, 1."""
+    """Returns a share from 0 up to, but not, 1."""
     share = number(name, value)
     if not 0 <= share < 1:
         raise ValueError(f"{name} is {share}; give a share from 0 up to, but not, 1")
@@ -69,7 +72,9 @@ def rate(name: str, value: Any) -> float:
 
 
 def check_positions(kind: type, given: tuple[Any, ...]) -> None:
-    """Checks that the options of a cell are given by name: `LSTM(input, hidden)` is a habit from elsewhere.
+    """Checks that the options of a cell are given by name.
+
+    `LSTM(input, hidden)` is a habit from elsewhere.
 
     Raises:
       TypeError: more is given by position than `kind.__init__` takes so.
@@ -81,21 +86,22 @@ def check_positions(kind: type, given: tuple[Any, ...]) -> None:
         return
     places = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     if len(given) > len(places):
-        cell = kind.__name__
+        cell, arguments = kind.__name__, ", ".join(map(repr, given))
         raise TypeError(
-            f"{cell}({', '.join(map(repr, given))}): by position give {cell}({', '.join(places)}) alone; options "
+            f"{cell}({arguments}): by position give {cell}({', '.join(places)}) alone; options "
             "go by name, and the number of input features to init(key, input_size)"
         )
 
 
-def _is_bool(value) -> bool:
-    return isinstance(value, bool) or (
-        np.ndim(value) == 0 and getattr(value, "dtype", None) == np.bool_
-    )
+def _is_bool(value: Any) -> bool:
+    """Tells whether a value is True or False, of Python's or an array without axes."""
+    if isinstance(value, bool):
+        return True
+    return np.ndim(value) == 0 and getattr(value, "dtype", None) == np.bool_
 
 
-def _is_real(value) -> bool:
-    """Whether a value is a real number, of Python's or an array without axes; truth values are none."""
+def _is_real(value: Any) -> bool:
+    """Tells whether a value is a real number, of Python's or an array without axes; no bool."""
     if _is_bool(value) or np.ndim(value):
         return False
     kind = getattr(getattr(value, "dtype", None), "kind", "")

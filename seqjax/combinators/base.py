@@ -10,25 +10,28 @@ from seqjax.typing import KeyArray, Params, State
 
 
 class Wrapper(Recurrence):
-    """A recurrence around another, with the same params and state; a subclass changes the outputs or the step."""
+    """A recurrence around another, with the same params and state.
+
+    A subclass changes the outputs or the step.
+    """
 
     inner: Recurrence
 
     @property
     def causal(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """True if the inner recurrence is."""
+        """Tells whether the inner recurrence is causal."""
         return self.inner.causal
 
     def output_size(self, input_size: int) -> int:
-        """Features of the inner recurrence's outputs."""
+        """Returns the features of the inner recurrence's outputs."""
         return self.inner.output_size(input_size)
 
     def init(self, key: KeyArray, input_size: int) -> Params:
-        """The inner recurrence's fresh parameters."""
+        """Draws the inner recurrence's parameters."""
         return self.inner.init(key, input_size)
 
     def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> State:
-        """The inner recurrence's initial state."""
+        """Returns the inner recurrence's initial state."""
         return self.inner.initial_state(params, batch_shape, dtype)
 
 
@@ -41,7 +44,8 @@ def check_causal(recurrence: Recurrence) -> Any:
     """Refuses a single step where an output depends on later inputs."""
     if not recurrence.causal:
         raise ValueError(
-            f"{recurrence} reads the future, so it has no step; give the whole sequence to seqjax.unroll"
+            f"{recurrence} reads the future, so it has no step; "
+            "give the whole sequence to seqjax.unroll"
         )
 
 

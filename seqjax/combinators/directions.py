@@ -25,10 +25,10 @@ _MERGES: dict[str, Callable] = {
 def bidirectional(
     forward: Recurrence, backward: Recurrence | None = None, merge: Merge = "concat"
 ) -> "Bidirectional":
-    """Two recurrences over the same inputs, the second read from each row's end (Schuster and Paliwal, 1997).
+    """Reads the same inputs by two recurrences, one of them from each row's end.
 
-    Params are `{forward, backward}`, the state is `BidirectionalState(forward, backward)`. The
-    whole is not causal.
+    Bidirectional recurrent networks (Schuster and Paliwal, 1997). Params are `{forward, backward}`,
+    the state is `BidirectionalState(forward, backward)`. The whole is not causal.
 
     Args:
       forward: reads from the first step on.
@@ -65,14 +65,15 @@ class Bidirectional(Recurrence):
 
     causal: ClassVar[bool] = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.merge not in get_args(Merge):
+            known = ", ".join(map(repr, get_args(Merge)))
             raise ValueError(
-                f"bidirectional: merge={self.merge!r} is unknown; choose one of {', '.join(map(repr, get_args(Merge)))}"
+                f"bidirectional: merge={self.merge!r} is unknown; choose one of {known}"
             )
 
     def output_size(self, input_size: int) -> int:
-        """Features of the merged outputs."""
+        """Returns the features of the merged outputs."""
         sizes = self.forward.output_size(input_size), self.backward.output_size(input_size)
         if self.merge == "concat":
             return sum(sizes)
@@ -83,7 +84,7 @@ class Bidirectional(Recurrence):
         return sizes[0]
 
     def init(self, key: KeyArray, input_size: int) -> Params:
-        """Fresh parameters `{forward, backward}`."""
+        """Draws the parameters `{forward, backward}`."""
         self.output_size(input_size)
         keys = jax.random.split(checked_key(key, "key"))
         return {
@@ -94,7 +95,7 @@ class Bidirectional(Recurrence):
     def initial_state(
         self, params: Params, batch_shape: tuple[int, ...], dtype: Any
     ) -> BidirectionalState:
-        """The initial states of both directions."""
+        """Returns the initial states of both directions."""
         return BidirectionalState(
             self.forward.initial_state(params["forward"], batch_shape, dtype),
             self.backward.initial_state(params["backward"], batch_shape, dtype),
@@ -103,7 +104,7 @@ class Bidirectional(Recurrence):
     def step(
         self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
     ) -> tuple[State, Output]:
-        """Refused: an output depends on later inputs.
+        """Refuses: an output depends on later inputs.
 
         Raises:
           ValueError: always.
@@ -117,8 +118,9 @@ class Bidirectional(Recurrence):
         state: State,
         how: Pass = Pass(),  # noqa: B008
     ) -> tuple[State, Outputs]:
-        """A whole sequence, both ways."""
+        """Reads a whole sequence, both ways."""
         back = dataclasses.replace(how.branch(1), reverse=not how.reverse)
         forward, ys = self.forward.scan(params["forward"], xs, state.forward, how.branch(0))
         backward, zs = self.backward.scan(params["backward"], xs, state.backward, back)
+        # Both outputs stand in input order already, [time, *batch, outputs].
         return BidirectionalState(forward, backward), _MERGES[self.merge](ys, zs)

@@ -14,7 +14,7 @@ from seqjax.typing import Frame, KeyArray, Output, Outputs, Params, Sequence, St
 
 
 def stack(*layers: Recurrence, dropout: float = 0.0, residual: bool = False) -> "Stack":
-    """Layers one upon another: the outputs of each are the inputs of the next.
+    """Lays recurrences one upon another: the outputs of each are the inputs of the next.
 
     Params are `{layer_0, layer_1, ...}`, the state a tuple.
 
@@ -43,7 +43,9 @@ def stack(*layers: Recurrence, dropout: float = 0.0, residual: bool = False) -> 
     for index, layer in enumerate(layers):
         if dropout and index < len(layers) - 1:
             layer = Dropout(layer, dropout)
-        built.append(Residual(layer) if residual and index else layer)
+        if residual and index > 0:
+            layer = Residual(layer)
+        built.append(layer)
     return Stack(tuple(built))
 
 
@@ -55,17 +57,17 @@ class Stack(Recurrence):
 
     @property
     def causal(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """True if every layer is."""
+        """Tells whether every layer is causal."""
         return all(layer.causal for layer in self.layers)
 
     def output_size(self, input_size: int) -> int:
-        """Features of the last layer's outputs."""
+        """Returns the features of the last layer's outputs."""
         for layer in self.layers:
             input_size = layer.output_size(input_size)
         return input_size
 
     def init(self, key: KeyArray, input_size: int) -> Params:
-        """Fresh parameters `{layer_0, layer_1, ...}`."""
+        """Draws the parameters `{layer_0, layer_1, ...}`."""
         params, key = {}, checked_key(key, "key")
         for index, layer in enumerate(self.layers):
             params[f"layer_{index}"] = layer.init(jax.random.fold_in(key, index), input_size)
@@ -75,13 +77,13 @@ class Stack(Recurrence):
     def initial_state(
         self, params: Params, batch_shape: tuple[int, ...], dtype: Any
     ) -> tuple[State, ...]:
-        """The initial states of the layers."""
+        """Returns the initial states of the layers."""
         return tuple(layer.initial_state(p, batch_shape, dtype) for layer, p in self._with(params))
 
     def step(
         self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
     ) -> tuple[State, Output]:
-        """One time step through every layer."""
+        """Reads one step through every layer."""
         check_causal(self)
         if not isinstance(state, tuple | list) or len(state) != len(self.layers):
             raise ValueError(
@@ -100,18 +102,19 @@ class Stack(Recurrence):
         state: State,
         how: Pass = Pass(),  # noqa: B008
     ) -> tuple[State, Outputs]:
-        """A whole sequence, layer after layer, each with its own fastest implementation."""
+        """Reads a whole sequence layer after layer, each with its own fastest implementation."""
         states = []
         for index, (layer, p) in enumerate(self._with(params)):
             layer_state, xs = layer.scan(p, xs, state[index], how.branch(index))
             states.append(layer_state)
         return tuple(states), xs
 
-    def _with(self, params):
+    def _with(self, params: Params) -> list[tuple[Recurrence, Params]]:
+        """Returns each layer with its parameters."""
         return [(layer, params[f"layer_{index}"]) for index, layer in enumerate(self.layers)]
 
 
 def _in_short(state: Any) -> str:
-    """A pytree in a few words."""
+    """Describes a pytree in a few words."""
     count = f" of {len(state)}" if isinstance(state, tuple | list) else ""
     return f"a {type(state).__name__}{count}"

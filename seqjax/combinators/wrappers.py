@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from seqjax.cells.gates import Cell, input_weights, product, step_arguments
 from seqjax.cells.options import flag, rate, settle
@@ -15,13 +16,16 @@ from seqjax.typing import Frame, KeyArray, Output, Outputs, Params, Sequence, St
 
 
 def residual(recurrence: Recurrence) -> "Residual":
-    """The recurrence's output plus its input, `y = x + r(x)` (He et al., 2016); their sizes must be equal."""
+    """Adds a recurrence's input to its output, `y = x + r(x)` (He et al., 2016).
+
+    Their sizes must be equal.
+    """
     check_recurrences("residual", recurrence)
     return Residual(recurrence)
 
 
 def dropout(recurrence: Recurrence, rate: float, variational: bool = False) -> "Dropout":
-    """Dropout on the outputs of a recurrence, on while a key is given (Srivastava et al., 2014).
+    """Drops outputs of a recurrence while a key is given (Srivastava et al., 2014).
 
     Args:
       recurrence: whose outputs to drop.
@@ -64,7 +68,10 @@ def zoneout(cell: Cell, rate: float = 0.1, cell_rate: float | None = None) -> "Z
 
 
 def gated(recurrence: Recurrence) -> "Gated":
-    """A gated nonlinearity on the outputs: `u = gelu(r(x))`, `y = u * sigmoid(u W + b)` (Dauphin et al., 2017).
+    """Puts a gated nonlinearity on the outputs (Dauphin et al., 2017).
+
+        u = gelu(r(x))
+        y = u * sigmoid(u W + b)
 
     What linear recurrences need between layers. Params are `{inner, w [O, O], b [O]}`.
     """
@@ -79,7 +86,7 @@ class Residual(Wrapper):
     inner: Recurrence
 
     def init(self, key: KeyArray, input_size: int) -> Params:
-        """The inner recurrence's fresh parameters.
+        """Draws the inner recurrence's parameters.
 
         Raises:
           ValueError: input and output differ in size.
@@ -87,14 +94,15 @@ class Residual(Wrapper):
         output_size = self.inner.output_size(input_size)
         if output_size != input_size:
             raise ValueError(
-                f"residual: {self.inner} turns {input_size} features into {output_size}; make them equal"
+                f"residual: {self.inner} turns {input_size} features into {output_size}; "
+                "make them equal"
             )
         return self.inner.init(key, input_size)
 
     def step(
         self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
     ) -> tuple[State, Output]:
-        """One time step."""
+        """Reads one step."""
         state, y = self.inner.step(params, state, x, rng=rng)
         return state, x + y
 
@@ -105,7 +113,7 @@ class Residual(Wrapper):
         state: State,
         how: Pass = Pass(),  # noqa: B008
     ) -> tuple[State, Outputs]:
-        """A whole sequence."""
+        """Reads a whole sequence."""
         state, ys = self.inner.scan(params, xs, state, how)
         return state, xs + ys
 
@@ -118,15 +126,18 @@ class Dropout(Wrapper):
     rate: float
     variational: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         settle(self, rate=rate, variational=flag)
 
     def step(
         self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
     ) -> tuple[State, Output]:
-        """One time step."""
+        """Reads one step."""
         state, y = self.inner.step(params, state, x, rng=branch(rng, 0))
-        return state, y if rng is None else self._drop(branch(rng, 1), y)
+        key = branch(rng, 1)
+        if key is None:
+            return state, y
+        return state, self._drop(key, y)
 
     def scan(
         self,
@@ -135,16 +146,18 @@ class Dropout(Wrapper):
         state: State,
         how: Pass = Pass(),  # noqa: B008
     ) -> tuple[State, Outputs]:
-        """A whole sequence."""
+        """Reads a whole sequence."""
         state, ys = self.inner.scan(params, xs, state, how.branch(0))
         keys = how.branch(1).rngs
         if keys is None or len(ys) == 0:
             return state, ys
-        return state, jax.vmap(self._drop, in_axes=(None if self.variational else 0, 0))(
-            keys[0] if self.variational else keys, ys
-        )
+        if self.variational:
+            # One mask for all steps.
+            return state, jax.vmap(self._drop, in_axes=(None, 0))(keys[0], ys)
+        return state, jax.vmap(self._drop)(keys, ys)
 
-    def _drop(self, key, y):
+    def _drop(self, key: KeyArray, y: Output) -> Output:
+        """Drops outputs of one step; those left grow, so that the expectation stays."""
         keep = jax.random.bernoulli(key, 1 - self.rate, y.shape)
         return jnp.where(keep, y / (1 - self.rate), 0).astype(y.dtype)
 
@@ -157,37 +170,45 @@ class Zoneout(Wrapper):
     rate: float
     cell_rate: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         settle(self, rate=rate, cell_rate=rate)
         if not isinstance(self.inner, Cell) or not self.inner.shows_state:
             raise TypeError(
-                f"zoneout: {self.inner} does not show its state; give Elman, LSTM, GRU, MinGRU or MinLSTM"
+                f"zoneout: {self.inner} does not show its state; "
+                "give Elman, LSTM, GRU, MinGRU or MinLSTM"
             )
 
     def formula(self) -> None:
-        """None: the kernels do not know a cell whose state is held at random."""
+        """Returns None: the kernels do not know a cell whose state is held at random."""
 
     def step(
         self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
     ) -> tuple[State, Output]:
-        """One time step."""
+        """Reads one step."""
         params, state, x = step_arguments(type(self.inner), self.inner, params, state, x)
         new, _ = self.inner.step(params, state, x)
+        # A rate for each leaf of the state: h, and of the LSTM c.
         leaves, structure = jax.tree.flatten(new)
         rates = jax.tree.unflatten(structure, (self.rate, self.cell_rate)[: len(leaves)])
         if rng is None:
-            state = jax.tree.map(
-                lambda old, new, rate: rate * old + (1 - rate) * new, state, new, rates
-            )
+            state = jax.tree.map(_mix, state, new, rates)
         else:
-            keys = jax.tree.unflatten(
-                structure, list(jax.random.split(checked_key(rng), len(leaves)))
-            )
-            stays = jax.tree.map(
-                lambda key, new, rate: jax.random.bernoulli(key, rate, new.shape), keys, new, rates
-            )
+            split = list(jax.random.split(checked_key(rng), len(leaves)))
+            keys = jax.tree.unflatten(structure, split)
+            # Units that stay, [*batch, hidden].
+            stays = jax.tree.map(_draw, keys, new, rates)
             state = jax.tree.map(select, stays, state, new)
         return state, self.inner.output(state).astype(x.dtype)
+
+
+def _mix(old: Array, new: Array, rate: float) -> Array:
+    """Returns the expectation of a unit that keeps its old value with probability `rate`."""
+    return rate * old + (1 - rate) * new
+
+
+def _draw(key: KeyArray, new: Array, rate: float) -> Array:
+    """Draws the units that keep their old value."""
+    return jax.random.bernoulli(key, rate, new.shape)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -197,7 +218,7 @@ class Gated(Wrapper):
     inner: Recurrence
 
     def init(self, key: KeyArray, input_size: int) -> Params:
-        """Fresh parameters `{inner, w, b}`."""
+        """Draws the parameters `{inner, w, b}`."""
         size = self.inner.output_size(input_size)
         inner, gate = jax.random.split(checked_key(key, "key"))
         return {
@@ -207,13 +228,13 @@ class Gated(Wrapper):
         }
 
     def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> State:
-        """The inner recurrence's initial state."""
+        """Returns the inner recurrence's initial state."""
         return self.inner.initial_state(params["inner"], batch_shape, dtype)
 
     def step(
         self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
     ) -> tuple[State, Output]:
-        """One time step."""
+        """Reads one step."""
         state, y = self.inner.step(params["inner"], state, x, rng=rng)
         return state, self._gate(params, y)
 
@@ -224,11 +245,14 @@ class Gated(Wrapper):
         state: State,
         how: Pass = Pass(),  # noqa: B008
     ) -> tuple[State, Outputs]:
-        """A whole sequence; zeros in the padding stay zero, for gelu(0) is 0."""
+        """Reads a whole sequence; zeros in the padding stay zero, for gelu(0) is 0."""
         state, ys = self.inner.scan(params["inner"], xs, state, how)
         return state, self._gate(params, ys)
 
-    def _gate(self, params, y):
+    def _gate(
+        self, params: Params, y: Float[Array, "*batch outputs"]
+    ) -> Float[Array, "*batch outputs"]:
+        """Computes the gate on outputs of one step, or of all."""
         u = jax.nn.gelu(y)
         sums = product(u, params["w"], state_dtype(y.dtype))
         gate = jax.nn.sigmoid(sums + spread(params["b"], sums))

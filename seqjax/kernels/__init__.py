@@ -32,7 +32,7 @@ AUTO: Backend = "native"
 def run(
     cell: Recurrence, formula: str | None, params: Params, xs: Sequence, state: State, how: Pass
 ) -> Any:
-    """A whole sequence of a classic cell, by the backend that `how` asks for or allows.
+    """Runs a classic cell over a whole sequence, by the backend that `how` asks for or allows.
 
     Args:
       cell: whose step it is.
@@ -48,10 +48,14 @@ def run(
     chosen, _ = _choose(formula, xs.dtype, {p.dtype for p in params.values()}, how)
     if chosen == "scan" or formula is None:
         return Recurrence.scan(cell, params, xs, state, how)
-    flat = tuple(state) if isinstance(state, tuple) else (state,)
+    # The kernels know tuples that begin with h; named tuples and bare arrays are put back after.
+    named = isinstance(state, tuple)
+    flat = tuple(state) if named else (state,)
     kernel = {"fused": fused, "native": native, "cudnn": cudnn}[chosen]
     after, ys = kernel.scan(formula, params, xs, flat, how)
-    return type(state)(*after) if isinstance(state, tuple) else after[0], ys
+    if named:
+        return type(state)(*after), ys
+    return after[0], ys
 
 
 def explain(
@@ -80,19 +84,20 @@ def explain(
 
 
 def _parts(recurrence: Any) -> list[Recurrence]:
-    """The recurrences that a combinator is made of."""
+    """Returns the recurrences that a combinator is made of."""
     if hasattr(recurrence, "formula"):
         return []
-    values = [getattr(recurrence, field.name) for field in dataclasses.fields(recurrence)]
-    return [
-        part
-        for value in values
-        for part in (value if isinstance(value, tuple) else (value,))
-        if isinstance(part, Recurrence)
-    ]
+    parts = []
+    for field in dataclasses.fields(recurrence):
+        value = getattr(recurrence, field.name)
+        values = value if isinstance(value, tuple) else (value,)
+        parts += [part for part in values if isinstance(part, Recurrence)]
+    return parts
 
 
 def _choose(formula: str | None, dtype: Any, param_dtypes: set, how: Pass) -> tuple[str, str]:
+    """Returns the backend that runs, and the reason in words."""
+    # What only the scan can do comes first, whatever is asked for.
     if how.backend == "scan":
         return "scan", "as asked for"
     if formula is None:
@@ -102,22 +107,21 @@ def _choose(formula: str | None, dtype: Any, param_dtypes: set, how: Pass) -> tu
     if param_dtypes != {dtype} or state_dtype(dtype) != dtype:
         return "scan", "inputs, parameters and state are not of one dtype"
     backend = AUTO if how.backend == "auto" else how.backend
-    obstacles = {
-        "native": lambda: _not_native(dtype),
-        "cudnn": lambda: _not_cudnn(formula, dtype, how),
-    }
-    if reason := obstacles.get(backend, lambda: None)():
+    # Then what the platform and the dtype allow.
+    reason = None
+    if backend == "native":
+        reason = _not_native(dtype)
+    elif backend == "cudnn":
+        reason = _not_cudnn(formula, dtype, how)
+    if reason:
         return "fused", reason
-    return (
-        backend,
-        "as asked for"
-        if how.backend == backend
-        else "the fastest that computes all that is asked for",
-    )
+    if how.backend == backend:
+        return backend, "as asked for"
+    return backend, "the fastest that computes all that is asked for"
 
 
 def _not_native(dtype: Any) -> str | None:
-    """Why the compiled kernels cannot run."""
+    """Returns the reason why the compiled kernels cannot run, or None."""
     if jax.default_backend() != "cpu":
         return f"the compiled kernels run on CPUs, not on {jax.default_backend()}"
     if dtype != jnp.float32:
@@ -126,7 +130,7 @@ def _not_native(dtype: Any) -> str | None:
 
 
 def _not_cudnn(formula: str, dtype: Any, how: Pass) -> str | None:
-    """Why NVIDIA's LSTM cannot run."""
+    """Returns the reason why NVIDIA's LSTM cannot run, or None."""
     if formula != "lstm":
         return "cuDNN is bound for the LSTM alone"
     if jax.default_backend() != "gpu":

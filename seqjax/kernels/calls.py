@@ -9,7 +9,7 @@ and never compares where the two put the mapped axis.
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +17,13 @@ from jax import lax
 from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array
 
 from seqjax.kernels.partition import by_rows, leading
 
-Shape = tuple[int, ...]
-Axis = int | None
+Shape: TypeAlias = tuple[int, ...]
+Axis: TypeAlias = int | None
+"""The axis of rows of an array, or the one that `jax.vmap` maps; None where there is none."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,7 +45,7 @@ class Kernel:
     results: Any
     primitive: Primitive = dataclasses.field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         primitive = Primitive(f"seqjax{self.compiled.__name__}")
         primitive.multiple_results = True
         primitive.def_impl(self._run)
@@ -55,10 +57,10 @@ class Kernel:
         object.__setattr__(self, "primitive", primitive)
 
     def __call__(self, static: Any, *arguments: Any) -> Any:
-        """The results, by the form that the platform and the transformation at hand want."""
+        """Returns the results, by the form that platform and transformation at hand want."""
         leaves, structure = jax.tree.flatten(arguments)
-        # Traced here, for XLA's partitioner must see before it lowers that devices are asked for
-        # within.
+        # The compiled form is traced here, not when it is lowered: XLA's partitioner must see
+        # before that that devices are asked for within.
         like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
         compiled, results = jax.make_jaxpr(
             functools.partial(self.compiled, static), return_shape=True
@@ -66,20 +68,21 @@ class Kernel:
         found = self.primitive.bind(*leaves, static=static, structure=structure, compiled=compiled)
         return jax.tree.unflatten(jax.tree.structure(results), found)
 
-    def _by_plain(self, *leaves, static, structure, **_):
-        """The plain form over the leaves of its arguments."""
+    def _by_plain(self, *leaves: Any, static: Any, structure: Any, **_: Any) -> list[Any]:
+        """Computes the leaves of the results by the plain form."""
         return jax.tree.leaves(self.plain(static, *jax.tree.unflatten(structure, leaves)))
 
-    def _run(self, *leaves, **parameters):
-        """Outside of any transformation, and under `jax.disable_jit`."""
+    def _run(self, *leaves: Any, **parameters: Any) -> Any:
+        """Computes outside of any transformation, and under `jax.disable_jit`."""
         with jax.disable_jit(False):
             return jax.jit(functools.partial(self.primitive.bind, **parameters))(*leaves)
 
-    def _push(self, primals, tangents, **parameters):
-        """The derivative: that of the plain form, of any order."""
+    def _push(self, primals: Sequence[Any], tangents: Sequence[Any], **parameters: Any) -> Any:
+        """Computes the derivative: that of the plain form, of any order."""
+        # Only what moves is differentiated: lengths and starts never do.
         moving = [i for i, tangent in enumerate(tangents) if not isinstance(tangent, ad.Zero)]
 
-        def of_moving(*given):
+        def of_moving(*given: Any) -> list[Any]:
             leaves = list(primals)
             for i, leaf in zip(moving, given, strict=True):
                 leaves[i] = leaf
@@ -87,26 +90,39 @@ class Kernel:
 
         return jax.jvp(of_moving, [primals[i] for i in moving], [tangents[i] for i in moving])
 
-    def _batch(self, leaves, dims, *, static, structure, **_):
-        """The mapped axis joins the rows; over mapped weights, or sums over rows, it is one call after another."""
-        arguments = jax.tree.unflatten(structure, leaves)
-        of_arguments = zip(arguments, self.arguments, strict=True)
-        axes = [axis for argument, axis in of_arguments for _ in jax.tree.leaves(argument)]
-        again = lambda leaves: self(static, *jax.tree.unflatten(structure, leaves))  # noqa: E731
+    def _batch(
+        self, leaves: Sequence[Any], dims: Sequence[Any], *, static: Any, structure: Any, **_: Any
+    ) -> tuple[list[Any], list[int]]:
+        """Joins the mapped axis to the rows.
+
+        Over mapped weights, or sums over the rows, it is one call after another.
+        """
+        axes = self._axes(jax.tree.unflatten(structure, leaves))
+
+        def again(leaves: Sequence[Any]) -> Any:
+            return self(static, *jax.tree.unflatten(structure, leaves))
+
         weights_mapped = any(
             axis is None and dim is not None for axis, dim in zip(axes, dims, strict=True)
         )
         if self.results is None or weights_mapped:
             found = jax.tree.leaves(_one_by_one(again, leaves, dims))
-        else:
-            size = next(
-                leaf.shape[dim] for leaf, dim in zip(leaves, dims, strict=True) if dim is not None
-            )
-            found = again([_fold(*each, size) for each in zip(leaves, axes, dims, strict=True)])
-            found = jax.tree.leaves(
-                jax.tree.map(functools.partial(_unfold_all, size), self.results, found)
-            )
+            return found, [0] * len(found)
+        size = next(
+            leaf.shape[dim] for leaf, dim in zip(leaves, dims, strict=True) if dim is not None
+        )
+        # One call on size times as many rows, whose results are parted again.
+        wide = again([_fold(*each, size) for each in zip(leaves, axes, dims, strict=True)])
+        parted = jax.tree.map(functools.partial(_unfold_all, size), self.results, wide)
+        found = jax.tree.leaves(parted)
         return found, [0] * len(found)
+
+    def _axes(self, arguments: Sequence[Any]) -> list[Axis]:
+        """Returns the axis of rows of each leaf of the arguments."""
+        axes = []
+        for argument, axis in zip(arguments, self.arguments, strict=True):
+            axes += [axis] * len(jax.tree.leaves(argument))
+        return axes
 
 
 def kernel(
@@ -116,60 +132,67 @@ def kernel(
     return lambda compiled: Kernel(compiled, plain, arguments, results)
 
 
-def _lower_compiled(context, *operands, compiled, **_):
-    """The compiled form, which need not know over which axes of a mesh its operands vary."""
+def _lower_compiled(context: Any, *operands: Any, compiled: Any, **_: Any) -> Any:
+    """Lowers the compiled form, which need not know over which axes of a mesh operands vary."""
     context = context.replace(avals_in=compiled.in_avals, avals_out=compiled.out_avals)
     return mlir.lower_fun(jaxpr_as_fun(compiled))(context, *operands)
 
 
-def _types(*given, compiled, **_):
-    """The types of the results: on the mesh of the operands, and varying over it as they do."""
+def _types(*given: Any, compiled: Any, **_: Any) -> list[Any]:
+    """Returns the results' types: on the mesh of the operands, and varying over it as they do."""
     like = given[0]
 
-    def of(result):
+    def of(result: Any) -> Any:
         place = NamedSharding(like.sharding.mesh, PartitionSpec(*[None] * result.ndim))
         return like.update(shape=result.shape, dtype=result.dtype, weak_type=False, sharding=place)
 
     return [of(result) for result in compiled.out_avals]
 
 
-def _one_by_one(function, leaves, dims):
+def _one_by_one(function: Callable, leaves: Sequence[Any], dims: Sequence[Any]) -> Any:
+    """Calls the function once for each index of the mapped axis, in a loop."""
+    # What is mapped, its mapped axis in front; the rest is the same in each call.
     mapped = [
         jnp.moveaxis(leaf, dim, 0)
         for leaf, dim in zip(leaves, dims, strict=True)
         if dim is not None
     ]
 
-    def of_one(some):
-        some = iter(some)
-        return function(
-            [leaf if dim is None else next(some) for leaf, dim in zip(leaves, dims, strict=True)]
-        )
+    def of_one(some: Sequence[Any]) -> Any:
+        some_left = iter(some)
+        given = [
+            leaf if dim is None else next(some_left) for leaf, dim in zip(leaves, dims, strict=True)
+        ]
+        return function(given)
 
     return lax.map(of_one, mapped)
 
 
-def _fold(leaf, axis, dim, size):
-    """Rows of all `size` mapped calls side by side along `axis`."""
+def _fold(leaf: Any, axis: Axis, dim: Any, size: int) -> Any:
+    """Puts the rows of all `size` mapped calls side by side along `axis`."""
     if axis is None:
         return leaf
-    wide = (
-        jnp.broadcast_to(leaf, (size, *leaf.shape)) if dim is None else jnp.moveaxis(leaf, dim, 0)
-    )
+    # [size, *shape], whether the leaf is mapped or not
+    if dim is None:
+        wide = jnp.broadcast_to(leaf, (size, *leaf.shape))
+    else:
+        wide = jnp.moveaxis(leaf, dim, 0)
     shape = wide.shape[1:]
+    # [..., size, rows, ...], then [..., size * rows, ...]
     return jnp.moveaxis(wide, 0, axis).reshape(_with_rows(shape, axis, size * shape[axis]))
 
 
-def _unfold_all(size, axis, tree):
+def _unfold_all(size: int, axis: int, tree: Any) -> Any:
+    """Unfolds all leaves below one entry of `Kernel.results`."""
     return jax.tree.map(functools.partial(_unfold, size, axis), tree)
 
 
-def _unfold(size, axis, leaf):
-    """The mapped axis, which stood among the rows, in front."""
+def _unfold(size: int, axis: int, leaf: Array) -> Array:
+    """Takes the mapped axis out of the rows and puts it in front."""
     shape = leaf.shape
-    return jnp.moveaxis(
-        leaf.reshape(*shape[:axis], size, shape[axis] // size, *shape[axis + 1 :]), axis, 0
-    )
+    # [..., size, rows, ...]
+    parted = leaf.reshape(*shape[:axis], size, shape[axis] // size, *shape[axis + 1 :])
+    return jnp.moveaxis(parted, axis, 0)
 
 
 def call(
@@ -180,7 +203,9 @@ def call(
     aliases: dict[int, int] | None = None,
     **attributes: Any,
 ) -> list[jax.Array]:
-    """One call through XLA's foreign function interface, on each device for the rows that it holds.
+    """Calls a handler through XLA's foreign function interface.
+
+    Each device calls for the rows that it holds.
 
     Args:
       target: the name of the handler.
@@ -196,7 +221,8 @@ def call(
     """
     leader, axis_of_rows = leading(data)
 
-    def compiled(weights, *arrays):
+    def compiled(weights: Sequence[Any], *arrays: Any) -> Any:
+        # On a mesh these are the rows of one device, fewer than `results` say.
         rows = arrays[leader].shape[axis_of_rows]
         shapes = [
             jax.ShapeDtypeStruct(_with_rows(shape, axis, rows), jnp.float32)
@@ -205,9 +231,12 @@ def call(
         run = jax.ffi.ffi_call(target, shapes, input_output_aliases=aliases)
         return run(*weights, *arrays, **attributes)
 
-    run = by_rows(compiled, weights, data, results) if jax.device_count() > 1 else compiled
+    run = compiled
+    if jax.device_count() > 1:
+        run = by_rows(compiled, weights, data, results)
     return list(run(list(weights), *(array for array, _ in data)))
 
 
-def _with_rows(shape, axis, rows):
+def _with_rows(shape: Shape, axis: Axis, rows: int) -> Shape:
+    """Returns the shape with so many rows on its axis of them."""
     return shape if axis is None else (*shape[:axis], rows, *shape[axis + 1 :])

@@ -8,51 +8,82 @@ Products are rounded to TF32 only where `jax_default_matmul_precision` asks for 
 import dataclasses
 import functools
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import sequential_vmap
 from jax.experimental import rnn
+from jaxtyping import Array, Float, Int
 
 from seqjax.kernels import fused
+from seqjax.kernels.fused import States
 from seqjax.recurrence import Pass, select
 from seqjax.typing import Outputs, Params, Sequence
 
+Results: TypeAlias = tuple[Array, Array, Array]
+"""Of cuDNN: ys `[rows, time, hidden]`, and h and c after it, `[1, rows, hidden]`."""
+
 
 def missing() -> str | None:
-    """Why cuDNN cannot be used; None where it can."""
+    """Returns the reason why cuDNN cannot be used; None where it can."""
     if hasattr(getattr(rnn, "gpu_rnn", None), "compute_rnn_workspace_reserve_space_sizes"):
         return None
     return "this jaxlib comes without cuDNN; install jax[cuda13]"
 
 
-def scan(name: str, params: Params, xs: Sequence, state: tuple, how: Pass) -> tuple[tuple, Outputs]:
+def scan(
+    name: str, params: Params, xs: Sequence, state: States, how: Pass
+) -> tuple[States, Outputs]:
     """Runs the LSTM over time, see `seqjax.kernels.fused.scan`; float32 only, and no resets."""
     time, *batch, inputs = xs.shape
     if xs.size == 0:
         return fused.scan(name, params, xs, state, how)
     rows = math.prod(batch)
-    lengths = jnp.full(rows, time, jnp.int32) if how.lengths is None else how.lengths.reshape(rows)
+    if how.lengths is None:
+        lengths = jnp.full(rows, time, jnp.int32)
+    else:
+        lengths = how.lengths.reshape(rows)
+    # All batch axes are one from here on: [time, rows, features], [rows, hidden].
     flat = xs.reshape(time, rows, inputs), tuple(s.reshape(rows, -1) for s in state)
+
+    def by_fused(
+        params: Params, xs: Sequence, state: States, lengths: Array
+    ) -> tuple[States, Outputs]:
+        return fused.scan(name, params, xs, state, dataclasses.replace(how, lengths=lengths))
+
     (h, c), ys = lax.platform_dependent(
         dict(params),
         *flat,
         lengths,
         cuda=functools.partial(_by_cudnn, how.reverse),
-        default=lambda params, xs, state, lengths: fused.scan(
-            name, params, xs, state, dataclasses.replace(how, lengths=lengths)
-        ),
+        default=by_fused,
     )
-    return tuple(s.reshape(*batch, -1) for s in (h, c)), ys.reshape(time, *batch, -1)
+    after = tuple(s.reshape(*batch, -1) for s in (h, c))
+    return after, ys.reshape(time, *batch, -1)
 
 
-def _by_cudnn(reverse, params, xs, state, lengths):
+def _by_cudnn(
+    reverse: bool,
+    params: Params,
+    xs: Float[Array, "time rows features"],
+    state: States,
+    lengths: Int[Array, " rows"],
+) -> tuple[States, Float[Array, "time rows hidden"]]:
+    """Computes what `fused.scan` does; cuDNN reads rows first, and each from its first step on."""
     times = jnp.arange(len(xs))[:, None]
-    valid = times < lengths
+    valid = times < lengths  # [time, rows]
+    # The steps of each row from its own end backwards; the padding stays where it is.
     order = jnp.where(valid, lengths - 1 - times, times)[..., None]
-    turned = lambda a: jnp.take_along_axis(a, order, axis=0) if reverse else a  # noqa: E731
+
+    def turned(array: Array) -> Array:
+        """Turns each row around if it is read backwards; done twice it is as before."""
+        if not reverse:
+            return array
+        return jnp.take_along_axis(array, order, axis=0)
+
+    # cuDNN has all weights in one array, and a second bias, which is zero.
     weights = jnp.concatenate(
         [params["w_x"].T.ravel(), params["w_h"].T.ravel(), params["b"], 0 * params["b"]]
     )
@@ -64,22 +95,24 @@ def _by_cudnn(reverse, params, xs, state, lengths):
         weights,
         jnp.maximum(lengths, 1),
     )
+    # Such a row has read one step of padding: its state is as before.
     after = select(lengths > 0, (h[0], c[0]), tuple(state))
-    return after, turned(
-        select(valid, jnp.moveaxis(ys, 1, 0), jnp.zeros_like(ys, shape=(*valid.shape, h.shape[-1])))
-    )
+    nothing = jnp.zeros_like(ys, shape=(*valid.shape, h.shape[-1]))
+    return after, turned(select(valid, jnp.moveaxis(ys, 1, 0), nothing))
 
 
 @jax.custom_vjp
-def _lstm(xs, h, c, weights, lengths) -> Any:
+def _lstm(xs: Array, h: Array, c: Array, weights: Array, lengths: Array) -> Any:
+    """Calls cuDNN on `[rows, time, features]`."""
     return _forward(xs, h, c, weights, lengths)[0]
 
 
-def _keep(*args):
-    return _forward(*args)
+def _keep(xs: Array, h: Array, c: Array, weights: Array, lengths: Array) -> tuple[Results, Any]:
+    return _forward(xs, h, c, weights, lengths)
 
 
-def _pull(kept, gradients):
+def _pull(kept: Any, gradients: Results) -> tuple:
+    """Computes the gradients of inputs, h, c and weights; lengths have none."""
     return *_backward(kept, gradients)[:4], None
 
 
@@ -87,24 +120,24 @@ _lstm.defvjp(_keep, _pull)
 
 
 @sequential_vmap
-def _forward(xs, h, c, weights, lengths):
+def _forward(xs: Array, h: Array, c: Array, weights: Array, lengths: Array) -> Any:
     return rnn.lstm_fwd(xs, h, c, weights, lengths, **_sizes(xs, h), precision=_precision())
 
 
 @sequential_vmap
-def _backward(kept, gradients):
+def _backward(kept: Any, gradients: Any) -> Any:
     return rnn.lstm_bwd(*_sizes(*kept[:2]).values(), _precision(), kept, gradients)  # pyright: ignore[reportCallIssue]
 
 
-def _sizes(xs, h) -> dict[str, Any]:
+def _sizes(xs: Array, h: Array) -> dict[str, Any]:
+    """Returns the sizes that `jax.experimental.rnn` asks for, in the order of its arguments."""
     sizes = {"input_size": xs.shape[-1], "hidden_size": h.shape[-1]}
     return sizes | {"num_layers": 1, "dropout": 0.0, "bidirectional": False}
 
 
 def _precision() -> lax.Precision:
+    """Returns the precision of the products: TF32 where JAX is told to take it."""
     asked = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
-    return (
-        lax.Precision.HIGH
-        if asked in ("high", "tensorfloat32", "TF32_TF32_F32")
-        else lax.Precision.HIGHEST
-    )
+    if asked in ("high", "tensorfloat32", "TF32_TF32_F32"):
+        return lax.Precision.HIGH
+    return lax.Precision.HIGHEST

@@ -8,15 +8,29 @@ it.
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.nn import sigmoid
+from jaxtyping import Array, Float
 
 from seqjax.recurrence import Pass, select, spread
-from seqjax.typing import Outputs, Params, Sequence
+from seqjax.typing import Hidden, Lengths, Outputs, Params, Reset, Sequence
+
+Static: TypeAlias = tuple[str, bool]
+"""Name of the formula, and whether the last step is read first."""
+
+States: TypeAlias = tuple[Hidden, ...]
+"""`(h,)`, or `(h, c)` of the LSTM."""
+
+Gates: TypeAlias = Float[Array, "*batch gates"]
+Saved: TypeAlias = tuple[Array, ...]
+"""What a step keeps for its derivative, in the order of its formula."""
+
+Pulled: TypeAlias = tuple[Gates, Gates, States]
+"""Gradients of `from_x`, of `from_h`, and of the state but for what flows through `from_h`."""
 
 
 class Formula(NamedTuple):
@@ -30,39 +44,48 @@ class Formula(NamedTuple):
         the state, but for what flows through from_h.
     """
 
-    forward: Callable
-    backward: Callable
+    forward: Callable[[Array, Array, States], tuple[States, Saved]]
+    backward: Callable[[Saved, States], Pulled]
 
 
-def _elman_forward(activation, from_x, from_h, state):
+def _elman_forward(
+    activation: Callable[[Array], Array], from_x: Gates, from_h: Gates, state: States
+) -> tuple[States, Saved]:
     h = activation(from_x + from_h)
+    # Both derivatives can be read off the output, so that the sums need not be kept.
     return (h,), (h,)
 
 
-def _tanh_backward(saved, grads):
+def _tanh_backward(saved: Saved, grads: States) -> Pulled:
+    # tanh' = 1 - tanh^2
     da = grads[0] * (1 - jnp.square(saved[0]))
+    # h enters the step through from_h alone: nothing flows past it.
     return da, da, (jnp.zeros_like(da),)
 
 
-def _relu_backward(saved, grads):
+def _relu_backward(saved: Saved, grads: States) -> Pulled:
     da = jnp.where(saved[0] > 0, grads[0], 0)
     return da, da, (jnp.zeros_like(da),)
 
 
-def _lstm_forward(from_x, from_h, state):
+def _lstm_forward(from_x: Gates, from_h: Gates, state: States) -> tuple[States, Saved]:
     _, c = state
+    # [*batch, hidden] each
     i, f, g, o = jnp.split(from_x + from_h, 4, axis=-1)
     i, f, g, o = sigmoid(i), sigmoid(f), jnp.tanh(g), sigmoid(o)
     c_next = f * c + i * g
     shown = jnp.tanh(c_next)
+    # The gates go into one array, [*batch, 4 hidden]: one write a step in place of four.
     return (o * shown, c_next), (jnp.concatenate([i, f, g, o], axis=-1), c, shown)
 
 
-def _lstm_backward(saved, grads):
+def _lstm_backward(saved: Saved, grads: States) -> Pulled:
     gates, c, shown = saved
     dh, dc = grads
     i, f, g, o = jnp.split(gates, 4, axis=-1)
+    # The gradient of c': what later steps send, and what comes through h' = o tanh(c').
     dc = dc + dh * o * (1 - jnp.square(shown))
+    # Those of the sums under the gates, by sigmoid' = s (1 - s): [*batch, 4 hidden].
     da = jnp.concatenate(
         [
             dc * g * i * (1 - i),
@@ -72,31 +95,34 @@ def _lstm_backward(saved, grads):
         ],
         axis=-1,
     )
+    # h is read through from_h alone; c also goes on by itself, as far as f lets it.
     return da, da, (jnp.zeros_like(dh), dc * f)
 
 
-def _gru_forward(from_x, from_h, state):
+def _gru_forward(from_x: Gates, from_h: Gates, state: States) -> tuple[States, Saved]:
     (h,) = state
     units = h.shape[-1]
+    # r and z side by side, [*batch, 2 hidden]
     rz = sigmoid(from_x[..., : 2 * units] + from_h[..., : 2 * units])
     r, z = jnp.split(rz, 2, axis=-1)
+    # The two sums of the candidate are kept apart: r acts on the recurrent one alone.
     h_n = from_h[..., 2 * units :]
     n = jnp.tanh(from_x[..., 2 * units :] + r * h_n)
     return ((1 - z) * n + z * h,), (rz, n, h_n, h)
 
 
-def _gru_backward(saved, grads):
+def _gru_backward(saved: Saved, grads: States) -> Pulled:
     rz, n, h_n, h = saved
     (dh,) = grads
     r, z = jnp.split(rz, 2, axis=-1)
+    # Gradients of the sums under tanh and sigmoids, [*batch, hidden] each.
     dn = dh * (1 - z) * (1 - jnp.square(n))
     dr = dn * h_n * r * (1 - r)
     dz = dh * (h - n) * z * (1 - z)
-    return (
-        jnp.concatenate([dr, dz, dn], axis=-1),
-        jnp.concatenate([dr, dz, dn * r], axis=-1),
-        (dh * z,),
-    )
+    # Here from_x and from_h differ: the reset gate stands between h W_hn and the candidate.
+    from_x = jnp.concatenate([dr, dz, dn], axis=-1)
+    from_h = jnp.concatenate([dr, dz, dn * r], axis=-1)
+    return from_x, from_h, (dh * z,)
 
 
 FORMULAS = {
@@ -107,7 +133,9 @@ FORMULAS = {
 }
 
 
-def scan(name: str, params: Params, xs: Sequence, state: tuple, how: Pass) -> tuple[tuple, Outputs]:
+def scan(
+    name: str, params: Params, xs: Sequence, state: States, how: Pass
+) -> tuple[States, Outputs]:
     """Runs a formula over time from states that a reset returns to zero.
 
     Args:
@@ -124,18 +152,36 @@ def scan(name: str, params: Params, xs: Sequence, state: tuple, how: Pass) -> tu
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _scan(static, params, xs, state, lengths, starts):
+def _scan(
+    static: Static,
+    params: Params,
+    xs: Sequence,
+    state: States,
+    lengths: Lengths | None,
+    starts: Reset | None,
+) -> tuple[States, Outputs]:
     return advance(static, params, xs, state, lengths, starts, keep=False)[0]
 
 
-def _forward(static, params, xs, state, lengths, starts):
+def _forward(
+    static: Static,
+    params: Params,
+    xs: Sequence,
+    state: States,
+    lengths: Lengths | None,
+    starts: Reset | None,
+) -> tuple[tuple[States, Outputs], tuple]:
+    """Computes the outputs, and beside them what `_backward` reads."""
     after, kept = advance(static, params, xs, state, lengths, starts)
     return after, (params, xs, lengths, starts, kept)
 
 
-def _backward(static, remembered, grads):
+def _backward(static: Static, remembered: tuple, grads: tuple[States, Outputs]) -> tuple:
+    """Computes the gradients of params, inputs and first state; lengths and starts have none."""
     params, xs, lengths, starts, (hs, saved) = remembered
+    # The loop gives the gradients of the sums alone, [time, *batch, gates].
     d_state, from_x, from_h = retreat(static, params["w_h"], saved, lengths, starts, *grads)
+    # All weights at once, over time and batch, and then all inputs.
     d_params = weight_gradient(static[0], xs, hs, from_x, from_h)
     return d_params, from_x @ params["w_x"].T, d_state, None, None
 
@@ -143,58 +189,107 @@ def _backward(static, remembered, grads):
 _scan.defvjp(_forward, _backward)
 
 
-def advance(static, params, xs, state, lengths, starts, keep=True) -> Any:
-    """The loop forwards: `((state, ys), (h before each step, what its derivative needs))`."""
+def advance(
+    static: Static,
+    params: Params,
+    xs: Sequence,
+    state: States,
+    lengths: Lengths | None,
+    starts: Reset | None,
+    keep: bool = True,
+) -> tuple[tuple[States, Outputs], Any]:
+    """Runs the loop forwards.
+
+    Returns:
+      `(state, ys)`, and `(h before each step, saved)` with time as first axis, or None unless
+      `keep`.
+    """
     name, reverse = static
     bias = _recurrent_bias(params)
 
-    def step(state, inputs):
+    def step(state: States, inputs: tuple) -> tuple[States, tuple]:
         t, x, start = inputs
-        before = (
-            state if start is None else select(start, jax.tree.map(jnp.zeros_like, state), state)
-        )
+        before = state
+        if start is not None:
+            before = select(start, jax.tree.map(jnp.zeros_like, state), state)
+        # Both sums of the formula, [*batch, gates].
         from_x, from_h = x @ params["w_x"], before[0] @ params["w_h"]
-        from_x, from_h = (
-            from_x + spread(params["b"], from_x),
-            from_h if bias is None else from_h + spread(bias, from_h),
-        )
+        from_x = from_x + spread(params["b"], from_x)
+        if bias is not None:
+            from_h = from_h + spread(bias, from_h)
         after, saved = FORMULAS[name].forward(from_x, from_h, before)
         y = after[0]
         if lengths is not None:
+            # Past a row's end the state is held, resets ignored, and the output is zero.
             valid = t < lengths
             after, y = select(valid, after, state), select(valid, y, jnp.zeros_like(y))
-        return after, (y, (before[0], saved) if keep else None)
+        kept = (before[0], saved) if keep else None
+        return after, (y, kept)
 
-    state, (ys, kept) = lax.scan(
-        step, state, (jnp.arange(xs.shape[0], dtype=jnp.int32), xs, starts), reverse=reverse
-    )
+    times = jnp.arange(xs.shape[0], dtype=jnp.int32)
+    state, (ys, kept) = lax.scan(step, state, (times, xs, starts), reverse=reverse)
     return (state, ys), kept
 
 
-def retreat(static, w_h, saved, lengths, starts, d_state, d_ys):
-    """The loop backwards: the gradients of the first state, and of all `from_x` and `from_h`."""
+def retreat(
+    static: Static,
+    w_h: Float[Array, "hidden gates"],
+    saved: Saved,
+    lengths: Lengths | None,
+    starts: Reset | None,
+    d_state: States,
+    d_ys: Outputs,
+) -> tuple[States, Float[Array, "time *batch gates"], Float[Array, "time *batch gates"]]:
+    """Runs the loop backwards.
+
+    Returns:
+      The gradients of the first state, and of all `from_x` and `from_h`.
+    """
     name, reverse = static
 
-    def step(d_after, inputs):
+    def step(d_after: States, inputs: tuple) -> tuple[States, tuple]:
         t, dy, saved, start = inputs
+        # The output is h: what comes from it joins what later steps send.
         d_next = (d_after[0] + dy, *d_after[1:])
         from_x, from_h, (direct, *rest) = FORMULAS[name].backward(saved, d_next)
         d_before = (direct + from_h @ w_h.T, *rest)
         if start is not None:
+            # No gradient goes back over a reset.
             d_before = select(start, jax.tree.map(jnp.zeros_like, d_before), d_before)
         if lengths is not None:
+            # A held state hands its gradient on untouched, and the step has no share in it.
             valid = t < lengths
             d_before = select(valid, d_before, d_after)
-            from_x, from_h = (select(valid, a, jnp.zeros_like(a)) for a in (from_x, from_h))
-        return d_before, (from_x, None if name != "gru" else from_h)
+            from_x = select(valid, from_x, jnp.zeros_like(from_x))
+            from_h = select(valid, from_h, jnp.zeros_like(from_h))
+        # But for the GRU both are the same array, which is written once.
+        apart = from_h if name == "gru" else None
+        return d_before, (from_x, apart)
 
     inputs = (jnp.arange(d_ys.shape[0], dtype=jnp.int32), d_ys, saved, starts)
+    # Against the direction of reading.
     d_state, (from_x, from_h) = lax.scan(step, d_state, inputs, reverse=not reverse)
-    return d_state, from_x, from_x if from_h is None else from_h
+    if from_h is None:
+        from_h = from_x
+    return d_state, from_x, from_h
 
 
-def weight_gradient(name, xs, hs, from_x, from_h):
-    """The gradient of the params, given h before each step."""
+def weight_gradient(
+    name: str,
+    xs: Sequence,
+    hs: Float[Array, "time *batch hidden"],
+    from_x: Float[Array, "time *batch gates"],
+    from_h: Float[Array, "time *batch gates"],
+) -> dict[str, Array]:
+    """Computes the gradient of the params in single products over time and batch.
+
+    Args:
+      name: of the formula.
+      xs: the inputs.
+      hs: h before each step.
+      from_x: gradients of the sums of each step.
+      from_h: those of their recurrent part.
+    """
     d_params: dict[str, Any] = {
         "w_x": _over_time(xs, from_x),
         "w_h": _over_time(hs, from_h),
@@ -206,14 +301,16 @@ def weight_gradient(name, xs, hs, from_x, from_h):
     return d_params
 
 
-def _recurrent_bias(params):
-    """The GRU's b_n behind zeros for r and z; None for a cell that has none."""
+def _recurrent_bias(params: Params) -> Float[Array, " gates"] | None:
+    """Returns the GRU's b_n behind zeros for r and z; None for a cell that has none."""
     if "b_n" not in params:
         return None
     b_n = params["b_n"]
     return jnp.concatenate([jnp.zeros(2 * b_n.shape[0], b_n.dtype), b_n])
 
 
-def _over_time(a, b):
-    """The sum over time and batch of the outer products of `a` and `b`."""
+def _over_time(
+    a: Float[Array, "time *batch rows"], b: Float[Array, "time *batch columns"]
+) -> Float[Array, "rows columns"]:
+    """Sums the outer products of `a` and `b` over time and batch."""
     return a.reshape(-1, a.shape[-1]).T @ b.reshape(-1, b.shape[-1])

@@ -1,22 +1,35 @@
-"""The classic cells in compiled code for CPUs: one call for a whole sequence, through XLA's foreign function interface.
+"""The classic cells in compiled code for CPUs, one call for a whole sequence.
 
-The sources stand in `seqjax/kernels/cpu`, and are compiled when the package is installed where
-there is a compiler. Lowered for another platform, or differentiated twice, a call becomes the pure
-XLA of `seqjax.kernels.plain`.
+The calls go through XLA's foreign function interface. The sources stand in `seqjax/kernels/cpu`,
+and are compiled when the package is installed where there is a compiler. Lowered for another
+platform, or differentiated twice, a call becomes the pure XLA of `seqjax.kernels.plain`.
 """
 
 import functools
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
 from seqjax.kernels import plain
-from seqjax.kernels.calls import call, kernel
+from seqjax.kernels.calls import Axis, Shape, call, kernel
+from seqjax.kernels.fused import Saved, States, Static
 from seqjax.recurrence import Pass
 from seqjax.typing import Outputs, Params, Sequence
+
+# All batch axes are one here, that of the rows.
+Inputs: TypeAlias = Float[Array, "time rows features"]
+Row: TypeAlias = Float[Array, "rows hidden"]
+Rows: TypeAlias = Float[Array, "time rows hidden"]
+Sums: TypeAlias = Float[Array, "time rows sums"]
+RowLengths: TypeAlias = Int[Array, " rows"]
+RowStarts: TypeAlias = Bool[Array, "time rows"]
+
+Operand: TypeAlias = tuple[Array, Axis]
+"""An array and its axis of rows, None where it has none."""
 
 CODES = {
     "elman_tanh": np.int32(0),
@@ -29,51 +42,86 @@ GATES = {"elman_tanh": 1, "elman_relu": 1, "lstm": 4, "gru": 3}
 
 @functools.cache
 def missing() -> str | None:
-    """Why the compiled kernels cannot be used; None where they can."""
+    """Returns the reason why the compiled kernels cannot be used; None where they can."""
     try:
         from seqjax.kernels import _native  # pyright: ignore[reportAttributeAccessIssue]
     except ImportError as error:
-        return f"the compiled kernels are not there ({error}); install a C++ compiler, then seqjax again"
+        return (
+            f"the compiled kernels are not there ({error}); "
+            "install a C++ compiler, then seqjax again"
+        )
     try:
         for name, handler in _native.targets().items():
             jax.ffi.register_ffi_target(name, handler, platform="cpu")
-    except Exception as error:  # XLA has an error of its own for kernels that were built for another version of it.
-        return f"XLA does not take the compiled kernels ({error}); install seqjax again beside this jaxlib"
+    except Exception as error:
+        # XLA has an error of its own for kernels that were built for another version of it.
+        return (
+            f"XLA does not take the compiled kernels ({error}); "
+            "install seqjax again beside this jaxlib"
+        )
     return None
 
 
-def scan(name: str, params: Params, xs: Sequence, state: tuple, how: Pass) -> tuple[tuple, Outputs]:
+def scan(
+    name: str, params: Params, xs: Sequence, state: States, how: Pass
+) -> tuple[States, Outputs]:
     """Runs a formula over time, see `seqjax.kernels.fused.scan`; float32 only."""
-    time, *batch, inputs = xs.shape
+    time, *batch, _ = xs.shape
     rows = math.prod(batch)
-    flat = lambda a, lead: a.reshape(*a.shape[:lead], rows, *a.shape[lead + len(batch) :])  # noqa: E731
-    starts = how.starts(time)
+
+    def flat(array: Array, lead: int) -> Array:
+        """Makes the batch axes, which stand after `lead` others, one axis of rows."""
+        return array.reshape(*array.shape[:lead], rows, *array.shape[lead + len(batch) :])
+
+    lengths, starts = how.lengths, how.starts(time)
+    if lengths is not None:
+        lengths = flat(lengths, 0)
+    if starts is not None:
+        starts = flat(starts, 1)
     after, ys = _scan(  # pyright: ignore[reportGeneralTypeIssues]
         (name, how.reverse),
         dict(params),
         flat(xs, 1),
         tuple(flat(s, 0) for s in state),
-        None if how.lengths is None else flat(how.lengths, 0),
-        None if starts is None else flat(starts, 1),
+        lengths,
+        starts,
     )
-    return tuple(s.reshape(*batch, s.shape[-1]) for s in after), ys.reshape(
-        time, *batch, ys.shape[-1]
-    )
+    # [rows, hidden] and [time, rows, hidden], back to the batch axes that came in.
+    after = tuple(s.reshape(*batch, s.shape[-1]) for s in after)
+    return after, ys.reshape(time, *batch, ys.shape[-1])
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _scan(static, params, xs, state, lengths, starts) -> Any:
+def _scan(
+    static: Static,
+    params: Params,
+    xs: Inputs,
+    state: tuple[Row, ...],
+    lengths: RowLengths | None,
+    starts: RowStarts | None,
+) -> Any:
     return _forward((*static, False), params, xs, state, lengths, starts)[:2]
 
 
-def _keep(static, params, xs, state, lengths, starts):
+def _keep(
+    static: Static,
+    params: Params,
+    xs: Inputs,
+    state: tuple[Row, ...],
+    lengths: RowLengths | None,
+    starts: RowStarts | None,
+) -> tuple[tuple[tuple[Row, ...], Rows], tuple]:
+    """Computes the outputs, and beside them what `_pull` reads."""
     after, ys, kept = _forward((*static, True), params, xs, state, lengths, starts)
     return (after, ys), (params, xs, state, lengths, starts, ys, kept)
 
 
-def _pull(static, remembered, grads):
+def _pull(static: Static, remembered: tuple, grads: tuple[tuple[Row, ...], Rows]) -> tuple:
+    """Computes the gradients of params, inputs and first state; lengths and starts have none."""
     params, xs, state, lengths, starts, ys, kept = remembered
+    # The loop gives the gradients of the sums alone, [time, rows, gates].
     d_state, d_sums = _backward(static, params["w_h"], state, lengths, starts, ys, kept, *grads)
+    # Those of the weights and of the inputs are single products after it.
     d_params = _weight_gradient(static, xs, state, lengths, starts, ys, d_sums)
     return d_params, _input_gradient(static, params["w_x"], d_sums), d_state, None, None
 
@@ -82,34 +130,58 @@ _scan.defvjp(_keep, _pull)
 
 
 @kernel(plain.forward, arguments=(None, 1, 0, 0, 1), results=(0, 1, 1))
-def _forward(static, params, xs, state, lengths, starts):
+def _forward(
+    static: tuple[str, bool, bool],
+    params: Params,
+    xs: Inputs,
+    state: tuple[Row, ...],
+    lengths: RowLengths | None,
+    starts: RowStarts | None,
+) -> tuple[tuple[Row, ...], Rows, Saved]:
     name, reverse, keep = static
     (time, rows, _), units = xs.shape, state[0].shape[-1]
-    lstm, kept = (
-        name == "lstm",
-        {"lstm": [4, 1], "gru": [4, 0]}.get(name, [0, 0]) if keep else [0, 0],
-    )
+    lstm = name == "lstm"
+    # What a step keeps, in multiples of the units: of its gates, and of its memory.
+    kept = [0, 0]
+    if keep:
+        kept = {"lstm": [4, 1], "gru": [4, 0]}.get(name, [0, 0])
+    results = [((time, rows, units), 1), ((rows, units), 0), _result((rows, units), 0, lstm)]
+    results += [_result((time, rows, times * units), 1, times > 0) for times in kept]
     ys, h, c, saved, cs = call(
         "seqjax_forward",
         [params["w_x"], params["w_h"], params["b"], params.get("b_n", _absent()[0])],
         [(xs, 1), *_pair(state), *_marks(lengths, starts)],
-        [((time, rows, units), 1), ((rows, units), 0), ((rows, units), 0) if lstm else ((0,), None)]
-        + [((time, rows, times * units), 1) if times else ((0,), None) for times in kept],
+        results,
         cell=CODES[name],
         reverse=reverse,
     )
-    return (
-        (h, c)[: len(state)],
-        ys,
-        tuple(a for a, times in zip((saved, cs), kept, strict=True) if times),
-    )
+    present = tuple(a for a, times in zip((saved, cs), kept, strict=True) if times)
+    return (h, c)[: len(state)], ys, present
 
 
 @kernel(plain.backward, arguments=(None, 0, 0, 1, 1, 1, 0, 1), results=(0, 1))
-def _backward(static, w_h, state, lengths, starts, ys, kept, d_state, d_ys):
+def _backward(
+    static: Static,
+    w_h: Float[Array, "hidden gates"],
+    state: tuple[Row, ...],
+    lengths: RowLengths | None,
+    starts: RowStarts | None,
+    ys: Rows,
+    kept: Saved,
+    d_state: tuple[Row, ...],
+    d_ys: Rows,
+) -> tuple[tuple[Row, ...], Sums]:
     name, reverse = static
-    (time, rows, units), lstm = ys.shape, name == "lstm"
+    time, rows, units = ys.shape
+    # Elman keeps nothing, the GRU no memory.
     saved, cs = (*((a, 1) for a in kept), _absent(), _absent())[:2]
+    # A step's gradients are as wide as what it keeps; Elman's as wide as its output.
+    width = kept[0].shape[-1] if kept else units
+    results = [
+        ((time, rows, width), 1),
+        ((rows, units), 0),
+        _result((rows, units), 0, name == "lstm"),
+    ]
     d_sums, d_h, d_c = call(
         "seqjax_backward",
         [w_h],
@@ -123,11 +195,8 @@ def _backward(static, w_h, state, lengths, starts, ys, kept, d_state, d_ys):
             saved,
             *_marks(lengths, starts),
         ],
-        [
-            ((time, rows, kept[0].shape[-1] if kept else units), 1),
-            ((rows, units), 0),
-            ((rows, units), 0) if lstm else ((0,), None),
-        ],
+        results,
+        # `saved` is operand 8, the weight counted: the gradients take its place in memory.
         aliases={8: 0} if kept else None,
         cell=CODES[name],
         reverse=reverse,
@@ -136,30 +205,40 @@ def _backward(static, w_h, state, lengths, starts, ys, kept, d_state, d_ys):
 
 
 @kernel(plain.weight_gradient, arguments=(1, 0, 0, 1, 1, 1), results=None)
-def _weight_gradient(static, xs, state, lengths, starts, ys, d_sums):
+def _weight_gradient(
+    static: Static,
+    xs: Inputs,
+    state: tuple[Row, ...],
+    lengths: RowLengths | None,
+    starts: RowStarts | None,
+    ys: Rows,
+    d_sums: Sums,
+) -> dict[str, Array]:
     name, reverse = static
     inputs, units, width = xs.shape[-1], ys.shape[-1], GATES[name] * ys.shape[-1]
-    data = [(xs, 1), (ys, 1), (state[0], 0), (d_sums, 1), *_marks(lengths, starts)]
-    shapes = [(inputs, width), (units, width), (width,), (units if name == "gru" else 0,)]
+    # Sums over the rows, which have no axis of them.
+    results = [
+        ((inputs, width), None),
+        ((units, width), None),
+        ((width,), None),
+        _result((units,), None, name == "gru"),
+    ]
     found = call(
         "seqjax_weight_gradient",
         [],
-        data,
-        [(s, None) for s in shapes],
+        [(xs, 1), (ys, 1), (state[0], 0), (d_sums, 1), *_marks(lengths, starts)],
+        results,
         cell=CODES[name],
         reverse=reverse,
     )
-    return dict(
-        zip(
-            ("w_x", "w_h", "b", "b_n") if name == "gru" else ("w_x", "w_h", "b"),
-            found,
-            strict=False,
-        )
-    )
+    d_params: dict[str, Array] = dict(zip(("w_x", "w_h", "b", "b_n"), found, strict=True))
+    if name != "gru":
+        del d_params["b_n"]
+    return d_params
 
 
 @kernel(plain.input_gradient, arguments=(None, 1), results=1)
-def _input_gradient(static, w_x, d_sums):
+def _input_gradient(static: Static, w_x: Float[Array, "features gates"], d_sums: Sums) -> Inputs:
     name, units = static[0], w_x.shape[-1] // GATES[static[0]]
     shape = (*d_sums.shape[:2], w_x.shape[0])
     return call(
@@ -172,17 +251,25 @@ def _input_gradient(static, w_x, d_sums):
     )[0]
 
 
-def _absent(dtype=jnp.float32):
-    """The operand that stands for none."""
+def _absent(dtype: Any = jnp.float32) -> Operand:
+    """Makes the operand that stands for none."""
     return jnp.zeros(0, dtype), None
 
 
-def _pair(state):
-    """H and c, each with its axis of rows."""
-    return [(state[0], 0), (state[1], 0) if len(state) > 1 else _absent()]
+def _result(shape: Shape, axis: Axis, present: bool) -> tuple[Shape, Axis]:
+    """Returns the shape of a result and its axis of rows; of one that is not there, no size."""
+    return (shape, axis) if present else ((0,), None)
 
 
-def _marks(lengths, starts):
+def _pair(state: tuple[Row, ...]) -> list[Operand]:
+    """Returns h and c, each with its axis of rows; of a state without c, a stand-in."""
+    h, *memory = state
+    c = (memory[0], 0) if memory else _absent()
+    return [(h, 0), c]
+
+
+def _marks(lengths: RowLengths | None, starts: RowStarts | None) -> list[Operand]:
+    """Returns lengths and starts, each with its axis of rows, or a stand-in."""
     return [
         _absent(jnp.int32) if lengths is None else (lengths, 0),
         _absent(jnp.bool_) if starts is None else (starts, 1),

@@ -1,4 +1,4 @@
-"""What the compiled kernels compute, in pure XLA: for other platforms, and to be differentiated again.
+"""The compiled kernels in pure XLA, for other platforms and to be differentiated again.
 
 Each function gives just what the call of the same name in `seqjax.kernels.native` gives. A step
 keeps for its derivative, beside its output, the LSTM its gates `i, f, g, o` and its memory, the GRU
@@ -6,24 +6,56 @@ keeps for its derivative, beside its output, the LSTM its gates `i, f, g, o` and
 of the GRU's the first three are those of `x W_x + b`, the last three those of `h W_h`.
 """
 
+from typing import TypeAlias
+
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from seqjax.kernels import fused
+from seqjax.kernels.fused import Saved, States, Static
 from seqjax.recurrence import select
+from seqjax.typing import Lengths, Outputs, Params, Reset, Sequence
+
+Sums: TypeAlias = Float[Array, "time *batch sums"]
+"""Gradients of the sums of each step, in the layout that the module names."""
 
 
-def forward(static, params, xs, state, lengths, starts):
-    """The state after the last step, the outputs, and what their derivative needs of each step if it shall be kept."""
+def forward(
+    static: tuple[str, bool, bool],
+    params: Params,
+    xs: Sequence,
+    state: States,
+    lengths: Lengths | None,
+    starts: Reset | None,
+) -> tuple[States, Outputs, Saved]:
+    """Runs the loop forwards.
+
+    Args:
+      static: name of the formula, whether to read backwards, and whether to keep anything.
+      params: the cell's.
+      xs: the inputs.
+      state: before the first step read.
+      lengths: valid steps of each row, or None.
+      starts: where the state is thrown away before a step, or None.
+
+    Returns:
+      The state after the last step read, the outputs, and what their derivative needs of each step:
+      nothing unless it shall be kept.
+    """
     name, reverse, keep = static
     (after, ys), kept = fused.advance((name, reverse), params, xs, state, lengths, starts, keep)
-    return after, ys, _kept(name, kept[1]) if keep else ()
+    if not keep:
+        return after, ys, ()
+    _, saved = kept
+    return after, ys, _kept(name, saved)
 
 
-def _kept(name, saved):
-    """What a step keeps beside its output: the LSTM its gates and its memory, the GRU `n, r, z, h W_hn + b_n`."""
+def _kept(name: str, saved: Saved) -> Saved:
+    """Brings what the formula saves into the compiled kernels' layout, `[time, *batch, ...]`."""
     if name == "lstm":
         gates, c, _ = saved
         i, f, g, _ = jnp.split(gates, 4, axis=-1)
+        # c is the memory before the step; kept is the one after it.
         return gates, f * c + i * g
     if name == "gru":
         rz, n, h_n, _ = saved
@@ -31,9 +63,20 @@ def _kept(name, saved):
     return ()
 
 
-def backward(static, w_h, state, lengths, starts, ys, kept, d_state, d_ys):
-    """The gradients of the first state and of the sums of each step."""
+def backward(
+    static: Static,
+    w_h: Float[Array, "hidden gates"],
+    state: States,
+    lengths: Lengths | None,
+    starts: Reset | None,
+    ys: Outputs,
+    kept: Saved,
+    d_state: States,
+    d_ys: Outputs,
+) -> tuple[States, Sums]:
+    """Computes the gradients of the first state and of the sums of each step."""
     name = static[0]
+    # What the formula's derivative reads is rebuilt from outputs and gates.
     hs = _before(static, ys, state[0], lengths, starts)
     if name == "lstm":
         gates, cs = kept
@@ -44,44 +87,64 @@ def backward(static, w_h, state, lengths, starts, ys, kept, d_state, d_ys):
     else:
         saved = (ys,)
     d_state, from_x, from_h = fused.retreat(static, w_h, saved, lengths, starts, d_state, d_ys)
+    if name != "gru":
+        return d_state, from_x
+    # n, r, z of from_x and r, z, n of from_h share r and z: [time, *batch, 4 hidden].
     units = w_h.shape[0]
-    return d_state, from_x if name != "gru" else jnp.concatenate(
-        [from_x[..., 2 * units :], from_h], axis=-1
-    )
+    return d_state, jnp.concatenate([from_x[..., 2 * units :], from_h], axis=-1)
 
 
-def weight_gradient(static, xs, state, lengths, starts, ys, d_sums):
-    """Those of the params."""
+def weight_gradient(
+    static: Static,
+    xs: Sequence,
+    state: States,
+    lengths: Lengths | None,
+    starts: Reset | None,
+    ys: Outputs,
+    d_sums: Sums,
+) -> dict[str, Array]:
+    """Computes the gradients of the params."""
     from_x, from_h = _split(static[0], d_sums)
-    return fused.weight_gradient(
-        static[0], xs, _before(static, ys, state[0], lengths, starts), from_x, from_h
-    )
+    hs = _before(static, ys, state[0], lengths, starts)
+    return fused.weight_gradient(static[0], xs, hs, from_x, from_h)
 
 
-def input_gradient(static, w_x, d_sums):
-    """Those of the inputs."""
-    return _split(static[0], d_sums)[0] @ w_x.T
+def input_gradient(
+    static: Static, w_x: Float[Array, "features gates"], d_sums: Sums
+) -> Float[Array, "time *batch features"]:
+    """Computes the gradients of the inputs."""
+    from_x, _ = _split(static[0], d_sums)
+    return from_x @ w_x.T
 
 
-def _before(static, states, initial, lengths, starts):
-    """The states before each step, given those after it."""
+def _before(
+    static: Static,
+    states: Float[Array, "time *batch hidden"],
+    initial: Float[Array, "*batch hidden"],
+    lengths: Lengths | None,
+    starts: Reset | None,
+) -> Float[Array, "time *batch hidden"]:
+    """Returns the states before each step, given those after it."""
     _, reverse = static
     times = jnp.arange(states.shape[0], dtype=jnp.int32)[:, None]
     if not reverse:
+        # Past a row's end these are wrong, where no gradient is taken.
         before = jnp.concatenate([initial[None], states])[:-1]
     else:
         before = jnp.concatenate([states, initial[None]])[1:]
-        before = (
-            before
-            if lengths is None
-            else select(times == lengths[None] - 1, jnp.broadcast_to(initial, before.shape), before)
-        )
-    return before if starts is None else select(starts, jnp.zeros_like(before), before)
+        if lengths is not None:
+            # Read backwards a row begins at its own end, not at that of the longest.
+            everywhere = jnp.broadcast_to(initial, before.shape)
+            before = select(times == lengths[None] - 1, everywhere, before)
+    if starts is None:
+        return before
+    return select(starts, jnp.zeros_like(before), before)
 
 
-def _split(name, d_sums):
-    """The gradients of `x W_x + b` and of `h W_h`, gates in the order of the params."""
+def _split(name: str, d_sums: Sums) -> tuple[Array, Array]:
+    """Returns the gradients of `x W_x + b` and of `h W_h`, gates in the order of the params."""
     if name != "gru":
         return d_sums, d_sums
     units = d_sums.shape[-1] // 4
+    # n, r, z becomes r, z, n; behind it stands the part of h, r, z, n already.
     return jnp.roll(d_sums[..., :-units], -units, axis=-1), d_sums[..., units:]
