@@ -225,7 +225,10 @@ def _constraints(
       must_go_on: an open one wants a continuation.
     """
     # Letter and kind of each.
-    parts = [tag.partition("-")[::2] for tag in tags]
+    parts: list[tuple[str, str]] = []
+    for tag in tags:
+        letter, _, kind = tag.partition("-")
+        parts.append((letter, kind))
     for tag, (prefix, _) in zip(tags, parts, strict=True):
         if len(prefix) != 1 or prefix not in scheme or (prefix == "O" and tag != "O"):
             named = {"O": "O"}

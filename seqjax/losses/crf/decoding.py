@@ -64,7 +64,8 @@ def kbest(
 ) -> Paths:
     """Finds the k different tag sequences with the highest scores, exactly.
 
-    This is Viterbi's algorithm with k entries for each tag. Sequences that the chain forbids are none of them.
+    This is Viterbi's algorithm with k entries for each tag. Sequences that the chain forbids are
+    none of them.
 
     Args:
       emissions: `[*batch, time, tags]`.
