@@ -39,12 +39,9 @@ def constrain(scores: Scores, constraints: Constraints) -> Scores:
     def mask(allowed: ArrayLike, values: ArrayLike) -> Array:
         return jnp.where(jnp.asarray(allowed), jnp.asarray(values), FORBIDDEN)
 
-    return Scores(
-        scores.emissions,
-        mask(constraints.transitions, scores.transitions),
-        mask(constraints.start, scores.start),
-        mask(constraints.end, scores.end),
-    )
+    emissions, *chain = scores
+    masked = [mask(allowed, values) for allowed, values in zip(constraints, chain, strict=True)]
+    return Scores(emissions, *masked)
 
 
 def bio_constraints(tags: Sequence[str]) -> Constraints:
