@@ -23,7 +23,7 @@ Written = Int[Array, "batch beam length"]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class BanTokens:
-    """These tokens are never written.
+    """Forbids some tokens.
 
     Attributes:
       tokens: `[banned]`.
@@ -32,14 +32,14 @@ class BanTokens:
     tokens: Any
 
     def __call__(self, scores: Scores, written: Written, t: ArrayLike) -> Scores:
-        """The scores with the banned tokens out."""
+        """Returns the scores with the banned tokens out."""
         return scores.at[..., jnp.asarray(self.tokens)].set(-jnp.inf)
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class MinLength:
-    """No hypothesis ends before it has `length` tokens, the stop token counted.
+    """Lets no hypothesis end before it has `length` tokens, the stop token counted.
 
     Attributes:
       length: a number, or one for each row, `[batch]`.
@@ -50,7 +50,7 @@ class MinLength:
     stop_token: Any
 
     def __call__(self, scores: Scores, written: Written, t: ArrayLike) -> Scores:
-        """The scores with the stop token out while it is too early."""
+        """Returns the scores with the stop token out while it is too early."""
         early = _per_row(t + 1 < jnp.asarray(self.length))
         stops = jnp.arange(scores.shape[-1]) == self.stop_token
         return jnp.where(early & stops, -jnp.inf, scores)
@@ -59,7 +59,7 @@ class MinLength:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class MaxLength:
-    """A hypothesis that has `length - 1` tokens ends: its last is the stop token.
+    """Ends a hypothesis that has `length - 1` tokens: its last is the stop token.
 
     Attributes:
       length: a number, or one for each row, `[batch]`.
@@ -70,7 +70,7 @@ class MaxLength:
     stop_token: Any
 
     def __call__(self, scores: Scores, written: Written, t: ArrayLike) -> Scores:
-        """The scores with all but the stop token out when it is time."""
+        """Returns the scores with all but the stop token out when it is time."""
         late = _per_row(t + 1 >= jnp.asarray(self.length))
         stops = jnp.arange(scores.shape[-1]) == self.stop_token
         return jnp.where(late & ~stops, -jnp.inf, scores)
@@ -79,7 +79,7 @@ class MaxLength:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class ForcePrefix:
-    """Each row begins with given tokens; they count in the score.
+    """Begins each row with given tokens; they count in the score.
 
     Attributes:
       tokens: `[batch, time]`.
@@ -91,9 +91,10 @@ class ForcePrefix:
     lengths: Any
 
     def __call__(self, scores: Scores, written: Written, t: ArrayLike) -> Scores:
-        """The scores with all but the token due out."""
+        """Returns the scores with all but the token due out."""
         tokens = jnp.asarray(self.tokens)
         due = jnp.take(tokens, jnp.minimum(t, tokens.shape[1] - 1), axis=1)
+        # [batch, vocab], and the rows whose prefix is not over, [batch].
         others = jnp.arange(scores.shape[-1]) != due[:, None]
         forced = t < jnp.minimum(jnp.asarray(self.lengths), tokens.shape[1])
         return jnp.where((forced[:, None] & others)[:, None], -jnp.inf, scores)
@@ -102,7 +103,7 @@ class ForcePrefix:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class BlockNgrams:
-    """No run of `size` tokens occurs twice in a hypothesis (Paulus et al., 2018, with 3).
+    """Lets no run of `size` tokens occur twice in a hypothesis (Paulus et al., 2018, with 3).
 
     Attributes:
       size: tokens of a run, at least 1; 1 forbids every repetition.
@@ -110,23 +111,27 @@ class BlockNgrams:
 
     size: int = dataclasses.field(metadata={"static": True})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.size < 1:
             raise ValueError(f"BlockNgrams: size is {self.size}; give at least 1")
 
     def __call__(self, scores: Scores, written: Written, t: ArrayLike) -> Scores:
-        """The scores with every token out that would end a run for the second time."""
+        """Returns the scores with every token out that would end a run for the second time."""
         context = self.size - 1
         if written.shape[-1] <= context:
             return scores
+        # The tokens written last, [batch, beam, context].
         last = lax.dynamic_slice_in_dim(written, jnp.maximum(t - context, 0), context, axis=-1)
+        # As many tokens from each place on, [batch, beam, places, context].
         starts = jnp.arange(written.shape[-1] - context)
         runs = written[..., starts[:, None] + jnp.arange(context)]
+        # Where they are the same, the token behind them may not come again.
         seen = (runs == last[..., None, :]).all(-1) & (starts + context < t)
         rows, beams = jnp.ix_(*map(jnp.arange, written.shape[:2]))
         blocked = jnp.where(seen, -jnp.inf, jnp.inf)
         return scores.at[rows[..., None], beams[..., None], written[..., context:]].min(blocked)
 
 
-def _per_row(flag):
+def _per_row(flag: Any) -> Array:
+    """Returns flags `[]` or `[batch]` as they broadcast to `[batch, beam, vocab]`."""
     return flag.reshape(-1, 1, 1)

@@ -1,4 +1,4 @@
-"""The best targets of a whole data set, by beam search in few compiled shapes."""
+"""`Writer`: the best targets of a whole data set, by beam search in few compiled shapes."""
 
 import dataclasses
 import functools
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from seqjax import decoding
 from seqjax.typing import Params
@@ -37,7 +38,7 @@ def in_order(
     written: Callable,
     n_best: int,
 ) -> list[list[Written]]:
-    """What a search finds for each of `count` sources, whatever batches they come in.
+    """Collects what a search finds for each of `count` sources, whatever batches they come in.
 
     Args:
       search: `search(sides)` of a batch's `source` and `source_lengths`.
@@ -45,13 +46,16 @@ def in_order(
       count: sources in all of them.
       written: `written(found, row, place)`, one target of a row.
       n_best: targets of each source.
+
+    Returns:
+      The targets of each source, in the order of the sources.
     """
     targets: list[list[Written]] = [[] for _ in range(count)]
     for batch in batches:
-        found = jax.device_get(
-            search({name: batch.get(name) for name in ("source", "source_lengths")})
-        )
+        sides = {name: batch.get(name) for name in ("source", "source_lengths")}
+        found = jax.device_get(search(sides))
         for row, index in enumerate(batch["indices"]):
+            # Rows that fill up a batch are nobody's.
             if index >= 0:
                 targets[index] = [written(found, row, place) for place in range(n_best)]
     return targets
@@ -59,7 +63,9 @@ def in_order(
 
 @dataclasses.dataclass(frozen=True)
 class Writer:
-    """Writes the best targets of sources. It is compiled once for each shape of a batch and each `Writer` that differs.
+    """Writes the best targets of sources.
+
+    It is compiled once for each shape of a batch and each `Writer` that differs.
 
     Attributes:
       model: has `start(params, source=..., lengths=...)` and `advance`, as `seqjax.models.Seq2Seq`
@@ -87,7 +93,8 @@ class Writer:
       >>> sources = [np.array([5, 6, 7]), np.array([8])]
       >>> params = model.init(jax.random.key(0), sources[0][None], None, sources[0][None])["params"]
       >>> write = Writer(model, first=2, stop_token=3, beam=4, n_best=2)
-      >>> found = write(params, seqjax.text.pair_batches(sources, tokens=8, once=True), len(sources))
+      >>> batches = seqjax.text.pair_batches(sources, tokens=8, once=True)
+      >>> found = write(params, batches, len(sources))
       >>> [len(hypotheses) for hypotheses in found]
       [2, 2]
     """
@@ -109,7 +116,7 @@ class Writer:
     def __call__(
         self, params: Params, batches: Iterable[Mapping[str, Any]], count: int
     ) -> list[list[Written]]:
-        """The `n_best` targets of each of `count` sources, best first.
+        """Writes the `n_best` targets of each of `count` sources, best first.
 
         Args:
           params: the model's.
@@ -118,21 +125,21 @@ class Writer:
             `source_lengths` may be left out where all of a source counts.
           count: sources in all of them.
         """
-        return in_order(
-            functools.partial(self.search, params), batches, count, self._written, self.n_best
-        )
+        search = functools.partial(self.search, params)
+        return in_order(search, batches, count, self._written, self.n_best)
 
     @functools.partial(jax.jit, static_argnums=0)
     def search(self, params: Params, batch: Mapping[str, Any]) -> decoding.Beams:
-        """The beams of one batch."""
+        """Searches for the targets of one batch, `source [batch, time]`."""
         source, lengths = batch["source"], batch["source_lengths"]
-        start, step = (
-            functools.partial(self.model.start, source=source, lengths=lengths),
-            self.model.advance,
-        )
+        start = functools.partial(self.model.start, source=source, lengths=lengths)
+        step, observe = self.model.advance, _looks
         if self.ensemble:
-            start, step = jax.vmap(start, out_axes=(0, 1)), decoding.Ensemble(step)
+            # Contexts [members, ...] and states [batch, members, ...].
+            start = jax.vmap(start, out_axes=(0, 1))
+            step, observe = decoding.Ensemble(step), _looks_of_all
         context, state = start(params)
+        by_growth = math.ceil(self.growth * source.shape[1]) + 8
         return decoding.beam_search(
             step,
             context,
@@ -140,40 +147,42 @@ class Writer:
             jnp.full(len(source), self.first),
             beam=self.beam,
             n_best=self.n_best,
-            length=self.longest or math.ceil(self.growth * source.shape[1]) + 8,
+            length=self.longest or by_growth,
             stop_token=self.stop_token,
             penalties=self._penalties(lengths),
             constraints=self._constraints(),
-            observe=_looks_of_all if self.ensemble else _looks,
+            observe=observe,
         )
 
-    def _penalties(self, lengths):
-        chosen = []
+    def _penalties(self, lengths: Any) -> list[Callable]:
+        chosen: list[Callable] = []
         if self.length_penalty:
             chosen.append(decoding.LengthPenalty(self.length_penalty))
         if self.coverage_penalty:
             chosen.append(decoding.CoveragePenalty(lengths, self.coverage_penalty))
         return chosen
 
-    def _constraints(self):
-        chosen: list[Any] = [decoding.MinLength(self.shortest, self.stop_token)]
+    def _constraints(self) -> list[Callable]:
+        chosen: list[Callable] = [decoding.MinLength(self.shortest, self.stop_token)]
         if self.banned:
             chosen.append(decoding.BanTokens(jnp.asarray(self.banned)))
         if self.block_ngrams:
             chosen.append(decoding.BlockNgrams(self.block_ngrams))
         return chosen
 
-    def _written(self, beams, row, place):
+    def _written(self, beams: decoding.Beams, row: int, place: int) -> Written:
+        """Takes one target of a row, without its stop token."""
         ended = bool(beams.ended[row, place])
         length = int(beams.lengths[row, place]) - ended
-        tokens, attention = beams.tokens[row, place, :length], beams.observed[row, place, :length]
+        tokens: Any = beams.tokens[row, place, :length]
+        attention = beams.observed[row, place, :length]
         return Written(tokens, float(beams.scores[row, place]), ended, attention)
 
 
-def _looks(state: Any) -> jax.Array:
+def _looks(state: Any) -> Float[Array, "batch positions"]:
     return state.attention
 
 
-def _looks_of_all(state: Any) -> jax.Array:
-    """The mean of the members' attention; their axis is behind the batch."""
+def _looks_of_all(state: Any) -> Float[Array, "batch positions"]:
+    """Returns the mean of the members' attention; their axis is behind the batch."""
     return state.attention.mean(1)

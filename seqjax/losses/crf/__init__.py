@@ -10,7 +10,8 @@ returns, unpacks into them:
 
     >>> import jax, seqjax
     >>> from seqjax.losses import crf
-    >>> scores = crf.Scores(jax.numpy.ones((2, 5, 3)), jax.numpy.zeros((3, 3)), jax.numpy.zeros(3), jax.numpy.zeros(3))
+    >>> zeros = jax.numpy.zeros
+    >>> scores = crf.Scores(jax.numpy.ones((2, 5, 3)), zeros((3, 3)), zeros(3), zeros(3))
     >>> crf.log_partition(*scores, lengths=jax.numpy.array([5, 2])).shape
     (2,)
 

@@ -1,4 +1,4 @@
-"""`Scores`: what a linear chain is made of, and its checks."""
+"""`Scores`: the four arrays of a linear chain, and their checks."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ FORBIDDEN = -1e9
 
 
 class Scores(NamedTuple):
-    """What a linear chain is made of.
+    """Arrays that a linear chain is made of.
 
     Attributes:
       emissions: of each tag at each step, `[*batch, time, tags]`.
@@ -36,7 +36,10 @@ def checked(
     end: ArrayLike,
     lengths: ArrayLike | None,
 ) -> tuple[Scores, Bool[Array, "time *batch"]]:
-    """The chain, finite, its emissions time-major and 0 in the padding; and the mask of valid steps, time-major."""
+    """Returns the chain, finite, with emissions `[time, *batch, tags]`, and the valid steps.
+
+    In the padding emissions are 0.
+    """
     emissions, transitions, start, end = map(at_least_float32, (emissions, transitions, start, end))
     if emissions.ndim < 2:
         raise ValueError(f"emissions have shape {emissions.shape}; give [*batch, time, tags]")
@@ -53,9 +56,9 @@ def checked(
     lengths = checked_lengths(lengths, tuple(batch), time)
     valid = jnp.moveaxis(length_mask(lengths, time), -1, 0)
     emissions = jnp.where(valid[..., None], jnp.moveaxis(emissions, -2, 0), 0)
-    return Scores(
-        *(jnp.maximum(array, FORBIDDEN) for array in (emissions, transitions, start, end))
-    ), valid
+    # Minus infinity would make gradients NaN.
+    chain = Scores(emissions, transitions, start, end)
+    return Scores(*(jnp.maximum(array, FORBIDDEN) for array in chain)), valid
 
 
 def is_forbidden(scores: ArrayLike) -> Bool[Array, "..."]:

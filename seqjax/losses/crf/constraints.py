@@ -1,17 +1,18 @@
-"""What may follow what: the tagging schemes BIO, BIOES, BILOU, BMES and BMEWO."""
+"""`Constraints` of the tagging schemes BIO, BIOES, BILOU, BMES and BMEWO: what may follow what."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool
 
 from seqjax.losses.crf.chain import FORBIDDEN, Scores
 
 
 class Constraints(NamedTuple):
-    """What may follow what: True where allowed.
+    """Masks of what may follow what: True where allowed.
 
     Attributes:
       transitions: from a tag (row) to the next one (column), `[tags, tags]`.
@@ -25,7 +26,7 @@ class Constraints(NamedTuple):
 
 
 def constrain(scores: Scores, constraints: Constraints) -> Scores:
-    """The chain in which only what the constraints allow is possible: the rest scores `FORBIDDEN`.
+    """Returns the chain with `FORBIDDEN` where the constraints do not allow an entry.
 
     Args:
       scores: of a chain.
@@ -34,16 +35,17 @@ def constrain(scores: Scores, constraints: Constraints) -> Scores:
     Returns:
       `Scores`; forbidden entries pass no gradient.
     """
-    mask = lambda allowed, values: jnp.where(jnp.asarray(allowed), jnp.asarray(values), FORBIDDEN)  # noqa: E731
+
+    def mask(allowed: ArrayLike, values: ArrayLike) -> Array:
+        return jnp.where(jnp.asarray(allowed), jnp.asarray(values), FORBIDDEN)
+
     emissions, *chain = scores
-    return Scores(
-        emissions,
-        *(mask(allowed, values) for allowed, values in zip(constraints, chain, strict=True)),
-    )
+    masked = [mask(allowed, values) for allowed, values in zip(constraints, chain, strict=True)]
+    return Scores(emissions, *masked)
 
 
 def bio_constraints(tags: Sequence[str]) -> Constraints:
-    """What may follow what in BIO (IOB2): `I-x` comes after `B-x` or `I-x` alone.
+    """Returns what may follow what in BIO (IOB2): `I-x` comes after `B-x` or `I-x` alone.
 
     Args:
       tags: names in the order of their numbers: `O`, `B-x`, `I-x`.
@@ -64,7 +66,9 @@ def bio_constraints(tags: Sequence[str]) -> Constraints:
 
 
 def bioes_constraints(tags: Sequence[str]) -> Constraints:
-    """What may follow what in BIOES: after `B-x` or `I-x` comes `I-x` or `E-x`, and those come nowhere else.
+    """Returns what may follow what in BIOES.
+
+    After `B-x` or `I-x` comes `I-x` or `E-x`, and those come nowhere else.
 
     Args:
       tags: names in the order of their numbers: `O`, `B-x`, `I-x`, `E-x`, `S-x`.
@@ -81,7 +85,9 @@ def bioes_constraints(tags: Sequence[str]) -> Constraints:
 
 
 def bilou_constraints(tags: Sequence[str]) -> Constraints:
-    """What may follow what in BILOU: BIOES with `L-x` for the last word of a span and `U-x` for a span of one word.
+    """Returns what may follow what in BILOU.
+
+    That is BIOES with `L-x` for the last word of a span and `U-x` for a span of one word.
 
     Args:
       tags: names in the order of their numbers: `O`, `B-x`, `I-x`, `L-x`, `U-x`.
@@ -98,7 +104,7 @@ def bilou_constraints(tags: Sequence[str]) -> Constraints:
 
 
 def bmes_constraints(tags: Sequence[str]) -> Constraints:
-    """What may follow what in BMES: BIOES with `M-x` for the middle of a span.
+    """Returns what may follow what in BMES: BIOES with `M-x` for the middle of a span.
 
     Args:
       tags: names in the order of their numbers: `B-x`, `M-x`, `E-x`, `S-x`, or without a kind as
@@ -120,7 +126,7 @@ def bmes_constraints(tags: Sequence[str]) -> Constraints:
 
 
 def bmewo_constraints(tags: Sequence[str]) -> Constraints:
-    """What may follow what in BMEWO: BMES with `W-x` for a span of one word.
+    """Returns what may follow what in BMEWO: BMES with `W-x` for a span of one word.
 
     Args:
       tags: names in the order of their numbers: `O`, `B-x`, `M-x`, `E-x`, `W-x`.
@@ -156,20 +162,24 @@ BIOES_OF = {
 
 
 def scheme_of(tags: Sequence[str]) -> str | None:
-    """Returns the scheme whose letters all tags begin with; None for tags that are no spans, as parts of speech.
+    """Returns the scheme whose letters all tags begin with, or None.
+
+    None is for tags that are no spans, such as parts of speech.
 
     Args:
       tags: the different ones. They have kinds, as `B-x`; or they are the bare letters of a scheme
         that tells where a span begins and that it ends or goes on.
 
     Example:
-      >>> scheme_of(["O", "B-x", "L-x", "U-x"]), scheme_of(["B", "M", "E", "S"]), scheme_of(["NOUN", "VERB"])
-      ('BILOU', 'BMES', None)
+      >>> scheme_of(["O", "B-x", "L-x", "U-x"]), scheme_of(["B", "M", "E", "S"])
+      ('BILOU', 'BMES')
+      >>> scheme_of(["NOUN", "VERB"]) is None
+      True
     """
+    # Without kinds any few words might be letters: they must tell a whole scheme.
     bare = not any("-" in tag for tag in tags)
-    if bare and not (
-        {"B", "E", "S"} <= {*tags} or {"B", "L", "U"} <= {*tags} or {"B", "I", "O"} <= {*tags}
-    ):
+    telling = ({"B", "E", "S"}, {"B", "L", "U"}, {"B", "I", "O"})
+    if bare and not any(letters <= {*tags} for letters in telling):
         return None
     for scheme, constraints in SCHEMES.items():
         try:
@@ -196,23 +206,42 @@ def in_bioes(tags: Sequence[str], scheme: str) -> list[str]:
 
 
 def _constraints(
-    tags: Sequence[str], scheme: str, opens: Callable, continues: Callable, must_go_on: bool
+    tags: Sequence[str],
+    scheme: str,
+    opens: Callable[[str], bool],
+    continues: Callable[[str], bool],
+    must_go_on: bool,
 ) -> Constraints:
-    """A tag that continues wants an open one of its kind before it; `must_go_on`: an open one wants a continuation."""
-    parts = [tag.partition("-")[::2] for tag in tags]
+    """Returns the constraints of a scheme, from what its letters do.
+
+    Args:
+      tags: names in the order of their numbers.
+      scheme: its letters.
+      opens: whether something may go on behind the letter.
+      continues: whether the letter wants an open one of its kind before it.
+      must_go_on: an open one wants a continuation.
+    """
+    # Letter and kind of each.
+    parts: list[tuple[str, str]] = []
+    for tag in tags:
+        letter, _, kind = tag.partition("-")
+        parts.append((letter, kind))
     for tag, (prefix, _) in zip(tags, parts, strict=True):
         if len(prefix) != 1 or prefix not in scheme or (prefix == "O" and tag != "O"):
-            wanted = ", ".join("O" if letter == "O" else f"{letter}-kind" for letter in scheme)
+            named = {"O": "O"}
+            wanted = ", ".join(named.get(letter, f"{letter}-kind") for letter in scheme)
             raise ValueError(f"tag {tag!r} is none of {scheme}; wanted {wanted}")
 
-    def allowed(before, after):
+    def allowed(before: tuple[str, str], after: tuple[str, str]) -> bool:
         goes_on = opens(before[0]) and continues(after[0]) and before[1] == after[1]
         return goes_on or not (continues(after[0]) or (must_go_on and opens(before[0])))
 
+    # [tags, tags], from the row to the column, also where there are no tags.
+    transitions = np.zeros((len(tags), len(tags)), bool)
+    for row, before in enumerate(parts):
+        transitions[row] = [allowed(before, after) for after in parts]
     return Constraints(
-        np.array([[allowed(before, after) for after in parts] for before in parts], bool).reshape(
-            len(tags), len(tags)
-        ),
+        transitions,
         np.array([not continues(prefix) for prefix, _ in parts], bool),
         np.array([not (must_go_on and opens(prefix)) for prefix, _ in parts], bool),
     )

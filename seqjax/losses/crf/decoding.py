@@ -1,4 +1,4 @@
-"""The best tag sequences of a chain."""
+"""Searches for the best tag sequences of a chain."""
 
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ def viterbi(
     end: ArrayLike,
     lengths: ArrayLike | None = None,
 ) -> Paths:
-    """The tags with the highest score (Viterbi, 1967).
+    """Finds the tags with the highest score (Viterbi, 1967).
 
     Args:
       emissions: `[*batch, time, tags]`.
@@ -62,9 +62,10 @@ def kbest(
     *,
     k: int,
 ) -> Paths:
-    """The k different tag sequences with the highest scores, exactly: Viterbi with k entries for each tag.
+    """Finds the k different tag sequences with the highest scores, exactly.
 
-    Sequences that the chain forbids are none of them.
+    This is Viterbi's algorithm with k entries for each tag. Sequences that the chain forbids are
+    none of them.
 
     Args:
       emissions: `[*batch, time, tags]`.
@@ -86,32 +87,38 @@ def kbest(
         raise ValueError(f"k is {k}; give at least 1")
     chain, valid = checked(emissions, transitions, start, end, lengths)
     batch, tags, dtype = valid.shape[1:], chain.start.shape[0], chain.emissions.dtype
+    # A path that does not branch yet is the first of its k; the others are not there.
     first_alone = jnp.where(jnp.arange(k) == 0, 0.0, -jnp.inf).astype(dtype)
     if not len(valid):
-        return Paths(
-            jnp.zeros((*batch, k, 0), jnp.int32), jnp.broadcast_to(first_alone, (*batch, k))
-        )
+        empty = jnp.zeros((*batch, k, 0), jnp.int32)
+        return Paths(empty, jnp.broadcast_to(first_alone, (*batch, k)))
+    # In the padding an entry comes from itself, [tags, k].
     own = jnp.arange(tags * k, dtype=jnp.int32).reshape(tags, k)
 
-    def step(alpha, inputs):
-        # alpha [*batch, tags, k]; an entry's number is tag * k + rank.
+    def step(alpha: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Returns the k best scores `[*batch, tags, k]` of paths to each tag, and their origins."""
+        # An entry's number is tag * k + rank.
         scores, valid = inputs
+        # From each entry to each next tag: [*batch, tags, k, tags], then [*batch, tags, tags * k].
         candidates = alpha[..., None] + chain.transitions[:, None, :]
-        best, came = lax.top_k(jnp.moveaxis(candidates.reshape(*batch, tags * k, tags), -1, -2), k)
+        candidates = jnp.moveaxis(candidates.reshape(*batch, tags * k, tags), -1, -2)
+        best, came = lax.top_k(candidates, k)
         here = valid[..., None, None]
         return jnp.where(here, best + scores[..., None], alpha), jnp.where(here, came, own)
 
     alpha = (chain.start + chain.emissions[0])[..., None] + first_alone
     alpha, came = lax.scan(step, alpha, (chain.emissions[1:], valid[1:]))
+    # The k best of all entries: [*batch, k].
     scores, entry = lax.top_k((alpha + chain.end[:, None]).reshape(*batch, tags * k), k)
 
-    def back(entry, came):
+    def back(entry: Array, came: Array) -> tuple[Array, Array]:
+        """Goes from the entries of a step to those of the step before, `[*batch, k]`."""
         return jnp.take_along_axis(came.reshape(*batch, tags * k), entry, axis=-1), entry
 
     first, rest = lax.scan(back, entry, came, reverse=True)
     scores = jnp.where(is_forbidden(scores), -jnp.inf, scores)
     scores = jnp.where(valid[0][..., None], scores, first_alone)
-    # found [time, *batch, k]
+    # The tag of each entry, [time, *batch, k].
     is_path = valid[..., None] & (scores > -jnp.inf)
     found = jnp.where(is_path, jnp.concatenate([first[None], rest]) // k, 0)
     return Paths(jnp.moveaxis(found.astype(jnp.int32), 0, -1), scores)

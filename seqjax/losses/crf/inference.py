@@ -1,4 +1,4 @@
-"""Sums over all tag sequences of a chain."""
+"""Sums over all tag sequences of a chain: partition, likelihood and marginals."""
 
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ def log_partition(
     *,
     associative: bool = False,
 ) -> Float[Array, "*batch"]:
-    """`log Z`, the log of the sum of `exp(s(y))` over all tag sequences y: the forward algorithm.
+    """Computes `log Z`, the log of the sum of `exp(s(y))` over all y, by the forward algorithm.
 
     Args:
       emissions: `[*batch, time, tags]`; past a row's end ignored, NaN included.
@@ -53,28 +53,41 @@ def log_partition(
     return jnp.where(valid[0], logsumexp(alpha + chain.end, axis=-1), 0)
 
 
-def _reduce_steps(alpha, emissions, transitions, valid):
-    """Sums over the tags of each step in turn: `alpha [*batch, tags]` after the last one."""
+def _reduce_steps(
+    alpha: Float[Array, "*batch tags"],
+    emissions: Float[Array, "time *batch tags"],
+    transitions: Float[Array, "tags tags"],
+    valid: Bool[Array, "time *batch"],
+) -> Float[Array, "*batch tags"]:
+    """Sums over the tags of each step in turn: alpha after the last one."""
 
-    def step(alpha, inputs):
+    def step(alpha: Array, inputs: tuple[Array, Array]) -> tuple[Array, None]:
         scores, valid = inputs
+        # [*batch, tags, tags], summed over the tags before.
         after = logsumexp(alpha[..., :, None] + transitions, axis=-2) + scores
         return jnp.where(valid[..., None], after, alpha), None
 
     return lax.scan(step, alpha, (emissions, valid))[0]
 
 
-def _reduce_tree(alpha, emissions, transitions, valid):
-    """The same by a tree of matrix products in the log semiring; padding is the identity."""
-    identity = jnp.where(jnp.eye(transitions.shape[0], dtype=bool), 0.0, FORBIDDEN).astype(
-        alpha.dtype
-    )
+def _reduce_tree(
+    alpha: Float[Array, "*batch tags"],
+    emissions: Float[Array, "time *batch tags"],
+    transitions: Float[Array, "tags tags"],
+    valid: Bool[Array, "time *batch"],
+) -> Float[Array, "*batch tags"]:
+    """Does the same by a tree of matrix products in the log semiring; padding is the identity."""
+    diagonal = jnp.eye(transitions.shape[0], dtype=bool)
+    identity = jnp.where(diagonal, 0.0, FORBIDDEN).astype(alpha.dtype)
+    # The matrix of each step, [time, *batch, tags, tags]; each round leaves half as many.
     steps = jnp.where(valid[..., None, None], transitions + emissions[..., None, :], identity)
     while len(steps) > 1:
         if len(steps) % 2:
             steps = jnp.concatenate([steps, jnp.broadcast_to(identity, steps[:1].shape)])
         steps = logsumexp(steps[0::2, ..., :, :, None] + steps[1::2, ..., None, :, :], axis=-2)
-    return logsumexp(alpha[..., :, None] + steps[0], axis=-2) if len(steps) else alpha
+    if not len(steps):
+        return alpha
+    return logsumexp(alpha[..., :, None] + steps[0], axis=-2)
 
 
 def log_likelihood(
@@ -87,7 +100,7 @@ def log_likelihood(
     *,
     associative: bool = False,
 ) -> Float[Array, "*batch"]:
-    """`s(y) - log Z`, the log-probability of given tags, in nats.
+    """Computes `s(y) - log Z`, the log-probability of given tags, in nats.
 
     Tags that the chain forbids have the probability 0, and one such row would make every mean
     infinite. So a row's own tags are always allowed: what forbids them counts as 0 in `s(y)`, and
@@ -115,6 +128,7 @@ def log_likelihood(
     chain, valid = checked(emissions, transitions, start, end, lengths)
     path = _along(tags, chain, valid)
     partition = log_partition(emissions, transitions, start, end, lengths, associative=associative)
+    # Z does not hold a forbidden path.
     partition = jnp.where(path.is_forbidden, jnp.logaddexp(partition, path.score), partition)
     return nan_unless(path.is_known, path.score - partition)
 
@@ -128,7 +142,7 @@ def path_score(
     end: ArrayLike,
     lengths: ArrayLike | None = None,
 ) -> Float[Array, "*batch"]:
-    """`s(y)` of given tags, `[*batch]`: minus infinity where the chain forbids them.
+    """Computes `s(y)` of given tags, `[*batch]`: minus infinity where the chain forbids them.
 
     The arguments are those of `log_likelihood`.
     """
@@ -145,12 +159,15 @@ def forbidden(
     end: ArrayLike,
     lengths: ArrayLike | None = None,
 ) -> Bool[Array, "*batch"]:
-    """Whether the chain forbids given tags, `[*batch]`; the arguments are those of `log_likelihood`.
+    """Returns True where the chain forbids given tags, `[*batch]`.
+
+    The arguments are those of `log_likelihood`.
 
     Example:
       >>> import jax, seqjax
       >>> from seqjax.losses import crf
-      >>> chain = crf.Scores(jax.numpy.ones((2, 3, 3)), jax.numpy.zeros((3, 3)), jax.numpy.zeros(3), jax.numpy.zeros(3))
+      >>> zeros = jax.numpy.zeros
+      >>> chain = crf.Scores(jax.numpy.ones((2, 3, 3)), zeros((3, 3)), zeros(3), zeros(3))
       >>> chain = crf.constrain(chain, crf.bio_constraints(["O", "B-x", "I-x"]))
       >>> crf.forbidden(jax.numpy.array([[1, 2, 0], [0, 2, 0]]), *chain).tolist()
       [False, True]
@@ -189,10 +206,10 @@ def _along(tags: ArrayLike, chain: Scores, valid: Bool[Array, "time *batch"]) ->
     tags = jnp.moveaxis(jnp.asarray(tags), -1, 0)
     is_tag = (tags >= 0) & (tags < len(chain.start))
     tags = jnp.where(valid & is_tag, tags, 0)
+    # The emission of each tag, [time, *batch], and the last valid tag, [1, *batch].
     emitted = jnp.take_along_axis(chain.emissions, tags[..., None], axis=-1)[..., 0]
     last = jnp.take_along_axis(tags, jnp.maximum(valid.sum(0) - 1, 0)[None], axis=0)
-    # entries [2 time + 1, *batch]: emissions, transitions, start, end; those past a row's end are
-    # 0.
+    # Emissions, transitions, start and end, [2 time + 1, *batch]; 0 past a row's end.
     moved = jnp.where(valid[1:], chain.transitions[tags[:-1], tags[1:]], 0)
     edges = jnp.where(valid[:1], jnp.concatenate([chain.start[tags[:1]], chain.end[last]]), 0)
     entries = jnp.concatenate([jnp.where(valid, emitted, 0), moved, edges])
@@ -223,7 +240,7 @@ def marginals(
     *,
     associative: bool = False,
 ) -> Float[Array, "*batch time tags"]:
-    """The probability of each tag at each step: the derivative of `log Z` by the emissions.
+    """Computes the probability of each tag at each step: `log Z` derived by the emissions.
 
     Args:
       emissions: `[*batch, time, tags]`.
@@ -241,7 +258,11 @@ def marginals(
       ValueError: a shape does not fit.
     """
     emissions = at_least_float32(emissions)
-    total = lambda e: log_partition(  # noqa: E731
-        e, transitions, start, end, lengths, associative=associative
-    ).sum()
+
+    def total(emissions: Array) -> Array:
+        of_rows = log_partition(
+            emissions, transitions, start, end, lengths, associative=associative
+        )
+        return of_rows.sum()
+
     return jax.grad(total)(emissions)
