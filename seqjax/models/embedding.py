@@ -33,3 +33,9 @@ class TokenEmbedding(nn.Module):
             tokens = jnp.where(gone, self.unknown, tokens)
         vectors = nn.Embed(self.vocab_size, self.size, name="table")(tokens)
         return nn.Dropout(self.dropout)(vectors, deterministic=off)
+
+
+def token_table(vocab_size: int, size: int, tied: bool = False) -> nn.Embed:
+    """Makes embeddings of unit variance; tied ones give unit variance when projected with."""
+    spread = size**-0.5 if tied else 1.0
+    return nn.Embed(vocab_size, size, embedding_init=nn.initializers.normal(spread))

@@ -1,11 +1,14 @@
-"""What a recurrence has read when it is done: its outputs at the two ends of a row."""
+"""What a recurrence has read: its outputs at the two ends of a row, what its state shows."""
+
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from seqjax.cells.gates import Cell
 from seqjax.combinators import Bidirectional, Stack, Wrapper
 from seqjax.recurrence import Recurrence
-from seqjax.typing import Lengths
+from seqjax.typing import Lengths, State
 
 
 def ends(
@@ -46,3 +49,21 @@ def _ends(recurrence, first, last):
 
 def _both(first, last):
     return jnp.concatenate([last, first], axis=-1)
+
+
+def shown(recurrence: Any, state: State) -> Array:
+    """Returns what the last layer of a recurrence shows of a state, `[*batch, hidden]`.
+
+    Raises:
+      ValueError: its output is not part of its state.
+    """
+    if layers := getattr(recurrence, "layers", ()):
+        return shown(layers[-1], state[-1])
+    if isinstance(recurrence, Cell) and recurrence.shows_state:
+        return recurrence.output(state)
+    inner = getattr(recurrence, "inner", None)
+    if inner is None:
+        raise ValueError(
+            f"form='bahdanau' looks with the state, and {recurrence} shows none; use form='luong'"
+        )
+    return shown(inner, state)
