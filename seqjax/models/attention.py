@@ -1,13 +1,31 @@
 """Attention over a memory, as a Flax layer."""
 
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import flax.linen as nn
-from jaxtyping import Array, Bool, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
 
 from seqjax import attention
 
 Score = Literal["dot", "scaled_dot", "general", "concat", "additive", "location", "multi_head"]
+
+
+class Memory(NamedTuple):
+    """Holds what a decoder looks at: the same at every step.
+
+    Attributes:
+      keys: `[batch, positions, keys]`, computed once.
+      values: `[batch, positions, values]`.
+      mask: `[batch, positions]`, True at valid positions.
+      held: the token id that each position holds, `[batch, positions]`, for a decoder that copies;
+        else None.
+    """
+
+    keys: Float[Array, "batch positions keys"]
+    values: Float[Array, "batch positions values"]
+    mask: Bool[Array, "batch positions"]
+    held: Int[Array, "batch positions"] | None = None
 
 
 class Attention(nn.Module):
@@ -131,3 +149,9 @@ class Attention(nn.Module):
         return attention.additive(
             query, keys, values, mask, w_query=self.w_query, v=self.v, beside=beside
         )
+
+
+def nothing_seen(query: Float[Array, "*batch steps query"], positions: int) -> attention.Attended:
+    """Returns what a model without attention sees: a context of no features, weights of 0."""
+    nothing = jnp.zeros((*query.shape[:-1], 0), query.dtype)
+    return attention.Attended(nothing, jnp.zeros((*query.shape[:-1], positions), query.dtype))

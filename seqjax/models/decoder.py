@@ -1,6 +1,5 @@
 """A recurrent decoder that attends to a memory, whatever the memory is made of."""
 
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
 import flax.linen as nn
@@ -8,33 +7,20 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
-from seqjax.models.attention import Attention, Score
+from seqjax.attention import Attended
+from seqjax.models.attention import Attention, Memory, Score, nothing_seen
 from seqjax.models.copying import Copying
 from seqjax.models.embedding import token_table
 from seqjax.models.pooling import shown
-from seqjax.models.recurrent import Recurrent
+from seqjax.models.recurrent import Recurrent, scanned
 from seqjax.recurrence import Recurrence
 from seqjax.training.schedules import mix_tokens
-from seqjax.typing import Backend, Remat, State
+from seqjax.typing import Backend, Output, Remat, State
 
 Form = Literal["luong", "bahdanau"]
 
 
-class Memory(NamedTuple):
-    """Holds what a decoder looks at: the same at every step.
-
-    Attributes:
-      keys: `[batch, positions, keys]`, computed once.
-      values: `[batch, positions, values]`.
-      mask: `[batch, positions]`, True at valid positions.
-      held: the token id that each position holds, `[batch, positions]`, for a decoder that copies;
-        else None.
-    """
-
-    keys: Float[Array, "batch positions keys"]
-    values: Float[Array, "batch positions values"]
-    mask: Bool[Array, "batch positions"]
-    held: Int[Array, "batch positions"] | None = None
+Embedded = Float[Array, "*batch embedding"]
 
 
 class DecoderState(NamedTuple):
@@ -73,6 +59,9 @@ class _Seen(NamedTuple):
     outputs: Array
     contexts: Array
     weights: Array
+
+
+_Stepped = tuple[State, _Seen]
 
 
 class Decoder(nn.Module):
@@ -232,13 +221,13 @@ class Decoder(nn.Module):
         _, outputs = self.recurrent(embedded, state.recurrent)
         # Looks for all steps at once: [batch, time, ...].
         context, weights = self._look(memory, state, outputs)
-        scores = self._scores(memory, _Seen(outputs, context, weights), embedded)
-        return Decoded(scores, weights)
+        seen = _Seen(outputs, context, weights)
+        return Decoded(self._scores(memory, seen, embedded), weights)
 
     def step(
         self, memory: Memory, state: DecoderState, tokens: ArrayLike
     ) -> tuple[DecoderState, Float[Array, "batch vocab"]]:
-        """Reads one token of each row, `[batch]`; returns the next state and scores of the next one."""
+        """Reads one token of each row, `[batch]`; returns the state and the next one's scores."""
         embedded = self._embed(jnp.asarray(tokens))
         state, seen = self._advance(memory, state, embedded)
         # A sequence of one step: [batch, 1, ...].
@@ -246,7 +235,7 @@ class Decoder(nn.Module):
         return state, self._scores(memory, seen, embedded[:, None])[:, 0]
 
     def read(self, memory: Memory, embedded: Float[Array, "batch embedding"]) -> DecoderState:
-        """Returns the state after this was read in place of an embedded token, before the first one."""
+        """Returns the state before the first token, after this was read as an embedded one."""
         return self._advance(memory, self.initial_state(memory), self._dropped(embedded))[0]
 
     @property
@@ -260,12 +249,8 @@ class Decoder(nn.Module):
     @property
     def _stepwise(self) -> bool:
         """Tells whether a step's input depends on the step before."""
-        return (
-            self.form == "bahdanau"
-            or self.input_feeding
-            or self.coverage
-            or self.attention == "location"
-        )
+        looks_back = self.form == "bahdanau" or self.attention == "location"
+        return looks_back or self.input_feeding or self.coverage
 
     def _beside(self, memory: Memory) -> int:
         """Counts the features that the recurrence reads beside the embedding."""
@@ -282,16 +267,10 @@ class Decoder(nn.Module):
     def _dropped(self, x: Array) -> Array:
         return self.drop(x, deterministic=not self.has_rng("dropout"))
 
-    def _look(
-        self, memory: Memory, state: DecoderState, query: Float[Array, "batch steps features"]
-    ) -> tuple[Float[Array, "batch steps values"], Float[Array, "batch steps positions"]]:
-        """Returns context and weights of each query."""
+    def _look(self, memory: Memory, state: DecoderState, query: Array) -> Attended:
+        """Returns context and weights of queries `[batch, steps, features]`."""
         if self.attention is None:
-            # A context of no features, and weights of 0.
-            batch, steps, _ = query.shape
-            positions = memory.mask.shape[-1]
-            none = jnp.zeros((batch, steps, 0), query.dtype)
-            return none, jnp.zeros((batch, steps, positions), query.dtype)
+            return nothing_seen(query, memory.mask.shape[-1])
         # What was looked at before, as of one step: [batch, 1, positions].
         history = {}
         if self.attention == "location":
@@ -300,16 +279,12 @@ class Decoder(nn.Module):
             history["coverage"] = state.coverage[:, None]
         return self.look(query, memory.keys, memory.values, memory.mask, **history)
 
-    def _look_once(
-        self, memory: Memory, state: DecoderState, query: Float[Array, "batch features"]
-    ) -> tuple[Float[Array, "batch values"], Float[Array, "batch positions"]]:
-        """Returns context and weights of one query of each row."""
+    def _look_once(self, memory: Memory, state: DecoderState, query: Output) -> tuple[Array, Array]:
+        """Returns context and weights of one query of each row, `[batch, features]`."""
         context, weights = self._look(memory, state, query[:, None])
         return context[:, 0], weights[:, 0]
 
-    def _luong_step(
-        self, memory: Memory, state: DecoderState, embedded: Float[Array, "batch embedding"]
-    ) -> tuple[State, _Seen]:
+    def _luong_step(self, memory: Memory, state: DecoderState, embedded: Embedded) -> _Stepped:
         """Steps, then looks with the new output."""
         x = embedded
         if self.input_feeding:
@@ -321,9 +296,7 @@ class Decoder(nn.Module):
         context, weights = self._look_once(memory, state, output)
         return recurrent, _Seen(output, context, weights)
 
-    def _bahdanau_step(
-        self, memory: Memory, state: DecoderState, embedded: Float[Array, "batch embedding"]
-    ) -> tuple[State, _Seen]:
+    def _bahdanau_step(self, memory: Memory, state: DecoderState, embedded: Embedded) -> _Stepped:
         """Looks with the state that is shown, then steps with what was seen."""
         # h_{t-1}, [batch, outputs]
         query = shown(self.recurrence, state.recurrent).astype(embedded.dtype)
@@ -335,9 +308,7 @@ class Decoder(nn.Module):
         recurrent, output = self.recurrent.step(state.recurrent, x)
         return recurrent, _Seen(output, context, weights)
 
-    def _advance(
-        self, memory: Memory, state: DecoderState, embedded: Float[Array, "batch embedding"]
-    ) -> tuple[DecoderState, _Seen]:
+    def _advance(self, memory: Memory, state: DecoderState, embedded: Embedded) -> _Stepped:
         """Makes one step of everything but the scores."""
         step = self._bahdanau_step if self.form == "bahdanau" else self._luong_step
         recurrent, seen = step(memory, state, embedded)
@@ -348,24 +319,18 @@ class Decoder(nn.Module):
             coverage = state.coverage + seen.weights
         return DecoderState(recurrent, seen.weights, feed, coverage), seen
 
-    def _looped(
-        self, memory: Memory, state: DecoderState, embedded: Float[Array, "batch time embedding"]
-    ) -> Decoded:
+    def _looped(self, memory: Memory, state: DecoderState, embedded: Embedded) -> Decoded:
         """Runs teacher forcing step by step."""
 
         def body(module: "Decoder", state: DecoderState, x: Array) -> tuple[DecoderState, _Seen]:
             return module._advance(memory, state, x)
 
         # Each [batch, time, ...]. No step waits for the scores: they are made for all at once.
-        _, seen = self._scan(body)(self, state, embedded)
+        _, seen = scanned(body, self.remat)(self, state, embedded)
         return Decoded(self._scores(memory, seen, embedded), seen.weights)
 
     def _sampled(
-        self,
-        memory: Memory,
-        state: DecoderState,
-        tokens: Int[Array, "batch time"],
-        probability: Array,
+        self, memory: Memory, state: DecoderState, tokens: Int[Array, "batch time"], chance: Array
     ) -> Decoded:
         """Runs scheduled sampling: each step waits for the scores of the one before."""
 
@@ -373,23 +338,17 @@ class Decoder(nn.Module):
             module: "Decoder", carry: tuple[DecoderState, Array], true: Array
         ) -> tuple[tuple[DecoderState, Array], tuple[Array, Array]]:
             state, own = carry
-            # Before the first step there is no choice of one's own.
+            # At the first step there is no choice of one's own.
             own = jnp.where(own < 0, true, own)
-            token = mix_tokens(module.make_rng("sampling"), probability, true, own)
+            token = mix_tokens(module.make_rng("sampling"), chance, true, own)
             state, logits = module.step(memory, state, token)
             # The choice for the next step, [batch].
             best = logits.argmax(-1).astype(tokens.dtype)
             return (state, best), (logits, state.attention)
 
         none = jnp.full_like(tokens[:, 0], -1)
-        _, (logits, weights) = self._scan(body)(self, (state, none), tokens)
+        _, (logits, weights) = scanned(body, self.remat)(self, (state, none), tokens)
         return Decoded(logits, weights)
-
-    def _scan(self, body: Callable) -> Any:
-        """Makes a loop over the time axis of `[batch, time, ...]`, in and out."""
-        body = body if self.remat == "none" else nn.remat(body, prevent_cse=False)
-        rngs: dict[Any, bool] = {"params": False, "dropout": True, "sampling": True}
-        return nn.scan(body, variable_broadcast="params", split_rngs=rngs, in_axes=1, out_axes=1)
 
     def _read(self, output: Array, context: Array, embedded: Array) -> Array:
         """Computes the readout r_t, `[..., readout]`."""
@@ -400,16 +359,16 @@ class Decoder(nn.Module):
             parts.append(embedded)
         return self._dropped(jnp.tanh(self.combine(jnp.concatenate(parts, -1))))
 
-    def _scores(
-        self, memory: Memory, seen: _Seen, embedded: Float[Array, "batch steps embedding"]
-    ) -> Float[Array, "batch steps vocab"]:
+    def _scores(self, memory: Memory, seen: _Seen, embedded: Embedded) -> Array:
+        """Scores every token, `[batch, steps, vocab]`."""
         readout = self._read(seen.outputs, seen.contexts, embedded)
         logits = self.table.attend(readout) + self.bias if self.tied else self.head(readout)
         if self.copying is None:
             return logits
         # See et al., 2017: context, state and input decide between writing and copying.
         features = jnp.concatenate([seen.outputs, seen.contexts, embedded], -1)
-        return self.copier(features, logits, seen.weights, memory.held)
+        held: Any = memory.held
+        return self.copier(features, logits, seen.weights, held)
 
     def _check(self) -> None:
         if not self.recurrence.causal:
@@ -430,13 +389,13 @@ class Decoder(nn.Module):
             "copying": self.copying is not None,
             "form='bahdanau'": self.form == "bahdanau",
         }
-        if self.attention is None and any(needs.values()):
-            first = next(name for name, needed in needs.items() if needed)
+        given = [name for name, needs_attention in needs.items() if needs_attention]
+        if self.attention is None and given:
             raise ValueError(
-                f"attention=None does not go with {first}; choose a score, for example 'general'"
+                f"attention=None does not go with {given[0]}; choose a score, for example 'general'"
             )
         if self.tied and self.attention is None and self._outputs != self.embedding_size:
             raise ValueError(
-                f"tied=True without attention wants embedding_size={self.embedding_size} to equal the recurrence's "
-                f"{self._outputs} features"
+                f"tied=True without attention wants embedding_size={self.embedding_size} "
+                f"to equal the recurrence's {self._outputs} features"
             )

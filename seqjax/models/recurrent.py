@@ -1,5 +1,6 @@
 """The one Flax module around a `Recurrence`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -84,3 +85,20 @@ class Recurrent(nn.Module):
 
     def _rng(self):
         return self.make_rng("dropout") if self.has_rng("dropout") else None
+
+
+def scanned(body: Callable, remat: Remat) -> Any:
+    """Makes a loop of a module's step over the time axis of `[batch, time, ...]`, in and out.
+
+    Args:
+      body: `body(module, carry, inputs) -> (carry, outputs)`.
+      remat: anything but `"none"` recomputes each step in the backward pass.
+
+    Returns:
+      `loop(module, carry, inputs)`.
+    """
+    if remat != "none":
+        body = nn.remat(body, prevent_cse=False)
+    # Each step draws anew.
+    rngs: dict[Any, bool] = {"params": False, "dropout": True, "sampling": True}
+    return nn.scan(body, variable_broadcast="params", split_rngs=rngs, in_axes=1, out_axes=1)
