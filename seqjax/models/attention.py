@@ -52,7 +52,7 @@ class Attention(nn.Module):
     width: int = 31
     channels: int = 10
 
-    def setup(self):
+    def setup(self) -> None:
         """Builds the weights.
 
         Raises:
@@ -85,9 +85,10 @@ class Attention(nn.Module):
     def prepare(
         self, memory: Float[Array, "*batch positions features"]
     ) -> tuple[Float[Array, "*batch positions keys"], Float[Array, "*batch positions values"]]:
-        """What depends on the memory alone: its keys and its values."""
+        """Computes what depends on the memory alone: its keys and its values."""
         keys = memory if self.score in ("dot", "scaled_dot") else self.key(memory)
-        return keys, self.value(memory) if self.score == "multi_head" else memory
+        values = self.value(memory) if self.score == "multi_head" else memory
+        return keys, values
 
     def __call__(
         self,
@@ -99,7 +100,7 @@ class Attention(nn.Module):
         before: Float[Array, "*batch steps positions"] | None = None,
         coverage: Float[Array, "*batch steps positions"] | None = None,
     ) -> attention.Attended:
-        """Context and weights, those of several heads averaged.
+        """Computes context and weights, those of several heads averaged.
 
         Args:
           query: `[*batch, steps, query]`.
@@ -118,6 +119,7 @@ class Attention(nn.Module):
                 context, weights = attention.multi_head(
                     self.ask(query), keys, values, mask, heads=self.heads
                 )
+                # Over the heads: [*batch, steps, positions].
                 return attention.Attended(context, weights.mean(-3))
             case "general" | "dot":
                 return attention.dot(query, keys, values, mask)
@@ -143,9 +145,10 @@ class Attention(nn.Module):
             raise ValueError(
                 "a model with coverage looks at the sum of the weights so far; give coverage"
             )
-        beside = (
-            None if coverage is None or not self.coverage else coverage[..., None] * self.w_coverage
-        )
+        beside = None
+        if self.coverage and coverage is not None:
+            # [*batch, steps, positions, units]
+            beside = coverage[..., None] * self.w_coverage
         return attention.additive(
             query, keys, values, mask, w_query=self.w_query, v=self.v, beside=beside
         )

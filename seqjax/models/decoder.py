@@ -183,11 +183,10 @@ class Decoder(nn.Module):
         if recurrent is None:
             size = self.embedding_size + self._beside(memory)
             recurrent = self.recurrent.initial_state((batch,), size, memory.values.dtype)
-        feed = coverage = ()
+        feed = ()
         if self.input_feeding:
             feed = jnp.zeros((batch, self._readout), memory.values.dtype)
-        if self.coverage:
-            coverage = zeros
+        coverage = zeros if self.coverage else ()
         return DecoderState(recurrent, zeros, feed, coverage)
 
     def __call__(
@@ -312,11 +311,10 @@ class Decoder(nn.Module):
         """Makes one step of everything but the scores."""
         step = self._bahdanau_step if self.form == "bahdanau" else self._luong_step
         recurrent, seen = step(memory, state, embedded)
-        feed = coverage = ()
+        feed = ()
         if self.input_feeding:
             feed = self._read(seen.outputs, seen.contexts, embedded)
-        if self.coverage:
-            coverage = state.coverage + seen.weights
+        coverage = state.coverage + seen.weights if self.coverage else ()
         return DecoderState(recurrent, seen.weights, feed, coverage), seen
 
     def _looped(self, memory: Memory, state: DecoderState, embedded: Embedded) -> Decoded:

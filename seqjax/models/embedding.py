@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 
 
 class TokenEmbedding(nn.Module):
-    """A table of vectors, one for each token. Both dropouts are on while `apply` is given a `"dropout"` key.
+    """Looks up a vector for each token. Both dropouts are on while `apply` has a `"dropout"` key.
 
     Attributes:
       vocab_size: tokens of the vocabulary.
@@ -26,7 +26,7 @@ class TokenEmbedding(nn.Module):
 
     @nn.compact
     def __call__(self, tokens: Int[Array, "*batch"]) -> Float[Array, "*batch features"]:
-        """The vectors of tokens of any shape."""
+        """Returns the vectors of tokens of any shape."""
         off = not self.has_rng("dropout")
         if self.word_dropout and not off:
             gone = jax.random.bernoulli(self.make_rng("dropout"), self.word_dropout, tokens.shape)
