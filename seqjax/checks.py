@@ -1,11 +1,11 @@
-"""What the public doors make of their arguments: arrays of the right kind, or one line that says what to give.
+"""What public functions make of their arguments: arrays, or one line that says what to give.
 
 Lengths that are known are checked. Under `jax.jit` their values are not known: then they are
 clamped to what the array holds, `[0, steps]`, in the same way wherever the library takes lengths.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +24,7 @@ REMEMBERED = 256
 
 
 def checked_features(xs: Any, name: str, order: str, least_axes: int = 1) -> Float[Array, "..."]:
-    """Floating-point features as an array.
+    """Returns floating-point features as an array.
 
     Args:
       xs: an array, or lists of numbers or of arrays.
@@ -48,7 +48,8 @@ def checked_features(xs: Any, name: str, order: str, least_axes: int = 1) -> Flo
         )
     if not jnp.issubdtype(xs.dtype, jnp.floating):
         raise TypeError(
-            f"{name} is {xs.dtype}; give floating-point features {order} (embed or one-hot tokens first)"
+            f"{name} is {xs.dtype}; give floating-point features {order} "
+            "(embed or one-hot tokens first)"
         )
     return xs
 
@@ -57,20 +58,21 @@ def _count(number: int) -> str:
     return {1: "one", 2: "two"}.get(number, str(number))
 
 
-def _one_array(values, name, order):
-    """An array of an array or of lists."""
+def _one_array(values: Any, name: str, order: str) -> Array:
+    """Makes an array of an array or of lists."""
     if isinstance(values, np.ndarray) and values.dtype.hasobject:
         values = list(values)
     if isinstance(values, list | tuple) and _is_ragged(values):
         raise ValueError(
-            f"{name} is ragged: its {len(values)} rows differ in shape; pad them to one array {order} "
+            f"{name} is ragged: its {len(values)} rows differ in shape; "
+            f"pad them to one array {order} "
             "(seqjax.data.pad_batch does) and give their lengths"
         )
     return jnp.asarray(values)
 
 
-def _is_ragged(rows) -> bool:
-    """Whether lists of numbers, lists or arrays make no array."""
+def _is_ragged(rows: list | tuple) -> bool:
+    """Tells whether lists of numbers, lists or arrays make no array."""
     shapes = set()
     for row in rows:
         if not isinstance(row, list | tuple):
@@ -78,14 +80,15 @@ def _is_ragged(rows) -> bool:
         elif _is_ragged(row):
             return True
         else:
-            shapes.add((len(row), *(np.shape(row[0]) if row else ())))
+            inner = np.shape(row[0]) if row else ()
+            shapes.add((len(row), *inner))
     return len(shapes) > 1
 
 
 def checked_lengths(
     lengths: Any, batch_shape: Shape, most: Any, name: str = "lengths", of: str = ""
 ) -> Lengths:
-    """Lengths as int32 `[*batch]`, from 0 to `most`.
+    """Returns lengths as int32 `[*batch]`, from 0 to `most`.
 
     Known lengths are checked; those that are traced (under `jax.jit`) are clamped to `[0, most]`.
 
@@ -112,7 +115,7 @@ def checked_lengths(
 def lengths_in_range(
     lengths: Any, batch_shape: Shape, most: Any, name: str = "lengths", of: str = ""
 ) -> Int[Array | np.ndarray, "*batch"]:
-    """Does as `checked_lengths`, but leaves known lengths a NumPy array: a compiled function takes it the faster."""
+    """Does as `checked_lengths`, but leaves known lengths a NumPy array, the faster to hand on."""
     lengths = _known_or_traced(lengths)
     if lengths.size == 0 and lengths.shape == batch_shape:
         lengths = lengths.astype(jnp.int32)  # An empty list makes an array of floats.
@@ -130,14 +133,14 @@ def lengths_in_range(
     return lengths.astype(np.int32)
 
 
-def _known_or_traced(values):
-    """A NumPy array where all values are known, else a traced one."""
+def _known_or_traced(values: Any) -> Array | np.ndarray:
+    """Makes a NumPy array where all values are known, else a traced one."""
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values)):
         return jnp.asarray(values)
     return np.asarray(values)
 
 
-def _check_range(lengths, most, name):
+def _check_range(lengths: np.ndarray, most: Any, name: str) -> None:
     low, high = int(lengths.min()), int(lengths.max())
     if low < 0 or high > most:
         wrong = high if high > most else low
@@ -154,7 +157,7 @@ def broadcasts(function: Callable) -> Callable:
     """
 
     @functools.wraps(function)
-    def wrapped(*args, **options):
+    def wrapped(*args: Any, **options: Any) -> Any:
         with jax.numpy_rank_promotion("allow"):
             return function(*args, **options)
 
@@ -162,7 +165,7 @@ def broadcasts(function: Callable) -> Callable:
 
 
 def checked_key(key: Any, name: str = "rng") -> KeyArray:
-    """One key of `jax.random`, of the new or the old form.
+    """Returns one key of `jax.random`, of the new or the old form.
 
     Raises:
       TypeError: it is none, for example a seed.
@@ -181,7 +184,7 @@ def checked_key(key: Any, name: str = "rng") -> KeyArray:
 
 
 class Layout(NamedTuple):
-    """All that is known of a pytree without its arrays: hashable, and so the key of a cache.
+    """Holds all that is known of a pytree without its arrays: hashable, and so the key of a cache.
 
     Attributes:
       structure: its containers.
@@ -194,25 +197,25 @@ class Layout(NamedTuple):
     dtypes: tuple[Any, ...]
 
     def indices(self) -> Any:
-        """The pytree with the number of each leaf in its place."""
+        """Returns the pytree with the number of each leaf in its place."""
         return self.structure.unflatten(range(len(self.shapes)))
 
     def structs(self) -> Any:
-        """The pytree with the shape and dtype of each leaf in its place."""
+        """Returns the pytree with the shape and dtype of each leaf in its place."""
         return self.structure.unflatten(map(jax.ShapeDtypeStruct, self.shapes, self.dtypes))
 
 
 def laid_out(tree: Any) -> tuple[list, Layout]:
-    """The leaves of a pytree, and its layout."""
+    """Returns the leaves of a pytree, and its layout."""
     leaves, structure = jax.tree.flatten(tree)
     leaves = [leaf if hasattr(leaf, "dtype") else np.asarray(leaf) for leaf in leaves]
-    return leaves, Layout(
-        structure, tuple(leaf.shape for leaf in leaves), tuple(leaf.dtype for leaf in leaves)
-    )
+    shapes = tuple(leaf.shape for leaf in leaves)
+    dtypes = tuple(leaf.dtype for leaf in leaves)
+    return leaves, Layout(structure, shapes, dtypes)
 
 
 class Plan(NamedTuple):
-    """How the leaves that were given become the pytree that is wanted.
+    """Tells how the leaves that were given become the pytree that is wanted.
 
     Attributes:
       order: the number of the given leaf for each wanted one.
@@ -225,18 +228,17 @@ class Plan(NamedTuple):
     dtypes: tuple[Any, ...]
 
     def carry_out(self, leaves: list) -> Any:
-        """The wanted pytree."""
-        placed = [
-            _as_dtype(leaves[index], dtype)
-            for index, dtype in zip(self.order, self.dtypes, strict=True)
-        ]
+        """Makes the wanted pytree."""
+        pairs = zip(self.order, self.dtypes, strict=True)
+        placed = [_as_dtype(leaves[index], dtype) for index, dtype in pairs]
         return self.structure.unflatten(placed)
 
 
-def _as_dtype(leaf, dtype):
-    if dtype is None or (
-        isinstance(leaf, jax.Array) and leaf.dtype == dtype and not leaf.weak_type
-    ):
+def _as_dtype(leaf: Any, dtype: Any) -> Any:
+    if dtype is None:
+        return leaf
+    # A weak dtype is another one to a compiled function.
+    if isinstance(leaf, jax.Array) and leaf.dtype == dtype and not leaf.weak_type:
         return leaf
     return jnp.asarray(leaf, dtype)
 
@@ -264,6 +266,7 @@ def plan(name: str, owner: str, given: Layout, wanted: Any) -> Plan:
     if order is None:
         _complain(name, owner, _by_path(given.structs()), _by_path(wanted))
         raise ValueError(f"{name} is {given.structure}; {owner} wants {jax.tree.structure(wanted)}")
+    # In the order that is wanted.
     shapes = [given.shapes[index] for index in order]
     if shapes != [leaf.shape for leaf in want]:
         paths = _by_path(wanted)
@@ -271,7 +274,7 @@ def plan(name: str, owner: str, given: Layout, wanted: Any) -> Plan:
     return Plan(tuple(order), jax.tree.structure(wanted), (None,) * len(want))
 
 
-def _complain(name, owner, given, want):
+def _complain(name: str, owner: str, given: dict[str, Any], want: dict[str, Any]) -> None:
     """Raises for the first path whose shape is not the wanted one."""
     for path in want | given:
         if given.get(path) != want.get(path):
@@ -280,14 +283,18 @@ def _complain(name, owner, given, want):
             raise ValueError(f"{name}{path} {has}; {owner} {wants}")
 
 
-def _by_path(tree) -> dict[str, Shape]:
-    """The shape of each leaf by its path, in the order of the leaves."""
-    found = jax.tree.leaves_with_path(tree, is_leaf=lambda node: hasattr(node, "__jax_array__"))
-    return {jax.tree_util.keystr(path): jax.tree.leaves(leaf)[0].shape for path, leaf in found}
+def _by_path(tree: Any) -> dict[str, Shape]:
+    """Returns the shape of each leaf by its path, in the order of the leaves."""
+    shapes = {}
+    # What holds one array, such as a Flax variable, counts as the array.
+    holds_one = lambda node: hasattr(node, "__jax_array__")  # noqa: E731
+    for path, leaf in jax.tree.leaves_with_path(tree, is_leaf=holds_one):
+        shapes[jax.tree_util.keystr(path)] = jax.tree.leaves(leaf)[0].shape
+    return shapes
 
 
-def _arranged(given, wanted) -> list[int] | None:
-    """The numbers of a pytree's leaves in the order of another one; None where one container cannot stand for another.
+def _arranged(given: Any, wanted: Any) -> list[int] | None:
+    """Orders the numbers of a pytree's leaves as another one; None where a container does not fit.
 
     `given` has the numbers as leaves, `wanted` instances of `jax.ShapeDtypeStruct`.
     """
@@ -298,7 +305,8 @@ def _arranged(given, wanted) -> list[int] | None:
         parts = _named_parts(given, names)
     elif isinstance(wanted, tuple | list):
         names = range(len(wanted))
-        parts = _ordered_parts(given, getattr(wanted, "_fields", tuple(map(str, names))))
+        fields = getattr(wanted, "_fields", tuple(map(str, names)))
+        parts = _ordered_parts(given, fields)
     else:
         same = jax.tree.structure(given) == jax.tree.structure(wanted)
         return jax.tree.leaves(given) if same else None
@@ -313,19 +321,21 @@ def _arranged(given, wanted) -> list[int] | None:
     return order
 
 
-def _the_leaf(given) -> list[int] | None:
-    """A leaf, or the only one of a node that is no container of Python."""
+def _the_leaf(given: Any) -> list[int] | None:
+    """Returns a leaf, or the only one of a node that is no container of Python."""
     leaves = jax.tree.leaves(given)
-    return None if isinstance(given, Mapping | list | tuple) or len(leaves) != 1 else leaves
+    if isinstance(given, Mapping | list | tuple) or len(leaves) != 1:
+        return None
+    return leaves
 
 
-def _named_parts(given, names) -> list | None:
+def _named_parts(given: Any, names: Sequence[Any]) -> list | None:
     same = isinstance(given, Mapping) and set(given) == set(names)
     return [given[name] for name in names] if same else None
 
 
-def _ordered_parts(given, names) -> list | None:
-    """What stands for a tuple with these names, or numbers, of its fields."""
+def _ordered_parts(given: Any, names: tuple[Any, ...]) -> list | None:
+    """Returns what stands for a tuple with these names, or numbers, of its fields."""
     if isinstance(given, Mapping):
         by_name = {str(name): part for name, part in given.items()}
         return _named_parts(by_name, names)
@@ -336,7 +346,7 @@ def _ordered_parts(given, names) -> list | None:
 
 
 def state_dtypes(found: Plan, given: Layout, wanted: Any, owner: Any) -> tuple[Any, ...]:
-    """The wanted dtype of each leaf of a state.
+    """Returns the wanted dtype of each leaf of a state.
 
     Raises:
       TypeError: a leaf is complex where real numbers are wanted.
@@ -344,8 +354,7 @@ def state_dtypes(found: Plan, given: Layout, wanted: Any, owner: Any) -> tuple[A
     dtypes = tuple(leaf.dtype for leaf in jax.tree.leaves(wanted))
     for index, dtype in zip(found.order, dtypes, strict=True):
         has = given.dtypes[index]
-        if jnp.issubdtype(has, jnp.complexfloating) and not jnp.issubdtype(
-            dtype, jnp.complexfloating
-        ):
+        is_complex = jnp.issubdtype(has, jnp.complexfloating)
+        if is_complex and not jnp.issubdtype(dtype, jnp.complexfloating):
             raise TypeError(f"the state is {has}; {owner} remembers real numbers, give {dtype}")
     return dtypes

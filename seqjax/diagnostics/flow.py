@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Inexact
 
 from seqjax.diagnostics.observe import by_name, observe, states, zero_probes
 from seqjax.recurrence import Recurrence
-from seqjax.typing import Params
+from seqjax.typing import Params, State
 
 Flow = dict[str, Float[Array, "time *batch"]]
 """A norm for each time step and row, by the name of the state."""
@@ -25,7 +25,7 @@ def gradient_flow(
     loss_of_outputs: Callable[[jax.Array], jax.Array],
     lengths: ArrayLike | None = None,
 ) -> Flow:
-    """How strongly the loss depends on what is remembered after each step: `|dL/dh_t|`, and `|dL/dc_t|` of an LSTM.
+    """Computes how strongly the loss depends on the state after each step: `|dL/dh_t|`, `|dL/dc_t|`.
 
     Exact and from one backward pass: a probe that is zero is added to each state after each step,
     and the loss is differentiated by the probes. The parts of a state are independent of each other
@@ -65,7 +65,7 @@ def state_gradients(
     loss_of_outputs: Callable[[jax.Array], jax.Array],
     lengths: ArrayLike | None = None,
 ) -> Traces:
-    """The gradients that `gradient_flow` takes the norms of, unit by unit.
+    """Computes the gradients that `gradient_flow` takes the norms of, unit by unit.
 
     Args:
       recurrence: see `gradient_flow`.
@@ -78,7 +78,7 @@ def state_gradients(
       `dL/dstate_t`, `[time, *batch, units]`, by the state's name; complex where the state is.
     """
 
-    def loss(probes):
+    def loss(probes: State) -> Array:
         return loss_of_outputs(observe(recurrence, params, xs, lengths, probes)[1])
 
     zeros = zero_probes(recurrence, params, jnp.moveaxis(jnp.asarray(xs), -2, 0))
@@ -88,7 +88,7 @@ def state_gradients(
 def hidden_traces(
     recurrence: Recurrence, params: Params, xs: ArrayLike, lengths: ArrayLike | None = None
 ) -> Traces:
-    """Every state after every step.
+    """Returns every state after every step.
 
     Args:
       recurrence: any; dropout is off.

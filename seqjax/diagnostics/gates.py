@@ -1,4 +1,4 @@
-"""What the gates of a network do: how often they stand open or shut, and for how long the memory lasts."""
+"""What the gates of a network do: how often they are open or shut, how long the memory lasts."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.nn import sigmoid
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from seqjax.cells import GRU, LSTM
 from seqjax.cells.gates import layer_norm, product
@@ -25,7 +25,7 @@ KEEPERS = ("forget", "update", "decay")
 
 
 class GateStatistics(NamedTuple):
-    """How one gate of one layer behaved over all valid steps and rows.
+    """Tells how one gate of one layer behaved over all valid steps and rows.
 
     Attributes:
       mean: of its activation.
@@ -63,7 +63,7 @@ class GateStatistics(NamedTuple):
 def gate_activations(
     recurrence: Recurrence, params: Params, xs: ArrayLike, lengths: ArrayLike | None = None
 ) -> dict[str, Float[Array, "time *batch units"]]:
-    """The gates at every step.
+    """Computes the gates at every step.
 
     An LSTM has `input`, `forget` and `output`; a GRU `reset` and `update` (the share that stays, z
     in `h' = (1 - z) n + z h`); a linear cell has `decay`, the modulus of what multiplies its state.
@@ -88,7 +88,7 @@ def gate_activations(
 def gate_statistics(
     recurrence: Recurrence, params: Params, xs: ArrayLike, lengths: ArrayLike | None = None
 ) -> dict[str, GateStatistics]:
-    """Shares of open, shut and saturated gates, and how long the memory lasts.
+    """Computes shares of open, shut and saturated gates, and how long the memory lasts.
 
     The half-life of a unit is `log 2 / -mean(log f)`, f being its forget gate (`update` of a GRU,
     `decay` of a linear cell) over valid steps and rows: infinite where it never closes. Where no
@@ -104,27 +104,36 @@ def gate_statistics(
       `GateStatistics` by name, such as `layer_0/forget`.
     """
     time = jnp.shape(xs)[-2]
-    batch = jnp.asarray(
-        jnp.full(jnp.shape(xs)[:-2], time) if lengths is None else lengths, jnp.int32
-    )
-    valid = valid_steps(time, batch)[..., None]
-    return {
-        name: _statistics(values, valid, name.rsplit("/")[-1] in KEEPERS)
-        for name, values in gate_activations(recurrence, params, xs, lengths).items()
-    }
+    rows = jnp.full(jnp.shape(xs)[:-2], time) if lengths is None else lengths
+    # [time, *batch, 1]
+    valid = valid_steps(time, jnp.asarray(rows, jnp.int32))[..., None]
+    statistics = {}
+    for name, values in gate_activations(recurrence, params, xs, lengths).items():
+        keeps = name.rsplit("/")[-1] in KEEPERS
+        statistics[name] = _statistics(values, valid, keeps)
+    return statistics
 
 
-def _statistics(values, valid, keeps: bool) -> GateStatistics:
+def _statistics(
+    values: Float[Array, "time *batch units"], valid: Bool[Array, "time *batch 1"], keeps: bool
+) -> GateStatistics:
     rows = tuple(range(values.ndim - 1))
     count = valid.sum()
-    by_unit = lambda a: jnp.where(valid, a, 0).sum(rows) / count  # noqa: E731
-    share = lambda a: by_unit(a.astype(values.dtype)).mean()  # noqa: E731
+
+    def by_unit(a: Array) -> Array:
+        """Means over the valid steps and rows, `[units]`."""
+        return jnp.where(valid, a, 0).sum(rows) / count
+
+    def share(a: Array) -> Array:
+        return by_unit(a.astype(values.dtype)).mean()
+
     is_open, is_shut = share(values > OPEN), share(values < SHUT)
     tiny = jnp.finfo(values.dtype).tiny
-    half_life = jnp.log(2.0) / jnp.abs(
-        by_unit(jnp.log(jnp.maximum(values, tiny)))
-    )  # abs: 0 has no sign
-    half_life = half_life if keeps else jnp.full_like(half_life, jnp.nan)
+    # The mean of log f, [units]; its absolute value, for 0 has no sign.
+    decay = jnp.abs(by_unit(jnp.log(jnp.maximum(values, tiny))))
+    half_life = jnp.log(2.0) / decay
+    if not keeps:
+        half_life = jnp.full_like(half_life, jnp.nan)
     return GateStatistics(by_unit(values).mean(), is_open, is_shut, is_open + is_shut, half_life)
 
 
@@ -149,6 +158,7 @@ def _lstm(cell: LSTM, sighting: Sighting) -> dict[str, jax.Array]:
         f, _, o = jnp.split(a, 3, axis=-1)
         forget = sigmoid(f + peephole[0] * c)
         return {"input": 1 - forget, "forget": forget, "output": sigmoid(o + peephole[-1] * c_next)}
+    # Each [time, *batch, hidden].
     i, f, _, o = jnp.split(a, 4, axis=-1)
     gates = {
         "input": i + peephole[0] * c,
@@ -164,13 +174,11 @@ def _gru(cell: GRU, sighting: Sighting) -> dict[str, jax.Array]:
     return {"reset": reset, "update": update}
 
 
-def _sum_of_products(cell: Any, p: Params, x, h, gates: int):
-    """`x W_x + h W_h + b` of the first `gates` columns, each product normalised where the cell does so."""
+def _sum_of_products(cell: Any, p: Params, x: Array, h: Array, gates: int) -> Array:
+    """Computes `x W_x + h W_h + b` of the first `gates` columns, normalised where the cell does so."""
     wide = state_dtype(x.dtype)
     from_x, from_h = product(x, p["w_x"][:, :gates], wide), product(h, p["w_h"][:, :gates], wide)
     if cell.layer_norm:
-        from_x, from_h = (
-            layer_norm(from_x, p["ln_x"][:gates]),
-            layer_norm(from_h, p["ln_h"][:gates]),
-        )
+        from_x = layer_norm(from_x, p["ln_x"][:gates])
+        from_h = layer_norm(from_h, p["ln_h"][:gates])
     return from_x + from_h + p["b"][:gates]

@@ -1,4 +1,4 @@
-"""The one engine of the laboratory: a recurrence run with every state in sight, and a probe on each.
+"""The engine of the laboratory: a recurrence run with every state in sight, and a probe on each.
 
 Each part that steps through time is replaced by an `Observed` one; the combinators around it run as
 they are. What an observed part needs and what it has seen travel in the place of its state, for a
@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
+from jaxtyping import Array
 
 from seqjax.cells.gates import Cell
 from seqjax.cells.linear import LinearCell
@@ -22,14 +23,14 @@ from seqjax.typing import Frame, KeyArray, Lengths, Output, Outputs, Params, Seq
 
 
 class Probed(NamedTuple):
-    """A leaf of the state before the first step, and what to add to it after each step, `[time, *batch, ...]`."""
+    """Holds a leaf of the first state, and what to add to it after each step, `[time, *batch, ...]`."""
 
     state: jax.Array
     probes: jax.Array
 
 
 class Sighting(NamedTuple):
-    """What one part did.
+    """Holds what one part did.
 
     Attributes:
       part: the recurrence.
@@ -50,16 +51,16 @@ class Sighting(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Observed(Recurrence):
-    """A part that steps through time, in sight."""
+    """Runs a part that steps through time, in sight."""
 
     inner: Recurrence
 
     def init(self, key: KeyArray, input_size: int) -> Params:
-        """The inner recurrence's."""
+        """Does as the inner recurrence."""
         return self.inner.init(key, input_size)
 
     def output_size(self, input_size: int) -> int:
-        """The inner recurrence's."""
+        """Does as the inner recurrence."""
         return self.inner.output_size(input_size)
 
     def scan(
@@ -69,21 +70,24 @@ class Observed(Recurrence):
         state: State,
         how: Pass = Pass(),  # noqa: B008
     ) -> tuple[State, Outputs]:
-        """A whole sequence: in the place of the last state comes a `Sighting`."""
+        """Runs a whole sequence: in the place of the last state comes a `Sighting`."""
         probed = lambda leaf: isinstance(leaf, Probed)  # noqa: E731
-        first, probes = (
-            jax.tree.map(lambda leaf, i=i: leaf[i], state, is_leaf=probed) for i in (0, 1)
-        )
+        first = jax.tree.map(lambda leaf: leaf.state, state, is_leaf=probed)
+        probes = jax.tree.map(lambda leaf: leaf.probes, state, is_leaf=probed)
         start = self.inner.initial_state(params, xs.shape[1:-1], xs.dtype)
 
-        def advance(state, inputs):
+        def advance(
+            state: State, inputs: tuple[Any, ...]
+        ) -> tuple[State, tuple[State, State, Array]]:
             t, x, starts, rng, probe = inputs
+            # Where a new sequence starts, from the beginning.
             before = state if starts is None else select(starts, start, state)
             after, y = self.inner.step(params, before, x, rng=rng)
             after = jax.tree.map(jnp.add, after, probe)
             y = _shown(self.inner, params, after, x, y)
             if how.lengths is not None:
                 valid = t < how.lengths
+                # Past a row's end the state is held and the output is 0.
                 after, y = select(valid, after, state), select(valid, y, jnp.zeros_like(y))
             return after, (before, after, y)
 
@@ -113,6 +117,7 @@ def observe(
       The recurrence's state with a `Sighting` in the place of each part's, and the outputs
       `[*batch, time, ...]`.
     """
+    # [time, *batch, features]
     xs = jnp.moveaxis(jnp.asarray(xs), -2, 0)
     probes = zero_probes(recurrence, params, xs) if probes is None else probes
     if lengths is not None:
@@ -125,13 +130,13 @@ def observe(
 
 
 def zero_probes(recurrence: Recurrence, params: Params, xs: Sequence) -> State:
-    """Zeros in the shape of the state with time in front, for time-major inputs."""
+    """Makes zeros in the shape of the state with time in front, for time-major inputs."""
     state = jax.eval_shape(lambda p: recurrence.initial_state(p, xs.shape[1:-1], xs.dtype), params)
     return jax.tree.map(lambda leaf: jnp.zeros((len(xs), *leaf.shape), leaf.dtype), state)
 
 
 def in_sight(recurrence: Recurrence) -> Recurrence:
-    """The same recurrence with each part that steps through time observed.
+    """Returns the same recurrence with each part that steps through time observed.
 
     Raises:
       ValueError: a part that reads the future is not made of others, so that there is no step to
@@ -141,64 +146,66 @@ def in_sight(recurrence: Recurrence) -> Recurrence:
     parts = {field.name: getattr(recurrence, field.name) for field in fields}
     parts = {name: part for name, part in parts.items() if _holds_recurrences(part)}
     own_scan = type(recurrence).scan is not Recurrence.scan
-    if (
-        parts and own_scan
-    ):  # A wrapper without a scan of its own, such as zoneout, steps for its part.
-        look = lambda part: (  # noqa: E731
-            tuple(map(in_sight, part)) if isinstance(part, tuple) else in_sight(part)
-        )
-        return dataclasses.replace(recurrence, **{name: look(part) for name, part in parts.items()})  # pyright: ignore[reportArgumentType]
+    # A wrapper without a scan of its own, such as zoneout, steps for its part.
+    if parts and own_scan:
+        seen = {name: _parts_in_sight(part) for name, part in parts.items()}
+        return dataclasses.replace(recurrence, **seen)  # pyright: ignore[reportArgumentType]
     if not recurrence.causal:
         raise ValueError(
-            f"{recurrence} reads the future and has no parts that step, so its states cannot be observed"
+            f"{recurrence} reads the future and has no parts that step, "
+            "so its states cannot be observed"
         )
     return Observed(recurrence)
 
 
+def _parts_in_sight(part: Any) -> Any:
+    """Observes a recurrence, or each of a tuple of them."""
+    return tuple(map(in_sight, part)) if isinstance(part, tuple) else in_sight(part)
+
+
 def sightings(seen: Any) -> dict[str, Sighting]:
-    """Each part's sighting by its place, such as `layer_0/forward`; the place of a recurrence of one part is empty."""
+    """Returns each part's sighting by its place, such as `layer_0/forward`; empty for one part alone."""
     parts = jax.tree.leaves_with_path(seen, is_leaf=lambda leaf: isinstance(leaf, Sighting))
     return {"/".join(map(_word, path)): sighting for path, sighting in parts}
 
 
 def states(seen: Any) -> State:
-    """The states after each step, in the structure of the recurrence's state; leaves `[time, *batch, ...]`."""
-    return jax.tree.map(
-        lambda sighting: sighting.after, seen, is_leaf=lambda leaf: isinstance(leaf, Sighting)
-    )
+    """Returns the states after each step, as the recurrence's state; leaves `[time, *batch, ...]`."""
+    is_sighting = lambda leaf: isinstance(leaf, Sighting)  # noqa: E731
+    return jax.tree.map(lambda sighting: sighting.after, seen, is_leaf=is_sighting)
 
 
 def by_name(state: State) -> dict[str, jax.Array]:
-    """The leaves of a state by name: `layer_0/c`; a cell's state that is one array is its `h`."""
+    """Returns a state's leaves by name: `layer_0/c`; a cell's state that is one array is its `h`."""
     named = {}
     for path, leaf in jax.tree.leaves_with_path(state):
         words = [_word(key) for key in path]
         bare = not path or hasattr(path[-1], "idx") or words[-1] in BidirectionalState._fields
-        named["/".join([*words, "h"] if bare else words)] = leaf
+        if bare:
+            words.append("h")
+        named["/".join(words)] = leaf
     return named
 
 
 def _word(key: Any) -> str:
-    return (
-        f"layer_{key.idx}"
-        if hasattr(key, "idx")
-        else str(getattr(key, "name", getattr(key, "key", key)))
-    )
+    if hasattr(key, "idx"):
+        return f"layer_{key.idx}"
+    return str(getattr(key, "name", getattr(key, "key", key)))
 
 
 def valid_steps(time: int, lengths: Lengths) -> jax.Array:
-    """True where a step is within its row, `[time, *batch]`."""
+    """Returns True where a step is within its row, `[time, *batch]`."""
     return jnp.arange(time).reshape(time, *(1,) * lengths.ndim) < lengths
 
 
 def _holds_recurrences(part: Any) -> bool:
-    return isinstance(part, Recurrence) or (
-        isinstance(part, tuple) and bool(part) and all(isinstance(p, Recurrence) for p in part)
-    )
+    if isinstance(part, tuple):
+        return bool(part) and all(isinstance(item, Recurrence) for item in part)
+    return isinstance(part, Recurrence)
 
 
 def _shown(part: Recurrence, params: Params, state: State, x: Frame, y: Output) -> Output:
-    """The output as a function of the probed state; of a part that cannot say, the output as it was."""
+    """Makes the output a function of the probed state; of a part that cannot say, leaves it."""
     if isinstance(part, Zoneout):
         return part.inner.output(state).astype(y.dtype)
     if isinstance(part, LinearCell):

@@ -1,6 +1,6 @@
-"""What a step does to a small change of the state: Jacobians, their products along a trajectory, Lyapunov exponents."""
+"""What a step does to a small change of the state: Jacobians, products, Lyapunov exponents."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from seqjax.typing import Params, State
 
 
 class Spectrum(NamedTuple):
-    """How changes of the state grow and shrink along one trajectory of T steps, n being the numbers in the state.
+    """Tells how changes of the state grow and shrink along T steps, n being the numbers in the state.
 
     Attributes:
       steps: singular values of each step's Jacobian `d state_{t+1} / d state_t`, largest first,
@@ -33,7 +33,7 @@ class Spectrum(NamedTuple):
 def jacobian_spectrum(
     recurrence: Recurrence, params: Params, xs: ArrayLike, state: State | None = None
 ) -> Spectrum:
-    """Singular values of the Jacobians between states along a trajectory, and Lyapunov exponents by QR.
+    """Computes singular values of the Jacobians along a trajectory, and Lyapunov exponents by QR.
 
     Each step's Jacobian is taken in forward mode over the whole state (of a stack: all layers; a
     complex state counts as its real and imaginary parts). The products are rescaled at each step,
@@ -56,33 +56,37 @@ def jacobian_spectrum(
     xs = jnp.asarray(xs)
     if not recurrence.causal:
         raise ValueError(
-            f"{recurrence} reads the future: no state leads to the next, so there is no step's Jacobian"
+            f"{recurrence} reads the future: no state leads to the next, "
+            "so there is no step's Jacobian"
         )
     if xs.ndim != 2 or len(xs) == 0:
         raise ValueError(
-            f"xs has shape {xs.shape}; give one row [time, features] of at least one step (vmap for more)"
+            f"xs has shape {xs.shape}; give one row [time, features] of at least one step "
+            "(vmap for more)"
         )
     state = recurrence.initial_state(params, (), xs.dtype) if state is None else state
     flat, restore = ravel_pytree(jax.tree.map(_as_real, state))
 
-    def step(flat, x):
+    def step(flat: Float[Array, " n"], x: Array) -> tuple[Array, Array]:
+        """Steps with the state as one vector of real numbers, `[n]`."""
         before = jax.tree.map(_like, restore(flat), state)
         after, _ = recurrence.step(params, before, x)
         flat = ravel_pytree(jax.tree.map(_as_real, after))[0]
         return flat, flat
 
-    def advance(flat, x):
+    def advance(flat: Float[Array, " n"], x: Array) -> tuple[Array, Array]:
+        # [n, n]
         jacobian, after = jax.jacfwd(step, has_aux=True)(flat, x)
         return after, jacobian
 
+    # [time, n, n]
     _, jacobians = lax.scan(advance, flat, xs)
-    return Spectrum(
-        jnp.linalg.svd(jacobians, compute_uv=False), _products(jacobians), _exponents(jacobians)
-    )
+    steps = jnp.linalg.svd(jacobians, compute_uv=False)
+    return Spectrum(steps, _products(jacobians), _exponents(jacobians))
 
 
 def spectral_radius(w: ArrayLike) -> Float[Array, ""]:
-    """The largest modulus of an eigenvalue of a square matrix `[n, n]`.
+    """Returns the largest modulus of an eigenvalue of a square matrix `[n, n]`.
 
     Raises:
       ValueError: the matrix is not square.
@@ -96,7 +100,7 @@ def spectral_radius(w: ArrayLike) -> Float[Array, ""]:
 
 
 def with_spectral_radius(w: ArrayLike, radius: float) -> Float[Array, "n n"]:
-    """The matrix scaled so that its spectral radius is `radius`.
+    """Scales a matrix so that its spectral radius is `radius`.
 
     Args:
       w: `[n, n]`, not nilpotent.
@@ -113,33 +117,42 @@ def with_spectral_radius(w: ArrayLike, radius: float) -> Float[Array, "n n"]:
     return jnp.asarray(w) * (radius / spectral_radius(w))
 
 
-def _products(jacobians):
-    """Log singular values of J_T ... J_{t+1} for each t, walking back from the end with the scale kept apart."""
+def _products(jacobians: Float[Array, "time n n"]) -> Float[Array, "time n"]:
+    """Returns log singular values of J_T ... J_{t+1} for each t, walking back from the end."""
 
-    def extend(carry, jacobian):
+    def extend(carry: tuple[Array, Array], jacobian: Array) -> tuple[tuple[Array, Array], Array]:
         product, log_scale = carry
+        # J_T ... J_{t+1}, divided by exp(log_scale): [n, n].
         product = product @ jacobian
         scale = jnp.linalg.norm(product)
+        # A product that has become 0 stays so.
         scale = jnp.where(scale > 0, scale, 1)
         product, log_scale = product / scale, log_scale + jnp.log(scale)
-        return (product, log_scale), jnp.log(jnp.linalg.svd(product, compute_uv=False)) + log_scale
+        singular_values = jnp.linalg.svd(product, compute_uv=False)
+        return (product, log_scale), jnp.log(singular_values) + log_scale
 
-    start = jnp.eye(jacobians.shape[-1], dtype=jacobians.dtype), jnp.zeros((), jacobians.dtype)
+    dtype = jacobians.dtype
+    start = jnp.eye(jacobians.shape[-1], dtype=dtype), jnp.zeros((), dtype)
     return lax.scan(extend, start, jacobians, reverse=True)[1]
 
 
-def _exponents(jacobians):
-    def turn(basis, jacobian):
+def _exponents(jacobians: Float[Array, "time n n"]) -> Float[Array, " n"]:
+    """Averages how far each of n orthonormal directions grows in a step, largest first."""
+
+    def turn(basis: Array, jacobian: Array) -> tuple[Array, Array]:
+        # The directions after the step, made orthonormal again; r says how far each has grown.
         basis, r = jnp.linalg.qr(jacobian @ basis)
         return basis, jnp.log(jnp.abs(jnp.diagonal(r)))
 
-    _, growth = lax.scan(turn, jnp.eye(jacobians.shape[-1], dtype=jacobians.dtype), jacobians)
+    # [time, n], in nats.
+    start = jnp.eye(jacobians.shape[-1], dtype=jacobians.dtype)
+    _, growth = lax.scan(turn, start, jacobians)
     return jnp.sort(growth.mean(0), descending=True)
 
 
-def _as_real(leaf):
+def _as_real(leaf: Any) -> Any:
     return jnp.stack([leaf.real, leaf.imag]) if jnp.iscomplexobj(leaf) else leaf
 
 
-def _like(leaf, original):
+def _like(leaf: Any, original: Any) -> Any:
     return lax.complex(leaf[0], leaf[1]) if jnp.iscomplexobj(original) else leaf

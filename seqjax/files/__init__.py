@@ -1,4 +1,4 @@
-"""Read and write files: bytes to Python values and back, with one line that says what is wrong where."""
+"""Read and write files: bytes to Python values and back; one line says what is wrong where."""
 
 from seqjax.files.captions import CAPTION_FILES as CAPTION_FILES
 from seqjax.files.captions import Caption as Caption

@@ -1,4 +1,4 @@
-"""Captions of images as files: tab-separated, or in the forms that Flickr8k and Flickr30k are handed around in."""
+"""Captions of images as files: tab-separated, or in the forms of Flickr8k and Flickr30k."""
 
 import csv
 import os
@@ -25,7 +25,7 @@ BAR_ROW = re.compile(r"(?P<file>[^|]*)\|\s*\d+\s*\|?(?P<caption>.*)")
 
 
 class Caption(NamedTuple):
-    """A caption, the name of its image's file, and the line that it stands in."""
+    """Holds a caption, the name of its image's file, and the line that it stands in."""
 
     file: str
     text: str
@@ -33,7 +33,7 @@ class Caption(NamedTuple):
 
 
 def read_captions(path: str | os.PathLike) -> list[Caption]:
-    """The captions of a file, in its order; an image may have several.
+    """Reads the captions of a file, in its order; an image may have several.
 
     Four forms are told apart: lines of a file's name, a tab and a caption; the same with a number
     behind the name, as in `dog.jpg#0` (Flickr8k's own); comma-separated values under the header
@@ -50,12 +50,14 @@ def read_captions(path: str | os.PathLike) -> list[Caption]:
     between, rows = _rows(path, lines)
     order = header_order(rows[0][1], ("file", "caption")) if rows else None
     captions = []
+    # A header is no caption.
     for number, row in rows[order is not None :]:
         fields = [field.strip() for field in row]
         if len(fields) != 2 or not all(fields):
+            filled = sum(map(bool, fields))
             raise ValueError(
-                f"{path}, line {number}: {sum(map(bool, fields))} of {len(fields)} columns filled; wanted an image's "
-                f"file name, {between}, a caption"
+                f"{path}, line {number}: {filled} of {len(fields)} columns filled; "
+                f"wanted an image's file name, {between}, a caption"
             )
         file, text = (fields[place] for place in order or (0, 1))
         captions.append(Caption(NUMBER.sub("", file), text, number))
@@ -66,12 +68,11 @@ def read_captions(path: str | os.PathLike) -> list[Caption]:
     return captions
 
 
-def _rows(path, lines: list[str]) -> tuple[str, list[tuple[int, list[str]]]]:
-    """What stands between two columns, and the fields of each line with its number."""
+def _rows(path: str | os.PathLike, lines: list[str]) -> tuple[str, list[tuple[int, list[str]]]]:
+    """Returns what stands between two columns, and the fields of each line with its number."""
     if lines and BARS.fullmatch(lines[0]):
-        return "a bar, a number, a bar", [
-            (number, _between_bars(line)) for number, line in enumerate(lines[1:], start=2)
-        ]
+        rows = enumerate(lines[1:], start=2)
+        return "a bar, a number, a bar", [(number, _between_bars(line)) for number, line in rows]
     if lines and header_order(lines[0].split(","), ("file", "caption")):
         return "a comma", _comma_separated(path, lines)
     return "a tab", [(number, line.split("\t")) for number, line in enumerate(lines, start=1)]
@@ -82,7 +83,7 @@ def _between_bars(line: str) -> list[str]:
     return [match["file"], match["caption"]] if match else [line]
 
 
-def _comma_separated(path, lines):
+def _comma_separated(path: str | os.PathLike, lines: list[str]) -> list[tuple[int, list[str]]]:
     reader = csv.reader(lines, strict=True)
     try:
         return [(reader.line_num, row) for row in reader]

@@ -22,7 +22,7 @@ def read_conll(
     columns: Sequence[str] = ("tokens", "tags"),
     separator: str | None = "\t",
 ) -> dict[str, list[list[str]]]:
-    """Sentences of columns, such as tokens with BIO entity tags.
+    """Reads sentences of columns, such as tokens with BIO entity tags.
 
     Lines of blanks and tabs alone separate sentences. What is no word is left out: a first line
     that names the columns, `-DOCSTART-` and other marks between documents, comments of a `#` that
@@ -51,24 +51,26 @@ def read_conll(
 def word_blocks(
     path: str | os.PathLike, separator: str | None = "\t"
 ) -> list[list[tuple[int, str]]]:
-    """The lines of a CoNLL file that hold words, each with its number from 1, by sentence.
+    """Reads the lines that hold words, each with its number from 1, by sentence.
 
     Args:
       path: the file, UTF-8, plain or gzipped.
       separator: what stands between two columns; None for any number of blanks.
     """
-    blocks = [
-        [(number, line) for number, line in block if not MARKERS.match(line)]
-        for block in _blocks(path)
-    ]
-    blocks = _without_comments([block for block in blocks if block], separator)
+    blocks = []
+    for block in _blocks(path):
+        said = [(number, line) for number, line in block if not MARKERS.match(line)]
+        if said:
+            blocks.append(said)
+    blocks = _without_comments(blocks, separator)
+    # A first line that names the columns.
     if blocks and _names_columns(blocks[0][0][1].split(separator)):
         blocks[0] = blocks[0][1:]
     return [block for block in blocks if block]
 
 
 def separator_of(path: str | os.PathLike) -> str | None:
-    """What stands between the columns of a CoNLL file: a tab where its words have one; else None, for any blanks."""
+    """Returns what separates the columns: a tab where its words have one; else None, for any blanks."""
     lines = (line for block in _blocks(path) for _, line in block if not MARKERS.match(line))
     said = list(itertools.islice(lines, 100))
     words = [line for line in said if line.split()[0] != "#"] or said
@@ -76,7 +78,7 @@ def separator_of(path: str | os.PathLike) -> str | None:
 
 
 def is_conllu(path: str | os.PathLike) -> bool:
-    """Whether a file is CoNLL-U, by its name or by its first word: number 1, in the first of ten columns."""
+    """Tells whether a file is CoNLL-U, by its name or by a first word of ten columns with number 1."""
     if os.fspath(path).removesuffix(".gz").endswith(".conllu"):
         return True
     lines = (line for block in _blocks(path) for _, line in block if not line.startswith("#"))
@@ -92,16 +94,18 @@ def _names_columns(fields: list[str]) -> bool:
 def _without_comments(
     blocks: list[list[tuple[int, str]]], separator: str | None
 ) -> list[list[tuple[int, str]]]:
-    """The sentences without the comments above them.
+    """Returns the sentences without the comments above them.
 
     A `#` may be a word as well. It is a comment where the line has not as many columns as words
     have; or, where most sentences begin so, where its last column is the tag of no other word.
     """
-    fields = [
-        line.split(separator) for block in blocks for _, line in block if line.split()[0] != "#"
-    ]
-    widths, tags = {len(row) for row in fields}, {row[-1] for row in fields}
-    usual = 2 * sum(block[0][1].split()[0] == "#" for block in blocks) > len(blocks)
+    lines = [line for _, line in itertools.chain.from_iterable(blocks)]
+    fields = [line.split(separator) for line in lines if line.split()[0] != "#"]
+    widths = {len(row) for row in fields}
+    tags = {row[-1] for row in fields}
+    # Sentences whose first line begins with a #: most of them?
+    begin_so = sum(block[0][1].split()[0] == "#" for block in blocks)
+    usual = 2 * begin_so > len(blocks)
 
     def is_comment(numbered: tuple[int, str]) -> bool:
         row = numbered[1].split(separator)
@@ -114,7 +118,7 @@ def _without_comments(
 
 @dataclasses.dataclass(frozen=True)
 class Sentence:
-    """One sentence of a CoNLL-U file: its words, their tags, and its comments without the leading `#`."""
+    """Holds a sentence of a CoNLL-U file: words, their tags, and comments without the leading `#`."""
 
     form: list[str]
     lemma: list[str]
@@ -124,7 +128,7 @@ class Sentence:
 
 
 def read_conllu(path: str | os.PathLike) -> list[Sentence]:
-    """Sentences of a Universal Dependencies treebank (ten columns, https://universaldependencies.org/format.html).
+    """Reads sentences of a Universal Dependencies treebank, https://universaldependencies.org.
 
     Words are the syntactic words: lines of multiword tokens (`3-4`) and of empty nodes (`3.1`)
     carry no part of speech of their own and are left out.
@@ -138,7 +142,7 @@ def read_conllu(path: str | os.PathLike) -> list[Sentence]:
     return [_sentence(path, block) for block in _blocks(path)]
 
 
-def _sentence(path, block: list[tuple[int, str]]) -> Sentence:
+def _sentence(path: str | os.PathLike, block: list[tuple[int, str]]) -> Sentence:
     comments = {}
     for _, line in block:
         if line.startswith("#"):
@@ -147,6 +151,7 @@ def _sentence(path, block: list[tuple[int, str]]) -> Sentence:
     lines = [(number, line) for number, line in block if not line.startswith("#")]
     words = []
     for (number, _), fields in zip(lines, _rows(path, lines, CONLLU_COLUMNS), strict=True):
+        # Multiword tokens and empty nodes.
         if "-" in fields[0] or "." in fields[0]:
             continue
         words.append(fields)
@@ -157,14 +162,15 @@ def _sentence(path, block: list[tuple[int, str]]) -> Sentence:
             )
     if not words:
         raise ValueError(
-            f"{path}, line {block[0][0]}: a block of comments without words; take it out or add its words"
+            f"{path}, line {block[0][0]}: a block of comments without words; "
+            "take it out or add its words"
         )
     _, form, lemma, upos, xpos, *_ = (list(column) for column in zip(*words, strict=True))
     return Sentence(form, lemma, upos, xpos, comments)
 
 
-def _blocks(path) -> Iterator[list[tuple[int, str]]]:
-    """The lines between blank ones, each with its number."""
+def _blocks(path: str | os.PathLike) -> Iterator[list[tuple[int, str]]]:
+    """Gives the lines between blank ones, each with its number."""
     block = []
     for number, line in enumerate(read_lines(path), start=1):
         if line.strip(" \t"):
@@ -177,13 +183,17 @@ def _blocks(path) -> Iterator[list[tuple[int, str]]]:
 
 
 def _rows(
-    path, lines: list[tuple[int, str]], columns: Sequence[str], separator: str | None = "\t"
+    path: str | os.PathLike,
+    lines: list[tuple[int, str]],
+    columns: Sequence[str],
+    separator: str | None = "\t",
 ) -> list[list[str]]:
-    """The fields of each line, checked."""
+    """Returns the fields of each line, checked."""
     rows = [line.split(separator) for _, line in lines]
     for (number, _), fields in zip(lines, rows, strict=True):
         if len(fields) != len(columns):
-            wanted = f"{len(columns)} separated by {'tabs' if separator else 'blanks'} ({', '.join(columns)})"
+            between = "tabs" if separator else "blanks"
+            wanted = f"{len(columns)} separated by {between} ({', '.join(columns)})"
             raise ValueError(f"{path}, line {number}: {len(fields)} columns; wanted {wanted}")
         if "" in fields:
             empty = columns[fields.index("")]

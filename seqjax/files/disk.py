@@ -1,4 +1,4 @@
-"""Files on disk: written whole or not at all, found plain or gzipped, told apart by their sha256."""
+"""Files on disk: written whole or not at all, found plain or gzipped, told apart by sha256."""
 
 import hashlib
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_atomically(path: str | os.PathLike, data: bytes) -> None:
-    """Writes `data` so that `path` holds either what it held before or all of the new bytes, whatever is killed.
+    """Writes `data` so that `path` holds what it held before or all of the new bytes.
 
     The bytes go to a temporary file of the same folder, which `os.replace` then renames.
 
@@ -36,7 +36,7 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
 
 
 def find(folder: str | os.PathLike, name: str) -> Path | None:
-    """The file `name` of a folder, or its gzipped form `name.gz`, or None. A folder of that name counts too."""
+    """Returns the file or folder `name` of a folder, or its gzipped form `name.gz`, or None."""
     for candidate in (Path(folder, name), Path(folder, f"{name}.gz")):
         if candidate.exists():
             return candidate
@@ -44,6 +44,6 @@ def find(folder: str | os.PathLike, name: str) -> Path | None:
 
 
 def sha256(path: str | os.PathLike) -> str:
-    """The sha256 of a file's bytes, 64 hexadecimal digits."""
+    """Returns the sha256 of a file's bytes, 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

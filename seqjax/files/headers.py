@@ -1,10 +1,11 @@
-"""Which first lines name columns, and in which order: so that no name of a column is learnt as data."""
+"""Which first lines name columns, and in which order: no name of a column is learnt as data."""
 
 from collections.abc import Sequence
 
 LANGUAGES = frozenset(
     "ar cs da de en es fi fr hi hu it ja ko nl no pl pt ro ru sv tr uk vi zh "
-    "arabic chinese czech dutch english finnish french german hindi hungarian italian japanese korean polish "
+    "arabic chinese czech dutch english finnish french german hindi hungarian italian japanese "
+    "korean polish "
     "portuguese romanian russian spanish swedish turkish ukrainian vietnamese".split()
 )
 
@@ -32,7 +33,7 @@ NAMES: dict[str, frozenset[str]] = {
 
 
 def header_order(fields: Sequence[str], roles: Sequence[str]) -> tuple[int, ...] | None:
-    """Returns the place of each role in a first line that names columns; None where the line is data.
+    """Returns the place of each role in a first line that names columns; None where it is data.
 
     Args:
       fields: of the line.

@@ -11,7 +11,7 @@ DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E:
 
 
 def read_idx(path: str | os.PathLike, ndim: int | None = None) -> np.ndarray:
-    """The array of an IDX file, plain or gzipped, in the machine's byte order.
+    """Reads the array of an IDX file, plain or gzipped, in the machine's byte order.
 
     The file is two zero bytes, a byte for the dtype, a byte for the rank, each size as a 32-bit
     integer, and the values in row-major order (LeCun, Cortes and Burges, "The MNIST database of
@@ -26,16 +26,17 @@ def read_idx(path: str | os.PathLike, ndim: int | None = None) -> np.ndarray:
     """
     data = read_bytes(path)
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in DTYPES:
-        raise ValueError(
-            f"{path}: begins with {data[:4].hex(' ') or 'nothing'}; an IDX file begins with 00 00 and a dtype"
-        )
+        found = data[:4].hex(" ") or "nothing"
+        raise ValueError(f"{path}: begins with {found}; an IDX file begins with 00 00 and a dtype")
     rank = data[3]
     if ndim is not None and rank != ndim:
         raise ValueError(
             f"{path}: an array of {rank} axes; wanted {ndim} (are the images and labels swapped?)"
         )
     sizes, dtype = data[4 : 4 + 4 * rank], np.dtype(DTYPES[data[2]])
-    shape = tuple(int(size) for size in np.frombuffer(sizes[: len(sizes) // 4 * 4], ">u4"))
+    # A header that is cut off may end within a size.
+    whole = sizes[: len(sizes) // 4 * 4]
+    shape = tuple(int(size) for size in np.frombuffer(whole, ">u4"))
     wanted = 4 + 4 * rank + dtype.itemsize * math.prod(shape)
     if len(shape) != rank or len(data) != wanted:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Images as files, through Pillow: as they are, or of any size and mode brought to one square; which look alike."""
+"""Images as files, through Pillow: as they are, or brought to one square; which look alike."""
 
 import os
 import warnings
@@ -14,8 +14,8 @@ GREYS = (255.0, 4095.0, 65535.0)
 """White of 8, 12 and 16 bits."""
 
 
-def read_image(source, shape: tuple[int, int, int] | None = None) -> np.ndarray:
-    """An image as uint8 `[height, width, channels]`: one channel if `shape` says so, else red, green, blue.
+def read_image(source: Any, shape: tuple[int, int, int] | None = None) -> np.ndarray:
+    """Reads an image as uint8 `[height, width, channels]`, in colour unless `shape` says otherwise.
 
     Args:
       source: a path, or a binary file object.
@@ -29,17 +29,22 @@ def read_image(source, shape: tuple[int, int, int] | None = None) -> np.ndarray:
     image = _loaded(source)
     if image.mode.startswith("I;16"):
         image = _in_8_bits(image)
-    pixels = np.array(image if image.mode == mode else _converted(source, image, mode))
-    pixels = pixels[..., None] if grey else pixels
+    if image.mode != mode:
+        image = _converted(source, image, mode)
+    pixels = np.array(image)
+    if grey:
+        # [height, width, 1]
+        pixels = pixels[..., None]
     if shape is not None and pixels.shape != shape:
         raise ValueError(
-            f"{source}: {pixels.shape[1]}x{pixels.shape[0]} pixels; wanted {shape[1]}x{shape[0]}; resize it"
+            f"{source}: {pixels.shape[1]}x{pixels.shape[0]} pixels; "
+            f"wanted {shape[1]}x{shape[0]}; resize it"
         )
     return pixels
 
 
-def read_picture(source, side: int) -> np.ndarray:
-    """A picture of any size and mode, whole and upright, in the middle of a white square.
+def read_picture(source: Any, side: int) -> np.ndarray:
+    """Reads a picture of any size and mode, whole and upright, in the middle of a white square.
 
     Transparent parts become white, 16-bit greys and the numbers of scientific images are brought to
     8 bits, of an animation the first frame is taken, and a camera's note on how it was held is
@@ -57,18 +62,19 @@ def read_picture(source, side: int) -> np.ndarray:
     """
     from PIL import ImageOps
 
-    return _squared(_in_colour(source, ImageOps.exif_transpose(_loaded(source))), side)
+    upright = ImageOps.exif_transpose(_loaded(source))
+    return _squared(_in_colour(source, upright), side)
 
 
 def squared(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Pixels `[height, width, 3]`, whole, in the middle of a white square `[side, side, 3]`."""
+    """Sets pixels `[height, width, 3]`, whole, in the middle of a white square `[side, side, 3]`."""
     from PIL import Image
 
     return _squared(Image.fromarray(pixels), side)
 
 
 def likeness(pixels: np.ndarray) -> str:
-    """Equal for pictures that look alike: of which neighbouring patch is the lighter, in 16 rows and 16 columns.
+    """Hashes which neighbouring patch is the lighter: equal for pictures that look alike.
 
     A copy in another format, twice as large, or in colours that keep lights and darks in order is
     equal; one that a lossy format has changed may not be.
@@ -82,25 +88,24 @@ def likeness(pixels: np.ndarray) -> str:
     from PIL import Image
 
     small = Image.fromarray(pixels).convert("L").resize((HASH + 1, HASH), Image.Resampling.BOX)
+    # Mean greys of the patches, [16, 17].
     patches = np.asarray(small, np.int16)
     return np.packbits(patches[:, 1:] > patches[:, :-1]).tobytes().hex()
 
 
-def _squared(image, side: int) -> np.ndarray:
+def _squared(image: Any, side: int) -> np.ndarray:
     from PIL import Image
 
     longest = max(image.size)
     width, height = (max(1, round(size * side / longest)) for size in image.size)
     square = Image.new("RGB", (side, side), "white")
-    square.paste(
-        image.resize((width, height), Image.Resampling.BILINEAR),
-        ((side - width) // 2, (side - height) // 2),
-    )
+    small = image.resize((width, height), Image.Resampling.BILINEAR)
+    square.paste(small, ((side - width) // 2, (side - height) // 2))
     return np.array(square)
 
 
-def _loaded(source) -> Any:
-    """The image, decoded: a broken file says so here."""
+def _loaded(source: Any) -> Any:
+    """Returns the image, decoded: a broken file says so here."""
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(source, str | os.PathLike) and not Path(source).is_file():
@@ -124,8 +129,8 @@ def _loaded(source) -> Any:
     return image
 
 
-def _in_colour(source, image) -> Any:
-    """Red, green and blue in 8 bits, on white."""
+def _in_colour(source: Any, image: Any) -> Any:
+    """Returns red, green and blue in 8 bits, on white."""
     from PIL import Image
 
     if image.mode.startswith(("I", "F")):
@@ -136,8 +141,8 @@ def _in_colour(source, image) -> Any:
     return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
 
 
-def _in_8_bits(image) -> Any:
-    """16-bit greys by the range of the bits that they use, other numbers by the range that they take."""
+def _in_8_bits(image: Any) -> Any:
+    """Scales 16-bit greys by the bits that they use, other numbers by the range that they take."""
     from PIL import Image
 
     values = np.asarray(image, np.float64)
@@ -146,11 +151,12 @@ def _in_8_bits(image) -> Any:
         # Cameras of 12 bits, and pictures of 8, are kept in 16 bits as they are: all of it would be
         # black.
         low, high = 0.0, next(top for top in GREYS if high <= top)
-    scaled = (values - low) / (high - low if high > low else 1.0)
+    span = high - low if high > low else 1.0
+    scaled = (values - low) / span
     return Image.fromarray((np.nan_to_num(scaled).clip(0, 1) * 255).round().astype(np.uint8))
 
 
-def _converted(source, image, mode: str) -> Any:
+def _converted(source: Any, image: Any, mode: str) -> Any:
     try:
         return image.convert(mode)
     except ValueError as error:

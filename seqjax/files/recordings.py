@@ -14,7 +14,7 @@ RECORDING = re.compile(r"(?P<label>[^_]+)_(?P<speaker>.+)_(?P<index>\d+)\.wav")
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Recording:
-    """A file of a folder of recordings, named `{label}_{speaker}_{index}.wav`; nothing of it has been read."""
+    """Names a file `{label}_{speaker}_{index}.wav` of a folder; nothing of it has been read."""
 
     label: str
     speaker: str
@@ -23,7 +23,7 @@ class Recording:
 
 
 def list_recordings(folder: str | os.PathLike) -> list[Recording]:
-    """The WAV files of a folder, sorted by label, speaker and index, without decoding them.
+    """Lists the WAV files of a folder by label, speaker and index, without decoding them.
 
     Raises:
       ValueError: there is no such folder, no WAV file in it, or one whose name is not
@@ -36,7 +36,8 @@ def list_recordings(folder: str | os.PathLike) -> list[Recording]:
     for path in sorted(folder.glob("*.wav")):
         if not (match := RECORDING.fullmatch(path.name)):
             raise ValueError(
-                f"{path}: the name is not label_speaker_index.wav (for example 7_jackson_32.wav); rename it"
+                f"{path}: the name is not label_speaker_index.wav (for example 7_jackson_32.wav); "
+                "rename it"
             )
         recordings.append(Recording(match["label"], match["speaker"], int(match["index"]), path))
     if not recordings:
@@ -45,7 +46,7 @@ def list_recordings(folder: str | os.PathLike) -> list[Recording]:
 
 
 def read_wav(path: str | os.PathLike) -> tuple[int, np.ndarray]:
-    """A mono recording of 16-bit samples.
+    """Reads a mono recording of 16-bit samples.
 
     Returns:
       `(rate, samples)`: samples a second, and int16 `[samples]`.
@@ -61,7 +62,8 @@ def read_wav(path: str | os.PathLike) -> tuple[int, np.ndarray]:
         raise ValueError(f"{path}: no PCM WAV file ({found}); convert it to 16-bit mono WAV")
     if wav.channels != 1 or wav.bits != 16:
         raise ValueError(
-            f"{path}: {wav.channels} channels of {wav.bits} bits; wanted mono of 16 bits; convert it first"
+            f"{path}: {wav.channels} channels of {wav.bits} bits; "
+            "wanted mono of 16 bits; convert it first"
         )
     check_whole(path, wav)
     dtype = np.dtype("<i2" if wav.order == "little" else ">i2")

@@ -90,7 +90,8 @@ def to_plain(value: Any) -> Any:
         return {"array": array.tolist(), "dtype": array.dtype.name}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in dataclasses.fields(value) if field.init]
-        return _of_class(type(value), {n: getattr(value, n) for n in names if n not in _SHELL})
+        settings = {name: getattr(value, name) for name in names if name not in _SHELL}
+        return _of_class(type(value), settings)
     raise TypeError(
         f"{type(value).__name__} {value!r:.80} cannot be written as settings; "
         "give numbers, text, arrays, or dataclasses of them"
@@ -103,8 +104,10 @@ def from_plain(plain: Any) -> Any:
     Raises:
       ValueError: a class or a field is unknown to this version, or a value is none of these.
     """
+    if isinstance(plain, list):
+        return [from_plain(item) for item in plain]
     if not isinstance(plain, dict):
-        return [from_plain(item) for item in plain] if isinstance(plain, list) else plain
+        return plain
     match plain:
         case {"tuple": [*items]}:
             return tuple(from_plain(item) for item in items)
@@ -124,23 +127,23 @@ def _is_named_tuple(cls: type) -> bool:
 
 
 def _of_class(cls: type, fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "class": _name_of(cls),
-        "fields": {name: to_plain(value) for name, value in fields.items()},
-    }
+    plain = {name: to_plain(value) for name, value in fields.items()}
+    return {"class": _name_of(cls), "fields": plain}
 
 
 @functools.cache
 def _name_of(cls: type) -> str:
-    """The shortest public name of a class of the library, or the one under which it was registered."""
+    """Returns the shortest public name of a class of the library, or its registered one."""
     full = _full_name(cls)
     if full in _KNOWN:
         return full
     parts = cls.__module__.split(".")
     if parts[0] != "seqjax":
         raise TypeError(
-            f"{full} is no class of seqjax; register it with @seqjax.register, here and where it is loaded"
+            f"{full} is no class of seqjax; "
+            "register it with @seqjax.register, here and where it is loaded"
         )
+    # seqjax.Name before seqjax.part.Name: a file survives a move within the library.
     for depth in range(1, len(parts) + 1):
         module = ".".join(parts[:depth])
         if getattr(importlib.import_module(module), cls.__name__, None) is cls:
@@ -151,7 +154,7 @@ def _name_of(cls: type) -> str:
 
 
 def _full_name(cls: type) -> str:
-    """The name under which a class can be imported, also where its module is the program (`python -m`)."""
+    """Returns the name to import a class by, also where its module is the program (`python -m`)."""
     module = cls.__module__
     if module == "__main__":
         spec = getattr(sys.modules["__main__"], "__spec__", None)
@@ -160,7 +163,7 @@ def _full_name(cls: type) -> str:
 
 
 def _class_of(name: str) -> type:
-    """The class of a name; nothing outside seqjax is imported for it."""
+    """Returns the class of a name; nothing outside seqjax is imported for it."""
     if name in _KNOWN:
         return _KNOWN[name]
     module, _, last = name.rpartition(".")
@@ -189,7 +192,8 @@ def _made(name: str, fields: dict[str, Any]) -> Any:
         raise ValueError(f"{name} is no dataclass; the settings are damaged")
     if unknown := sorted(set(fields) - known):
         raise ValueError(
-            f"{name} has no setting {unknown[0]!r} in this version of seqjax; install the one that wrote it"
+            f"{name} has no setting {unknown[0]!r} in this version of seqjax; "
+            "install the one that wrote it"
         )
     try:
         return cls(**fields)

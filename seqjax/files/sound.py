@@ -13,7 +13,7 @@ from seqjax.files.wav import read_wav_header
 
 
 def read_audio(path: str | os.PathLike) -> tuple[int, np.ndarray]:
-    """A mono recording: WAV, FLAC or what else libsndfile reads, of any rate and width.
+    """Reads a mono recording: WAV, FLAC or what else libsndfile reads, of any rate and width.
 
     Args:
       path: the file.
@@ -47,7 +47,8 @@ def read_audio(path: str | os.PathLike) -> tuple[int, np.ndarray]:
         raise ValueError(f"{path}: {channels} channels; wanted mono; mix it down first")
     if len(samples) < promised:
         raise ValueError(
-            f"{path}: holds {len(samples):,} samples, its header promises {promised:,}; fetch it again"
+            f"{path}: holds {len(samples):,} samples, its header promises {promised:,}; "
+            "fetch it again"
         )
     check_audio(path, samples)
     return rate, samples
@@ -77,7 +78,7 @@ def check_audio(path: str | os.PathLike, samples: np.ndarray) -> None:
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
-    """The same sound at another rate, by a polyphase filter: float32 `[ceil(samples * new_rate / rate)]`.
+    """Brings sound to another rate: float32 `[ceil(samples * new_rate / rate)]`.
 
     Frequencies that the lower rate cannot carry are filtered out (`scipy.signal.resample_poly`,
     Kaiser window).
@@ -97,19 +98,19 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     if rate == new_rate:
         return np.asarray(samples, np.float32)
     common = math.gcd(rate, new_rate)
-    return resample_poly(
-        np.asarray(samples, np.float64), new_rate // common, rate // common
-    ).astype(np.float32)
+    wide = np.asarray(samples, np.float64)
+    return resample_poly(wide, new_rate // common, rate // common).astype(np.float32)
 
 
 def _opened(path: Path) -> Any:
-    """What `soundfile` shall open: the path, or the bytes with a header that says how many samples there are."""
+    """Returns what `soundfile` shall open: the path, or the bytes with a header that is completed."""
     wav = read_wav_header(path)
     if wav is None:
         return os.fspath(path)
     check_whole(path, wav)
     if wav.promised is not None or wav.start + wav.held >= 2**32:
         return os.fspath(path)
+    # The size of the samples stands just before them.
     data = bytearray(path.read_bytes())
     data[wav.start - 4 : wav.start] = wav.held.to_bytes(4, wav.order)
     return io.BytesIO(data)

@@ -20,7 +20,7 @@ DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)?,\d+")
 
 
 def read_tsv(path: str | os.PathLike, columns: Sequence[str]) -> dict[str, list[str]]:
-    """Lines of tab-separated text without quoting.
+    """Reads lines of tab-separated text without quoting.
 
     A first line that names the columns is no row; it says in which order they stand.
 
@@ -39,7 +39,7 @@ def read_tsv(path: str | os.PathLike, columns: Sequence[str]) -> dict[str, list[
 
 
 def read_classified(paths: Sequence[str | os.PathLike]) -> list["Table"]:
-    """Tables of a label, a tab and a text, or the other way round.
+    """Reads tables of a label, a tab and a text, or the other way round.
 
     Which column holds the labels is said by a first line that names them; else by what the files
     hold together: labels come again and again, texts seldom do.
@@ -59,14 +59,19 @@ def read_classified(paths: Sequence[str | os.PathLike]) -> list["Table"]:
     """
     tables = [_tsv(path, ("label", "text")) for path in paths]
     plain = [table for table in tables if not table.header]
-    different = [
-        len({entry for table in plain for entry in table.columns[name]})
-        for name in ("label", "text")
-    ]
+    labels, texts = (_count_different(plain, name) for name in ("label", "text"))
     # Twice as many labels as texts: no task of classification has that.
-    if different[0] >= 2 * max(different[1], 1):
+    if labels >= 2 * max(texts, 1):
         tables = [table if table.header else _swapped(table) for table in tables]
     return tables
+
+
+def _count_different(tables: Sequence["Table"], name: str) -> int:
+    """Counts the different entries of a column in all tables together."""
+    entries = set()
+    for table in tables:
+        entries.update(table.columns[name])
+    return len(entries)
 
 
 def _swapped(table: "Table") -> "Table":
@@ -78,7 +83,9 @@ def _tsv(path: str | os.PathLike, columns: Sequence[str]) -> "Table":
     lines = read_filled_lines(path)
     order = header_order(lines[0].split("\t"), columns) if lines else None
     rows = []
-    for number, line in list(enumerate(lines, start=1))[order is not None :]:
+    numbered = list(enumerate(lines, start=1))
+    # A header is no row.
+    for number, line in numbered[order is not None :]:
         fields = [field.strip() for field in line.split("\t")]
         if len(fields) != len(columns) or not all(fields):
             filled = sum(map(bool, fields))
@@ -87,14 +94,15 @@ def _tsv(path: str | os.PathLike, columns: Sequence[str]) -> "Table":
                 f"{path}, line {number}: {filled} of {len(fields)} columns filled; wanted {wanted}"
             )
         rows.append([fields[place] for place in order or range(len(columns))])
-    table = {name: [row[place] for row in rows] for place, name in enumerate(columns)}
-    return Table(
-        table, list(range(1 + (order is not None), len(lines) + 1)), header=order is not None
-    )
+    table = {}
+    for place, name in enumerate(columns):
+        table[name] = [row[place] for row in rows]
+    header = order is not None
+    return Table(table, list(range(1 + header, len(lines) + 1)), header=header)
 
 
 class Table(NamedTuple):
-    """A table as text.
+    """Holds a table as text.
 
     Attributes:
       columns: name to the fields of its rows.
@@ -110,7 +118,7 @@ class Table(NamedTuple):
 
 
 def read_table(path: str | os.PathLike) -> Table:
-    """A table with a header, as it stands.
+    """Reads a table with a header, as it stands.
 
     Columns are separated by what separates those of the header: commas, semicolons, tabs or bars.
     Where it is not the comma, numbers may have a decimal comma.
@@ -132,7 +140,8 @@ def read_table(path: str | os.PathLike) -> Table:
     for line, row in rows:
         if len(row) != len(header):
             raise ValueError(
-                f"{path}, line {line}: {len(row)} fields; the header names {len(header)}; mend this line"
+                f"{path}, line {line}: {len(row)} fields; "
+                f"the header names {len(header)}; mend this line"
             )
     columns = zip(*(row for _, row in rows), strict=True) if rows else ([] for _ in header)
     table = {name: list(column) for name, column in zip(header, columns, strict=True)}
@@ -140,16 +149,17 @@ def read_table(path: str | os.PathLike) -> Table:
 
 
 def _decimal(delimiter: str, table: dict[str, list[str]]) -> str:
-    """A comma where a number of the table has one that can be nothing else."""
+    """Returns a comma where a number of the table has one that can be nothing else; else a point."""
     if delimiter == ",":
         return "."
     for column in table.values():
         for field in column:
             # With tabs, "1,234" may be a thousand: a comma before other than three digits is a
             # decimal one.
-            if DECIMAL_COMMA.fullmatch(field.strip()) and (
-                delimiter == ";" or len(field.strip().split(",")[1]) != 3
-            ):
+            field = field.strip()
+            if not DECIMAL_COMMA.fullmatch(field):
+                continue
+            if delimiter == ";" or len(field.split(",")[1]) != 3:
                 return ","
     return "."
 
@@ -157,7 +167,7 @@ def _decimal(delimiter: str, table: dict[str, list[str]]) -> str:
 def read_csv(
     path: str | os.PathLike, text: Sequence[str] = ()
 ) -> dict[str, list[str] | np.ndarray]:
-    """A comma-separated table with a header: numbers, and the columns named in `text`.
+    """Reads a comma-separated table with a header: numbers, and the columns named in `text`.
 
     Args:
       path: the file, UTF-8, plain or gzipped.
@@ -175,14 +185,18 @@ def read_csv(
         raise ValueError(
             f"{path}, line 1: no column {missing[0]!r}; the columns are {', '.join(columns)}"
         )
-    return {
-        name: column if name in text else numbers(path, name, column, lines, decimal)
-        for name, column in columns.items()
-    }
+    table = {}
+    for name, column in columns.items():
+        table[name] = column
+        if name not in text:
+            table[name] = numbers(path, name, column, lines, decimal)
+    return table
 
 
 def read_wide_series(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """One time series a row: an identifier, then its values; shorter series end in empty fields (the M4 form).
+    """Reads one time series a row: an identifier, then its values (the M4 form).
+
+    Shorter series end in empty fields.
 
     Args:
       path: the file, with or without a line that names or counts the columns; UTF-8, plain or
@@ -201,33 +215,31 @@ def read_wide_series(path: str | os.PathLike) -> dict[str, np.ndarray]:
         while fields and is_missing(fields[-1]):
             fields.pop()
         if name in series or not fields or not all(fields):
-            what = (
-                "comes a second time"
-                if name in series
-                else "has a gap"
-                if fields
-                else "has no value"
-            )
+            if name in series:
+                wrong = "comes a second time"
+            else:
+                wrong = "has a gap" if fields else "has no value"
             raise ValueError(
-                f"{path}, line {line}: the series {name!r} {what}; wanted an identifier, then its values"
+                f"{path}, line {line}: the series {name!r} {wrong}; "
+                "wanted an identifier, then its values"
             )
         series[name] = numbers(path, name, fields, [line] * len(fields))
     return series
 
 
 def _counts_columns(fields: list[str]) -> bool:
-    """Whether a first line is no series: it has names, or numbers that count on."""
+    """Tells whether a first line is no series: it has names, or numbers that count on."""
     values = [float(field) for field in fields[1:] if field and _is_number(field)]
     return len(values) < sum(map(bool, fields[1:])) or bool((np.diff(values) == 1).all())
 
 
 def is_missing(field: str) -> bool:
-    """Whether a cell says that there is no value."""
+    """Tells whether a cell says that there is no value."""
     return field.strip().lower() in MISSING
 
 
-def _csv_rows(path) -> tuple[str, list[tuple[int, list[str]]]]:
-    """The delimiter, and each row, the header first, with the number of its (last) line."""
+def _csv_rows(path: str | os.PathLike) -> tuple[str, list[tuple[int, list[str]]]]:
+    """Returns the delimiter, and each row, the header first, with the number of its (last) line."""
     lines = read_filled_lines(path)
     delimiter = _delimiter(lines[0]) if lines else ","
     reader = csv.reader(lines, strict=True, delimiter=delimiter)
@@ -248,7 +260,7 @@ def _csv_rows(path) -> tuple[str, list[tuple[int, list[str]]]]:
 
 
 def _delimiter(header: str) -> str:
-    """What separates the names of a header: the most frequent delimiter outside of quotes, else a comma."""
+    """Returns the delimiter that comes most often in a header, outside of quotes; else a comma."""
     bare = re.sub(r'"[^"]*"', "", header)
     return max(DELIMITERS, key=bare.count)
 
@@ -260,7 +272,7 @@ def numbers(
     lines: Sequence[int],
     decimal: str = ".",
 ) -> np.ndarray:
-    """The fields of a column as float64; `lines` says where each stands.
+    """Returns the fields of a column as float64; `lines` says where each stands.
 
     Args:
       path: the file that they come from.
@@ -280,16 +292,16 @@ def numbers(
             return values
     except ValueError:
         pass
-    line, wrong = next(
-        (line, field) for line, field in zip(lines, fields, strict=True) if not _is_number(field)
-    )
+    pairs = zip(lines, fields, strict=True)
+    line, wrong = next((line, field) for line, field in pairs if not _is_number(field))
     raise ValueError(
-        f"{path}, line {line}: {wrong!r} in {name!r} is no finite number; correct it or fill the gap"
+        f"{path}, line {line}: {wrong!r} in {name!r} is no finite number; "
+        "correct it or fill the gap"
     )
 
 
 def _with_point(field: str) -> str:
-    """A number with a decimal comma as one with a decimal point; what is none stays as it is."""
+    """Writes a number with a decimal comma with a point; what is none stays as it is."""
     field = field.strip()
     if GROUPED.fullmatch(field) or DECIMAL_COMMA.fullmatch(field):
         return field.replace(".", "").replace(",", ".")

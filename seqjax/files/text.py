@@ -11,7 +11,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:
-    """The contents of a file, unzipped when it is gzipped (told by its first bytes, not its name).
+    """Reads a file, unzipped when its first bytes, whatever its name, say that it is gzipped.
 
     Raises:
       ValueError: there is no such file, or its gzip stream is damaged.
@@ -29,7 +29,7 @@ def read_bytes(path: str | os.PathLike) -> bytes:
 
 
 def read_text(path: str | os.PathLike) -> str:
-    """The text of a UTF-8 file, plain or gzipped; a byte order mark is dropped, line ends become line feeds.
+    """Reads a UTF-8 file, plain or gzipped, without a byte order mark, with line feeds at line ends.
 
     A carriage return alone ends a line where the file has no line feed at all, as on old
     Macintoshes.
@@ -50,7 +50,7 @@ def read_text(path: str | os.PathLike) -> str:
 
 
 def read_lines(path: str | os.PathLike) -> list[str]:
-    """The lines of a UTF-8 file, plain or gzipped, without their ends.
+    """Reads the lines of a UTF-8 file, plain or gzipped, without their ends.
 
     Only what ends the lines of this file does so: line feeds, with or without a carriage return
     before them. The Unicode separators that `str.splitlines` also takes occur inside sentences and
@@ -82,7 +82,7 @@ def read_stdin() -> list[str]:
 
 
 def read_filled_lines(path: str | os.PathLike) -> list[str]:
-    """The lines of a file without the blank ones at its end, which editors leave and which say nothing.
+    """Reads the lines of a file without the blank ones that editors leave at its end.
 
     Raises:
       ValueError: there is no such file, or it is not UTF-8.
@@ -94,7 +94,7 @@ def read_filled_lines(path: str | os.PathLike) -> list[str]:
 
 
 def read_aligned(paths: Mapping[str, str | os.PathLike]) -> dict[str, list[str]]:
-    """Files that say the same line by line, as the sides of a parallel corpus.
+    """Reads files that say the same line by line, as the sides of a parallel corpus.
 
     Args:
       paths: name of a side, for example its language, to file.
@@ -105,34 +105,37 @@ def read_aligned(paths: Mapping[str, str | os.PathLike]) -> dict[str, list[str]]
     Raises:
       ValueError: the files differ in their number of lines, or a line is empty (which, and where).
     """
-    sides = _without_end(
-        {name: [line.strip() for line in read_lines(path)] for name, path in paths.items()}
-    )
+    sides = {}
+    for name, path in paths.items():
+        sides[name] = [line.strip() for line in read_lines(path)]
+    sides = _without_end(sides)
     counts = {str(paths[name]): len(lines) for name, lines in sides.items()}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{path} has {count:,}" for path, count in counts.items())
         raise ValueError(
-            f"aligned files differ in their number of lines: {listed}; line i of each must be one sentence"
+            f"aligned files differ in their number of lines: {listed}; "
+            "line i of each must be one sentence"
         )
     for name, lines in sides.items():
         if "" in lines:
+            number = lines.index("") + 1
             raise ValueError(
-                f"{paths[name]}, line {lines.index('') + 1}: empty; take this line out of every aligned file"
+                f"{paths[name]}, line {number}: empty; take this line out of every aligned file"
             )
     return sides
 
 
 def _without_end(sides: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The sides without blank lines beyond the last filled line of all."""
-    filled = [
-        place for lines in sides.values() for place, line in enumerate(lines, start=1) if line
-    ]
-    end = max(filled, default=0)
-    return {name: lines if any(lines[end:]) else lines[:end] for name, lines in sides.items()}
+    """Returns the sides without blank lines beyond the last filled line of all."""
+    end = 0
+    for lines in sides.values():
+        filled = [place for place, line in enumerate(lines, start=1) if line]
+        end = max([end, *filled])
+    return {name: lines[:end] for name, lines in sides.items()}
 
 
 def read_labelled(path: str | os.PathLike, labels: tuple[str, ...]) -> tuple[list[int], list[str]]:
-    """Lines of a label, a blank and a sentence, as the Stanford Sentiment Treebank is often handed around.
+    """Reads lines of a label, a blank and a sentence, as in the Stanford Sentiment Treebank.
 
     Args:
       path: the file.
@@ -149,11 +152,13 @@ def read_labelled(path: str | os.PathLike, labels: tuple[str, ...]) -> tuple[lis
         label, _, sentence = line.partition(" ")
         if label not in labels:
             raise ValueError(
-                f"{path}, line {number}: begins with {label!r}; wanted one of {', '.join(labels)}, a blank, text"
+                f"{path}, line {number}: begins with {label!r}; "
+                f"wanted one of {', '.join(labels)}, a blank, text"
             )
         if not sentence.strip():
             raise ValueError(
-                f"{path}, line {number}: no sentence after the label {label!r}; add it or take the line out"
+                f"{path}, line {number}: no sentence after the label {label!r}; "
+                "add it or take the line out"
             )
         numbers.append(labels.index(label))
         sentences.append(sentence.strip())

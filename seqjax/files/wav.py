@@ -19,7 +19,7 @@ PCM, EXTENSIBLE = 1, 0xFFFE
 
 
 class Wav(NamedTuple):
-    """What the header of a WAV file says, and what the file holds.
+    """Holds what the header of a WAV file says, and what the file holds.
 
     Attributes:
       encoding: 1 for whole numbers, 3 for floating point; of an extensible header that of its
@@ -44,12 +44,12 @@ class Wav(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of samples that are there."""
+        """Returns the bytes of samples that are there."""
         return self.held if self.promised is None else min(self.promised, self.held)
 
 
 def read_wav_header(path: str | os.PathLike) -> Wav | None:
-    """Reads the chunks of a WAV file up to its samples; None where it is none, or its header is cut off.
+    """Reads the chunks of a WAV file up to its samples; None where it is none, or is cut off.
 
     The size of the whole file that the header gives is not looked at: pipes leave it open, and
     programs count it in different ways. What counts is the size of the chunk of samples. A missing
@@ -73,19 +73,16 @@ def read_wav_header(path: str | os.PathLike) -> Wav | None:
             elif name == b"ds64":
                 long_size = int.from_bytes(file.read(16)[8:], order)
             elif name == b"data":
-                return _wav(
-                    form,
-                    place,
-                    long_size if size == 0xFFFFFFFF and long_size else size,
-                    length,
-                    order,
-                )
+                # A size beyond 32 bits stands in a chunk of its own.
+                if size == 0xFFFFFFFF and long_size:
+                    size = long_size
+                return _wav(form, place, size, length, order)
             place += size
     return None
 
 
 def _chunk(file: BinaryIO, place: int, order: Order) -> tuple[bytes, int, int]:
-    """The name and size of the next chunk, and where its contents begin; the file stands there."""
+    """Returns the next chunk's name and size, and where its contents begin; the file stands there."""
     file.seek(place)
     head = file.read(9)
     # Odd chunks are followed by a zero byte, which some programs forget.

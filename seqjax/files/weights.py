@@ -1,4 +1,4 @@
-"""Arrays by name in one file, in the format of `safetensors`, which holds numbers and nothing that runs."""
+"""Arrays by name in one file, in the format of `safetensors`: numbers, and nothing that runs."""
 
 import os
 from collections.abc import Mapping

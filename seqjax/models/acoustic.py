@@ -1,6 +1,7 @@
 """Speech to scores of symbols, step by step, for connectionist temporal classification."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -11,11 +12,11 @@ from seqjax.checks import checked_lengths
 from seqjax.losses import length_mask
 from seqjax.models.recurrent import Recurrent
 from seqjax.recurrence import Recurrence
-from seqjax.typing import Backend, Remat, State
+from seqjax.typing import Backend, Lengths, Remat, State
 
 
 class Emissions(NamedTuple):
-    """What an acoustic model says.
+    """Holds what an acoustic model says.
 
     Attributes:
       logits: a score of every symbol at every step, `[*batch, steps, vocab]`.
@@ -27,7 +28,7 @@ class Emissions(NamedTuple):
 
 
 class AcousticState(NamedTuple):
-    """What an acoustic model remembers between two pieces of a stream.
+    """Holds what an acoustic model remembers between two pieces of a stream.
 
     Attributes:
       heard: the frames of the step before, `[*batch, stride * features]`, for the convolution.
@@ -39,7 +40,7 @@ class AcousticState(NamedTuple):
 
 
 class AcousticModel(nn.Module):
-    """Scores the symbols of speech: fewer, wider steps, recurrences with layer norm between, a projection.
+    """Scores the symbols of speech: fewer, wider steps, normalised recurrences, a projection.
 
     Each step takes `stride` frames side by side (Sak et al., 2015); with `convolution` it also sees
     the frames of the step before, through one layer of a width of `2 * stride` frames. Every
@@ -76,7 +77,7 @@ class AcousticModel(nn.Module):
     remat: Remat = "none"
     backend: Backend = "auto"
 
-    def setup(self):
+    def setup(self) -> None:
         """Builds the layers.
 
         Raises:
@@ -94,7 +95,7 @@ class AcousticModel(nn.Module):
         self.head = nn.Dense(self.vocab_size)
 
     def __call__(self, frames: ArrayLike, *, lengths: ArrayLike | None = None) -> Emissions:
-        """Whole utterances.
+        """Reads whole utterances.
 
         Args:
           frames: `[*batch, time, features]`.
@@ -117,7 +118,7 @@ class AcousticModel(nn.Module):
     def step(
         self, state: AcousticState, frames: Float[Array, "*batch time features"]
     ) -> tuple[AcousticState, Float[Array, "*batch steps vocab"]]:
-        """The next piece of a stream.
+        """Reads the next piece of a stream.
 
         Args:
           state: from `initial_state` or the piece before.
@@ -142,7 +143,7 @@ class AcousticModel(nn.Module):
         return AcousticState(heard, layers), logits
 
     def initial_state(self, batch_shape: tuple[int, ...], input_size: int) -> AcousticState:
-        """The state before the first piece, for frames of `input_size` features."""
+        """Makes the state before the first piece, for frames of `input_size` features."""
         heard = jnp.zeros((*batch_shape, self.stride * input_size))
         size, states = self.convolution or self.stride * input_size, []
         for layer in self.recurrent:
@@ -150,22 +151,29 @@ class AcousticModel(nn.Module):
             size = layer.recurrence.output_size(size)
         return AcousticState(heard, tuple(states))
 
-    def _subsample(self, before, frames):
-        """The frames of each step side by side, convolved if so: `[*batch, steps, features]`, and the last ones."""
+    def _subsample(
+        self, before: Float[Array, "*batch stacked"], frames: Float[Array, "*batch time features"]
+    ) -> tuple[Array, Array]:
+        """Returns the last frames, and those of each step side by side, convolved if so."""
         *batch, time, features = frames.shape
         steps = time // self.stride
-        stacked = frames[..., : steps * self.stride, :].reshape(
-            *batch, steps, self.stride * features
-        )
+        # Frames that fill no step are left out: [*batch, steps, stride * features].
+        whole = frames[..., : steps * self.stride, :]
+        stacked = whole.reshape(*batch, steps, self.stride * features)
         if self.convolution is None:
             return before, stacked
+        # The frames of the step before, and the stacked ones: [*batch, steps + 1, stride * features].
         earlier = jnp.concatenate([before[..., None, :], stacked], axis=-2)
+        # [*batch, steps, 2 * stride * features]
         both = jnp.concatenate([earlier[..., :-1, :], stacked], axis=-1)
         return earlier[..., -1, :], nn.relu(self.convolve(both))
 
-    def _read(self, xs, states, lengths):
+    def _read(
+        self, xs: Array, states: Sequence[Any], lengths: Lengths | None
+    ) -> tuple[tuple[State, ...], Array]:
         after = []
         for layer, norm, state in zip(self.recurrent, self.norms, states, strict=True):
+            # [*batch, steps, outputs]
             state, ys = layer(xs, state, lengths=lengths)
             xs = self.drop(norm(ys), deterministic=not self.has_rng("dropout"))
             after.append(state)

@@ -1,13 +1,31 @@
 """Attention over a memory, as a Flax layer."""
 
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import flax.linen as nn
-from jaxtyping import Array, Bool, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
 
 from seqjax import attention
 
 Score = Literal["dot", "scaled_dot", "general", "concat", "additive", "location", "multi_head"]
+
+
+class Memory(NamedTuple):
+    """Holds what a decoder looks at: the same at every step.
+
+    Attributes:
+      keys: `[batch, positions, keys]`, computed once.
+      values: `[batch, positions, values]`.
+      mask: `[batch, positions]`, True at valid positions.
+      held: the token id that each position holds, `[batch, positions]`, for a decoder that copies;
+        else None.
+    """
+
+    keys: Float[Array, "batch positions keys"]
+    values: Float[Array, "batch positions values"]
+    mask: Bool[Array, "batch positions"]
+    held: Int[Array, "batch positions"] | None = None
 
 
 class Attention(nn.Module):
@@ -34,7 +52,7 @@ class Attention(nn.Module):
     width: int = 31
     channels: int = 10
 
-    def setup(self):
+    def setup(self) -> None:
         """Builds the weights.
 
         Raises:
@@ -67,9 +85,10 @@ class Attention(nn.Module):
     def prepare(
         self, memory: Float[Array, "*batch positions features"]
     ) -> tuple[Float[Array, "*batch positions keys"], Float[Array, "*batch positions values"]]:
-        """What depends on the memory alone: its keys and its values."""
+        """Computes what depends on the memory alone: its keys and its values."""
         keys = memory if self.score in ("dot", "scaled_dot") else self.key(memory)
-        return keys, self.value(memory) if self.score == "multi_head" else memory
+        values = self.value(memory) if self.score == "multi_head" else memory
+        return keys, values
 
     def __call__(
         self,
@@ -81,7 +100,7 @@ class Attention(nn.Module):
         before: Float[Array, "*batch steps positions"] | None = None,
         coverage: Float[Array, "*batch steps positions"] | None = None,
     ) -> attention.Attended:
-        """Context and weights, those of several heads averaged.
+        """Computes context and weights, those of several heads averaged.
 
         Args:
           query: `[*batch, steps, query]`.
@@ -100,6 +119,7 @@ class Attention(nn.Module):
                 context, weights = attention.multi_head(
                     self.ask(query), keys, values, mask, heads=self.heads
                 )
+                # Over the heads: [*batch, steps, positions].
                 return attention.Attended(context, weights.mean(-3))
             case "general" | "dot":
                 return attention.dot(query, keys, values, mask)
@@ -125,9 +145,16 @@ class Attention(nn.Module):
             raise ValueError(
                 "a model with coverage looks at the sum of the weights so far; give coverage"
             )
-        beside = (
-            None if coverage is None or not self.coverage else coverage[..., None] * self.w_coverage
-        )
+        beside = None
+        if self.coverage and coverage is not None:
+            # [*batch, steps, positions, units]
+            beside = coverage[..., None] * self.w_coverage
         return attention.additive(
             query, keys, values, mask, w_query=self.w_query, v=self.v, beside=beside
         )
+
+
+def nothing_seen(query: Float[Array, "*batch steps query"], positions: int) -> attention.Attended:
+    """Returns what a model without attention sees: a context of no features, weights of 0."""
+    nothing = jnp.zeros((*query.shape[:-1], 0), query.dtype)
+    return attention.Attended(nothing, jnp.zeros((*query.shape[:-1], positions), query.dtype))

@@ -14,7 +14,7 @@ from seqjax.typing import State
 
 
 class ProjectedState(nn.Module):
-    """A recurrence's state from any features: `tanh(features W + b)` for each array of it (Bahdanau et al., 2015).
+    """Makes a state of any features: `tanh(features W + b)` for each array (Bahdanau et al., 2015).
 
     Attributes:
       recurrence: whose state.
@@ -26,7 +26,7 @@ class ProjectedState(nn.Module):
 
     @nn.compact
     def __call__(self, summary: Any) -> State:
-        """The state from a pytree of arrays that begin with the batch, for example the final state of an encoder."""
+        """Makes the state of a pytree of arrays that begin with the batch, such as an encoder's final one."""
         together = features(summary)
         leaves, structure = jax.tree.flatten(
             state_shapes(self.recurrence, self.input_size, together.shape[0])
@@ -35,24 +35,32 @@ class ProjectedState(nn.Module):
             [self._projected(f"leaf_{i}", together, leaf) for i, leaf in enumerate(leaves)]
         )
 
-    def _projected(self, name, together, leaf):
+    def _projected(
+        self, name: str, together: Float[Array, "batch features"], leaf: jax.ShapeDtypeStruct
+    ) -> Array:
         size = math.prod(leaf.shape[1:])
         if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
-            parts = jnp.split(jnp.tanh(nn.Dense(2 * size, name=name)(together)), 2, axis=-1)
-            return jax.lax.complex(*parts).reshape(leaf.shape).astype(leaf.dtype)
-        return jnp.tanh(nn.Dense(size, name=name)(together)).reshape(leaf.shape).astype(leaf.dtype)
+            # Real and imaginary parts side by side: [batch, 2 * size].
+            values = jnp.tanh(nn.Dense(2 * size, name=name)(together))
+            values = jax.lax.complex(*jnp.split(values, 2, axis=-1))
+        else:
+            # [batch, size]
+            values = jnp.tanh(nn.Dense(size, name=name)(together))
+        return values.reshape(leaf.shape).astype(leaf.dtype)
 
 
 def features(summary: Any) -> Float[Array, "batch features"]:
-    """All that a pytree of arrays holds of each row of the batch, side by side; a complex number gives two."""
-    leaves = [
-        leaf.reshape(leaf.shape[0], math.prod(leaf.shape[1:])) for leaf in jax.tree.leaves(summary)
-    ]
-    return jnp.concatenate([part for leaf in leaves for part in _real(leaf)], axis=-1)
+    """Sets all that a pytree of arrays holds of each row side by side; a complex number gives two."""
+    parts = []
+    for leaf in jax.tree.leaves(summary):
+        # [batch, numbers of a row]
+        flat = leaf.reshape(leaf.shape[0], math.prod(leaf.shape[1:]))
+        parts += _real(flat)
+    return jnp.concatenate(parts, axis=-1)
 
 
 def last_state(recurrence: Recurrence, input_size: int, final: State) -> State:
-    """An encoder's final state as a decoder's first one: both directions side by side (Sutskever et al., 2014).
+    """Makes an encoder's final state a decoder's first one, both directions side by side.
 
     Args:
       recurrence: the decoder's.
@@ -64,28 +72,34 @@ def last_state(recurrence: Recurrence, input_size: int, final: State) -> State:
     """
     both = lambda node: isinstance(node, BidirectionalState)  # noqa: E731
     side_by_side = lambda a, b: jnp.concatenate([a, b], axis=-1)  # noqa: E731
-    joined = jax.tree.map(
-        lambda s: jax.tree.map(side_by_side, *s) if both(s) else s, final, is_leaf=both
-    )
-    wanted = state_shapes(recurrence, input_size, jax.tree.leaves(joined)[0].shape[0])
-    shapes = [[leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (joined, wanted)]
-    if shapes[0] != shapes[1] or jax.tree.structure(joined) != jax.tree.structure(wanted):
+
+    def join(part: Any) -> Any:
+        return jax.tree.map(side_by_side, *part) if both(part) else part
+
+    # Leaves [batch, forward + backward].
+    joined = jax.tree.map(join, final, is_leaf=both)
+    batch = jax.tree.leaves(joined)[0].shape[0]
+    wanted = state_shapes(recurrence, input_size, batch)
+    has = [leaf.shape for leaf in jax.tree.leaves(joined)]
+    wants = [leaf.shape for leaf in jax.tree.leaves(wanted)]
+    if has != wants or jax.tree.structure(joined) != jax.tree.structure(wanted):
         raise ValueError(
-            f"bridge='last': the encoder ends with a state of shapes {shapes[0]}, {recurrence} begins with "
-            f"{shapes[1]}; make layers and sizes equal, or take bridge='projected'"
+            f"bridge='last': the encoder ends with a state of shapes {has}, "
+            f"{recurrence} begins with {wants}; make layers and sizes equal, "
+            "or take bridge='projected'"
         )
     return joined
 
 
 def state_shapes(recurrence: Recurrence, input_size: int, batch: int) -> State:
-    """The shapes of a recurrence's state."""
+    """Returns the shapes of a recurrence's state."""
 
-    def fresh():
+    def fresh() -> State:
         params = recurrence.init(jax.random.key(0), input_size)
         return recurrence.initial_state(params, (batch,), jnp.float32)
 
     return jax.eval_shape(fresh)
 
 
-def _real(leaf):
+def _real(leaf: Array) -> tuple[Array, ...]:
     return (leaf.real, leaf.imag) if jnp.iscomplexobj(leaf) else (leaf,)

@@ -1,7 +1,6 @@
-"""Image captions: a grid of features from a picture, and the decoder of sequence to sequence over it."""
+"""Image captions: a grid of features from a picture, and a decoder that looks at it."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -10,7 +9,7 @@ from seqjax.models.seq2seq import Encoded, Seq2Seq
 
 
 class ConvGrid(nn.Module):
-    """A small convolutional network: stages that each halve the picture, then residual blocks (He et al., 2016).
+    """Halves the picture in stages of convolutions, then residual blocks (He et al., 2016).
 
     Each place is normalised over its own features alone (Liu et al., 2022), and so depends neither
     on its batch nor on the rest of its picture. Any Flax module that gives a grid
@@ -30,7 +29,7 @@ class ConvGrid(nn.Module):
     def __call__(
         self, images: Float[Array, "batch height width channels"]
     ) -> Float[Array, "batch rows columns cells"]:
-        """The grid of features."""
+        """Computes the grid of features."""
         x = images
         for size in self.features:
             # A kernel of 4 sees as far to either side of its cell: the grid stands over the
@@ -38,14 +37,13 @@ class ConvGrid(nn.Module):
             x = nn.relu(nn.LayerNorm()(nn.Conv(size, (4, 4), (2, 2), use_bias=False)(x)))
         for _ in range(self.blocks):
             found = nn.relu(nn.LayerNorm()(nn.Conv(self.features[-1], (3, 3), use_bias=False)(x)))
-            x = nn.relu(
-                x + nn.LayerNorm()(nn.Conv(self.features[-1], (3, 3), use_bias=False)(found))
-            )
+            found = nn.LayerNorm()(nn.Conv(self.features[-1], (3, 3), use_bias=False)(found))
+            x = nn.relu(x + found)
         return x
 
 
 class ImageEncoder(nn.Module):
-    """The cells of an image's grid as a memory to look at, and a summary as what is remembered of the whole.
+    """Makes an image's grid of cells a memory to look at, and of a summary what is remembered.
 
         cell = relu([backbone's features; x; y] W + b)
         summary = layer_norm(max over cells)
@@ -84,14 +82,17 @@ class ImageEncoder(nn.Module):
                 f"the backbone gives shape {grid.shape}; wanted a grid [batch, rows, columns, features], "
                 "the features before any pooling over the picture"
             )
-        cells = nn.relu(nn.Dense(self.features)(jnp.concatenate([grid, _places(grid)], -1)))
+        # [batch, rows, columns, features + 2]
+        placed = jnp.concatenate([grid, _places(grid)], -1)
+        cells = nn.relu(nn.Dense(self.features)(placed))
+        # The grid row by row: [batch, rows * columns, features].
         cells = cells.reshape(grid.shape[0], -1, self.features)
         cells = nn.Dropout(self.dropout)(cells, deterministic=not self.has_rng("dropout"))
         return Encoded(cells, jnp.ones(cells.shape[:2], bool), nn.LayerNorm()(cells.max(1)))
 
 
 class Captioner(Seq2Seq):
-    """Writes a sentence about an image: `Seq2Seq` whose source is images `[batch, height, width, channels]`.
+    """Writes a sentence about an image: `Seq2Seq` of images `[batch, height, width, channels]`.
 
     Images are uint8, or floats from 0 to 1; they have no lengths, so None stands in their place.
     With a decoder that attends it is Show, Attend and Tell (Xu et al., 2015): `form="bahdanau"`,
@@ -123,8 +124,11 @@ class Captioner(Seq2Seq):
     """
 
 
-def _places(grid: jax.Array) -> jax.Array:
-    """The place of each cell's centre, x and y, `[batch, rows, columns, 2]`."""
+def _places(
+    grid: Float[Array, "batch rows columns features"],
+) -> Float[Array, "batch rows columns 2"]:
+    """Returns the place of each cell's centre, x and y."""
+    # The odd ones of 2 n + 1 equal steps are the centres of n cells.
     down, across = (jnp.linspace(-1, 1, 2 * size + 1)[1::2] for size in grid.shape[1:3])
     places = jnp.stack(jnp.meshgrid(across, down), -1).astype(grid.dtype)
     return jnp.broadcast_to(places, (*grid.shape[:3], 2))

@@ -21,7 +21,7 @@ Pooling = Literal["last", "mean", "max", "attention"]
 
 
 class Attended(NamedTuple):
-    """Scores, and where the model looked.
+    """Holds scores, and where the model looked.
 
     Attributes:
       logits: `[*batch, classes]`.
@@ -34,7 +34,7 @@ class Attended(NamedTuple):
 
 
 class SequenceClassifier(nn.Module):
-    """Reads a sequence and names its class: optional embedding, any recurrence, pooling over time, projection.
+    """Reads a sequence and names its class: any recurrence, pooling over time, projection.
 
     Inputs are tokens where `vocab_size` is given, else features. With `lengths` shorter than the
     inputs the classes are those of prefixes: what the model knows after so many steps. Dropout is
@@ -79,7 +79,7 @@ class SequenceClassifier(nn.Module):
     remat: Remat = "none"
     backend: Backend = "auto"
 
-    def setup(self):
+    def setup(self) -> None:
         """Builds the layers.
 
         Raises:
@@ -106,7 +106,7 @@ class SequenceClassifier(nn.Module):
     def __call__(
         self, inputs: ArrayLike, *, lengths: ArrayLike | None = None
     ) -> Float[Array, "*batch classes"]:
-        """Scores of every class.
+        """Scores every class.
 
         Args:
           inputs: integer tokens `[*batch, time]`, or features `[*batch, time, features]`.
@@ -122,7 +122,7 @@ class SequenceClassifier(nn.Module):
         return self._classify(inputs, lengths)[0]
 
     def attend(self, inputs: ArrayLike, *, lengths: ArrayLike | None = None) -> Attended:
-        """Scores of every class, and how much each step weighed in them.
+        """Scores every class, and tells how much each step weighed in it.
 
         Args:
           inputs: as for a call.
@@ -144,11 +144,8 @@ class SequenceClassifier(nn.Module):
     def encode(
         self, inputs: ArrayLike, *, lengths: ArrayLike | None = None
     ) -> Float[Array, "*batch time features"]:
-        """The recurrence's outputs at every step; the arguments are those of a call."""
-        inputs = jnp.asarray(inputs)
-        return self.recurrent(
-            inputs if self.vocab_size is None else self.embed(inputs), lengths=lengths
-        )[1]
+        """Returns the recurrence's outputs at every step; the arguments are those of a call."""
+        return self.recurrent(self._features(jnp.asarray(inputs)), lengths=lengths)[1]
 
     def step(self, state: State, inputs: jax.Array) -> tuple[State, Float[Array, "*batch classes"]]:
         """Reads one step of each row, tokens `[*batch]` or features `[*batch, features]`.
@@ -167,16 +164,19 @@ class SequenceClassifier(nn.Module):
             raise ValueError(
                 f"pooling={self.pooling!r} wants the whole sequence; stream with pooling='last'"
             )
-        state, y = self.recurrent.step(
-            state, inputs if self.vocab_size is None else self.embed(inputs)
-        )
+        state, y = self.recurrent.step(state, self._features(inputs))
         return state, self._scores(y)
 
     def initial_state(self, batch_shape: tuple[int, ...], input_size: int | None = None) -> State:
-        """The state before the first step; `input_size` is that of features, None for tokens."""
+        """Makes the state before the first step; `input_size` is that of features, None for tokens."""
         return self.recurrent.initial_state(batch_shape, input_size or self.embedding_size or 1)
 
-    def _classify(self, inputs, lengths):
+    def _features(self, inputs: Array) -> Array:
+        """Embeds tokens; features are taken as they are."""
+        return inputs if self.vocab_size is None else self.embed(inputs)
+
+    def _classify(self, inputs: ArrayLike, lengths: ArrayLike | None) -> tuple[Array, Array | None]:
+        """Returns logits, and the weights of the steps where there are any."""
         inputs = jnp.asarray(inputs)
         ys = self.encode(inputs, lengths=lengths)
         if ys.shape[-2] == 0:
@@ -185,17 +185,24 @@ class SequenceClassifier(nn.Module):
         pooled, weights = self._pool(ys, lengths)
         return self._scores(pooled), weights
 
-    def _scores(self, pooled):
+    def _scores(self, pooled: Float[Array, "*batch features"]) -> Float[Array, "*batch classes"]:
         return self.head(self.drop(pooled, deterministic=not self.has_rng("dropout")))
 
-    def _pool(self, ys, lengths: Lengths):
+    def _pool(
+        self, ys: Float[Array, "*batch time features"], lengths: Lengths
+    ) -> tuple[Array, Array | None]:
+        """Makes one vector of each row, `[*batch, features]`; and the weights, where there are any."""
         if self.pooling == "last":
             return ends(self.recurrence, ys, lengths), None
+        # [*batch, time]
         mask = length_mask(lengths, ys.shape[-2])
         if self.pooling == "mean":
+            # The outputs past a row's end are 0.
             return ys.sum(-2) / jnp.maximum(lengths, 1)[..., None].astype(ys.dtype), None
         if self.pooling == "max":
             highest = jnp.where(mask[..., None], ys, jnp.finfo(ys.dtype).min).max(-2)
             return jnp.where(lengths[..., None] > 0, highest, 0), None
-        weights = masked_softmax(self.query(jnp.tanh(self.key(ys)))[..., 0], mask)
+        # v . tanh(W y + b), [*batch, time]
+        scores = self.query(jnp.tanh(self.key(ys)))[..., 0]
+        weights = masked_softmax(scores, mask)
         return jnp.einsum("...t,...tf->...f", weights, ys), weights

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 
 
 class Copying(nn.Module):
-    """Mixes writing from the vocabulary with copying from the memory (See et al., 2017, equations 8 and 9).
+    """Mixes writing from the vocabulary with copying from the memory (See et al., 2017, eq. 8 and 9).
 
         p(token) = g softmax(logits)[token] + (1 - g) weight(token)
 
@@ -28,7 +28,7 @@ class Copying(nn.Module):
         weights: Float[Array, "*batch steps positions"],
         held: Int[Array, "*batch positions"],
     ) -> Float[Array, "*batch steps extended"]:
-        """Log-probabilities of the vocabulary and the extra ids.
+        """Returns log-probabilities of the vocabulary and the extra ids.
 
         Args:
           features: what the gate sees.
@@ -36,12 +36,19 @@ class Copying(nn.Module):
           weights: of the attention.
           held: the id that each position holds.
         """
+        # g, [*batch, steps, 1]
         write = nn.sigmoid(nn.Dense(1, name="gate")(features))
         written = write * jax.nn.softmax(logits)
+        # Room for the extra ids: [*batch, steps, vocab + extra].
         widened = jnp.pad(written, [(0, 0)] * (written.ndim - 1) + [(0, self.extra)])
+        # The id that each weight belongs to, [*batch, steps, positions].
         positions = jnp.broadcast_to(held[..., None, :], weights.shape)
-        add = jnp.vectorize(
-            lambda total, where, share: total.at[where].add(share), signature="(v),(p),(p)->(v)"
-        )
+
+        def share_out(total: Array, where: Array, shares: Array) -> Array:
+            """Adds the shares of one step's positions to the ids that they hold."""
+            return total.at[where].add(shares)
+
+        add = jnp.vectorize(share_out, signature="(v),(p),(p)->(v)")
         chance = add(widened, positions, (1 - write) * weights)
+        # The logarithm of what is impossible stays finite.
         return jnp.log(jnp.maximum(chance, jnp.finfo(chance.dtype).tiny))

@@ -3,41 +3,28 @@
 from typing import Any, Literal, NamedTuple, get_args
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
-from seqjax.cells.gates import Cell
-from seqjax.models.attention import Attention, Score
+from seqjax.attention import Attended
+from seqjax.models.attention import Attention, Memory, Score, nothing_seen
 from seqjax.models.copying import Copying
-from seqjax.models.recurrent import Recurrent
+from seqjax.models.embedding import token_table
+from seqjax.models.pooling import shown
+from seqjax.models.recurrent import Recurrent, scanned
 from seqjax.recurrence import Recurrence
 from seqjax.training.schedules import mix_tokens
-from seqjax.typing import Backend, Remat, State
+from seqjax.typing import Backend, Output, Remat, State
 
 Form = Literal["luong", "bahdanau"]
 
 
-class Memory(NamedTuple):
-    """What a decoder looks at: the same at every step.
-
-    Attributes:
-      keys: `[batch, positions, keys]`, computed once.
-      values: `[batch, positions, values]`.
-      mask: `[batch, positions]`, True at valid positions.
-      held: the token id that each position holds, `[batch, positions]`, for a decoder that copies;
-        else None.
-    """
-
-    keys: Float[Array, "batch positions keys"]
-    values: Float[Array, "batch positions values"]
-    mask: Bool[Array, "batch positions"]
-    held: Int[Array, "batch positions"] | None = None
+Embedded = Float[Array, "*batch embedding"]
 
 
 class DecoderState(NamedTuple):
-    """What a decoder remembers; every leaf begins with the batch.
+    """Holds what a decoder remembers; every leaf begins with the batch.
 
     Attributes:
       recurrent: the recurrence's state.
@@ -54,7 +41,7 @@ class DecoderState(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """What a decoder says under teacher forcing.
+    """Holds what a decoder says under teacher forcing.
 
     Attributes:
       logits: `[batch, time, vocab]`; of a decoder that copies, log-probabilities of the extended
@@ -64,6 +51,17 @@ class Decoded(NamedTuple):
 
     logits: Float[Array, "batch time vocab"]
     attention: Float[Array, "batch time positions"]
+
+
+class _Seen(NamedTuple):
+    """One step or several: the recurrence's outputs, the contexts, the weights, `[batch, ...]`."""
+
+    outputs: Array
+    contexts: Array
+    weights: Array
+
+
+_Stepped = tuple[State, _Seen]
 
 
 class Decoder(nn.Module):
@@ -123,7 +121,7 @@ class Decoder(nn.Module):
     remat: Remat = "none"
     backend: Backend = "auto"
 
-    def setup(self):
+    def setup(self) -> None:
         """Builds the layers.
 
         Raises:
@@ -151,7 +149,7 @@ class Decoder(nn.Module):
         mask: Bool[Array, "batch positions"] | None = None,
         held: Int[Array, "batch positions"] | None = None,
     ) -> Memory:
-        """The memory with its keys.
+        """Makes a memory: values at valid positions, and their keys.
 
         Args:
           values: what to look at.
@@ -166,12 +164,15 @@ class Decoder(nn.Module):
                 "a decoder that copies wants to know the token that each position holds; give held"
             )
         mask = jnp.ones(values.shape[:2], bool) if mask is None else mask
+        # What stands past a row's end may be anything, NaN included.
         values = jnp.where(mask[..., None], values, 0)
-        keys, values = self.look.prepare(values) if self.attention is not None else (values, values)
+        keys = values
+        if self.attention is not None:
+            keys, values = self.look.prepare(values)
         return Memory(keys, values, mask, held)
 
     def initial_state(self, memory: Memory, recurrent: State | None = None) -> DecoderState:
-        """The state before the first token.
+        """Makes the state before the first token.
 
         Args:
           memory: from `prepare`.
@@ -182,8 +183,11 @@ class Decoder(nn.Module):
         if recurrent is None:
             size = self.embedding_size + self._beside(memory)
             recurrent = self.recurrent.initial_state((batch,), size, memory.values.dtype)
-        feed = jnp.zeros((batch, self._readout), memory.values.dtype) if self.input_feeding else ()
-        return DecoderState(recurrent, zeros, feed, zeros if self.coverage else ())
+        feed = ()
+        if self.input_feeding:
+            feed = jnp.zeros((batch, self._readout), memory.values.dtype)
+        coverage = zeros if self.coverage else ()
+        return DecoderState(recurrent, zeros, feed, coverage)
 
     def __call__(
         self,
@@ -193,7 +197,7 @@ class Decoder(nn.Module):
         *,
         sampling: ArrayLike | None = None,
     ) -> Decoded:
-        """Scores of every next token, given the true ones before it.
+        """Scores every next token, given the true ones before it.
 
         Args:
           memory: from `prepare`.
@@ -214,20 +218,23 @@ class Decoder(nn.Module):
         if self._stepwise:
             return self._looped(memory, state, embedded)
         _, outputs = self.recurrent(embedded, state.recurrent)
+        # Looks for all steps at once: [batch, time, ...].
         context, weights = self._look(memory, state, outputs)
-        return Decoded(self._scores(memory, outputs, context, weights, embedded), weights)
+        seen = _Seen(outputs, context, weights)
+        return Decoded(self._scores(memory, seen, embedded), weights)
 
     def step(
         self, memory: Memory, state: DecoderState, tokens: ArrayLike
     ) -> tuple[DecoderState, Float[Array, "batch vocab"]]:
-        """One token of each row, `[batch]`: the next state, and the scores of the token after it."""
+        """Reads one token of each row, `[batch]`; returns the state and the next one's scores."""
         embedded = self._embed(jnp.asarray(tokens))
         state, seen = self._advance(memory, state, embedded)
-        output, context, weights = (a[:, None] for a in seen)
-        return state, self._scores(memory, output, context, weights, embedded[:, None])[:, 0]
+        # A sequence of one step: [batch, 1, ...].
+        seen = _Seen(*(part[:, None] for part in seen))
+        return state, self._scores(memory, seen, embedded[:, None])[:, 0]
 
     def read(self, memory: Memory, embedded: Float[Array, "batch embedding"]) -> DecoderState:
-        """The state before the first token where the decoder has read this in place of an embedded one."""
+        """Returns the state before the first token, after this was read as an embedded one."""
         return self._advance(memory, self.initial_state(memory), self._dropped(embedded))[0]
 
     @property
@@ -240,107 +247,128 @@ class Decoder(nn.Module):
 
     @property
     def _stepwise(self) -> bool:
-        """Whether a step's input depends on the step before."""
-        return (
-            self.form == "bahdanau"
-            or self.input_feeding
-            or self.coverage
-            or self.attention == "location"
-        )
+        """Tells whether a step's input depends on the step before."""
+        looks_back = self.form == "bahdanau" or self.attention == "location"
+        return looks_back or self.input_feeding or self.coverage
 
-    def _beside(self, memory) -> int:
-        """Features that the recurrence reads beside the embedding."""
-        return (
-            memory.values.shape[-1]
-            if self.form == "bahdanau"
-            else self._readout
-            if self.input_feeding
-            else 0
-        )
+    def _beside(self, memory: Memory) -> int:
+        """Counts the features that the recurrence reads beside the embedding."""
+        if self.form == "bahdanau":
+            return memory.values.shape[-1]
+        return self._readout if self.input_feeding else 0
 
-    def _embed(self, tokens):
+    def _embed(self, tokens: Int[Array, "*batch"]) -> Float[Array, "*batch embedding"]:
         if self.copying is not None:
+            # A copied token has no embedding of its own.
             tokens = jnp.where(tokens < self.vocab_size, tokens, self.unknown)
         return self._dropped(self.table(tokens))
 
-    def _dropped(self, x):
+    def _dropped(self, x: Array) -> Array:
         return self.drop(x, deterministic=not self.has_rng("dropout"))
 
-    def _look(self, memory, state, query):
-        """Context and weights of queries `[batch, steps, features]`."""
+    def _look(self, memory: Memory, state: DecoderState, query: Array) -> Attended:
+        """Returns context and weights of queries `[batch, steps, features]`."""
         if self.attention is None:
-            shape = (*query.shape[:2], memory.mask.shape[-1])
-            return jnp.zeros((*query.shape[:2], 0), query.dtype), jnp.zeros(shape, query.dtype)
-        history = {"before": state.attention[:, None]} if self.attention == "location" else {}
-        history |= {"coverage": state.coverage[:, None]} if self.coverage else {}
+            return nothing_seen(query, memory.mask.shape[-1])
+        # What was looked at before, as of one step: [batch, 1, positions].
+        history = {}
+        if self.attention == "location":
+            history["before"] = state.attention[:, None]
+        if self.coverage:
+            history["coverage"] = state.coverage[:, None]
         return self.look(query, memory.keys, memory.values, memory.mask, **history)
 
-    def _look_once(self, memory, state, query):
-        """Context and weights of one query of each row, `[batch, features]`."""
+    def _look_once(self, memory: Memory, state: DecoderState, query: Output) -> tuple[Array, Array]:
+        """Returns context and weights of one query of each row, `[batch, features]`."""
         context, weights = self._look(memory, state, query[:, None])
         return context[:, 0], weights[:, 0]
 
-    def _advance(self, memory, state, embedded) -> tuple[DecoderState, tuple[jax.Array, ...]]:
-        """One step of everything but the scores: the state, and `(output, context, weights)`, each `[batch, ...]`."""
-        if self.form == "bahdanau":
-            query = shown(self.recurrence, state.recurrent).astype(embedded.dtype)
-            context, weights = self._look_once(memory, state, query)
-            recurrent, output = self.recurrent.step(
-                state.recurrent, jnp.concatenate([embedded, context], -1)
-            )
-        else:
-            fed = jnp.concatenate([embedded, state.feed], -1) if self.input_feeding else embedded
-            recurrent, output = self.recurrent.step(state.recurrent, fed)
-            context, weights = self._look_once(memory, state, output)
-        feed = self._read(output, context, embedded) if self.input_feeding else ()
-        coverage = state.coverage + weights if self.coverage else ()
-        return DecoderState(recurrent, weights, feed, coverage), (output, context, weights)
+    def _luong_step(self, memory: Memory, state: DecoderState, embedded: Embedded) -> _Stepped:
+        """Steps, then looks with the new output."""
+        x = embedded
+        if self.input_feeding:
+            # [batch, embedding + readout]
+            x = jnp.concatenate([embedded, state.feed], -1)
+        # h_t, [batch, outputs]
+        recurrent, output = self.recurrent.step(state.recurrent, x)
+        # c_t, [batch, values]
+        context, weights = self._look_once(memory, state, output)
+        return recurrent, _Seen(output, context, weights)
 
-    def _looped(self, memory, state, embedded):
-        """Teacher forcing step by step; what no step waits for, the scores, is computed for all of them afterwards."""
+    def _bahdanau_step(self, memory: Memory, state: DecoderState, embedded: Embedded) -> _Stepped:
+        """Looks with the state that is shown, then steps with what was seen."""
+        # h_{t-1}, [batch, outputs]
+        query = shown(self.recurrence, state.recurrent).astype(embedded.dtype)
+        # c_t, [batch, values]
+        context, weights = self._look_once(memory, state, query)
+        # [batch, embedding + values]
+        x = jnp.concatenate([embedded, context], -1)
+        # h_t, [batch, outputs]
+        recurrent, output = self.recurrent.step(state.recurrent, x)
+        return recurrent, _Seen(output, context, weights)
 
-        def body(module, state, x):
+    def _advance(self, memory: Memory, state: DecoderState, embedded: Embedded) -> _Stepped:
+        """Makes one step of everything but the scores."""
+        step = self._bahdanau_step if self.form == "bahdanau" else self._luong_step
+        recurrent, seen = step(memory, state, embedded)
+        feed = ()
+        if self.input_feeding:
+            feed = self._read(seen.outputs, seen.contexts, embedded)
+        coverage = state.coverage + seen.weights if self.coverage else ()
+        return DecoderState(recurrent, seen.weights, feed, coverage), seen
+
+    def _looped(self, memory: Memory, state: DecoderState, embedded: Embedded) -> Decoded:
+        """Runs teacher forcing step by step."""
+
+        def body(module: "Decoder", state: DecoderState, x: Array) -> tuple[DecoderState, _Seen]:
             return module._advance(memory, state, x)
 
-        _, (outputs, contexts, weights) = self._scan(body)(self, state, embedded)
-        return Decoded(self._scores(memory, outputs, contexts, weights, embedded), weights)
+        # Each [batch, time, ...]. No step waits for the scores: they are made for all at once.
+        _, seen = scanned(body, self.remat)(self, state, embedded)
+        return Decoded(self._scores(memory, seen, embedded), seen.weights)
 
-    def _sampled(self, memory, state, tokens, probability):
-        """Scheduled sampling: each step waits for the scores of the one before."""
+    def _sampled(
+        self, memory: Memory, state: DecoderState, tokens: Int[Array, "batch time"], chance: Array
+    ) -> Decoded:
+        """Runs scheduled sampling: each step waits for the scores of the one before."""
 
-        def body(module, carry, true):
+        def body(
+            module: "Decoder", carry: tuple[DecoderState, Array], true: Array
+        ) -> tuple[tuple[DecoderState, Array], tuple[Array, Array]]:
             state, own = carry
-            token = mix_tokens(
-                module.make_rng("sampling"), probability, true, jnp.where(own < 0, true, own)
-            )
+            # At the first step there is no choice of one's own.
+            own = jnp.where(own < 0, true, own)
+            token = mix_tokens(module.make_rng("sampling"), chance, true, own)
             state, logits = module.step(memory, state, token)
-            return (state, logits.argmax(-1).astype(tokens.dtype)), (logits, state.attention)
+            # The choice for the next step, [batch].
+            best = logits.argmax(-1).astype(tokens.dtype)
+            return (state, best), (logits, state.attention)
 
-        _, (logits, weights) = self._scan(body)(
-            self, (state, jnp.full_like(tokens[:, 0], -1)), tokens
-        )
+        none = jnp.full_like(tokens[:, 0], -1)
+        _, (logits, weights) = scanned(body, self.remat)(self, (state, none), tokens)
         return Decoded(logits, weights)
 
-    def _scan(self, body) -> Any:
-        body = body if self.remat == "none" else nn.remat(body, prevent_cse=False)
-        rngs: dict[Any, bool] = {"params": False, "dropout": True, "sampling": True}
-        return nn.scan(body, variable_broadcast="params", split_rngs=rngs, in_axes=1, out_axes=1)
-
-    def _read(self, output, context, embedded):
+    def _read(self, output: Array, context: Array, embedded: Array) -> Array:
+        """Computes the readout r_t, `[..., readout]`."""
         if self.attention is None:
             return self._dropped(output)
-        parts = [output, context, embedded] if self.form == "bahdanau" else [output, context]
+        parts = [output, context]
+        if self.form == "bahdanau":
+            parts.append(embedded)
         return self._dropped(jnp.tanh(self.combine(jnp.concatenate(parts, -1))))
 
-    def _scores(self, memory, outputs, contexts, weights, embedded) -> jax.Array:
-        readout = self._read(outputs, contexts, embedded)
+    def _scores(self, memory: Memory, seen: _Seen, embedded: Embedded) -> Array:
+        """Scores every token, `[batch, steps, vocab]`."""
+        readout = self._read(seen.outputs, seen.contexts, embedded)
         logits = self.table.attend(readout) + self.bias if self.tied else self.head(readout)
         if self.copying is None:
             return logits
-        features = jnp.concatenate([outputs, contexts, embedded], -1)
-        return self.copier(features, logits, weights, memory.held)
+        # See et al., 2017: context, state and input decide between writing and copying.
+        features = jnp.concatenate([seen.outputs, seen.contexts, embedded], -1)
+        held: Any = memory.held
+        return self.copier(features, logits, seen.weights, held)
 
-    def _check(self):
+    def _check(self) -> None:
         if not self.recurrence.causal:
             raise ValueError(
                 f"{self.recurrence} reads the future; a decoder wants a causal recurrence"
@@ -353,41 +381,19 @@ class Decoder(nn.Module):
             raise ValueError(
                 "form='bahdanau' reads the context beside each token; input_feeding goes with 'luong'"
             )
-        needs = [name for name in ("input_feeding", "coverage") if getattr(self, name)]
-        needs += ["copying"] * (self.copying is not None) + ["form='bahdanau'"] * (
-            self.form == "bahdanau"
-        )
-        if self.attention is None and needs:
+        needs = {
+            "input_feeding": self.input_feeding,
+            "coverage": self.coverage,
+            "copying": self.copying is not None,
+            "form='bahdanau'": self.form == "bahdanau",
+        }
+        given = [name for name, needs_attention in needs.items() if needs_attention]
+        if self.attention is None and given:
             raise ValueError(
-                f"attention=None does not go with {needs[0]}; choose a score, for example 'general'"
+                f"attention=None does not go with {given[0]}; choose a score, for example 'general'"
             )
         if self.tied and self.attention is None and self._outputs != self.embedding_size:
             raise ValueError(
-                f"tied=True without attention wants embedding_size={self.embedding_size} to equal the recurrence's "
-                f"{self._outputs} features"
+                f"tied=True without attention wants embedding_size={self.embedding_size} "
+                f"to equal the recurrence's {self._outputs} features"
             )
-
-
-def token_table(vocab_size: int, size: int, tied: bool = False) -> nn.Embed:
-    """Embeddings of unit variance, or such that what is projected with them is so (Press and Wolf, 2017)."""
-    return nn.Embed(
-        vocab_size, size, embedding_init=nn.initializers.normal(size**-0.5 if tied else 1.0)
-    )
-
-
-def shown(recurrence: Any, state: State) -> jax.Array:
-    """What the last layer of a recurrence shows of a state, `[*batch, hidden]`.
-
-    Raises:
-      ValueError: its output is not part of its state.
-    """
-    if layers := getattr(recurrence, "layers", ()):
-        return shown(layers[-1], state[-1])
-    if isinstance(recurrence, Cell) and recurrence.shows_state:
-        return recurrence.output(state)
-    inner = getattr(recurrence, "inner", None)
-    if inner is None:
-        raise ValueError(
-            f"form='bahdanau' looks with the state, and {recurrence} shows none; use form='luong'"
-        )
-    return shown(inner, state)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 
 
 class TokenEmbedding(nn.Module):
-    """A table of vectors, one for each token. Both dropouts are on while `apply` is given a `"dropout"` key.
+    """Looks up a vector for each token. Both dropouts are on while `apply` has a `"dropout"` key.
 
     Attributes:
       vocab_size: tokens of the vocabulary.
@@ -26,10 +26,16 @@ class TokenEmbedding(nn.Module):
 
     @nn.compact
     def __call__(self, tokens: Int[Array, "*batch"]) -> Float[Array, "*batch features"]:
-        """The vectors of tokens of any shape."""
+        """Returns the vectors of tokens of any shape."""
         off = not self.has_rng("dropout")
         if self.word_dropout and not off:
             gone = jax.random.bernoulli(self.make_rng("dropout"), self.word_dropout, tokens.shape)
             tokens = jnp.where(gone, self.unknown, tokens)
         vectors = nn.Embed(self.vocab_size, self.size, name="table")(tokens)
         return nn.Dropout(self.dropout)(vectors, deterministic=off)
+
+
+def token_table(vocab_size: int, size: int, tied: bool = False) -> nn.Embed:
+    """Makes embeddings of unit variance; tied ones give unit variance when projected with."""
+    spread = size**-0.5 if tied else 1.0
+    return nn.Embed(vocab_size, size, embedding_init=nn.initializers.normal(spread))

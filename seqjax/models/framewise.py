@@ -1,4 +1,4 @@
-"""From tokens to other tokens without a decoder: each is read several times, and CTC finds where the others belong."""
+"""From tokens to other tokens without a decoder: each is read several times, and CTC aligns."""
 
 import dataclasses
 import functools
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
 
 from seqjax import losses
 from seqjax.checks import checked_lengths
@@ -22,7 +23,7 @@ from seqjax.typing import KeyArray, Params
 
 
 class Framewise(nn.Module):
-    """Embeds tokens, reads each `repeats` times in a row, and scores the targets' symbols at every one of these frames.
+    """Embeds tokens, reads each `repeats` times in a row, and scores symbols at each of these frames.
 
     So a target can have up to `repeats` symbols for each token, in the same order, as sounds have
     for letters (Rao et al., 2015). The blank is the symbol 0. Dropout is on while `apply` is given
@@ -54,7 +55,7 @@ class Framewise(nn.Module):
 
     @nn.compact
     def __call__(self, source: ArrayLike, lengths: ArrayLike | None = None) -> Emissions:
-        """Reads tokens `[batch, positions]`, of which `lengths [batch]` are valid, under `jax.jit` clamped."""
+        """Reads tokens `[batch, positions]`, of which `lengths [batch]` are valid."""
         source = jnp.asarray(source)
         frames = self.repeats * checked_lengths(lengths, source.shape[:1], source.shape[1])
         embedded = TokenEmbedding(self.vocab_size, self.embedding_size, self.dropout)(source)
@@ -70,7 +71,7 @@ def framewise_loss(
     *,
     label_smoothing: float = 0.0,
 ) -> tuple[jax.Array, Aux]:
-    """CTC in nats for each symbol of the targets; with its options bound, what `training.make_train_step` takes.
+    """Computes CTC in nats for each symbol of the targets, as a loss for `training.make_train_step`.
 
     Args:
       model: the model.
@@ -89,21 +90,16 @@ def framewise_loss(
     logits, frames = emitted
     nats = smooth = losses.ctc(logits, batch["targets"], frames, batch["target_lengths"])
     if label_smoothing:
-        smooth = (1 - label_smoothing) * nats + label_smoothing * losses.uniform_cross_entropy(
-            logits, frames
-        )
-    count = checked_lengths(batch["target_lengths"], *_rows_and_positions(batch["targets"])).sum()
-    return smooth.sum() / jnp.maximum(count, 1), Aux(
-        count, {"nats": Mean(nats.sum(), count)}, step + 1
-    )
-
-
-def _rows_and_positions(tokens):
-    return tokens.shape[:1], tokens.shape[1]
+        uniform = losses.uniform_cross_entropy(logits, frames)
+        smooth = (1 - label_smoothing) * nats + label_smoothing * uniform
+    rows, positions = batch["targets"].shape
+    count = checked_lengths(batch["target_lengths"], (rows,), positions).sum()
+    aux = Aux(count, {"nats": Mean(nats.sum(), count)}, step + 1)
+    return smooth.sum() / jnp.maximum(count, 1), aux
 
 
 def framewise_nats(model: Framewise, params: Params, batch: Mapping[str, Any]) -> dict[str, Mean]:
-    """CTC of the targets' symbols without dropout, for `training.evaluate`: `{"nats": Mean}`."""
+    """Computes CTC without dropout, for `training.evaluate`: `{"nats": Mean}`."""
     emitted: Any = model.apply({"params": params}, batch["source"], batch["source_lengths"])
     logits, frames = emitted
     nats = losses.ctc(logits, batch["targets"], frames, batch["target_lengths"])
@@ -130,43 +126,48 @@ class FramewiseWriter:
     def __call__(
         self, params: Params, batches: Iterable[Mapping[str, Any]], count: int
     ) -> list[list[Written]]:
-        """The `n_best` targets of each of `count` sources, best first.
+        """Writes the `n_best` targets of each of `count` sources, best first.
 
         Args:
           params: the model's.
           batches: from `data.pair_batches` with `once=True`.
           count: sources in all of them.
         """
-        return in_order(
-            functools.partial(self.search, params), batches, count, _written, self.n_best
-        )
+        search = functools.partial(self.search, params)
+        return in_order(search, batches, count, _written, self.n_best)
 
     @functools.partial(jax.jit, static_argnums=0)
     def search(
         self, params: Params, batch: Mapping[str, Any]
     ) -> tuple[ctc.Prefixes, ctc.Alignment, jax.Array]:
-        """Of one batch the prefixes, where they are, and the probabilities `[batch, frames, vocab]`."""
+        """Finds one batch's prefixes, where they are, and the probabilities `[batch, frames, vocab]`."""
         emitted: Any = self.model.apply(
             {"params": params}, batch["source"], batch["source_lengths"]
         )
         logits, frames = emitted
         found = self._decode(logits, frames)
+        # Over the prefixes of each row.
         align = jax.vmap(lambda tokens, lengths: ctc.align(logits, tokens, frames, lengths), 1, 1)
         return found, align(found.tokens, found.lengths), jax.nn.softmax(logits)
 
-    def _decode(self, logits, frames):
+    def _decode(
+        self, logits: Float[Array, "batch frames vocab"], frames: Int[Array, " batch"]
+    ) -> ctc.Prefixes:
         if self.beam > 1:
             return ctc.beam(logits, frames, beam=self.beam, n_best=self.n_best)
-        tokens, lengths, log_probs = jax.tree.map(
-            lambda leaf: leaf[:, None], ctc.greedy(logits, frames)
-        )
+        # One prefix of each row: [batch, 1, ...].
+        greedy = ctc.greedy(logits, frames)
+        tokens, lengths, log_probs = jax.tree.map(lambda leaf: leaf[:, None], greedy)
         return ctc.Prefixes(tokens, lengths, log_probs, log_probs)
 
 
-def _written(searched, row, place):
+def _written(searched: tuple[Any, Any, Any], row: int, place: int) -> Written:
+    """Takes one target out of a searched batch."""
     found, places, shares = searched
     length, frames = found.lengths[row, place], np.arange(shares.shape[1])
     tokens = found.tokens[row, place, :length]
+    # [length, 1] against [frames].
     begins, ends = (frame[row, place, :length, None] for frame in (places.starts, places.ends))
     here = (frames >= begins) & (frames < ends)
-    return Written(tokens, float(found.scores[row, place]), True, here * shares[row, :, tokens])
+    attention = here * shares[row, :, tokens]
+    return Written(tokens, float(found.scores[row, place]), True, attention)

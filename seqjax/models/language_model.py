@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
+from jaxtyping import Array, Float
 
 from seqjax.models.recurrent import Recurrent
 from seqjax.recurrence import Recurrence
@@ -13,7 +14,7 @@ from seqjax.typing import Backend, Params, Remat, State
 
 
 class LanguageModel(nn.Module):
-    """Predicts each next token: embedding, a causal recurrence, projection to the vocabulary (Mikolov et al., 2010).
+    """Predicts each next token: embedding, recurrence, projection (Mikolov et al., 2010).
 
     Dropout is on while `apply` is given a `"dropout"` key.
 
@@ -44,7 +45,7 @@ class LanguageModel(nn.Module):
     remat: Remat = "none"
     backend: Backend = "auto"
 
-    def setup(self):
+    def setup(self) -> None:
         """Builds the layers.
 
         Raises:
@@ -80,7 +81,7 @@ class LanguageModel(nn.Module):
         lengths: ArrayLike | list | tuple | None = None,
         reset: ArrayLike | list | tuple | None = None,
     ) -> tuple[State, jax.Array]:
-        """Scores of every next token.
+        """Scores every next token.
 
         Args:
           tokens: `[*batch, time]` integers.
@@ -95,29 +96,29 @@ class LanguageModel(nn.Module):
         return state, self._scores(ys)
 
     def step(self, state: State, tokens: jax.Array) -> tuple[State, jax.Array]:
-        """One token of each row, `[*batch]`: the next state, and logits `[*batch, vocab]`."""
+        """Reads one token of each row, `[*batch]`; returns the next state and logits `[*batch, vocab]`."""
         state, y = self.recurrent.step(state, self._embed(tokens))
         return state, self._scores(y)
 
     def initial_state(self, batch_shape: tuple[int, ...]) -> State:
-        """The state before the first token."""
+        """Makes the state before the first token."""
         return self.recurrent.initial_state(
             batch_shape, self.embedding_size, self.embed.embedding.dtype
         )
 
     @nn.nowrap
     def advance(self, params: Params, state: State, tokens: jax.Array) -> tuple[State, jax.Array]:
-        """`step` as a pure function of the params, for `seqjax.decoding`."""
+        """Does as `step`, as a pure function of the params, for `seqjax.decoding`."""
         return self.apply({"params": params}, state, tokens, method="step")  # pyright: ignore[reportReturnType]
 
     @nn.nowrap
     def start(self, params: Params, batch_shape: tuple[int, ...]) -> Any:
-        """`initial_state` as a pure function of the params, for `seqjax.decoding`."""
+        """Does as `initial_state`, as a pure function of the params, for `seqjax.decoding`."""
         return self.apply({"params": params}, batch_shape, method="initial_state")
 
-    def _embed(self, tokens):
+    def _embed(self, tokens: ArrayLike) -> Float[Array, "*batch embedding"]:
         return self.drop(self.embed(jnp.asarray(tokens)), deterministic=not self.has_rng("dropout"))
 
-    def _scores(self, ys):
+    def _scores(self, ys: Float[Array, "*batch outputs"]) -> Float[Array, "*batch vocab"]:
         ys = self.drop(ys, deterministic=not self.has_rng("dropout"))
         return self.embed.attend(ys) + self.bias if self.tied else self.head(ys)

@@ -1,5 +1,6 @@
 """The one Flax module around a `Recurrence`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -9,12 +10,12 @@ from jax.typing import ArrayLike
 
 from seqjax.checks import checked_features
 from seqjax.recurrence import Recurrence
-from seqjax.typing import Backend, Params, Remat, State
+from seqjax.typing import Backend, KeyArray, Params, Remat, State
 from seqjax.unrolling import unroll
 
 
 class Recurrent(nn.Module):
-    """A recurrence as a Flax layer: its params are `recurrence.init`'s, its call is `seqjax.unroll`.
+    """Runs a recurrence as a Flax layer: its params are `recurrence.init`'s, its call `seqjax.unroll`.
 
     Dropout is on while `apply` is given a `"dropout"` key.
 
@@ -48,7 +49,7 @@ class Recurrent(nn.Module):
         reverse: bool = False,
         time_major: bool = False,
     ) -> tuple[State, Any]:
-        """A whole batch of sequences, `[*batch, time, features]`: `(state, ys)` of `seqjax.unroll`."""
+        """Reads sequences `[*batch, time, features]`; returns the `(state, ys)` of `seqjax.unroll`."""
         inputs = checked_features(xs, "xs", "[*batch, time, features]", least_axes=2)
         return unroll(
             self.recurrence,
@@ -65,13 +66,13 @@ class Recurrent(nn.Module):
         )
 
     def step(self, state: State, x: jax.Array) -> tuple[State, jax.Array]:
-        """One time step, `x [*batch, features]`: the next state and the output."""
+        """Makes one time step, `x [*batch, features]`; returns the next state and the output."""
         return self.recurrence.step(self._params(x.shape[-1]), state, x, rng=self._rng())
 
     def initial_state(
         self, batch_shape: tuple[int, ...], input_size: int, dtype: Any = jnp.float32
     ) -> State:
-        """The state before the first step, for inputs of `input_size` features."""
+        """Makes the state before the first step, for inputs of `input_size` features."""
         return self.recurrence.initial_state(self._params(input_size), batch_shape, dtype)
 
     @nn.compact
@@ -82,5 +83,22 @@ class Recurrent(nn.Module):
             fresh = self.variables["params"]
         return {name: self.param(name, lambda _, name=name: fresh[name]) for name in fresh}
 
-    def _rng(self):
+    def _rng(self) -> KeyArray | None:
         return self.make_rng("dropout") if self.has_rng("dropout") else None
+
+
+def scanned(body: Callable, remat: Remat) -> Any:
+    """Makes a loop of a module's step over the time axis of `[batch, time, ...]`, in and out.
+
+    Args:
+      body: `body(module, carry, inputs) -> (carry, outputs)`.
+      remat: anything but `"none"` recomputes each step in the backward pass.
+
+    Returns:
+      `loop(module, carry, inputs)`.
+    """
+    if remat != "none":
+        body = nn.remat(body, prevent_cse=False)
+    # Each step draws anew.
+    rngs: dict[Any, bool] = {"params": False, "dropout": True, "sampling": True}
+    return nn.scan(body, variable_broadcast="params", split_rngs=rngs, in_axes=1, out_axes=1)

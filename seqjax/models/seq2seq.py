@@ -21,7 +21,7 @@ Bridge = Literal["zero", "last", "projected", "read"]
 
 
 class Encoded(NamedTuple):
-    """What an encoder hands over.
+    """Holds what an encoder hands over.
 
     Attributes:
       values: `[batch, positions, features]`.
@@ -39,7 +39,7 @@ Context: TypeAlias = Mapping[str, Any]
 
 
 class Encoder(nn.Module):
-    """Embeds tokens and reads them with any recurrence. Dropout is on while `apply` is given a `"dropout"` key.
+    """Embeds tokens and reads them with any recurrence, with dropout given a `"dropout"` key.
 
     Attributes:
       vocab_size: tokens of the vocabulary.
@@ -63,14 +63,14 @@ class Encoder(nn.Module):
     remat: Remat = "none"
     backend: Backend = "auto"
 
-    def setup(self):
+    def setup(self) -> None:
         """Builds the layers."""
         self.table = self.embed or token_table(self.vocab_size, self.embedding_size)
         self.recurrent = Recurrent(self.recurrence, self.remat, self.backend)
         self.drop = nn.Dropout(self.dropout)
 
     def __call__(self, source: ArrayLike, lengths: ArrayLike | None = None) -> Encoded:
-        """Reads tokens `[batch, positions]`, of which `lengths [batch]` are valid, under `jax.jit` clamped."""
+        """Reads tokens `[batch, positions]`, of which `lengths [batch]` are valid."""
         source, off = jnp.asarray(source), not self.has_rng("dropout")
         lengths = checked_lengths(lengths, source.shape[:1], source.shape[1])
         source = jnp.where(source < self.vocab_size, source, self.unknown)
@@ -82,7 +82,7 @@ class Encoder(nn.Module):
 
 
 class Seq2Seq(nn.Module):
-    """Reads one sequence and writes another (Sutskever et al., 2014; Bahdanau et al., 2015; Luong et al., 2015).
+    """Reads one sequence and writes another (Sutskever et al., 2014; Bahdanau et al., 2015).
 
     Training runs under teacher forcing; decoding goes by `start` and `advance`, which are what
     `seqjax.decoding` wants.
@@ -117,7 +117,7 @@ class Seq2Seq(nn.Module):
     bridge: Bridge = "projected"
     shared: bool = False
 
-    def setup(self):
+    def setup(self) -> None:
         """Builds the layers.
 
         Raises:
@@ -146,7 +146,7 @@ class Seq2Seq(nn.Module):
         held: ArrayLike | None = None,
         sampling: ArrayLike | None = None,
     ) -> Decoded:
-        """Scores of every next token under teacher forcing.
+        """Scores every next token under teacher forcing.
 
         Args:
           source: what the encoder reads, tokens `[batch, positions]`.
@@ -165,25 +165,25 @@ class Seq2Seq(nn.Module):
     def begin(
         self, source: ArrayLike, lengths: ArrayLike | None = None, *, held: ArrayLike | None = None
     ) -> tuple[Memory, DecoderState]:
-        """Reads the source: what the decoder looks at, and where it begins; the arguments are those of a call."""
+        """Reads the source; returns what the decoder looks at, and where it begins. Arguments as for a call."""
         encoded = self.reader(source, lengths)  # pyright: ignore[reportCallIssue]
-        copied = (
-            None if self.decoder.copying is None else jnp.asarray(source if held is None else held)
-        )
+        copied = None
+        if self.decoder.copying is not None:
+            copied = jnp.asarray(source if held is None else held)
         memory = self.writer.prepare(encoded.values, encoded.mask, copied)
         return memory, self.writer.initial_state(memory, self._bridged(memory, encoded.final))
 
     def step(
         self, memory: Memory, state: DecoderState, tokens: ArrayLike
     ) -> tuple[DecoderState, jax.Array]:
-        """One token of each row, `[batch]`: the next state, and logits `[batch, vocab]`."""
+        """Reads one token of each row, `[batch]`; returns the next state and logits `[batch, vocab]`."""
         return self.writer.step(memory, state, tokens)
 
     @nn.nowrap
     def start(
         self, params: Params, source: ArrayLike, lengths: ArrayLike | None = None, **options: Any
     ) -> tuple[Context, DecoderState]:
-        """`begin` as a pure function of the params, for `seqjax.decoding`: what never changes, and the state."""
+        """Does as `begin`, as a pure function of the params: what never changes, and the state."""
         memory, state = self.apply({"params": params}, source, lengths, method="begin", **options)
         return {"params": params, "memory": memory}, state  # pyright: ignore[reportReturnType]
 
@@ -191,12 +191,12 @@ class Seq2Seq(nn.Module):
     def advance(
         self, context: Context, state: DecoderState, tokens: ArrayLike
     ) -> tuple[DecoderState, jax.Array]:
-        """`step` as a pure function, for `seqjax.decoding`."""
+        """Does as `step`, as a pure function, for `seqjax.decoding`."""
         return self.apply(
             {"params": context["params"]}, context["memory"], state, tokens, method="step"
         )  # pyright: ignore[reportReturnType]
 
-    def _bridged(self, memory, final) -> State | None:
+    def _bridged(self, memory: Memory, final: Any) -> State | None:
         match self.bridge:
             case "last":
                 return last_state(self.decoder.recurrence, self.decoder.embedding_size, final)
@@ -205,7 +205,7 @@ class Seq2Seq(nn.Module):
             case "read":
                 return self.writer.read(memory, self.token(features(final))).recurrent
 
-    def _shared_table(self):
+    def _shared_table(self) -> nn.Embed:
         sizes = {(part.vocab_size, part.embedding_size) for part in (self.encoder, self.decoder)}  # pyright: ignore[reportAttributeAccessIssue]
         if len(sizes) > 1:
             raise ValueError(

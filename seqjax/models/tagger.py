@@ -16,7 +16,7 @@ from seqjax.typing import Backend, Remat
 
 
 class Spelling(nn.Module):
-    """Features of a word from its characters: a convolution with the maximum taken, or a recurrence read to its ends.
+    """Computes features of a word from its characters: a convolution and its maximum, or a recurrence.
 
     Attributes:
       vocab_size: characters of their vocabulary.
@@ -40,7 +40,7 @@ class Spelling(nn.Module):
     def __call__(
         self, characters: Int[Array, "*batch characters"], lengths: ArrayLike | None = None
     ) -> Float[Array, "*batch features"]:
-        """Features `[*batch, features]` of words of so many characters; 0 for a word of none, if by convolution."""
+        """Returns the features of words of so many characters; 0 for a word of none, if by convolution."""
         lengths = checked_lengths(
             lengths, characters.shape[:-1], characters.shape[-1], "char_lengths", " of words"
         )
@@ -60,12 +60,13 @@ class Spelling(nn.Module):
         triples = jnp.concatenate([edges[..., :-2, :], xs, edges[..., 2:, :]], axis=-1)
         ys = nn.Dense(self.features, name="convolution")(triples)
         lowest = jnp.finfo(ys.dtype).min
+        # The maximum over a word's characters: [*batch, features].
         highest = jnp.where(mask, ys, lowest).max(-2, initial=lowest)
         return jnp.where(lengths[..., None] > 0, highest, 0)
 
 
 class Tagger(nn.Module):
-    """Scores a tag for every word: word embeddings and spelling, any recurrence, a linear chain over the tags.
+    """Scores a tag for every word: words and spelling, any recurrence, a linear chain over the tags.
 
     A call gives the chain's `Scores`, and `seqjax.losses.crf` does the rest:
 
@@ -129,7 +130,7 @@ class Tagger(nn.Module):
         lengths: ArrayLike | None = None,
         char_lengths: ArrayLike | None = None,
     ) -> Scores:
-        """The scores of a linear chain over the tags of each row.
+        """Computes the scores of a linear chain over the tags of each row.
 
         Args:
           words: integers `[*batch, time]`.
@@ -162,15 +163,21 @@ class Tagger(nn.Module):
         emissions = nn.Dense(self.num_tags, name="emissions")(self._drop(ys))
         return Scores(emissions, *map(self._chain, ("transitions", "start", "end")))
 
-    def _drop(self, x):
+    def _drop(self, x: Array) -> Array:
         return nn.Dropout(self.dropout)(x, deterministic=not self.has_rng("dropout"))
 
-    def _chain(self, name: str):
-        shape = (self.num_tags,) * (2 if name == "transitions" else 1)
+    def _chain(self, name: str) -> Array:
+        axes = 2 if name == "transitions" else 1
+        shape = (self.num_tags,) * axes
         return self.param(name, nn.initializers.zeros, shape) if self.crf else jnp.zeros(shape)
 
-    def _spelling(self, words_shape, characters, char_lengths):
-        """The features of the words' characters, in a list; empty for a model without."""
+    def _spelling(
+        self,
+        words_shape: tuple[int, ...],
+        characters: ArrayLike | None,
+        char_lengths: ArrayLike | None,
+    ) -> list[Array]:
+        """Returns the features of the words' characters, in a list; empty for a model without."""
         if self.char_vocab_size is None:
             if characters is not None:
                 raise ValueError(

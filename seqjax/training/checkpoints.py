@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from seqjax.training.state import is_deleted
 
@@ -22,11 +23,11 @@ NOT_FINITE = "not_finite.txt"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is missing, damaged, or of something else."""
+    """Reports a checkpoint that is missing, damaged, or of something else."""
 
 
 class Checkpoints:
-    """A folder of checkpoints, one subfolder for each step: a pytree of arrays (orbax) and a JSON-able dict beside it.
+    """Keeps a checkpoint for each step: a pytree of arrays (orbax) and a JSON-able dict beside it.
 
     A checkpoint counts only when it is complete: it is written under another name, its files are
     listed with their digests in `manifest.json`, and then it is renamed. Of several processes all
@@ -42,17 +43,18 @@ class Checkpoints:
       ValueError: `keep` is below 1.
     """
 
-    def __init__(self, folder: str | os.PathLike, keep: int = 2):
+    def __init__(self, folder: str | os.PathLike, keep: int = 2) -> None:
         if keep < 1:
             raise ValueError(f"Checkpoints: keep is {keep}; give at least 1")
         self.folder = Path(folder).absolute()
         self.keep = keep
 
     def steps(self) -> list[int]:
-        """The steps whose checkpoints are complete, oldest first."""
-        return [
-            step for step in self._begun() if (self.folder / f"{step:08d}" / MANIFEST).is_file()
-        ]
+        """Lists the steps whose checkpoints are complete, oldest first."""
+        return [step for step in self._begun() if (self._path(step) / MANIFEST).is_file()]
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"{step:08d}"
 
     def _begun(self) -> list[int]:
         if not self.folder.is_dir():
@@ -70,7 +72,7 @@ class Checkpoints:
         """
         import orbax.checkpoint as ocp
 
-        target = self.folder / f"{step:08d}"
+        target = self._path(step)
         if self._damage(step) is None and not self._is_marked(step):
             return
         fault = _fault(tree)
@@ -81,6 +83,7 @@ class Checkpoints:
             for stale in (*self.folder.glob(".draft-*"), target):
                 shutil.rmtree(stale, ignore_errors=True)
             draft.mkdir()
+        # All processes write their parts of the arrays.
         _wait_for_all("draft")
         with ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save(draft / "state", _keys_to_data(tree))
@@ -90,13 +93,14 @@ class Checkpoints:
             if fault is not None:
                 (draft / NOT_FINITE).write_text(fault)
             (draft / MANIFEST).write_text(json.dumps(_digests(draft)))
+            # On the disk before it is renamed, so that a complete name means complete files.
             _flush(draft)
             os.rename(draft, target)
             self._drop(step, best)
         _wait_for_all("commit")
 
     def restore(self, like: Any, step: int | None = None) -> tuple[int, Any, dict[str, Any]]:
-        """Reads a checkpoint; without a step the newest sound one, with a warning for each damaged one passed over.
+        """Reads a checkpoint; without a step the newest sound one, with a warning for each damaged one.
 
         One that holds NaN or infinity where `like` does not counts as damaged.
 
@@ -125,15 +129,15 @@ class Checkpoints:
                     return candidate, tree, progress
             if step is None:
                 warnings.warn(
-                    f"checkpoint {self.folder / f'{candidate:08d}'} is damaged ({damage}); passed over",
+                    f"checkpoint {self._path(candidate)} is damaged ({damage}); passed over",
                     stacklevel=2,
                 )
         raise CheckpointError(f"no sound checkpoint in {self.folder}: {damage}; start the run anew")
 
-    def _read(self, step, like):
+    def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         import orbax.checkpoint as ocp
 
-        path = self.folder / f"{step:08d}"
+        path = self._path(step)
         wanted = _keys_to_data(like)
         try:
             with ocp.StandardCheckpointer() as checkpointer:
@@ -148,8 +152,9 @@ class Checkpoints:
             ) from error
         return _data_to_keys(data, like), json.loads((path / PROGRESS).read_text())
 
-    def _damage(self, step):
-        path = self.folder / f"{step:08d}"
+    def _damage(self, step: int) -> str | None:
+        """Says what is wrong with a checkpoint; None for one that is whole."""
+        path = self._path(step)
         try:
             listed = json.loads((path / MANIFEST).read_text())
             if listed == _digests(path):
@@ -158,11 +163,11 @@ class Checkpoints:
         except (OSError, ValueError) as error:
             return f"{type(error).__name__}: {error}"
 
-    def _is_marked(self, step):
-        return (self.folder / f"{step:08d}" / NOT_FINITE).is_file()
+    def _is_marked(self, step: int) -> bool:
+        return (self._path(step) / NOT_FINITE).is_file()
 
-    def _drop(self, newest, best):
-        """Drops what is old, what was left half dropped, and the later ones of a run that went back to an earlier."""
+    def _drop(self, newest: int, best: int | None) -> None:
+        """Drops what is old or left half dropped, and the later steps of a run that went back."""
         steps = [step for step in self.steps() if step <= newest]
         finite = [step for step in steps if not self._is_marked(step)]
         wanted = {*steps[-self.keep :], *finite[-self.keep :], best}
@@ -171,30 +176,32 @@ class Checkpoints:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _is_key(leaf):
+def _is_key(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _keys_to_data(tree):
-    """The arrays to be written, by their paths; those without an element are left out, for orbax refuses them."""
-    named = _plain(
-        jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
-    )
+def _keys_to_data(tree: Any) -> dict[str, Any]:
+    """Returns the arrays to be written by their paths, without empty ones, which orbax refuses."""
+
+    def data(leaf: Any) -> Any:
+        return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+    named = _plain(jax.tree.map(data, tree))
     return {name: leaf for name, leaf in named.items() if np.size(leaf)}
 
 
-def _plain(tree):
-    """The leaves by their paths: the same on disk whatever containers the library uses in memory."""
+def _plain(tree: Any) -> dict[str, Any]:
+    """Returns the leaves by their paths: the same on disk whatever the containers in memory."""
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
 
 
-def _data_to_keys(data, like):
+def _data_to_keys(data: dict[str, Any], like: Any) -> Any:
     restored = [_as_kind_of(leaf, data.get(name)) for name, leaf in _plain(like).items()]
     return jax.tree.unflatten(jax.tree.structure(like), restored)
 
 
-def _as_kind_of(leaf, data):
-    """What was read for a leaf of the template, as a key or a number of Python where that is one."""
+def _as_kind_of(leaf: Any, data: Any) -> Any:
+    """Makes what was read for a leaf of the template a key or a number of Python where that is one."""
     if data is None:
         return np.zeros(np.shape(leaf), _dtype(leaf))
     if _is_key(leaf):
@@ -202,59 +209,55 @@ def _as_kind_of(leaf, data):
     return type(leaf)(data) if isinstance(leaf, bool | int | float | complex) else data
 
 
-def _abstract(leaf):
-    return jax.ShapeDtypeStruct(
-        np.shape(leaf), _dtype(leaf), sharding=getattr(leaf, "sharding", None)
-    )
+def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
+    sharding = getattr(leaf, "sharding", None)
+    return jax.ShapeDtypeStruct(np.shape(leaf), _dtype(leaf), sharding=sharding)
 
 
-def _dtype(leaf):
-    """The dtype as it is, whatever JAX is set to; of a number of Python that of NumPy."""
+def _dtype(leaf: Any) -> np.dtype:
+    """Returns the dtype as it is, whatever JAX is set to; of a number of Python that of NumPy."""
     return np.dtype(leaf.dtype) if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
 
 
-def _unabridged(tree):
-    """A context in which JAX does not cut the tree's arrays of 64 bits to 32."""
-    wide = any(
-        _dtype(leaf).name in ("int64", "uint64", "float64", "complex128")
-        for leaf in jax.tree.leaves(tree)
-    )
+def _unabridged(tree: Any) -> contextlib.AbstractContextManager:
+    """Makes a context in which JAX does not cut the tree's arrays of 64 bits to 32."""
+    names = {_dtype(leaf).name for leaf in jax.tree.leaves(tree)}
+    wide = not names.isdisjoint(("int64", "uint64", "float64", "complex128"))
     return jax.enable_x64(True) if wide else contextlib.nullcontext()
 
 
-def _metadata(checkpointer, path):
+def _metadata(checkpointer: Any, path: Path) -> Any:
     return checkpointer.metadata(path / "state").item_metadata.tree
 
 
-def _check_arrays(path, found, wanted):
+def _check_arrays(path: Path, found: Any, wanted: dict[str, Any]) -> None:
     """Refuses arrays of other names, shapes or dtypes."""
     there = {name: (tuple(array.shape), array.dtype) for name, array in found.items()}
     here = {name: (np.shape(leaf), _dtype(leaf)) for name, leaf in wanted.items()}
     missing = ("missing", "missing")
     for name in here | there:
-        (shape, dtype), (wanted_shape, wanted_dtype) = (
-            there.get(name, missing),
-            here.get(name, missing),
-        )
+        shape, dtype = there.get(name, missing)
+        wanted_shape, wanted_dtype = here.get(name, missing)
         if shape != wanted_shape:
             raise CheckpointError(
                 f"{path} is of another model: {name} is {shape} there, {wanted_shape} here"
             )
         if dtype != wanted_dtype:
             raise CheckpointError(
-                f"{path} has other dtypes: {name} is {dtype} there, {wanted_dtype} here; give a state of its dtypes, "
-                "and cast what is restored"
+                f"{path} has other dtypes: {name} is {dtype} there, {wanted_dtype} here; "
+                "give a state of its dtypes, and cast what is restored"
             )
 
 
-def _fault(tree, like=None):
-    """Names the first array with an element that is NaN or infinite, unless it is so in `like`; None for none."""
+def _fault(tree: Any, like: Any = None) -> str | None:
+    """Names the first array with NaN or infinity, unless it is so in `like`; None for none."""
     before = {} if like is None else _plain(like)
     for name, leaf in _plain(tree).items():
         if _is_key(leaf) or not jnp.issubdtype(_dtype(leaf), jnp.inexact):
             continue
         old = before.get(name)
-        old = old if isinstance(old, jax.Array | np.ndarray) and not is_deleted(old) else None
+        if not isinstance(old, jax.Array | np.ndarray) or is_deleted(old):
+            old = None
         flags = _flags if isinstance(leaf, np.ndarray) else _compiled_flags
         with _unabridged(leaf):
             nan, infinite = flags(leaf, old)
@@ -262,12 +265,13 @@ def _fault(tree, like=None):
         # nothing of them.
         tolerant = like is not None and (old is None or name.startswith(".extra"))
         if nan or (infinite and not tolerant):
-            return f"{name} holds {'NaN' if nan else 'infinity'}"
+            found = "NaN" if nan else "infinity"
+            return f"{name} holds {found}"
     return None
 
 
-def _flags(new, old):
-    """Whether elements are NaN, and whether elements are infinite, that were neither before."""
+def _flags(new: Any, old: Any) -> tuple[ArrayLike, ArrayLike]:
+    """Tells whether elements are NaN, and whether any are infinite, that were neither before."""
     numpy = np if isinstance(new, np.ndarray) else jnp
     nan, infinite = numpy.isnan(new), numpy.isinf(new)
     if old is not None:
@@ -280,12 +284,11 @@ _compiled_flags = jax.jit(_flags)
 
 def _digests(folder: Path) -> dict[str, str]:
     files = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != MANIFEST)
-    return {
-        p.relative_to(folder).as_posix(): hashlib.blake2b(
-            p.read_bytes(), digest_size=16
-        ).hexdigest()
-        for p in files
-    }
+    digests = {}
+    for path in files:
+        digest = hashlib.blake2b(path.read_bytes(), digest_size=16)
+        digests[path.relative_to(folder).as_posix()] = digest.hexdigest()
+    return digests
 
 
 def _flush(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Gradient health: clipping, and what a gradient looked like before and after it."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
+from jaxtyping import Array
 
 from seqjax.typing import Params
 
 
 class _Squares(NamedTuple):
-    """The sum of the squares of `values / scale`: neither overflows nor vanishes where the values do not."""
+    """Holds the sum of the squares of `values / scale`, which neither overflows nor vanishes."""
 
     scale: Any
     total: Any
@@ -29,11 +30,12 @@ def clip_by_norm(threshold: float) -> optax.GradientTransformation:
     """
     _positive("threshold", threshold)
 
-    def update(updates, state, params=None):
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         del params
         scale, norm = _norm(_squares_of(jax.tree.leaves(updates)))
 
-        def shortened(leaf):
+        def shortened(leaf: Array) -> Array:
+            # The scale first: the norm itself may be infinite.
             cut = _scaled(_wide(leaf), scale) / norm * threshold
             return jnp.where(scale * norm < threshold, leaf, cut.astype(leaf.dtype))
 
@@ -48,16 +50,17 @@ def clip_by_value(limit: float) -> optax.GradientTransformation:
 
 
 def clip_adaptively(ratio: float = 0.01) -> optax.GradientTransformation:
-    """Adaptive gradient clipping: each unit's gradient norm to `ratio` of its weight norm (Brock et al., 2021)."""
+    """Clips each unit's gradient norm to `ratio` of its weight norm (Brock et al., 2021)."""
     _positive("ratio", ratio)
 
-    def update(updates, state, params=None):
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         if params is None:
             raise ValueError(
                 "clip_adaptively compares with the parameters; give update(grads, state, params)"
             )
 
-        def shortened(grad, param):
+        def shortened(grad: Array, param: Array) -> Array:
+            # Of each unit: [1, ..., units].
             scale, norm = _norm([_squares(grad, _unit_axes(grad))])
             # A unit of zero weights may move as if its norm were 1e-3.
             most = ratio * jnp.maximum(_product(*_norm([_squares(param, _unit_axes(param))])), 1e-3)
@@ -100,13 +103,13 @@ def clip_with_health(
         # Of finite elements the scaled norm is finite even where the norm is not.
         "finite": jnp.isfinite(norm).astype(jnp.float32),
     }
-    return clipped, health | {
-        f"gradient_norm/{name}": norm for name, norm in _by_layer(squares).items()
-    }
+    for name, layer_norm in _by_layer(squares).items():
+        health[f"gradient_norm/{name}"] = layer_norm
+    return clipped, health
 
 
 def global_norm(tree: Params) -> jax.Array:
-    """Returns the norm of all elements of a tree together, at most the largest number of its dtype, float32 or wider.
+    """Returns the norm of all elements of a tree together, at most the largest number of its dtype.
 
     The squares of finite elements may overflow or vanish; the norm does not.
     """
@@ -114,59 +117,60 @@ def global_norm(tree: Params) -> jax.Array:
 
 
 def layer_norms(tree: Params) -> dict[str, jax.Array]:
-    """The norm of each layer: of every dict of arrays in the tree, by its path, such as `recurrent/layer_0`."""
+    """Computes the norm of each dict of arrays in the tree, by its path, such as `recurrent/layer_0`."""
     return _by_layer(_leaf_squares(tree))
 
 
-def _leaf_squares(tree):
+def _leaf_squares(tree: Any) -> list[tuple[Any, _Squares]]:
     named = jax.tree.leaves_with_path(tree)
     squares = _squares_of([leaf for _, leaf in named])
     return [(path, part) for (path, _), part in zip(named, squares, strict=True)]
 
 
-def _by_layer(squares):
+def _by_layer(squares: list[tuple[Any, _Squares]]) -> dict[str, Array]:
     groups: dict[str, list] = {}
     for path, part in squares:
         groups.setdefault(_layer(path), []).append(part)
     return {name: _product(*_norm(parts)) for name, parts in groups.items()}
 
 
-def _layer(path):
-    """The path of the dict that a leaf lies in, without the `value` that a Flax NNX variable adds to the leaf's own."""
+def _layer(path: tuple[Any, ...]) -> str:
+    """Returns the path of the dict that a leaf lies in, without the `value` of a Flax NNX variable."""
     if path and path[-1] == jax.tree_util.GetAttrKey("value"):
         path = path[:-1]
-    return (
-        "/".join(str(getattr(key, "key", getattr(key, "name", key))) for key in path[:-1])
-        or "params"
-    )
+    words = [str(getattr(key, "key", getattr(key, "name", key))) for key in path[:-1]]
+    return "/".join(words) or "params"
 
 
 @jax.jit
-def _squares_of(leaves):
-    """The squares of each array: as they are where that does no harm, else each with a scale of its own."""
+def _squares_of(leaves: list[Any]) -> list[_Squares]:
+    """Squares each array: as it is where that does no harm, else with a scale of its own."""
     if not leaves:
         return []
     totals = [jnp.square(jnp.abs(_wide(leaf))).sum() for leaf in leaves]
     plain = [_Squares(jnp.ones_like(total), total) for total in totals]
+    # True where the sum of no array has overflowed or lost its small elements.
     ordinary = jnp.stack([(total > 2.0**-60) & (total < 2.0**120) for total in totals]).all()
-    return lax.cond(
-        ordinary, lambda _: plain, lambda leaves: [_squares(leaf) for leaf in leaves], leaves
-    )
+
+    def scaled(leaves: list[Array]) -> list[_Squares]:
+        return [_squares(leaf) for leaf in leaves]
+
+    return lax.cond(ordinary, lambda _: plain, scaled, leaves)
 
 
-def _wide(leaf):
-    """An array in float32 at least, in which sums and quotients are taken."""
+def _wide(leaf: Any) -> Array:
+    """Returns an array in float32 at least, in which sums and quotients are taken."""
     leaf = jnp.asarray(leaf)
     return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
 
 
-def _scaled(leaf, scale):
-    """An array divided by its scale; by itself, for a compiler that joins two divisions divides by what overflows."""
+def _scaled(leaf: Array, scale: Array) -> Array:
+    """Divides an array by its scale alone: a compiler that joined two divisions could overflow."""
     return leaf * lax.optimization_barrier(1 / scale)
 
 
-def _squares(leaf, axis=None):
-    """The squares of an array, or with axes of each unit of it, then with these axes kept."""
+def _squares(leaf: Any, axis: int | tuple[int, ...] | None = None) -> _Squares:
+    """Squares an array, or with axes each unit of it, then with these axes kept."""
     # The compiler must know nothing of the values: of constants it would take the squares before
     # the scale.
     size = jnp.abs(_wide(lax.optimization_barrier(leaf)))
@@ -178,28 +182,29 @@ def _squares(leaf, axis=None):
     highest = jnp.finfo(largest.dtype).max / 8
     scale = jnp.where(unusual & jnp.isfinite(largest), jnp.minimum(largest, highest), 1)
     # A scale of 0 says that there is nothing to add.
-    total = jnp.square(_scaled(size, jnp.where(scale == 0, 1, scale))).sum(
-        axis, keepdims=axis is not None
-    )
+    scaled = _scaled(size, jnp.where(scale == 0, 1, scale))
+    total = jnp.square(scaled).sum(axis, keepdims=axis is not None)
     return _Squares(scale, total)
 
 
-def _norm(squares):
-    """A scale and the norm divided by it; their product is the norm, and alone may overflow."""
+def _norm(squares: list[_Squares]) -> tuple[Array, Array]:
+    """Returns a scale and the norm divided by it; their product is the norm, and may overflow."""
     if not squares:
         return jnp.ones(()), jnp.zeros(())
     largest = functools.reduce(jnp.maximum, [part.scale for part in squares])
     scale = jnp.where(largest == 0, 1, largest)
-    return scale, jnp.sqrt(sum(part.total * jnp.square(part.scale / scale) for part in squares))
+    # Every sum brought to the largest scale.
+    total = sum(part.total * jnp.square(part.scale / scale) for part in squares)
+    return scale, jnp.sqrt(total)
 
 
-def _product(scale, norm):
-    """The norm itself, at most the largest number; infinite or NaN only where an element is."""
+def _product(scale: Array, norm: Array) -> Array:
+    """Returns the norm, at most the largest number; infinite or NaN only where an element is."""
     return jnp.where(jnp.isfinite(norm), jnp.minimum(scale * norm, jnp.finfo(norm.dtype).max), norm)
 
 
-def _unit_axes(leaf):
-    """The axes that the weights of one unit lie along: of matrices and kernels all but the last, else all."""
+def _unit_axes(leaf: Array) -> tuple[int, ...]:
+    """Returns the axes along which one unit's weights lie: of matrices and kernels all but the last."""
     if sum(size != 1 for size in leaf.shape) <= 1:
         return tuple(range(leaf.ndim))
     # Of rank 3 the last two are heads and their width.
@@ -207,7 +212,7 @@ def _unit_axes(leaf):
 
 
 def spoilt(new: Any, old: Any) -> jax.Array:
-    """Whether any element of a pytree became NaN or infinite; one that was infinite before, such as a bound, may stay.
+    """Tells whether any element became NaN or infinite; one that was infinite before may stay.
 
     Args:
       new: arrays; those of whole numbers, booleans and keys are passed over.
@@ -220,48 +225,48 @@ def spoilt(new: Any, old: Any) -> jax.Array:
 
 
 def is_finite(tree: Any) -> bool:
-    """Whether every element of a pytree is finite."""
-    return bool(
-        _is_finite(
-            [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-        )
-    )
+    """Tells whether every element of a pytree is finite."""
+    leaves = jax.tree.leaves(tree)
+    return bool(_is_finite([leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.inexact)]))
 
 
 @jax.jit
-def _is_finite(leaves):
+def _is_finite(leaves: list[Any]) -> Array:
     flags = [jnp.isfinite(leaf).all() for leaf in leaves]
     return jnp.stack(flags).all() if flags else jnp.array(True)
 
 
 def turned_nan(new: Any, old: Any) -> jax.Array:
-    """Whether any element of a pytree became NaN, as `spoilt` has it."""
+    """Tells whether any element of a pytree became NaN, as `spoilt` has it."""
     return _any(new, old, lambda a, b: jnp.isnan(a) & ~jnp.isnan(b))
 
 
 def turned_nan_or_infinite(new: jax.Array, old: jax.Array) -> jax.Array:
-    """Which elements of an array became NaN or infinite."""
+    """Marks the elements of an array that became NaN or infinite."""
     return (jnp.isnan(new) & ~jnp.isnan(old)) | (jnp.isinf(new) & jnp.isfinite(old))
 
 
-def _any(new, old, found):
+def _any(new: Any, old: Any, found: Callable[[Any, Any], Any]) -> Array:
     pairs = list(zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True))
     pairs = [(a, b) for a, b in pairs if jnp.issubdtype(jnp.result_type(a), jnp.inexact)]
     if not pairs:
         return jnp.array(False)
     # What was there before is looked at only where there is something to find.
     suspicious = jnp.stack([~jnp.isfinite(a).all() for a, _ in pairs]).any()
-    compare = lambda pairs: jnp.stack([found(a, b).any() for a, b in pairs]).any()  # noqa: E731
+
+    def compare(pairs: list[tuple[Any, Any]]) -> Array:
+        return jnp.stack([found(a, b).any() for a, b in pairs]).any()
+
     return lax.cond(suspicious, compare, lambda _: jnp.array(False), pairs)
 
 
 def keep_if(finite: jax.Array, new: Any, old: Any) -> Any:
-    """`new` where `finite` is True, else `old`, over whole pytrees."""
+    """Returns `new` where `finite` is True, else `old`, over whole pytrees."""
     return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
 
 
 def summarise(steps: Iterable[dict[str, Any]]) -> dict[str, float]:
-    """What the gradients of many steps were like.
+    """Summarises what the gradients of many steps were like.
 
     Args:
       steps: the metrics of each step, as a training step returns them.
@@ -271,9 +276,8 @@ def summarise(steps: Iterable[dict[str, Any]]) -> dict[str, float]:
       `nonfinite_steps`; NaN where no step was finite.
     """
     rows = [(float(m["gradient_norm"]), float(m["clipped"]), float(m["finite"])) for m in steps]
-    norm, clipped, finite = (
-        (np.array(column) for column in zip(*rows, strict=True)) if rows else (np.zeros(0),) * 3
-    )
+    # Each [steps].
+    norm, clipped, finite = np.array(rows, np.float64).reshape(-1, 3).T
     good = norm[finite > 0]
     quantiles = np.quantile(good, [0.5, 0.9, 0.99, 1.0]) if len(good) else np.full(4, np.nan)
     names = ("gradient_norm_p50", "gradient_norm_p90", "gradient_norm_p99", "gradient_norm_max")

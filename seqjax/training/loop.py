@@ -22,18 +22,18 @@ from seqjax.training.step import StepFn
 
 @runtime_checkable
 class Batches(Protocol):
-    """An endless source of batches that knows where it stands."""
+    """Gives batches without end, and knows where it stands."""
 
     def __iter__(self) -> Iterator[Any]:
-        """Itself."""
+        """Returns itself."""
         ...
 
     def __next__(self) -> Any:
-        """The next batch."""
+        """Returns the next batch."""
         ...
 
     def state(self) -> Any:
-        """The position after the last batch handed out, JSON-able."""
+        """Returns the position after the last batch handed out, JSON-able."""
         ...
 
     def restore(self, state: Any) -> None:
@@ -43,7 +43,7 @@ class Batches(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Event:
-    """What a callback is told.
+    """Holds what a callback is told.
 
     Attributes:
       kind: `"start"` (before the first step compiles), `"step"`, `"evaluation"` or `"end"`.
@@ -58,7 +58,7 @@ class Event:
 
 @dataclasses.dataclass
 class Progress:
-    """Where a run stands beside its `TrainState`: saved with each checkpoint.
+    """Holds where a run stands beside its `TrainState`: saved with each checkpoint.
 
     Attributes:
       step: steps taken.
@@ -85,7 +85,7 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """Holds how a run ended.
 
     Attributes:
       state: the last state, or the best one where training stopped early.
@@ -105,7 +105,7 @@ SUMMARISED = ("gradient_norm", "clipped", "finite")
 
 
 class NonFiniteError(ArithmeticError):
-    """Training met too many gradients or updates in a row that were not finite."""
+    """Reports too many gradients or updates in a row that were not finite."""
 
 
 Callback = Callable[[Event], Any]
@@ -204,6 +204,7 @@ def fit_batches(
             due = progress.step % every == 0 or progress.step == steps
             if due:
                 run.assess(state)
+            # The signal that any process has got.
             number = int(asked) if together.several else interrupt.number
             if (due or number) and checkpoints is not None:
                 run.save(state)
@@ -217,7 +218,7 @@ def fit_batches(
 def resume(
     state: TrainState, batches: Batches | Iterable[Any], checkpoints: Checkpoints
 ) -> tuple[TrainState, Progress]:
-    """The newest sound checkpoint, and the data at its position.
+    """Restores the newest sound checkpoint, and the data at its position.
 
     Args:
       state: a fresh state of the same shapes.
@@ -243,7 +244,7 @@ def resume(
 
 
 def restore_best(state: TrainState, checkpoints: Checkpoints) -> TrainState:
-    """The checkpoint with the best score so far, or the newest of a run that has none.
+    """Restores the checkpoint with the best score so far, or the newest of a run that has none.
 
     Args:
       state: a state of the same shapes.
@@ -280,13 +281,15 @@ class _Run:
     together: Together
     began_finite: bool = True
 
-    def tell(self, kind, metrics):
-        answers = [
-            callback(Event(kind, self.progress.step, metrics)) for callback in self.callbacks
-        ]
+    def tell(self, kind: str, metrics: dict[str, Any]) -> bool:
+        """Tells all callbacks; returns whether one of them ends the run."""
+        event = Event(kind, self.progress.step, metrics)
+        # All of them are told, also after one has said to stop.
+        answers = [callback(event) for callback in self.callbacks]
         return any(answer is True for answer in answers)
 
-    def after_step(self, state, batch, metrics):
+    def after_step(self, state: TrainState, batch: Any, metrics: dict[str, Any]) -> None:
+        """Records a step; stops where too many in a row were lost."""
         progress = self.progress
         values = {name: float(np.asarray(value)) for name, value in metrics.items()}
         progress.since.append({name: values[name] for name in SUMMARISED})
@@ -303,13 +306,15 @@ class _Run:
             what = "updates" if healthy else "gradients"
             raise NonFiniteError(
                 f"{int(metrics['skipped_in_a_row'])} {what} in a row were not finite, the last at step "
-                f"{self.progress.step}; lower the learning rate or the clipping threshold, or look at the dumped batch"
+                f"{self.progress.step}; lower the learning rate or the clipping threshold, "
+                "or look at the dumped batch"
             )
 
-    def assess(self, state):
-        scores = (
-            {} if self.evaluate is None else {k: float(v) for k, v in self.evaluate(state).items()}
-        )
+    def assess(self, state: TrainState) -> None:
+        """Scores a state, and records whether it is the best so far."""
+        scores = {}
+        if self.evaluate is not None:
+            scores = {name: float(value) for name, value in self.evaluate(state).items()}
         # Processes on unlike machines differ in the last digit; a tie must not fall both ways.
         scores = self.together.first(scores)
         progress = self.progress
@@ -323,35 +328,34 @@ class _Run:
             else:
                 progress.stale += 1
         stopped = self.tell("evaluation", scores | summarise(progress.since))
-        progress.stopped = bool(
-            jax.device_get(self.together.largest(int(stopped), after=state.step))
-        )
+        stopped = self.together.largest(int(stopped), after=state.step)
+        progress.stopped = bool(jax.device_get(stopped))
         progress.since = []
 
-    def is_sound(self, state):
-        """Whether what is learnt is finite; parameters that were not so from the beginning say nothing."""
+    def is_sound(self, state: TrainState) -> bool:
+        """Tells whether what is learnt is finite, or was not so from the beginning."""
         return not self.began_finite or is_finite((state.params, state.ema))
 
-    def _best_rank(self, size):
-        """The best scores so far, infinite where there was none, as before the first evaluation."""
+    def _best_rank(self, size: int) -> tuple[float, ...]:
+        """Returns the best scores so far, infinite where there was none, as before the first evaluation."""
         known = [] if self.progress.best is None else [self.progress.best, *self.progress.ties]
         return tuple((known + [math.inf] * size)[:size])
 
-    def save(self, state):
+    def save(self, state: TrainState) -> None:
         assert self.checkpoints is not None
         self.progress.data = self.batches.state()
         saved = dataclasses.asdict(self.progress)
         with room_for(state, self.checkpoints.folder):
             self.checkpoints.save(self.progress.step, state, saved, best=self.progress.best_step)
 
-    def is_over(self, patience):
+    def is_over(self, patience: int | None) -> bool:
         return self.progress.stopped or (patience is not None and self.progress.stale >= patience)
 
-    def best(self, state):
+    def best(self, state: TrainState) -> TrainState:
         return state if self.checkpoints is None else restore_best(state, self.checkpoints)
 
-    def out_of_batches(self, state):
-        """Ends a run whose batches came to their end: evaluated and saved, unless that was done just before."""
+    def out_of_batches(self, state: TrainState) -> Outcome:
+        """Ends a run whose batches came to an end: evaluated and saved, unless that was just done."""
         if self.progress.step == 0:
             raise ValueError("batches gave none; give at least one batch")
         if self.progress.since:
@@ -360,18 +364,25 @@ class _Run:
                 self.save(state)
         return self.end(state, "out of batches")
 
-    def end(self, state, reason, number=0):
+    def end(self, state: TrainState, reason: str, number: int = 0) -> Outcome:
         self.tell("end", {})
         return Outcome(state, self.progress, reason, number)
 
 
 def _begun(checkpoints: Checkpoints) -> bool:
-    """Whether the folder holds checkpoints, sound or not: a kill leaves none without its manifest."""
+    """Tells whether the folder holds checkpoints, sound or not: a kill leaves none without its manifest."""
     folder = checkpoints.folder
     return folder.is_dir() and any(path.name.isdigit() for path in folder.iterdir())
 
 
-def _check(steps, every, patience, monitor, checkpoints, evaluate):
+def _check(
+    steps: int,
+    every: int | None,
+    patience: int | None,
+    monitor: str | Sequence[str] | None,
+    checkpoints: Checkpoints | None,
+    evaluate: Callable | None,
+) -> None:
     if steps < 1:
         raise ValueError(f"steps is {steps}; give at least 1")
     if every is not None and every < 1:
@@ -380,5 +391,6 @@ def _check(steps, every, patience, monitor, checkpoints, evaluate):
         raise ValueError(f"monitor={monitor!r} wants scores; give evaluate")
     if patience is not None and (patience < 1 or monitor is None or checkpoints is None):
         raise ValueError(
-            f"patience={patience} wants at least 1, a score to monitor and checkpoints to return the best"
+            f"patience={patience} wants at least 1, a score to monitor "
+            "and checkpoints to return the best"
         )

@@ -9,20 +9,18 @@ from seqjax.training.step import LossFn
 
 
 def cast_floating(tree: Any, dtype: Any) -> Any:
-    """Every floating-point array of a pytree in `dtype`; the rest as it is."""
+    """Casts every floating-point array of a pytree to `dtype`; the rest stays as it is."""
 
-    def cast(leaf):
-        return (
-            jnp.asarray(leaf, dtype)
-            if jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
-            else leaf
-        )
+    def cast(leaf: Any) -> Any:
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            return leaf
+        return jnp.asarray(leaf, dtype)
 
     return jax.tree.map(cast, tree)
 
 
 def mixed_precision(loss_fn: LossFn, compute: Any = jnp.bfloat16) -> LossFn:
-    """The same loss with the parameters and the batch cast to `compute` (Micikevicius et al., 2018).
+    """Casts a loss's parameters and batch to `compute` (Micikevicius et al., 2018).
 
     The parameters that the optimiser keeps stay float32, and so does the gradient that it sees;
     recurrences keep their state and sums in float32 by themselves; the loss is returned in float32.
@@ -35,10 +33,9 @@ def mixed_precision(loss_fn: LossFn, compute: Any = jnp.bfloat16) -> LossFn:
       A loss function of the same form.
     """
 
-    def mixed(params, batch, rng, extra):
-        loss, aux = loss_fn(
-            cast_floating(params, compute), cast_floating(batch, compute), rng, extra
-        )
+    def mixed(params: Any, batch: Any, rng: Any, extra: Any) -> tuple[Any, Any]:
+        params, batch = cast_floating(params, compute), cast_floating(batch, compute)
+        loss, aux = loss_fn(params, batch, rng, extra)
         return loss.astype(jnp.float32), aux
 
     return mixed

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
 
 from seqjax.data.prefetch import owned
 
@@ -20,11 +21,11 @@ REPORTS = 24 * 3600
 
 
 class UnevenBatch(ValueError):
-    """A batch whose rows the devices do not divide."""
+    """Reports a batch whose rows the devices do not divide."""
 
 
 def make_mesh(devices: int | None = None, model: int = 1) -> Mesh:
-    """A mesh with the axes `data` and `model`.
+    """Makes a mesh with the axes `data` and `model`.
 
     Args:
       devices: how many, over all processes; None for all there are.
@@ -74,18 +75,17 @@ def join_processes(spec: str) -> int:
 
 
 def gather(tree: Any) -> Any:
-    """The same pytree on this process's first device, whole, for work that is not spread.
+    """Brings a pytree to this process's first device, whole, for work that is not spread.
 
     With several processes all must call it.
     """
     return jax.tree.map(_gathered, tree)
 
 
-def _gathered(leaf):
+def _gathered(leaf: Any) -> Array:
     if _is_key(leaf):
-        return jax.random.wrap_key_data(
-            _gathered(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf)
-        )
+        data = _gathered(jax.random.key_data(leaf))
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
     if jax.process_count() > 1 and not leaf.is_fully_addressable:
         if not leaf.is_fully_replicated:
             from jax.experimental import multihost_utils
@@ -96,7 +96,7 @@ def _gathered(leaf):
     return jax.device_put(owned(leaf), jax.local_devices()[0])
 
 
-def _is_key(leaf):
+def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
@@ -117,7 +117,7 @@ def shard_batch(mesh: Mesh, batch: Any) -> Any:
     sharding = NamedSharding(mesh, PartitionSpec("data"))
     share = mesh.shape["data"] // jax.process_count() or 1
 
-    def put(leaf):
+    def put(leaf: Any) -> Array:
         # A copy: the device may take over this memory, which its owner may fill again.
         leaf = np.array(leaf)
         if leaf.shape[0] % share:
@@ -130,9 +130,10 @@ def shard_batch(mesh: Mesh, batch: Any) -> Any:
 
 
 def own_rows(leaf: Any) -> np.ndarray:
-    """The rows of an array from `shard_batch` that this process holds, in order; of any other array all."""
+    """Returns this process's rows of an array from `shard_batch`, in order; of any other array all."""
     if getattr(leaf, "is_fully_addressable", True):
         return np.asarray(leaf)
+    # By the first row of each: replicas of the same rows count once.
     shards = {shard.index[0].start or 0: shard.data for shard in leaf.addressable_shards}
     return np.concatenate([np.asarray(shards[start]) for start in sorted(shards)])
 
@@ -154,11 +155,10 @@ def shard_params(mesh: Mesh, tree: Any, rules: Rules = ()) -> Any:
       ValueError: a rule does not fit its array.
     """
 
-    def put(path, leaf):
-        name = "/".join(
-            str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path
-        )
-        spec = next((spec for pattern, spec in rules if re.search(pattern, name)), PartitionSpec())
+    def put(path: tuple[Any, ...], leaf: Any) -> Array:
+        name = "/".join(map(_word, path))
+        fitting = (spec for pattern, spec in rules if re.search(pattern, name))
+        spec = next(fitting, PartitionSpec())
         if len(spec) > np.ndim(leaf):
             raise ValueError(f"the rule {spec} has more axes than {name}, {np.shape(leaf)}")
         return _put(leaf, NamedSharding(mesh, spec))
@@ -166,7 +166,12 @@ def shard_params(mesh: Mesh, tree: Any, rules: Rules = ()) -> Any:
     return jax.tree.map_with_path(put, tree)
 
 
-def _put(leaf, sharding):
+def _word(key: Any) -> str:
+    """Returns how a path calls a step into a dict, an object or a list."""
+    return str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key))))
+
+
+def _put(leaf: Any, sharding: NamedSharding) -> Array:
     if jax.process_count() == 1:
         return jax.device_put(owned(leaf), sharding)
     if _is_key(leaf):

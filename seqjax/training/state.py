@@ -17,7 +17,7 @@ from seqjax.typing import KeyArray, Params
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything that a training step reads and writes: a pytree, saved and restored whole.
+    """Holds everything that a training step reads and writes: a pytree, saved and restored whole.
 
     Attributes:
       step: batches seen, skipped ones included, int32.
@@ -51,7 +51,7 @@ def create_state(
     extra: Any = None,
     ema: bool = False,
 ) -> TrainState:
-    """The state before the first step.
+    """Makes the state before the first step.
 
     Args:
       params: fresh parameters; they are copied, for a training step donates its state.
@@ -79,12 +79,12 @@ def create_state(
     )
 
 
-def _copy(tree):
+def _copy(tree: Any) -> Any:
     return jax.tree.map(jnp.array, tree)
 
 
 def as_key(rng: Any) -> KeyArray:
-    """Returns a fresh key: a copy of the one given, one from a seed, or one of the older form, an array of uint32.
+    """Returns a fresh key: a copy of one, one from a seed, or one of the older form, a uint32 array.
 
     Raises:
       TypeError: it is none of them.
@@ -119,7 +119,7 @@ def as_train_state(state: Any) -> TrainState:
 
 
 def in_containers_of(like: Any, tree: Any, words: str) -> Any:
-    """Returns a pytree's leaves in the containers of another: a list for a tuple, a named tuple for both, a dict.
+    """Returns a pytree's leaves in the containers of another, such as named tuples for lists.
 
     Args:
       like: has the containers.
@@ -163,12 +163,12 @@ def unaliased(state: TrainState) -> TrainState:
 
 
 def is_deleted(leaf: Any) -> bool:
-    """Whether an array's memory was given away, as that of a donated state is."""
+    """Tells whether an array's memory was given away, as that of a donated state is."""
     return isinstance(leaf, jax.Array) and not isinstance(leaf, Tracer) and leaf.is_deleted()
 
 
-def _plain(tree):
-    """The tree in dicts and tuples alone."""
+def _plain(tree: Any) -> Any:
+    """Returns the tree in dicts and tuples alone."""
     if isinstance(tree, Mapping):
         return {key: _plain(value) for key, value in tree.items()}
     if isinstance(tree, tuple | list):
@@ -176,6 +176,6 @@ def _plain(tree):
     return tree
 
 
-def _kind(value):
+def _kind(value: Any) -> str:
     shape = getattr(value, "shape", None)
     return type(value).__name__ if shape is None else f"an array {value.dtype}{list(shape)}"

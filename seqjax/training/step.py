@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
+from jaxtyping import Array
 
 from seqjax.training.evaluation import Mean
 from seqjax.training.health import clip_with_health, keep_if, spoilt, turned_nan
@@ -17,7 +18,7 @@ from seqjax.typing import KeyArray, Params
 
 
 class Aux(NamedTuple):
-    """What a loss function returns beside the loss.
+    """Holds what a loss function returns beside the loss.
 
     Attributes:
       weight: how many valid elements the loss is the mean of; accumulation weighs by it.
@@ -46,7 +47,7 @@ def make_train_step(
     ema_decay: float | None = None,
     jit: bool = True,
 ) -> StepFn:
-    """A function that takes a batch and improves the parameters by it.
+    """Makes a function that takes a batch and improves the parameters by it.
 
     Parameters, optimiser, average and `extra` stay as they were, and the step is counted in the
     state, where the loss or an element of the gradient is not finite, or one of what would be
@@ -84,35 +85,35 @@ def make_train_step(
         gradient = functools.partial(_accumulated, gradient, accumulate)
     optimiser = optax.with_extra_args_support(optimiser)
 
-    def train_step(state: TrainState, batch):
+    def train_step(state: TrainState, batch: Any) -> tuple[TrainState, dict[str, Any]]:
         state = _fitting(as_train_state(state), optimiser)
         rng = jax.random.fold_in(state.rng, state.step)
         if ema_decay is None and state.ema is not None:
             raise ValueError(
                 "the state keeps an average of the parameters; give make_train_step its ema_decay"
             )
-        gradient_at = lambda params: gradient(params, batch, rng, state.extra)  # noqa: E731
+
+        def gradient_at(params: Any) -> Any:
+            return gradient(params, batch, rng, state.extra)
+
+        # Clipped and measured, then the update, then the average.
         (loss, aux), grads = gradient_at(state.params)
         extra = _carried(aux.extra, state.extra)
         clipped, health = clip_with_health(clip, grads, state.params)
         further = _further_arguments(optimiser, loss, clipped, gradient_at)
         updates, opt_state = optimiser.update(clipped, state.opt_state, state.params, **further)
         params = optax.apply_updates(state.params, updates)
-        ema = (
-            None
-            if ema_decay is None
-            else optax.incremental_update(params, _average(state), 1 - ema_decay)
-        )
+        ema = None
+        if ema_decay is not None:
+            ema = optax.incremental_update(params, _average(state), 1 - ema_decay)
         # An average of finite numbers is finite; a carried state may be infinite.
-        lost = spoilt((params, opt_state), (state.params, state.opt_state)) | turned_nan(
-            extra, state.extra
-        )
+        lost = spoilt((params, opt_state), (state.params, state.opt_state))
+        lost = lost | turned_nan(extra, state.extra)
         finite = (health["finite"] > 0) & jnp.isfinite(loss) & ~lost
-        params, opt_state, ema, extra = keep_if(
-            finite,
-            (params, opt_state, ema, extra),
-            (state.params, state.opt_state, state.ema, state.extra),
-        )
+        # A step that is lost leaves everything as it was.
+        new = (params, opt_state, ema, extra)
+        old = (state.params, state.opt_state, state.ema, state.extra)
+        params, opt_state, ema, extra = keep_if(finite, new, old)
         in_a_row = jnp.where(finite, 0, state.skipped_in_a_row + 1)
         metrics = {
             "loss": loss,
@@ -137,28 +138,32 @@ def make_train_step(
 
 
 def _compiled(train_step: StepFn) -> StepFn:
-    """The step under jit, its state donated, and on a mesh laid out as it came: left alone XLA would cut it anew."""
+    """Compiles a step whose state is donated, and on a mesh laid out as it came.
+
+    Left alone XLA would cut the state anew.
+    """
     plain = jax.jit(train_step, donate_argnums=0)
 
     @functools.lru_cache
-    def laid_out(structure, shardings):
+    def laid_out(structure: Any, shardings: tuple[Any, ...]) -> Callable:
         state = jax.tree.unflatten(structure, shardings)
         return jax.jit(train_step, donate_argnums=0, out_shardings=(state, None))
 
     @functools.wraps(train_step)
-    def step(state, batch):
+    def step(state: Any, batch: Any) -> tuple[TrainState, dict[str, Any]]:
         state = unaliased(as_train_state(state))
         leaves, structure = jax.tree.flatten(state)
         shardings = tuple(getattr(leaf, "sharding", None) for leaf in leaves)
         spread = any(len(getattr(sharding, "device_set", ())) > 1 for sharding in shardings)
-        return (laid_out(structure, shardings) if spread else plain)(state, batch)
+        run = laid_out(structure, shardings) if spread else plain
+        return run(state, batch)
 
     step.lower = plain.lower  # pyright: ignore[reportAttributeAccessIssue]
     return step
 
 
-def _with_aux(loss_fn, params, batch, rng, extra):
-    """The loss and its `Aux`, also of a function that returns the loss alone."""
+def _with_aux(loss_fn: LossFn, params: Any, batch: Any, rng: Any, extra: Any) -> tuple[Any, Aux]:
+    """Returns the loss and its `Aux`, also of a function that returns the loss alone."""
     found = loss_fn(params, batch, rng, extra)
     if isinstance(found, tuple | list):
         if len(found) != 2 or not isinstance(found[1], Aux):
@@ -170,17 +175,22 @@ def _with_aux(loss_fn, params, batch, rng, extra):
     return found, Aux(extra=extra)
 
 
-def _fitting(state, optimiser):
-    """The state with the optimiser's state in the containers that it was made in, such as named tuples."""
+def _fitting(state: Any, optimiser: optax.GradientTransformation) -> TrainState:
+    """Puts the optimiser's state into the containers that it was made in, such as named tuples."""
     wanted = jax.eval_shape(optimiser.init, state.params)
     words = "opt_state is of another optimiser; give create_state the optimiser of make_train_step"
     return state.replace(opt_state=in_containers_of(wanted, state.opt_state, words))
 
 
-def _further_arguments(optimiser, loss, grads, gradient_at):
-    """What optax's transformations may ask for beside the gradient, by the names that it has for them."""
+def _further_arguments(
+    optimiser: optax.GradientTransformationExtraArgs,
+    loss: Any,
+    grads: Any,
+    gradient_at: Callable[[Any], Any],
+) -> dict[str, Any]:
+    """Collects what optax's transformations may ask for beside the gradient, by their names for it."""
 
-    def value_fn(params, obj_fn=None):
+    def value_fn(params: Any, obj_fn: Any = None) -> Any:
         # A line search refuses what it is given for others unless this function takes it.
         return gradient_at(params)[0][0]
 
@@ -193,14 +203,18 @@ def _further_arguments(optimiser, loss, grads, gradient_at):
     return offered
 
 
-def _carried(new, old):
-    """What the model carries on: in the containers and dtypes that it was given in, so that nothing compiles anew."""
+def _carried(new: Any, old: Any) -> Any:
+    """Puts what the model carries on into the containers and dtypes that it was given in.
+
+    So nothing compiles anew.
+    """
     words = "the loss returned another Aux.extra than it was given; return what the next batch shall see"
     extra = in_containers_of(old, new, words)
     for (path, given), leaf in zip(
         jax.tree.leaves_with_path(old), jax.tree.leaves(extra), strict=True
     ):
         given, leaf = jax.typeof(given), jax.typeof(leaf)
+        # A dtype that widens the one given would compile the next step anew.
         if leaf.shape != given.shape or jnp.promote_types(leaf.dtype, given.dtype) != given.dtype:
             name = f"Aux.extra{jax.tree_util.keystr(path)}"
             raise ValueError(
@@ -210,7 +224,7 @@ def _carried(new, old):
     return jax.tree.map(lambda leaf, given: jnp.asarray(leaf, given.dtype), extra, old)
 
 
-def _average(state):
+def _average(state: TrainState) -> Any:
     if state.ema is None:
         raise ValueError(
             "ema_decay is given but the state keeps no average; make it with create_state(..., ema=True)"
@@ -218,18 +232,21 @@ def _average(state):
     return state.ema
 
 
-def _accumulated(gradient, parts, params, batch, rng, extra):
-    """The gradient of the mean over the whole batch, from the means over its parts."""
+def _accumulated(
+    gradient: Callable, parts: int, params: Any, batch: Any, rng: Any, extra: Any
+) -> tuple[tuple[Any, Aux], Any]:
+    """Computes the gradient of the mean over the whole batch, from the means over its parts."""
 
-    def cut(leaf):
+    def cut(leaf: Any) -> Any:
         if leaf.shape[0] % parts:
             raise ValueError(f"accumulate={parts} does not divide a batch of {leaf.shape[0]} rows")
         return leaf.reshape(parts, leaf.shape[0] // parts, *leaf.shape[1:])
 
+    # What has as many rows as the batch is cut with it.
     rows = jax.tree.leaves(batch)[0].shape[0]
     own = jax.tree.map(lambda leaf: leaf.ndim > 0 and leaf.shape[0] == rows, extra)
 
-    def add(carry, inputs):
+    def add(carry: tuple[Any, Any], inputs: tuple[Any, Any, Any]) -> tuple[Any, Any]:
         means, weight = carry
         index, part, extra = inputs
         (loss, aux), grads = gradient(params, part, jax.random.fold_in(rng, index), extra)
@@ -237,20 +254,27 @@ def _accumulated(gradient, parts, params, batch, rng, extra):
         # A mean of means, not a quotient of sums: no gradient is multiplied by a weight that it
         # could overflow with.
         share = jnp.asarray(aux.weight, weight.dtype) / jnp.where(total == 0, 1, total)
-        means = jax.tree.map(
-            lambda m, g: ((1 - share) * m + share * g).astype(m.dtype), means, (loss, grads)
-        )
+
+        def towards(mean: Array, new: Array) -> Array:
+            """Moves a mean by the share of the new part."""
+            return ((1 - share) * mean + share * new).astype(mean.dtype)
+
+        means = jax.tree.map(towards, means, (loss, grads))
         return (means, total), (aux.metrics, aux.extra)
 
-    given = jax.tree.map(
-        lambda leaf, cuts: cut(leaf) if cuts else jnp.stack([leaf] * parts), extra, own
-    )
+    def for_parts(leaf: Array, cuts: bool) -> Array:
+        """Gives each part its own rows, or the whole: `[parts, ...]`."""
+        return cut(leaf) if cuts else jnp.stack([leaf] * parts)
+
+    def of_parts(leaf: Array, cuts: bool) -> Array:
+        """Joins the rows of all parts, or takes the whole of the last one."""
+        return leaf.reshape(-1, *leaf.shape[2:]) if cuts else leaf[-1]
+
+    given = jax.tree.map(for_parts, extra, own)
     inputs = (jnp.arange(parts), jax.tree.map(cut, batch), given)
     zeros = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params))
     ((loss, grads), weight), (metrics, extras) = lax.scan(add, (zeros, jnp.zeros(())), inputs)
     metrics = jax.tree.map(lambda m: m.sum(0), metrics)
     if jax.tree.structure(extras) == jax.tree.structure(own):
-        extras = jax.tree.map(
-            lambda leaf, cuts: leaf.reshape(-1, *leaf.shape[2:]) if cuts else leaf[-1], extras, own
-        )
+        extras = jax.tree.map(of_parts, extras, own)
     return (loss, Aux(weight, metrics, extras)), grads
