@@ -164,7 +164,7 @@ class LSTM(Cell):
         i, f, g, o = jnp.split(sums, 4, axis=-1)
         return i, f, g, o
 
-    def _split_peephole(self, params: Params, c: Hidden) -> tuple[Any, Any, Any]:
+    def _split_peephole(self, params: Params, c: Any) -> tuple[Any, Any, Any]:
         """Returns the memory's weights in i, f and o, in the shape of c; 0 for those absent."""
         if not self.peephole:
             return 0, 0, 0

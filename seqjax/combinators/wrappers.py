@@ -201,7 +201,7 @@ class Zoneout(Wrapper):
         return state, self.inner.output(state).astype(x.dtype)
 
 
-def _mix(old: Array, new: Array, rate: float) -> Array:
+def _mix(old: Any, new: Array, rate: float) -> Array:
     """Returns the expectation of a unit that keeps its old value with probability `rate`."""
     return rate * old + (1 - rate) * new
 
