@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: how likely frames spell a label, whatever the alignment."""
+"""Connectionist temporal classification: how likely frames spell a label, however aligned."""
 
 import functools
 from typing import Any, NamedTuple
@@ -10,10 +10,11 @@ from jax import lax
 from jax.core import Tracer
 from jax.nn import logsumexp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from seqjax.checks import broadcasts, checked_lengths
 from seqjax.losses.masked import at_least_float32, length_mask, nan_unless
+from seqjax.recurrence import select
 
 
 def ctc(
@@ -25,7 +26,7 @@ def ctc(
     blank: int = 0,
     zero_infinity: bool = False,
 ) -> Float[Array, " batch"]:
-    """Negative log-likelihood of labels under frames that are not aligned with them (Graves et al., 2006).
+    """Returns the negative log-likelihood of labels under unaligned frames (Graves et al., 2006).
 
         loss = -log sum over alignments a of prod_t softmax(logits_t)[a_t]
 
@@ -59,47 +60,53 @@ def ctc(
     Example:
       >>> import jax, seqjax
       >>> logits = jax.numpy.zeros((2, 3, 4))
-      >>> losses = seqjax.losses.ctc(logits, jax.numpy.array([[1, 2], [3, 3]]), label_lengths=jax.numpy.array([2, 1]))
-      >>> jax.numpy.round(jax.numpy.exp(-losses) * 4**3).tolist()  # alignments of "1 2" and of "3" in three frames
+      >>> labels = jax.numpy.array([[1, 2], [3, 3]])
+      >>> losses = seqjax.losses.ctc(logits, labels, label_lengths=jax.numpy.array([2, 1]))
+      >>> # Alignments of "1 2" and of "3" in three frames.
+      >>> jax.numpy.round(jax.numpy.exp(-losses) * 4**3).tolist()
       [5.0, 6.0]
     """
     *arrays, known = checked(logits, labels, lengths, label_lengths, blank)
     losses: Any = _ctc(blank, *arrays)
-    losses = jnp.where(jnp.isinf(losses), 0, losses) if zero_infinity else losses
+    if zero_infinity:
+        losses = jnp.where(jnp.isinf(losses), 0, losses)
     return nan_unless(known, losses)
 
 
 def ctc_frames(labels: ArrayLike, label_lengths: ArrayLike | None = None) -> Int[Array, " batch"]:
-    """The fewest frames that each label can be written in, `[batch]`: its length and one blank for each repetition.
+    """Returns the fewest frames for each label: its length, and a blank for each repetition.
 
     Args:
       labels: `[batch, positions]` integers.
       label_lengths: valid labels of each row, `[batch]`; None when all are. Under jit clamped to
         the array.
+
+    Returns:
+      Frames, `[batch]`.
     """
     labels = jnp.asarray(labels)
     positions = labels.shape[1]
     label_lengths = checked_lengths(label_lengths, (len(labels),), positions, "label_lengths")
-    repeated = (labels[:, 1:] == labels[:, :-1]) & length_mask(
-        label_lengths - 1, max(positions - 1, 0)
-    )
+    # Pairs of neighbours, [batch, positions - 1]: those that are valid, and those that are equal.
+    valid = length_mask(label_lengths - 1, max(positions - 1, 0))
+    repeated = valid & (labels[:, 1:] == labels[:, :-1])
     return label_lengths + repeated.sum(-1, dtype=label_lengths.dtype)
 
 
-def focal(losses: ArrayLike, gamma: float) -> Float[Array, "..."]:
-    """Weighs negative log-likelihoods by `(1 - p)^gamma`, so that rows already learnt count less (Lin et al., 2017).
+def focal(losses: ArrayLike, gamma: Any) -> Float[Array, "..."]:
+    """Weighs negative log-likelihoods by `(1 - p)^gamma` (Lin et al., 2017).
+
+    Rows that are already learnt count less.
 
     Args:
       losses: nats, `-log p`, of any shape; NaN stays NaN.
-      gamma: at least 0, which changes nothing.
+      gamma: a number, at least 0, which changes nothing.
 
     Raises:
       ValueError: gamma is below 0.
     """
     if not isinstance(gamma, Tracer) and gamma < 0:
-        raise ValueError(
-            f"gamma is {gamma}; give at least 0, the power that rows already learnt are weighed down by"
-        )
+        raise ValueError(f"gamma is {gamma}; give at least 0, the power of the weights")
     losses = at_least_float32(losses)
     # 1 - exp(-0) is 0, where a power below 1 has no derivative.
     missing = -jnp.expm1(-jnp.maximum(losses, jnp.finfo(losses.dtype).tiny))
@@ -109,7 +116,7 @@ def focal(losses: ArrayLike, gamma: float) -> Float[Array, "..."]:
 def uniform_cross_entropy(
     logits: ArrayLike, lengths: ArrayLike | None = None
 ) -> Float[Array, " batch"]:
-    """Mean over a row's frames of the cross-entropy between the uniform distribution and the softmax, `[batch]` nats.
+    """Returns the mean over a row's frames of the cross-entropy of softmax against uniform.
 
     The part that label smoothing adds to CTC:
     `(1 - s) * ctc(...) + s * uniform_cross_entropy(logits, lengths)`.
@@ -119,6 +126,9 @@ def uniform_cross_entropy(
       lengths: valid frames of each row, `[batch]`; None when all are. Under jit clamped to the
         frames.
 
+    Returns:
+      Nats, `[batch]`.
+
     Raises:
       TypeError: the logits are no floating-point numbers.
       ValueError: a shape does not fit, or a length is beyond its array.
@@ -127,6 +137,7 @@ def uniform_cross_entropy(
     lengths = checked_lengths(lengths, logits.shape[:1], logits.shape[1])
     mask = length_mask(lengths, logits.shape[1])
     logits = jnp.where(mask[..., None], logits, 0)
+    # Of each frame, [batch, time]: -mean over the symbols of log softmax.
     nats = jnp.where(mask, logsumexp(logits, axis=-1) - logits.mean(-1), 0)
     return nats.sum(-1) / jnp.maximum(lengths, 1).astype(nats.dtype)
 
@@ -143,47 +154,68 @@ class Lattice(NamedTuple):
     at: Array
 
 
+class _Kept(NamedTuple):
+    """What the derivative is computed from."""
+
+    log_probs: Array  # [batch, time, alphabet]
+    labels: Array  # [batch, positions]
+    valid: Array  # [time, batch]
+    occupied: Lattice  # log-weight of all alignments through each state, [time, batch, ...]
+    total: Array  # of all alignments, [batch]
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _ctc(blank, logits, labels, lengths, label_lengths):
+def _ctc(blank: int, logits: Array, labels: Array, lengths: Array, label_lengths: Array) -> Array:
     return _value(blank, logits, labels, lengths, label_lengths)
 
 
 @broadcasts
-def _value(blank, logits, labels, lengths, label_lengths):
-    log_probs, emitted, valid = _seen(blank, logits, labels, lengths)
+def _value(blank: int, logits: Array, labels: Array, lengths: Array, label_lengths: Array) -> Array:
+    _, emitted, valid = _seen(blank, logits, labels, lengths)
     end, _ = _run(_start(labels, 0, logits.dtype), emitted, valid, _skips(labels, blank))
     return jnp.maximum(-logsumexp(_ends(end, label_lengths), axis=0), 0)
 
 
 @broadcasts
-def _forward(blank, logits, labels, lengths, label_lengths):
-    """Forwards and backwards in one loop: read from its end, a row is one more row of the same recursion."""
+def _forward(
+    blank: int, logits: Array, labels: Array, lengths: Array, label_lengths: Array
+) -> tuple[Array, _Kept]:
+    """Runs both ways in one loop: read from its end, a row is one more row of the recursion."""
     log_probs, emitted, valid = _seen(blank, logits, labels, lengths)
     batch, positions = labels.shape
-    twice = (
-        _twice(emitted),
-        jnp.concatenate([valid, valid[::-1]], 1),
-        _twice_skips(_skips(labels, blank)),
-    )
-    ahead, back = (_start(labels, place, logits.dtype) for place in (0, positions - label_lengths))
-    end, came = _run(jax.tree.map(lambda *both: jnp.concatenate(both), ahead, back), *twice)
+    # All rows, and after them the same rows reversed: [time, 2 * batch, ...].
+    both = _twice(emitted)
+    both_valid = jnp.concatenate([valid, valid[::-1]], axis=1)
+    skips = _twice_skips(_skips(labels, blank))
+    # A reversed row has its padding first: the positions of the padding are behind it at once.
+    ahead = _start(labels, 0, logits.dtype)
+    back = _start(labels, positions - label_lengths, logits.dtype)
+    start = jax.tree.map(lambda *rows: jnp.concatenate(rows), ahead, back)
+    end, came = _run(start, both, both_valid, skips)
+    # The sum over all alignments, from the rows as they are.
     total = logsumexp(_ends(jax.tree.map(lambda a: a[:batch], end), label_lengths), axis=0)
+    # alpha * beta of each state: `came` is before the frame's emission, which counts once.
     occupied = jax.tree.map(lambda a, e: a[:, :batch] + e + a[::-1, batch:, ::-1], came, emitted)
-    return jnp.maximum(-total, 0), (log_probs, labels, valid, occupied, total)
+    return jnp.maximum(-total, 0), _Kept(log_probs, labels, valid, occupied, total)
 
 
 @broadcasts
-def _backward(blank, kept, d_losses):
-    log_probs, labels, valid, occupied, total = kept
-    between, at = _shares(occupied)
+def _backward(blank: int, kept: _Kept, d_losses: Array) -> tuple[Array, None, None, None]:
+    # [time, batch, 1 + positions]: the share of the blank, in all its states, and of each label.
+    between, at = _shares(kept.occupied)
     shares = jnp.concatenate([between.sum(-1, keepdims=True), at], axis=-1)
-    symbols = _behind_blank(labels, blank)
-    scale = jnp.where(jnp.isfinite(total), d_losses, 0)[:, None, None] * valid.T[..., None].astype(
-        total.dtype
-    )
-    softmax = scale * jnp.exp(log_probs)
-    spread = jax.vmap(lambda gradient, share, symbols: gradient.at[:, symbols].add(-share))
-    return spread(softmax, scale * jnp.moveaxis(shares, 0, 1), symbols), None, None, None
+    symbols = _behind_blank(kept.labels, blank)
+    # [batch, time, 1]: nothing in the padding, nor where a label has no alignment.
+    scale = jnp.where(jnp.isfinite(kept.total), d_losses, 0)[:, None, None]
+    scale = scale * kept.valid.T[..., None].astype(kept.total.dtype)
+    softmax = scale * jnp.exp(kept.log_probs)
+
+    def spread(gradient: Array, share: Array, symbols: Array) -> Array:
+        """Takes off the occupancy `[time, 1 + positions]`; a symbol may stand at many positions."""
+        return gradient.at[:, symbols].add(-share)
+
+    gradient = jax.vmap(spread)(softmax, scale * jnp.moveaxis(shares, 0, 1), symbols)
+    return gradient, None, None, None
 
 
 _ctc.defvjp(_forward, _backward)
@@ -194,112 +226,112 @@ def emissions(
     labels: Int[Array, "batch positions"],
     blank: int,
 ) -> Lattice:
-    """Log-probabilities of the blank, `[time, batch, 1]`, and of each label, `[time, batch, positions]`."""
+    """Returns log-probabilities: of the blank `[time, batch, 1]`, of labels `[..., positions]`."""
     at = jnp.take_along_axis(log_probs, labels[:, None], axis=-1)
     return jax.tree.map(lambda a: jnp.moveaxis(a, 1, 0), Lattice(log_probs[..., blank, None], at))
 
 
-def _behind_blank(labels, blank):
+def _behind_blank(labels: Array, blank: int) -> Array:
     return jnp.pad(labels, ((0, 0), (1, 0)), constant_values=blank)
 
 
-def _skips(labels, blank):
-    """Where a label may follow the one before without a blank."""
+def _skips(labels: Array, blank: int) -> Array:
+    """Tells where a label may follow the one before without a blank, `[batch, positions]`."""
     return labels != _behind_blank(labels, blank)[:, :-1]
 
 
-def _seen(blank, logits, labels, lengths):
+def _seen(
+    blank: int, logits: Array, labels: Array, lengths: Array
+) -> tuple[Array, Lattice, Bool[Array, "time batch"]]:
+    """Returns the log-probabilities, the emissions of a row's states, and the valid frames."""
     log_probs = jax.nn.log_softmax(logits)
     return log_probs, emissions(log_probs, labels, blank), length_mask(lengths, logits.shape[1]).T
 
 
-def _twice(emitted):
-    """The rows, and after them the same ones read from the last frame and the last position on."""
+def _twice(emitted: Lattice) -> Lattice:
+    """Appends the rows, read from the last frame and position on: `[time, 2 * batch, ...]`."""
     return jax.tree.map(lambda a: jnp.concatenate([a, a[::-1, :, ::-1]], axis=1), emitted)
 
 
-def _twice_skips(skips):
-    """Read backwards, a skip leads to the label before; into the first one none does."""
-    return jnp.concatenate([skips, jnp.pad(skips[:, :0:-1], ((0, 0), (min(1, skips.shape[1]), 0)))])
+def _twice_skips(skips: Array) -> Array:
+    """Appends the reversed skips: they lead to the label before; into the first one none does."""
+    none = min(1, skips.shape[1])
+    return jnp.concatenate([skips, jnp.pad(skips[:, :0:-1], ((0, 0), (none, 0)))])
 
 
-def _start(labels, written, dtype):
-    """Before the first frame: `written` positions are behind, and no label is at hand."""
+def _start(labels: Array, written: ArrayLike, dtype: np.dtype) -> Lattice:
+    """Returns the states before the first frame: `written` positions behind, no label at hand."""
     here = jnp.arange(labels.shape[1] + 1) == jnp.reshape(written, (-1, 1))
-    between = jnp.broadcast_to(
-        jnp.where(here, 0, -jnp.inf).astype(dtype), (len(labels), labels.shape[1] + 1)
-    )
+    between = jnp.where(here, 0, -jnp.inf).astype(dtype)
+    between = jnp.broadcast_to(between, (len(labels), labels.shape[1] + 1))
     return Lattice(between, jnp.full(labels.shape, -jnp.inf, dtype))
 
 
-def _run(start, emitted, valid, skips):
-    """The states after the last frame, and those of each frame before what it says is added."""
+def _run(start: Lattice, emitted: Lattice, valid: Array, skips: Array) -> tuple[Lattice, Lattice]:
+    """Returns the states after the last frame, and those of each frame before its emissions."""
 
-    def advance(before, inputs):
+    def advance(before: Lattice, inputs: tuple[Lattice, Array]) -> tuple[Lattice, Lattice]:
         emitted, valid = inputs
         came = _arrive(before, skips)
-        return _keep(valid, _add(emitted, came), before), came
+        after = jax.tree.map(jnp.add, emitted, came)
+        # A frame of padding changes nothing.
+        return select(valid, after, before), came
 
     return lax.scan(advance, start, (emitted, valid))
 
 
-def _arrive(before, skips):
-    """The states of a frame from those of the frame before: stay, move on by one, or from label to another label."""
+def _arrive(before: Lattice, skips: Array) -> Lattice:
+    """Returns the states of a frame from those before: stay, move on by one, or skip a blank."""
+    # At the label before each place, [batch, positions + 1].
     came = jnp.pad(before.at, ((0, 0), (1, 0)), constant_values=-jnp.inf)
     jumped = jnp.where(skips, came[:, :-1], -jnp.inf)
-    return Lattice(
-        _logsum(before.between, came), _logsum3(before.at, before.between[:, :-1], jumped)
-    )
+    between = _logsum(before.between, came)
+    return Lattice(between, _logsum3(before.at, before.between[:, :-1], jumped))
 
 
-def _ends(state, label_lengths):
-    """The weights of the two states that an alignment may end in, `[2, batch]`."""
+def _ends(state: Lattice, label_lengths: Array) -> Array:
+    """Returns the weights of the two states that an alignment may end in, `[2, batch]`."""
+
+    def pick(weights: Array) -> Array:
+        return jnp.take_along_axis(weights, label_lengths[:, None], axis=1)[:, 0]
+
+    # At the last label; without labels there is no such state.
     last = jnp.pad(state.at, ((0, 0), (1, 0)), constant_values=-jnp.inf)
-    pick = lambda a: jnp.take_along_axis(a, label_lengths[:, None], axis=1)[:, 0]  # noqa: E731
     return jnp.stack([pick(state.between), pick(last)])
 
 
-def _shares(occupied):
-    """Log-weights as shares of each frame's sum, taken frame by frame so that no rounding adds up over time."""
-    highest = jnp.maximum(occupied.between.max(-1), occupied.at.max(-1, initial=-jnp.inf))[
-        ..., None
-    ]
-    weights = jax.tree.map(
-        lambda a: jnp.exp(a - jnp.where(jnp.isfinite(highest), highest, 0)), occupied
-    )
+def _shares(occupied: Lattice) -> Lattice:
+    """Returns log-weights as shares of each frame's sum, so that no rounding adds up over time."""
+    # The greatest of each frame, [time, batch]: a frame without an alignment has none.
+    highest = jnp.maximum(occupied.between.max(-1), occupied.at.max(-1, initial=-jnp.inf))
+    offset = jnp.where(jnp.isfinite(highest), highest, 0)[..., None]
+    weights = jax.tree.map(lambda leaf: jnp.exp(leaf - offset), occupied)
     total = weights.between.sum(-1, keepdims=True) + weights.at.sum(-1, keepdims=True)
-    return jax.tree.map(lambda a: a / jnp.where(total == 0, 1, total), weights)
+    total = jnp.where(total == 0, 1, total)
+    return jax.tree.map(lambda leaf: leaf / total, weights)
 
 
-def _logsum(a, b):
-    """`log(exp(a) + exp(b))`, also where both are minus infinity."""
+def _logsum(a: Array, b: Array) -> Array:
+    """Returns `log(exp(a) + exp(b))`, also where both are minus infinity."""
     highest, least = jnp.maximum(a, b), jnp.minimum(a, b)
     return highest + jnp.log1p(jnp.exp(least - _finite(highest)))
 
 
-def _logsum3(a, b, c):
-    """The same of three: two exponentials, for the greatest has the weight 1."""
+def _logsum3(a: Array, b: Array, c: Array) -> Array:
+    """Does the same of three, with two exponentials: the greatest has the weight 1."""
     highest, least = jnp.maximum(jnp.maximum(a, b), c), jnp.minimum(jnp.minimum(a, b), c)
     middle = jnp.maximum(jnp.minimum(a, b), jnp.minimum(jnp.maximum(a, b), c))
     offset = _finite(highest)
     return highest + jnp.log1p(jnp.exp(middle - offset) + jnp.exp(least - offset))
 
 
-def _finite(values):
-    """0 for minus infinity, which may not be subtracted from itself."""
+def _finite(values: Array) -> Array:
+    """Returns 0 for minus infinity, which may not be subtracted from itself."""
     return jnp.where(jnp.isneginf(values), 0, values)
 
 
-def _add(a, b):
-    return jax.tree.map(jnp.add, a, b)
-
-
-def _keep(valid, after, before):
-    return jax.tree.map(lambda a, b: jnp.where(valid[:, None], a, b), after, before)
-
-
 class Checked(NamedTuple):
-    """What `ctc` and `align` compute with.
+    """Arrays that `ctc` and `align` compute with.
 
     Attributes:
       logits: float32 or wider, 0 in the padding, `[batch, time, alphabet]`.
@@ -324,7 +356,7 @@ def checked(
     label_lengths: ArrayLike | None,
     blank: int,
 ) -> Checked:
-    """The arrays of a loss or an alignment, refused where they do not fit; values under jit cannot be refused."""
+    """Returns the arrays of a loss or an alignment, or refuses them (values not under jit)."""
     logits = checked_logits(logits, blank)
     labels = labels if isinstance(labels, Tracer) else np.asarray(labels)
     batch, time, alphabet = logits.shape
@@ -342,8 +374,10 @@ def checked(
         given = labels[wrong & (np.arange(positions) < np.asarray(label_lengths)[:, None])]
         if given.size:
             raise ValueError(
-                f"a label is {given[0]}; give symbols from 0 to {alphabet - 1} other than blank={blank}"
+                f"a label is {given[0]}; "
+                f"give symbols from 0 to {alphabet - 1} other than blank={blank}"
             )
+    # Under jit a wrong symbol is as good as a blank: `known` tells of it.
     valid = length_mask(label_lengths, positions)
     labels = jnp.where(valid & ~wrong, jnp.asarray(labels, jnp.int32), blank)
     logits = jnp.where(length_mask(lengths, time)[..., None], logits, 0)
@@ -351,7 +385,7 @@ def checked(
 
 
 def checked_logits(logits: ArrayLike, blank: int) -> Float[Array, "batch time alphabet"]:
-    """Logits, float32 or wider."""
+    """Returns the logits, float32 or wider, refused where they do not fit."""
     logits = jnp.asarray(logits)
     if not jnp.issubdtype(logits.dtype, jnp.floating):
         raise TypeError(

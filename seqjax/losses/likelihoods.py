@@ -1,4 +1,4 @@
-"""Likelihoods of forecasts: what a network's numbers say about a value to come.
+"""Likelihoods of forecasts: distributions of a value to come, given by a network's numbers.
 
 A family of distributions takes `size` numbers for each value, brings them into its parameters'
 range and scales them to the series (Salinas et al., 2017, "DeepAR"). A new family is a frozen
@@ -25,35 +25,38 @@ LEAST = 1e-6
 Parameters = tuple[Any, ...]
 """Of a distribution, each `[*batch]`; the families say which."""
 
+Raw = Float[Array, "*batch size"]
+"""A network's numbers, not yet in the parameters' range."""
+
+Values = Float[Array, "*batch"]
+
 
 class Likelihood:
-    """A family of distributions; `size` numbers `[*batch, size]` say which of them a value `[*batch]` comes from."""
+    """A family of distributions; `size` numbers say which of them a value comes from."""
 
     @property
     def size(self) -> int:
-        """How many numbers a value takes."""
+        """Returns how many numbers a value takes."""
         raise NotImplementedError
 
-    def parameters(self, raw: Float[Array, "*batch size"], scale: ArrayLike = 1.0) -> Parameters:
-        """What the numbers mean, for a series whose values are about as large as `scale` `[*batch]`."""
+    def parameters(self, raw: Raw, scale: ArrayLike = 1.0) -> Parameters:
+        """Returns the parameters, for a series whose values are about as large as `scale`."""
         raise NotImplementedError
 
-    def log_prob(self, parameters: Parameters, y: ArrayLike) -> Float[Array, "*batch"]:
-        """The log density (of counts: the log probability) of values, in nats."""
+    def log_prob(self, parameters: Parameters, y: ArrayLike) -> Values:
+        """Returns the log density (of counts: the log probability) of values, in nats."""
         raise NotImplementedError
 
-    def sample(self, key: KeyArray, parameters: Parameters) -> Float[Array, "*batch"]:
-        """One draw for each value."""
+    def sample(self, key: KeyArray, parameters: Parameters) -> Values:
+        """Draws one value from each distribution."""
         raise NotImplementedError
 
-    def mean(self, parameters: Parameters) -> Float[Array, "*batch"]:
-        """The expected values."""
+    def mean(self, parameters: Parameters) -> Values:
+        """Returns the expected values."""
         raise NotImplementedError
 
-    def loss(
-        self, raw: Float[Array, "*batch size"], y: ArrayLike, scale: ArrayLike = 1.0
-    ) -> Float[Array, "*batch"]:
-        """What each value costs: minus its log density.
+    def loss(self, raw: Raw, y: ArrayLike, scale: ArrayLike = 1.0) -> Values:
+        """Returns minus the log density of each value.
 
         Args:
           raw: the network's numbers.
@@ -67,6 +70,7 @@ class Likelihood:
 
 
 def _positive(raw: Array) -> Array:
+    """Brings a number above 0."""
     return softplus(raw) + LEAST
 
 
@@ -75,41 +79,42 @@ class _LocationScale(Likelihood):
 
     size: ClassVar[int] = 2  # pyright: ignore[reportIncompatibleMethodOverride]
 
-    def parameters(self, raw, scale=1.0):
-        """`(location, width)`."""
+    def parameters(self, raw: Raw, scale: ArrayLike = 1.0) -> Parameters:
+        """Returns `(location, width)`."""
         return raw[..., 0] * scale, _positive(raw[..., 1]) * scale
 
-    def mean(self, parameters):
-        """The location."""
+    def mean(self, parameters: Parameters) -> Values:
+        """Returns the location."""
         return parameters[0]
 
 
 @dataclasses.dataclass(frozen=True)
 class Normal(_LocationScale):
-    """The normal distribution; parameters `(mean, standard deviation)`."""
+    """Normal distribution; parameters `(mean, standard deviation)`."""
 
-    def log_prob(self, parameters, y):
-        """`-z^2 / 2 - log(deviation) - log(2 pi) / 2`, z the value standardised."""
+    def log_prob(self, parameters: Parameters, y: ArrayLike) -> Values:
+        """Returns `-z^2 / 2 - log(deviation) - log(2 pi) / 2`, z the value standardised."""
         mean, deviation = parameters
-        return -(((y - mean) / deviation) ** 2) / 2 - jnp.log(deviation) - math.log(2 * math.pi) / 2
+        z = (y - mean) / deviation
+        return -(z**2) / 2 - jnp.log(deviation) - math.log(2 * math.pi) / 2
 
-    def sample(self, key, parameters):
-        """One draw for each value."""
+    def sample(self, key: KeyArray, parameters: Parameters) -> Values:
+        """Draws one value from each distribution."""
         mean, deviation = parameters
         return mean + deviation * jax.random.normal(key, mean.shape, mean.dtype)
 
 
 @dataclasses.dataclass(frozen=True)
 class Laplace(_LocationScale):
-    """The double exponential, whose likeliest location is a median; parameters `(median, width)`."""
+    """Double exponential, whose likeliest location is a median; parameters `(median, width)`."""
 
-    def log_prob(self, parameters, y):
-        """`-|y - median| / width - log(2 width)`."""
+    def log_prob(self, parameters: Parameters, y: ArrayLike) -> Values:
+        """Returns `-|y - median| / width - log(2 width)`."""
         median, width = parameters
         return -jnp.abs(y - median) / width - jnp.log(2 * width)
 
-    def sample(self, key, parameters):
-        """One draw for each value."""
+    def sample(self, key: KeyArray, parameters: Parameters) -> Values:
+        """Draws one value from each distribution."""
         median, width = parameters
         return median + width * jax.random.laplace(key, median.shape, median.dtype)
 
@@ -123,34 +128,32 @@ class StudentT(Likelihood):
 
     size: ClassVar[int] = 3  # pyright: ignore[reportIncompatibleMethodOverride]
 
-    def parameters(self, raw, scale=1.0):
-        """`(location, width, degrees of freedom)`."""
+    def parameters(self, raw: Raw, scale: ArrayLike = 1.0) -> Parameters:
+        """Returns `(location, width, degrees of freedom)`."""
         return raw[..., 0] * scale, _positive(raw[..., 1]) * scale, 2 + _positive(raw[..., 2])
 
-    def log_prob(self, parameters, y):
-        """`log c - (degrees + 1) / 2 log(1 + z^2 / degrees) - log(width)`."""
+    def log_prob(self, parameters: Parameters, y: ArrayLike) -> Values:
+        """Returns `log c - (degrees + 1) / 2 log(1 + z^2 / degrees) - log(width)`."""
         location, width, degrees = parameters
         z = (y - location) / width
         constant = -betaln(0.5, degrees / 2) - jnp.log(degrees) / 2
         return constant - (degrees + 1) / 2 * jnp.log1p(z * z / degrees) - jnp.log(width)
 
-    def sample(self, key, parameters):
-        """One draw for each value: its radius and its angle in the plane (Bailey, 1994), which wants no rejection.
+    def sample(self, key: KeyArray, parameters: Parameters) -> Values:
+        """Draws a radius and an angle in the plane (Bailey, 1994), which wants no rejection.
 
         `location + width sqrt(degrees (u^(-2 / degrees) - 1)) cos(2 pi v)`, u and v uniform.
         """
         location, width, degrees = parameters
         of_radius, of_angle = jax.random.split(key)
-        u, v = (
-            jax.random.uniform(part, location.shape, location.dtype)
-            for part in (of_radius, of_angle)
-        )
+        u = jax.random.uniform(of_radius, location.shape, location.dtype)
+        v = jax.random.uniform(of_angle, location.shape, location.dtype)
         # 1 - u is as uniform as u and never 0.
         radius = jnp.sqrt(degrees * jnp.expm1(-2 / degrees * jnp.log1p(-u)))
         return location + width * radius * jnp.cos(2 * jnp.pi * v)
 
-    def mean(self, parameters):
-        """The location."""
+    def mean(self, parameters: Parameters) -> Values:
+        """Returns the location."""
         return parameters[0]
 
 
@@ -160,53 +163,55 @@ class Poisson(Likelihood):
 
     size: ClassVar[int] = 1  # pyright: ignore[reportIncompatibleMethodOverride]
 
-    def parameters(self, raw, scale=1.0):
-        """`(rate,)`."""
+    def parameters(self, raw: Raw, scale: ArrayLike = 1.0) -> Parameters:
+        """Returns `(rate,)`."""
         return (_positive(raw[..., 0]) * scale,)
 
-    def log_prob(self, parameters, y):
-        """`y log(rate) - rate - log(y!)`, each term of which is far larger than the sum where counts are large.
+    def log_prob(self, parameters: Parameters, y: ArrayLike) -> Values:
+        """Returns `y log(rate) - rate - log(y!)`.
 
-        Hence the form of Loader (2000): both `log(y!)` and `y log(y) - y` are left out, and their
-        difference is known.
+        Where counts are large, each term is far larger than the sum. Hence the form of Loader
+        (2000): both `log(y!)` and `y log(y) - y` are left out, and their difference is known.
         """
         (rate,) = parameters
         y = jnp.asarray(y, jnp.result_type(rate, jnp.float32))
         return -stirling(y) - deviance(y, rate, y - rate)
 
-    def sample(self, key, parameters):
-        """One count for each value."""
+    def sample(self, key: KeyArray, parameters: Parameters) -> Values:
+        """Draws one count from each distribution."""
         return _counts(key, parameters[0])
 
-    def mean(self, parameters):
-        """The rate."""
+    def mean(self, parameters: Parameters) -> Values:
+        """Returns the rate."""
         return parameters[0]
 
 
 @dataclasses.dataclass(frozen=True)
 class NegativeBinomial(Likelihood):
-    """Counts more spread out than Poisson's: variance `mean + shape mean^2`; parameters `(mean, shape)`.
+    """Counts more spread out than Poisson's; parameters `(mean, shape)`.
 
-    A series twice as large has twice the mean and `1 / sqrt 2` of the shape (Salinas et al., 2017,
-    equation 4 ff.).
+    The variance is `mean + shape mean^2`. A series twice as large has twice the mean and
+    `1 / sqrt 2` of the shape (Salinas et al., 2017, equation 4 ff.).
     """
 
     size: ClassVar[int] = 2  # pyright: ignore[reportIncompatibleMethodOverride]
 
-    def parameters(self, raw, scale=1.0):
-        """`(mean, shape)`."""
+    def parameters(self, raw: Raw, scale: ArrayLike = 1.0) -> Parameters:
+        """Returns `(mean, shape)`."""
         return _positive(raw[..., 0]) * scale, _positive(raw[..., 1]) / jnp.sqrt(scale)
 
-    def log_prob(self, parameters, y):
-        """`log C(y + n - 1, y) - n log(1 + shape mean) + y log(shape mean / (1 + shape mean))`, `n = 1 / shape`.
+    def log_prob(self, parameters: Parameters, y: ArrayLike) -> Values:
+        """Returns `log C(y + n - 1, y) - n log(1 + shape mean) + y log(shape mean share)`.
 
-        In the form of Loader (2000), as Poisson's: of n failures and y successes, both of which
-        stray from what is expected by `n (y - mean) / (n + mean)`.
+        Here `n = 1 / shape` and `share = 1 / (1 + shape mean)`. In the form of Loader (2000), as
+        Poisson's: of n failures and y successes, both of which stray from what is expected by
+        `n (y - mean) / (n + mean)`.
         """
         mean, shape = parameters
         y, n = jnp.asarray(y, jnp.result_type(mean, jnp.float32)), 1 / shape
         share = 1 / (1 + shape * mean)
         astray = share * (y - mean)
+        # What Stirling's formula leaves of the binomial coefficient; then both deviances.
         ways = stirling(n + y) - stirling(n) - stirling(y) - jnp.log1p(shape * y)
         return (
             ways
@@ -214,14 +219,14 @@ class NegativeBinomial(Likelihood):
             - deviance(y, (n + y) * share * shape * mean, astray)
         )
 
-    def sample(self, key, parameters):
-        """One count for each value: Poisson's with a gamma-distributed rate."""
+    def sample(self, key: KeyArray, parameters: Parameters) -> Values:
+        """Draws one count from each: Poisson's with a gamma-distributed rate."""
         mean, shape = parameters
         of_rate, of_count = jax.random.split(key)
         return _counts(of_count, jax.random.gamma(of_rate, 1 / shape) * shape * mean)
 
-    def mean(self, parameters):
-        """The mean."""
+    def mean(self, parameters: Parameters) -> Values:
+        """Returns the mean."""
         return parameters[0]
 
 
@@ -231,9 +236,9 @@ def _counts(key: KeyArray, rate: Array) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class Mixture(Likelihood):
-    """Several distributions of one family, each with a weight; parameters `(log weights, *those of the family)`.
+    """Several distributions of one family, each with a weight.
 
-    Every parameter is `[*batch, count]`.
+    The parameters are `(log weights, *those of the family)`, each `[*batch, count]`.
 
     Attributes:
       component: the family.
@@ -245,39 +250,40 @@ class Mixture(Likelihood):
 
     @property
     def size(self) -> int:
-        """A weight and the component's numbers, `count` times."""
+        """Returns `count` times a weight and the component's numbers."""
         return self.count * (1 + self.component.size)
 
-    def parameters(self, raw, scale=1.0):
-        """`(log weights, *the component's)`."""
+    def parameters(self, raw: Raw, scale: ArrayLike = 1.0) -> Parameters:
+        """Returns `(log weights, *the component's)`."""
+        # The weights first, [*batch, count]; then the components', [*batch, count, size].
         parts = raw[..., self.count :].reshape(*raw.shape[:-1], self.count, self.component.size)
         weights = jax.nn.log_softmax(raw[..., : self.count])
         return weights, *self.component.parameters(parts, jnp.asarray(scale)[..., None])
 
-    def log_prob(self, parameters, y):
-        """The log of the weighted sum of the components' densities."""
+    def log_prob(self, parameters: Parameters, y: ArrayLike) -> Values:
+        """Returns the log of the weighted sum of the components' densities."""
         weights, *parts = parameters
-        return jax.nn.logsumexp(
-            weights + self.component.log_prob(tuple(parts), jnp.asarray(y)[..., None]), axis=-1
-        )
+        # Of each component, [*batch, count].
+        log_probs = self.component.log_prob(tuple(parts), jnp.asarray(y)[..., None])
+        return jax.nn.logsumexp(weights + log_probs, axis=-1)
 
-    def sample(self, key, parameters):
-        """One draw for each value, from a component drawn by weight."""
+    def sample(self, key: KeyArray, parameters: Parameters) -> Values:
+        """Draws one value from each, from a component drawn by weight."""
         weights, *parts = parameters
         of_component, of_value = jax.random.split(key)
         chosen = jax.random.categorical(of_component, weights)[..., None]
         picked = tuple(jnp.take_along_axis(part, chosen, axis=-1)[..., 0] for part in parts)
         return self.component.sample(of_value, picked)
 
-    def mean(self, parameters):
-        """The weighted mean of the components'."""
+    def mean(self, parameters: Parameters) -> Values:
+        """Returns the weighted mean of the components' means."""
         weights, *parts = parameters
         return (jnp.exp(weights) * self.component.mean(tuple(parts))).sum(-1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Quantile(Likelihood):
-    """No density but some quantiles, each learnt by the pinball loss (Koenker and Bassett, 1978).
+    """Some quantiles and no density, each learnt by the pinball loss (Koenker and Bassett, 1978).
 
     The parameters are `(quantiles [*batch, levels],)`, sorted, for those of a network may cross
     (Chernozhukov et al., 2010). With the one level 0.5 this is the absolute error, and a median.
@@ -291,7 +297,7 @@ class Quantile(Likelihood):
 
     levels: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         edges = (0.0, *self.levels, 1.0)
         if not self.levels or any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
             raise ValueError(
@@ -300,30 +306,30 @@ class Quantile(Likelihood):
 
     @property
     def size(self) -> int:
-        """One number for each level."""
+        """Returns the number of levels: one number for each."""
         return len(self.levels)
 
-    def parameters(self, raw, scale=1.0):
-        """`(quantiles [*batch, levels],)`, in ascending order."""
+    def parameters(self, raw: Raw, scale: ArrayLike = 1.0) -> Parameters:
+        """Returns `(quantiles [*batch, levels],)`, in ascending order."""
         return (jnp.sort(raw * jnp.asarray(scale)[..., None], axis=-1),)
 
-    def loss(self, raw, y, scale=1.0):
-        """The pinball losses, in units of `scale`, averaged over the levels."""
+    def loss(self, raw: Raw, y: ArrayLike, scale: ArrayLike = 1.0) -> Values:
+        """Returns the pinball losses, in units of `scale`, averaged over the levels."""
         levels = jnp.asarray(self.levels, raw.dtype)
+        # How far each value is above each quantile, [*batch, levels].
         above = jnp.asarray(y / scale)[..., None] - raw
         return jnp.maximum(levels * above, (levels - 1) * above).mean(-1)
 
-    def sample(self, key, parameters):
-        """One draw for each value: between two quantiles evenly, beyond the outermost ones at them."""
+    def sample(self, key: KeyArray, parameters: Parameters) -> Values:
+        """Draws evenly between two quantiles, and beyond the outermost ones takes these."""
         (quantiles,) = parameters
         levels = jnp.asarray(self.levels, quantiles.dtype)
         draws = jax.random.uniform(key, quantiles.shape[:-1], quantiles.dtype)
-        return jnp.vectorize(lambda u, q: jnp.interp(u, levels, q), signature="(),(n)->()")(
-            draws, quantiles
-        )
+        at = jnp.vectorize(lambda u, q: jnp.interp(u, levels, q), signature="(),(n)->()")
+        return at(draws, quantiles)
 
-    def mean(self, parameters):
-        """The median, or what lies there between two levels."""
+    def mean(self, parameters: Parameters) -> Values:
+        """Returns the median, interpolated between two levels where it is none of them."""
         (quantiles,) = parameters
         levels = jnp.asarray(self.levels, quantiles.dtype)
         return jnp.vectorize(lambda q: jnp.interp(0.5, levels, q), signature="(n)->()")(quantiles)
@@ -331,22 +337,22 @@ class Quantile(Likelihood):
 
 @dataclasses.dataclass(frozen=True)
 class SquaredError(Likelihood):
-    """A point and nothing around it, learnt by its squared error in units of `scale`; parameters `(mean,)`."""
+    """A point and nothing around it, learnt by its squared error; parameters `(mean,)`."""
 
     size: ClassVar[int] = 1  # pyright: ignore[reportIncompatibleMethodOverride]
 
-    def parameters(self, raw, scale=1.0):
-        """`(mean,)`."""
+    def parameters(self, raw: Raw, scale: ArrayLike = 1.0) -> Parameters:
+        """Returns `(mean,)`."""
         return (raw[..., 0] * scale,)
 
-    def loss(self, raw, y, scale=1.0):
-        """The squared errors, in units of `scale`."""
+    def loss(self, raw: Raw, y: ArrayLike, scale: ArrayLike = 1.0) -> Values:
+        """Returns the squared errors, in units of `scale`."""
         return (raw[..., 0] - y / scale) ** 2
 
-    def sample(self, key, parameters):
-        """The mean itself."""
+    def sample(self, key: KeyArray, parameters: Parameters) -> Values:
+        """Returns the mean itself."""
         return parameters[0]
 
-    def mean(self, parameters):
-        """The mean."""
+    def mean(self, parameters: Parameters) -> Values:
+        """Returns the mean."""
         return parameters[0]

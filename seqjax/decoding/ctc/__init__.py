@@ -1,4 +1,4 @@
-"""From frames to text under connectionist temporal classification: greedy, by beam, and forced alignment."""
+"""From frames to text under CTC: greedy search, beam search and forced alignment."""
 
 from seqjax.decoding.ctc.align import Alignment as Alignment
 from seqjax.decoding.ctc.align import align as align

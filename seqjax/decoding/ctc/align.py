@@ -14,7 +14,7 @@ from seqjax.losses.masked import length_mask
 
 
 class Alignment(NamedTuple):
-    """The most probable alignment of each row.
+    """Most probable alignment of each row.
 
     Attributes:
       starts: the first frame of each label, `[batch, positions]`.
@@ -37,7 +37,7 @@ def align(
     *,
     blank: int = 0,
 ) -> Alignment:
-    """The most probable alignment of given labels (Viterbi, 1967): the frames of each.
+    """Finds the most probable alignment of given labels (Viterbi, 1967): the frames of each.
 
     Args:
       logits: `[batch, time, alphabet]` scores, or log-probabilities.
@@ -67,44 +67,52 @@ def align(
         logits, labels, lengths, label_lengths, blank
     )
     (batch, time, _), positions = logits.shape, labels.shape[1]
-    # States in turn: blank, label, blank, ..., label, blank.
+    # States in turn, [batch, 2 * positions + 1]: blank, label, blank, ..., label, blank.
     symbols = jnp.full((batch, 2 * positions + 1), blank, jnp.int32).at[:, 1::2].set(labels)
-    emitted = jnp.moveaxis(
-        jnp.take_along_axis(jax.nn.log_softmax(logits), symbols[:, None], axis=-1), 1, 0
-    )
+    # [time, batch, states]
+    emitted = jnp.take_along_axis(jax.nn.log_softmax(logits), symbols[:, None], axis=-1)
+    emitted = jnp.moveaxis(emitted, 1, 0)
     valid = length_mask(lengths, time).T
+    # Between two different labels there need be no blank.
     skips = (symbols != blank) & (symbols != _shift(symbols, 2, blank))
 
-    def advance(before, inputs):
+    def advance(before: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Returns the best log-weight of each state, and by how many states it was moved to."""
         emitted, valid = inputs
-        ways = (
-            before,
-            _shift(before, 1, -jnp.inf),
-            jnp.where(skips, _shift(before, 2, -jnp.inf), -jnp.inf),
-        )
-        best, way = jnp.stack(ways).max(0), jnp.stack(ways).argmax(0).astype(jnp.int32)
-        return jnp.where(valid[:, None], best + emitted, before), jnp.where(valid[:, None], way, 0)
+        # [3, batch, states]: stay, move on by one, or skip a blank.
+        one = _shift(before, 1, -jnp.inf)
+        two = jnp.where(skips, _shift(before, 2, -jnp.inf), -jnp.inf)
+        ways = jnp.stack([before, one, two])
+        way = ways.argmax(0).astype(jnp.int32)
+        # A frame of padding changes nothing.
+        here = valid[:, None]
+        return jnp.where(here, ways.max(0) + emitted, before), jnp.where(here, way, 0)
 
+    # Before the first frame: in the first blank.
     nothing = jnp.full(symbols.shape, -jnp.inf, logits.dtype).at[:, 0].set(0)
     reached, ways = lax.scan(advance, nothing, (emitted, valid))
+
+    # An alignment ends in the last blank or at the last label: [batch, 2].
     ends = jnp.stack([2 * label_lengths, jnp.maximum(2 * label_lengths - 1, 0)], axis=1)
     weights = jnp.take_along_axis(reached, ends, axis=1)
     last = jnp.take_along_axis(ends, weights.argmax(1)[:, None], axis=1)[:, 0]
 
-    def back(state, way):
+    def back(state: Array, way: Array) -> tuple[Array, Array]:
         return state - jnp.take_along_axis(way, state[:, None], axis=1)[:, 0], state
 
+    # The state of each frame, [time, batch].
     _, path = lax.scan(back, last, ways, reverse=True)
     log_probs = jnp.where(known, weights.max(1), -jnp.inf)
-    here = (path[..., None] == 2 * jnp.arange(positions) + 1) & (valid & (log_probs > -jnp.inf))[
-        ..., None
-    ]
+
+    # [time, batch, positions]: the frames of each label. They lie side by side.
+    counts = valid & (log_probs > -jnp.inf)
+    here = (path[..., None] == 2 * jnp.arange(positions) + 1) & counts[..., None]
     frames = jnp.arange(time, dtype=jnp.int32)[:, None, None]
-    # The frames of a label lie side by side.
-    starts = jnp.where(here.any(0), jnp.where(here, frames, time).min(0, initial=time), 0)
+    starts = jnp.where(here, frames, time).min(0, initial=time)
+    starts = jnp.where(here.any(0), starts, 0)
     return Alignment(starts, starts + here.sum(0, dtype=jnp.int32), log_probs)
 
 
-def _shift(states, by, fill):
-    """The states `by` places before."""
+def _shift(states: Array, by: int, fill: int | float) -> Array:
+    """Returns the states `by` places before."""
     return jnp.pad(states, ((0, 0), (by, 0)), constant_values=fill)[:, : states.shape[1]]

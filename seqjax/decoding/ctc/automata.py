@@ -1,4 +1,4 @@
-"""What a text may be and how likely it is, read symbol by symbol: the form that the beam search wants it in."""
+"""`Automaton`: what a text may be and how likely it is, read symbol by symbol."""
 
 from typing import NamedTuple
 

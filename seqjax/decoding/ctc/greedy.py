@@ -13,7 +13,7 @@ from seqjax.losses.masked import length_mask
 
 
 class Decoded(NamedTuple):
-    """What each row spells.
+    """Text of each row.
 
     Attributes:
       tokens: int32 `[batch, time]`; `blank` behind the end.
@@ -57,13 +57,17 @@ def greedy(logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 
     batch, time, _ = logits.shape
     valid = length_mask(checked_lengths(lengths, (batch,), time), time)
     log_probs = jax.nn.log_softmax(jnp.where(valid[..., None], logits, 0))
+    # [batch, time]: the best symbol of each frame, and that of the frame before.
     best = log_probs.argmax(-1).astype(jnp.int32)
     before = jnp.pad(best, ((0, 0), (1, 0)), constant_values=blank)[:, :-1]
     written = valid & (best != blank) & (best != before)
+    # Where each frame's symbol goes in the text: beyond the end, so nowhere, if it writes none.
     places = jnp.where(written, written.cumsum(-1) - 1, time)
-    tokens = jax.vmap(lambda row, place, best: row.at[place].set(best, mode="drop"))(
-        jnp.full_like(best, blank), places, best
-    )
-    return Decoded(
-        tokens, written.sum(-1, dtype=jnp.int32), jnp.where(valid, log_probs.max(-1), 0).sum(-1)
-    )
+
+    def spell(places: Array, symbols: Array) -> Array:
+        """Returns the text of one row, `[time]`."""
+        return jnp.full_like(symbols, blank).at[places].set(symbols, mode="drop")
+
+    tokens = jax.vmap(spell)(places, best)
+    lengths = written.sum(-1, dtype=jnp.int32)
+    return Decoded(tokens, lengths, jnp.where(valid, log_probs.max(-1), 0).sum(-1))

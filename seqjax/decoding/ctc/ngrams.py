@@ -7,7 +7,7 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from seqjax.files.disk import write_atomically
@@ -15,10 +15,10 @@ from seqjax.files.text import read_text
 
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 NEVER = -99.0
-"""What an ARPA file writes for the logarithm of 0."""
+"""Stands for the logarithm of 0 in an ARPA file."""
 
 BLANKS = " \t\r\n\v\f"
-"""What separates the words of an ARPA file: no other white space, such as the no-break space, does."""
+"""Separate the words of an ARPA file; no other white space does, such as the no-break space."""
 
 SEPARATORS = re.compile(f"[{BLANKS}]+")
 
@@ -26,7 +26,7 @@ Gram = tuple[Hashable, ...]
 
 
 class Entry(NamedTuple):
-    """Of one n-gram: the natural logarithm of its last word's probability, and of the weight to back off with."""
+    """One n-gram: natural logarithms of its last word's probability and of its backoff weight."""
 
     log_prob: float
     backoff: float = 0.0
@@ -34,7 +34,10 @@ class Entry(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class NGrams:
-    """An n-gram model in backing-off form: p(w | context) is the entry's, or backoff(context) * p(w | shorter context).
+    """An n-gram model in backing-off form.
+
+    p(w | context) is that of the entry where there is one, and else
+    backoff(context) * p(w | shorter context).
 
     Attributes:
       order: words of the longest n-grams.
@@ -45,31 +48,38 @@ class NGrams:
     entries: Mapping[Gram, Entry]
 
     def score(self, context: Sequence[Hashable], word: Hashable) -> float:
-        """`log p(word | context)` in nats; of an unknown word that of `<unk>`, or minus infinity without one."""
+        """Returns `log p(word | context)` in nats.
+
+        Of an unknown word it is that of `<unk>`, or minus infinity without one.
+        """
         context, total = self._cut(context), 0.0
         word = word if (word,) in self.entries else UNKNOWN
         while (*context, word) not in self.entries:
             if not context:
                 return -math.inf
-            total += self.entries[context].backoff if context in self.entries else 0.0
+            if context in self.entries:
+                total += self.entries[context].backoff
             context = context[1:]
         return total + self.entries[*context, word].log_prob
 
     def context(self, context: Sequence[Hashable], word: Hashable) -> Gram:
-        """What of a context and the word after it matters for the next word: the longest end that has an entry."""
-        found = self._cut((*context, word if (word,) in self.entries else UNKNOWN))
+        """Returns what of a context and a word the next one depends on: the longest known end."""
+        word = word if (word,) in self.entries else UNKNOWN
+        found = self._cut((*context, word))
         while found and found not in self.entries:
             found = found[1:]
         return found
 
     def sentence_score(self, words: Iterable[Hashable]) -> float:
-        """`log p` of a sentence in nats, its end counted."""
+        """Returns `log p` of a sentence in nats, its end counted."""
         context, total = self.context((), START), 0.0
         for word in (*words, END):
-            total, context = total + self.score(context, word), self.context(context, word)
+            total += self.score(context, word)
+            context = self.context(context, word)
         return total
 
     def _cut(self, words: Sequence[Hashable]) -> Gram:
+        """Returns the last words, as many as a context has at most."""
         return tuple(words)[-(self.order - 1) :] if self.order > 1 else ()
 
 
@@ -101,13 +111,15 @@ def train_ngrams(
     counts = _adjusted_counts(_counts(sentences, order))
     if not counts[0]:
         raise ValueError("there is no sentence to count; give at least one")
-    words = [*(gram for gram in counts[0]), *([(UNKNOWN,)] if unknown else [])]
-    probs: dict[Gram, float] = {
-        (): 1 / len(words)
-    }  # the uniform distribution, as that of the order below the first
+    words = [*counts[0]]
+    if unknown:
+        words.append((UNKNOWN,))
+    # The uniform distribution stands for the order below the first.
+    probs: dict[Gram, float] = {(): 1 / len(words)}
     backoffs: dict[Gram, float] = {}
     for grams in counts:
         discount = _discounts(grams.values())
+        # Of each context: its count, and what the discounts take from it for the shorter one.
         sums, taken = collections.defaultdict(float), collections.defaultdict(float)
         for gram, count in grams.items():
             sums[gram[:-1]] += count
@@ -115,21 +127,24 @@ def train_ngrams(
         backoffs |= {context: taken[context] / sums[context] for context in sums}
         own = words if grams is counts[0] else grams
         for gram in own:
-            count = grams[gram]
-            probs[gram] = (count - discount(count)) / sums[gram[:-1]] + backoffs[gram[:-1]] * probs[
-                gram[1:]
-            ]
+            count, context = grams[gram], gram[:-1]
+            shorter = backoffs[context] * probs[gram[1:]]
+            probs[gram] = (count - discount(count)) / sums[context] + shorter
     del probs[()]
+    # The start is read and never predicted; ARPA files give it a line all the same.
     probs[START,] = 0.0
-    log = lambda value: math.log(value) if value > 0 else -math.inf  # noqa: E731
-    return NGrams(
-        order,
-        {gram: Entry(log(prob), log(backoffs.get(gram, 1.0))) for gram, prob in probs.items()},
-    )
+    entries = {
+        gram: Entry(_log(prob), _log(backoffs.get(gram, 1.0))) for gram, prob in probs.items()
+    }
+    return NGrams(order, entries)
+
+
+def _log(value: int | float) -> float:
+    return math.log(value) if value > 0 else -math.inf
 
 
 def _counts(sentences: Iterable[Sequence[Hashable]], order: int) -> list[collections.Counter]:
-    """How often each n-gram occurs, for each order from 1; the start of a sentence is never predicted."""
+    """Counts each n-gram, for each order from 1; the start of a sentence is never predicted."""
     counts = [collections.Counter() for _ in range(order)]
     for sentence in sentences:
         words = (START, *sentence, END)
@@ -140,25 +155,26 @@ def _counts(sentences: Iterable[Sequence[Hashable]], order: int) -> list[collect
 
 
 def _adjusted_counts(counts: list[collections.Counter]) -> list[collections.Counter]:
-    """Below the highest order, how many different words come before an n-gram; its count if none can."""
+    """Counts, below the highest order, the different words that come before an n-gram."""
     adjusted = []
     for grams, longer in itertools.zip_longest(counts, counts[1:]):
         if longer is not None:
             before = collections.Counter(gram[1:] for gram in longer)
-            grams = collections.Counter(
-                {gram: n if gram[0] == START else before[gram] for gram, n in grams.items()}
-            )
+            # Before the start of a sentence there are none: such n-grams keep their own counts.
+            own = {gram: count for gram, count in grams.items() if gram[0] == START}
+            grams = collections.Counter({gram: before[gram] for gram in grams} | own)
         adjusted.append(grams)
     return adjusted
 
 
-def _discounts(counts: Iterable[int]):
-    """What a count of 1, of 2 and of more gives away, from how many n-grams have counts of 1 to 4."""
+def _discounts(counts: Iterable[int]) -> Callable[[int], int | float]:
+    """Returns what a count gives away, from how many n-grams have counts of 1 to 4."""
     of = collections.Counter(counts)
     # With too few n-grams to estimate, a half: Kneser-Ney's single discount if as many occur once
     # as twice are two.
     if not all(of[i] for i in range(1, 5)):
         return lambda count: min(0.5, count)
+    # Y and D1, D2, D3+ of Chen and Goodman.
     share = of[1] / (of[1] + 2 * of[2])
     values = [0.0, *(i - (i + 1) * share * of[i + 1] / of[i] for i in range(1, 4))]
     values = [min(max(value, 0.0), i) for i, value in enumerate(values)]
@@ -182,7 +198,7 @@ def write_arpa(path: str | os.PathLike, ngrams: NGrams) -> None:
 
 
 def arpa_text(ngrams: NGrams) -> str:
-    """Returns a model as ARPA text, base 10, its words separated by blanks; a word that is a blank as `<space>`.
+    """Returns a model as ARPA text, base 10; a word that is a blank as `<space>`.
 
     Raises:
       ValueError: a word is empty, has a blank, a tab or a line end in it, or is `<space>`.
@@ -190,27 +206,22 @@ def arpa_text(ngrams: NGrams) -> str:
     for word in {word for gram in ngrams.entries for word in gram}:
         if word in ("", "<space>") or (word != " " and set(str(word)) & set(BLANKS)):
             raise ValueError(
-                f"the word {word!r} is empty, has a blank or a line end in it or stands for a blank, "
-                "which an ARPA file cannot hold; leave it out"
+                f"the word {word!r} is empty, has a blank or a line end in it or stands for a "
+                "blank, which an ARPA file cannot hold; leave it out"
             )
-    by_order = [
-        [gram for gram in ngrams.entries if len(gram) == n] for n in range(1, ngrams.order + 1)
-    ]
+    by_order = []
+    for n in range(1, ngrams.order + 1):
+        by_order.append([gram for gram in ngrams.entries if len(gram) == n])
     lines = ["\\data\\", *(f"ngram {n}={len(grams)}" for n, grams in enumerate(by_order, 1))]
     for n, grams in enumerate(by_order, 1):
         lines += ["", f"\\{n}-grams:"]
         for gram in sorted(grams, key=lambda gram: tuple(map(str, gram))):
             entry = ngrams.entries[gram]
             words = " ".join("<space>" if word == " " else str(word) for word in gram)
-            lines.append(
-                "\t".join(
-                    [
-                        _to_log10(entry.log_prob),
-                        words,
-                        *[_to_log10(entry.backoff)] * (n < ngrams.order),
-                    ]
-                )
-            )
+            columns = [_to_log10(entry.log_prob), words]
+            if n < ngrams.order:
+                columns.append(_to_log10(entry.backoff))
+            lines.append("\t".join(columns))
     return "\n".join([*lines, "", "\\end\\", ""])
 
 
@@ -271,16 +282,18 @@ def parse_arpa(text: str, name: str = "the text") -> NGrams:
 
 
 def _with_small_marks(entries: dict[Gram, Entry]) -> dict[Gram, Entry]:
-    """The entries with `<S>`, `</S>` and `<UNK>` in small letters, where these are not there as well."""
+    """Writes `<S>`, `</S>` and `<UNK>` in small letters, unless these are there as well."""
     small: dict[Hashable, Hashable] = {mark.upper(): mark for mark in (START, END, UNKNOWN)}
     capitals = {
         mark: own for mark, own in small.items() if (mark,) in entries and (own,) not in entries
     }
     if not capitals:
         return entries
-    return {
-        tuple(capitals.get(word, word) for word in gram): entry for gram, entry in entries.items()
-    }
+
+    def in_small(gram: Gram) -> Gram:
+        return tuple(capitals.get(word, word) for word in gram)
+
+    return {in_small(gram): entry for gram, entry in entries.items()}
 
 
 def _read_entry(line: str, order: int) -> tuple[Gram, Entry]:
@@ -289,7 +302,9 @@ def _read_entry(line: str, order: int) -> tuple[Gram, Entry]:
     if order < 1 or len(words) < order or len(rest) > 1:
         raise ValueError
     gram = tuple(" " if word == "<space>" else word for word in words[:order])
-    return gram, Entry(_from_log10(first), _from_log10(rest[0]) if rest else 0.0)
+    # The highest order has no backoff.
+    backoff = _from_log10(rest[0]) if rest else 0.0
+    return gram, Entry(_from_log10(first), backoff)
 
 
 def _to_log10(value: float) -> str:
