@@ -145,7 +145,8 @@ def _check_range(lengths: np.ndarray, most: Any, name: str) -> None:
     if low < 0 or high > most:
         wrong = high if high > most else low
         raise ValueError(
-            f"{name} reach from {low} to {high}: a length is {wrong}; the sequence has {most} steps, "
+            f"{name} reach from {low} to {high}: a length is {wrong}; "
+            f"the sequence has {most} steps, "
             f"give lengths from 0 to {most}"
         )
 

@@ -25,7 +25,7 @@ def gradient_flow(
     loss_of_outputs: Callable[[jax.Array], jax.Array],
     lengths: ArrayLike | None = None,
 ) -> Flow:
-    """Computes how strongly the loss depends on the state after each step: `|dL/dh_t|`, `|dL/dc_t|`.
+    """Computes how strongly the loss depends on each step's state: `|dL/dh_t|`, `|dL/dc_t|`.
 
     Exact and from one backward pass: a probe that is zero is added to each state after each step,
     and the loss is differentiated by the probes. The parts of a state are independent of each other

@@ -175,7 +175,7 @@ def _gru(cell: GRU, sighting: Sighting) -> dict[str, jax.Array]:
 
 
 def _sum_of_products(cell: Any, p: Params, x: Array, h: Array, gates: int) -> Array:
-    """Computes `x W_x + h W_h + b` of the first `gates` columns, normalised where the cell does so."""
+    """Computes `x W_x + h W_h + b` of the first `gates` columns, normalised like the cell's."""
     wide = state_dtype(x.dtype)
     from_x, from_h = product(x, p["w_x"][:, :gates], wide), product(h, p["w_h"][:, :gates], wide)
     if cell.layer_norm:

@@ -23,7 +23,7 @@ from seqjax.typing import Frame, KeyArray, Lengths, Output, Outputs, Params, Seq
 
 
 class Probed(NamedTuple):
-    """Holds a leaf of the first state, and what to add to it after each step, `[time, *batch, ...]`."""
+    """Holds a leaf of the first state, and what to add after each step, `[time, *batch, ...]`."""
 
     state: jax.Array
     probes: jax.Array
@@ -164,19 +164,19 @@ def _parts_in_sight(part: Any) -> Any:
 
 
 def sightings(seen: Any) -> dict[str, Sighting]:
-    """Returns each part's sighting by its place, such as `layer_0/forward`; empty for one part alone."""
+    """Returns each part's sighting by its place: `layer_0/forward`, or "" for a sole part."""
     parts = jax.tree.leaves_with_path(seen, is_leaf=lambda leaf: isinstance(leaf, Sighting))
     return {"/".join(map(_word, path)): sighting for path, sighting in parts}
 
 
 def states(seen: Any) -> State:
-    """Returns the states after each step, as the recurrence's state; leaves `[time, *batch, ...]`."""
+    """Returns the states after each step, as a state whose leaves are `[time, *batch, ...]`."""
     is_sighting = lambda leaf: isinstance(leaf, Sighting)  # noqa: E731
     return jax.tree.map(lambda sighting: sighting.after, seen, is_leaf=is_sighting)
 
 
 def by_name(state: State) -> dict[str, jax.Array]:
-    """Returns a state's leaves by name: `layer_0/c`; a cell's state that is one array is its `h`."""
+    """Returns a state's leaves by name, such as `layer_0/c`; a state of one array is `h`."""
     named = {}
     for path, leaf in jax.tree.leaves_with_path(state):
         words = [_word(key) for key in path]

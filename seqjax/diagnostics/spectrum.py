@@ -14,7 +14,7 @@ from seqjax.typing import Params, State
 
 
 class Spectrum(NamedTuple):
-    """Tells how changes of the state grow and shrink along T steps, n being the numbers in the state.
+    """Tells how changes of the state grow and shrink along T steps, for n numbers of state.
 
     Attributes:
       steps: singular values of each step's Jacobian `d state_{t+1} / d state_t`, largest first,

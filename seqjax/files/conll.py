@@ -70,7 +70,7 @@ def word_blocks(
 
 
 def separator_of(path: str | os.PathLike) -> str | None:
-    """Returns what separates the columns: a tab where its words have one; else None, for any blanks."""
+    """Returns what separates the columns: a tab where words have one; else None, for any blanks."""
     lines = (line for block in _blocks(path) for _, line in block if not MARKERS.match(line))
     said = list(itertools.islice(lines, 100))
     words = [line for line in said if line.split()[0] != "#"] or said
@@ -78,7 +78,7 @@ def separator_of(path: str | os.PathLike) -> str | None:
 
 
 def is_conllu(path: str | os.PathLike) -> bool:
-    """Tells whether a file is CoNLL-U, by its name or by a first word of ten columns with number 1."""
+    """Tells whether a file is CoNLL-U, by its name or by a first word of ten columns."""
     if os.fspath(path).removesuffix(".gz").endswith(".conllu"):
         return True
     lines = (line for block in _blocks(path) for _, line in block if not line.startswith("#"))
@@ -118,7 +118,7 @@ def _without_comments(
 
 @dataclasses.dataclass(frozen=True)
 class Sentence:
-    """Holds a sentence of a CoNLL-U file: words, their tags, and comments without the leading `#`."""
+    """Holds a sentence of a CoNLL-U file: words, tags, and comments without the leading `#`."""
 
     form: list[str]
     lemma: list[str]

@@ -67,7 +67,7 @@ def read_picture(source: Any, side: int) -> np.ndarray:
 
 
 def squared(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Sets pixels `[height, width, 3]`, whole, in the middle of a white square `[side, side, 3]`."""
+    """Sets pixels `[height, width, 3]`, whole, into a white square `[side, side, 3]`."""
     from PIL import Image
 
     return _squared(Image.fromarray(pixels), side)

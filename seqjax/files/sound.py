@@ -103,7 +103,7 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
 
 def _opened(path: Path) -> Any:
-    """Returns what `soundfile` shall open: the path, or the bytes with a header that is completed."""
+    """Returns what `soundfile` shall open: the path, or bytes with a completed header."""
     wav = read_wav_header(path)
     if wav is None:
         return os.fspath(path)

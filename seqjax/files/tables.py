@@ -149,7 +149,7 @@ def read_table(path: str | os.PathLike) -> Table:
 
 
 def _decimal(delimiter: str, table: dict[str, list[str]]) -> str:
-    """Returns a comma where a number of the table has one that can be nothing else; else a point."""
+    """Returns a comma where a number has one that can be nothing else; else a point."""
     if delimiter == ",":
         return "."
     for column in table.values():

@@ -29,7 +29,7 @@ def read_bytes(path: str | os.PathLike) -> bytes:
 
 
 def read_text(path: str | os.PathLike) -> str:
-    """Reads a UTF-8 file, plain or gzipped, without a byte order mark, with line feeds at line ends.
+    """Reads a UTF-8 file, plain or gzipped; no byte order mark, line feeds at line ends.
 
     A carriage return alone ends a line where the file has no line feed at all, as on old
     Macintoshes.

@@ -82,7 +82,7 @@ def read_wav_header(path: str | os.PathLike) -> Wav | None:
 
 
 def _chunk(file: BinaryIO, place: int, order: Order) -> tuple[bytes, int, int]:
-    """Returns the next chunk's name and size, and where its contents begin; the file stands there."""
+    """Returns the next chunk's name, size and beginning; the file stands there."""
     file.seek(place)
     head = file.read(9)
     # Odd chunks are followed by a zero byte, which some programs forget.

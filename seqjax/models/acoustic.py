@@ -85,7 +85,8 @@ class AcousticModel(nn.Module):
         """
         if not self.layers or self.stride < 1:
             raise ValueError(
-                f"{len(self.layers)} layers, stride={self.stride}; give at least one layer, a stride of 1"
+                f"{len(self.layers)} layers, stride={self.stride}; "
+                "give at least one layer, a stride of 1"
             )
         if self.convolution is not None:
             self.convolve = nn.Dense(self.convolution)
@@ -162,7 +163,7 @@ class AcousticModel(nn.Module):
         stacked = whole.reshape(*batch, steps, self.stride * features)
         if self.convolution is None:
             return before, stacked
-        # The frames of the step before, and the stacked ones: [*batch, steps + 1, stride * features].
+        # The frames of the step before first: [*batch, steps + 1, stride * features].
         earlier = jnp.concatenate([before[..., None, :], stacked], axis=-2)
         # [*batch, steps, 2 * stride * features]
         both = jnp.concatenate([earlier[..., :-1, :], stacked], axis=-1)

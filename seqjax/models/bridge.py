@@ -26,7 +26,7 @@ class ProjectedState(nn.Module):
 
     @nn.compact
     def __call__(self, summary: Any) -> State:
-        """Makes the state of a pytree of arrays that begin with the batch, such as an encoder's final one."""
+        """Makes the state of arrays that begin with the batch, such as an encoder's final state."""
         together = features(summary)
         leaves, structure = jax.tree.flatten(
             state_shapes(self.recurrence, self.input_size, together.shape[0])
@@ -50,7 +50,7 @@ class ProjectedState(nn.Module):
 
 
 def features(summary: Any) -> Float[Array, "batch features"]:
-    """Sets all that a pytree of arrays holds of each row side by side; a complex number gives two."""
+    """Sets all that arrays hold of each row side by side; a complex number gives two."""
     parts = []
     for leaf in jax.tree.leaves(summary):
         # [batch, numbers of a row]

@@ -79,7 +79,8 @@ class ImageEncoder(nn.Module):
         grid = self.backbone(2 * scaled - 1)  # pyright: ignore[reportCallIssue]
         if grid.ndim != 4:
             raise ValueError(
-                f"the backbone gives shape {grid.shape}; wanted a grid [batch, rows, columns, features], "
+                f"the backbone gives shape {grid.shape}; "
+                "wanted a grid [batch, rows, columns, features], "
                 "the features before any pooling over the picture"
             )
         # [batch, rows, columns, features + 2]

@@ -168,7 +168,7 @@ class SequenceClassifier(nn.Module):
         return state, self._scores(y)
 
     def initial_state(self, batch_shape: tuple[int, ...], input_size: int | None = None) -> State:
-        """Makes the state before the first step; `input_size` is that of features, None for tokens."""
+        """Makes the state before the first step; `input_size` is None for tokens."""
         return self.recurrent.initial_state(batch_shape, input_size or self.embedding_size or 1)
 
     def _features(self, inputs: Array) -> Array:
@@ -191,7 +191,7 @@ class SequenceClassifier(nn.Module):
     def _pool(
         self, ys: Float[Array, "*batch time features"], lengths: Lengths
     ) -> tuple[Array, Array | None]:
-        """Makes one vector of each row, `[*batch, features]`; and the weights, where there are any."""
+        """Makes one vector of each row, `[*batch, features]`, and weights where there are any."""
         if self.pooling == "last":
             return ends(self.recurrence, ys, lengths), None
         # [*batch, time]

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 
 
 class Copying(nn.Module):
-    """Mixes writing from the vocabulary with copying from the memory (See et al., 2017, eq. 8 and 9).
+    """Mixes writing from the vocabulary with copying from the memory (See et al., 2017).
 
         p(token) = g softmax(logits)[token] + (1 - g) weight(token)
 

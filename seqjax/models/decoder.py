@@ -374,12 +374,12 @@ class Decoder(nn.Module):
                 f"{self.recurrence} reads the future; a decoder wants a causal recurrence"
             )
         if self.form not in get_args(Form):
-            raise ValueError(
-                f"form={self.form!r} is unknown; choose one of {', '.join(map(repr, get_args(Form)))}"
-            )
+            known = ", ".join(map(repr, get_args(Form)))
+            raise ValueError(f"form={self.form!r} is unknown; choose one of {known}")
         if self.form == "bahdanau" and self.input_feeding:
             raise ValueError(
-                "form='bahdanau' reads the context beside each token; input_feeding goes with 'luong'"
+                "form='bahdanau' reads the context beside each token; "
+                "input_feeding goes with 'luong'"
             )
         needs = {
             "input_feeding": self.input_feeding,

@@ -23,7 +23,7 @@ from seqjax.typing import KeyArray, Params
 
 
 class Framewise(nn.Module):
-    """Embeds tokens, reads each `repeats` times in a row, and scores symbols at each of these frames.
+    """Embeds tokens, reads each `repeats` times in a row, and scores symbols at each frame.
 
     So a target can have up to `repeats` symbols for each token, in the same order, as sounds have
     for letters (Rao et al., 2015). The blank is the symbol 0. Dropout is on while `apply` is given
@@ -71,7 +71,7 @@ def framewise_loss(
     *,
     label_smoothing: float = 0.0,
 ) -> tuple[jax.Array, Aux]:
-    """Computes CTC in nats for each symbol of the targets, as a loss for `training.make_train_step`.
+    """Computes CTC in nats for each target symbol, as a loss for `training.make_train_step`.
 
     Args:
       model: the model.
@@ -140,7 +140,7 @@ class FramewiseWriter:
     def search(
         self, params: Params, batch: Mapping[str, Any]
     ) -> tuple[ctc.Prefixes, ctc.Alignment, jax.Array]:
-        """Finds one batch's prefixes, where they are, and the probabilities `[batch, frames, vocab]`."""
+        """Finds a batch's prefixes, their places, and probabilities `[batch, frames, vocab]`."""
         emitted: Any = self.model.apply(
             {"params": params}, batch["source"], batch["source_lengths"]
         )

@@ -58,7 +58,8 @@ class LanguageModel(nn.Module):
         output_size = self.recurrence.output_size(self.embedding_size)
         if self.tied and output_size != self.embedding_size:
             raise ValueError(
-                f"tied=True wants embedding_size={self.embedding_size} to equal the recurrence's {output_size} features"
+                f"tied=True wants embedding_size={self.embedding_size} to equal the recurrence's "
+                f"{output_size} features"
             )
         # Unit-variance inputs to the first layer; the transposed embedding wants unit-variance
         # outputs instead.
@@ -96,7 +97,7 @@ class LanguageModel(nn.Module):
         return state, self._scores(ys)
 
     def step(self, state: State, tokens: jax.Array) -> tuple[State, jax.Array]:
-        """Reads one token of each row, `[*batch]`; returns the next state and logits `[*batch, vocab]`."""
+        """Reads one token of each row, `[*batch]`; returns the state and logits `[*batch, vocab]`."""
         state, y = self.recurrent.step(state, self._embed(tokens))
         return state, self._scores(y)
 

@@ -35,7 +35,7 @@ def ends(
     return _ends(recurrence, ys[..., 0, :], at_last)
 
 
-def _ends(recurrence: Recurrence, first: Output, last: Output) -> Output:
+def _ends(recurrence: Recurrence, first: Output, last: Output) -> Array:
     """Returns the outputs, of the first and the last step, after which nothing is left to read."""
     if recurrence.causal:
         return last
@@ -51,7 +51,7 @@ def _ends(recurrence: Recurrence, first: Output, last: Output) -> Output:
     return jnp.concatenate([last[..., :size], first[..., size:]], axis=-1)
 
 
-def _both(first: Output, last: Output) -> Output:
+def _both(first: Output, last: Output) -> Array:
     return jnp.concatenate([last, first], axis=-1)
 
 

@@ -15,7 +15,7 @@ from seqjax.unrolling import unroll
 
 
 class Recurrent(nn.Module):
-    """Runs a recurrence as a Flax layer: its params are `recurrence.init`'s, its call `seqjax.unroll`.
+    """Runs a recurrence as a Flax layer: params of `recurrence.init`, calls of `seqjax.unroll`.
 
     Dropout is on while `apply` is given a `"dropout"` key.
 
@@ -49,7 +49,7 @@ class Recurrent(nn.Module):
         reverse: bool = False,
         time_major: bool = False,
     ) -> tuple[State, Any]:
-        """Reads sequences `[*batch, time, features]`; returns the `(state, ys)` of `seqjax.unroll`."""
+        """Reads sequences `[*batch, time, features]`; returns what `seqjax.unroll` does."""
         inputs = checked_features(xs, "xs", "[*batch, time, features]", least_axes=2)
         return unroll(
             self.recurrence,

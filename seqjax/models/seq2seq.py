@@ -165,7 +165,7 @@ class Seq2Seq(nn.Module):
     def begin(
         self, source: ArrayLike, lengths: ArrayLike | None = None, *, held: ArrayLike | None = None
     ) -> tuple[Memory, DecoderState]:
-        """Reads the source; returns what the decoder looks at, and where it begins. Arguments as for a call."""
+        """Reads the source; returns what the decoder looks at, and where it begins."""
         encoded = self.reader(source, lengths)  # pyright: ignore[reportCallIssue]
         copied = None
         if self.decoder.copying is not None:
@@ -176,7 +176,7 @@ class Seq2Seq(nn.Module):
     def step(
         self, memory: Memory, state: DecoderState, tokens: ArrayLike
     ) -> tuple[DecoderState, jax.Array]:
-        """Reads one token of each row, `[batch]`; returns the next state and logits `[batch, vocab]`."""
+        """Reads one token of each row, `[batch]`; returns the state and logits `[batch, vocab]`."""
         return self.writer.step(memory, state, tokens)
 
     @nn.nowrap
@@ -209,6 +209,7 @@ class Seq2Seq(nn.Module):
         sizes = {(part.vocab_size, part.embedding_size) for part in (self.encoder, self.decoder)}  # pyright: ignore[reportAttributeAccessIssue]
         if len(sizes) > 1:
             raise ValueError(
-                f"shared=True wants encoder and decoder to embed alike; their sizes are {sorted(sizes)}"
+                "shared=True wants encoder and decoder to embed alike; "
+                f"their sizes are {sorted(sizes)}"
             )
         return token_table(*sizes.pop(), self.decoder.tied)

@@ -16,7 +16,7 @@ from seqjax.typing import Backend, Remat
 
 
 class Spelling(nn.Module):
-    """Computes features of a word from its characters: a convolution and its maximum, or a recurrence.
+    """Computes a word's features from its characters: a convolution's maximum, or a recurrence.
 
     Attributes:
       vocab_size: characters of their vocabulary.
@@ -40,7 +40,7 @@ class Spelling(nn.Module):
     def __call__(
         self, characters: Int[Array, "*batch characters"], lengths: ArrayLike | None = None
     ) -> Float[Array, "*batch features"]:
-        """Returns the features of words of so many characters; 0 for a word of none, if by convolution."""
+        """Returns the features of words of so many characters; by convolution 0 for none."""
         lengths = checked_lengths(
             lengths, characters.shape[:-1], characters.shape[-1], "char_lengths", " of words"
         )
@@ -66,7 +66,7 @@ class Spelling(nn.Module):
 
 
 class Tagger(nn.Module):
-    """Scores a tag for every word: words and spelling, any recurrence, a linear chain over the tags.
+    """Scores a tag for every word: words and spelling, a recurrence, a linear chain of tags.
 
     A call gives the chain's `Scores`, and `seqjax.losses.crf` does the rest:
 
@@ -181,7 +181,8 @@ class Tagger(nn.Module):
         if self.char_vocab_size is None:
             if characters is not None:
                 raise ValueError(
-                    "this model reads words alone; build it with char_vocab_size, or give no characters"
+                    "this model reads words alone; "
+                    "build it with char_vocab_size, or give no characters"
                 )
             return []
         wanted = f"words of shape {words_shape} want {(*words_shape, 'characters')}"

@@ -100,7 +100,7 @@ class Checkpoints:
         _wait_for_all("commit")
 
     def restore(self, like: Any, step: int | None = None) -> tuple[int, Any, dict[str, Any]]:
-        """Reads a checkpoint; without a step the newest sound one, with a warning for each damaged one.
+        """Reads a checkpoint; without a step the newest sound one, warning of damaged ones.
 
         One that holds NaN or infinity where `like` does not counts as damaged.
 
@@ -201,7 +201,7 @@ def _data_to_keys(data: dict[str, Any], like: Any) -> Any:
 
 
 def _as_kind_of(leaf: Any, data: Any) -> Any:
-    """Makes what was read for a leaf of the template a key or a number of Python where that is one."""
+    """Makes what was read a key or a number of Python, where the template's leaf is one."""
     if data is None:
         return np.zeros(np.shape(leaf), _dtype(leaf))
     if _is_key(leaf):

@@ -117,7 +117,7 @@ def global_norm(tree: Params) -> jax.Array:
 
 
 def layer_norms(tree: Params) -> dict[str, jax.Array]:
-    """Computes the norm of each dict of arrays in the tree, by its path, such as `recurrent/layer_0`."""
+    """Computes the norm of each dict of arrays, by its path, such as `recurrent/layer_0`."""
     return _by_layer(_leaf_squares(tree))
 
 
@@ -135,7 +135,7 @@ def _by_layer(squares: list[tuple[Any, _Squares]]) -> dict[str, Array]:
 
 
 def _layer(path: tuple[Any, ...]) -> str:
-    """Returns the path of the dict that a leaf lies in, without the `value` of a Flax NNX variable."""
+    """Returns the path of the dict that a leaf lies in, without an NNX variable's `value`."""
     if path and path[-1] == jax.tree_util.GetAttrKey("value"):
         path = path[:-1]
     words = [str(getattr(key, "key", getattr(key, "name", key))) for key in path[:-1]]
@@ -204,7 +204,7 @@ def _product(scale: Array, norm: Array) -> Array:
 
 
 def _unit_axes(leaf: Array) -> tuple[int, ...]:
-    """Returns the axes along which one unit's weights lie: of matrices and kernels all but the last."""
+    """Returns the axes of one unit's weights: of matrices and kernels all but the last."""
     if sum(size != 1 for size in leaf.shape) <= 1:
         return tuple(range(leaf.ndim))
     # Of rank 3 the last two are heads and their width.

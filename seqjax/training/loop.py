@@ -305,7 +305,8 @@ class _Run:
             healthy = math.isfinite(metrics["loss"]) and math.isfinite(metrics["gradient_norm"])
             what = "updates" if healthy else "gradients"
             raise NonFiniteError(
-                f"{int(metrics['skipped_in_a_row'])} {what} in a row were not finite, the last at step "
+                f"{int(metrics['skipped_in_a_row'])} {what} in a row were not finite, "
+                "the last at step "
                 f"{self.progress.step}; lower the learning rate or the clipping threshold, "
                 "or look at the dumped batch"
             )
@@ -337,7 +338,7 @@ class _Run:
         return not self.began_finite or is_finite((state.params, state.ema))
 
     def _best_rank(self, size: int) -> tuple[float, ...]:
-        """Returns the best scores so far, infinite where there was none, as before the first evaluation."""
+        """Returns the best scores so far, infinite where there was none."""
         known = [] if self.progress.best is None else [self.progress.best, *self.progress.ties]
         return tuple((known + [math.inf] * size)[:size])
 
@@ -355,7 +356,7 @@ class _Run:
         return state if self.checkpoints is None else restore_best(state, self.checkpoints)
 
     def out_of_batches(self, state: TrainState) -> Outcome:
-        """Ends a run whose batches came to an end: evaluated and saved, unless that was just done."""
+        """Ends a run that has no more batches: evaluates and saves, unless that was just done."""
         if self.progress.step == 0:
             raise ValueError("batches gave none; give at least one batch")
         if self.progress.since:
@@ -370,7 +371,7 @@ class _Run:
 
 
 def _begun(checkpoints: Checkpoints) -> bool:
-    """Tells whether the folder holds checkpoints, sound or not: a kill leaves none without its manifest."""
+    """Tells whether the folder holds checkpoints, sound or not."""
     folder = checkpoints.folder
     return folder.is_dir() and any(path.name.isdigit() for path in folder.iterdir())
 

@@ -130,7 +130,7 @@ def shard_batch(mesh: Mesh, batch: Any) -> Any:
 
 
 def own_rows(leaf: Any) -> np.ndarray:
-    """Returns this process's rows of an array from `shard_batch`, in order; of any other array all."""
+    """Returns this process's rows of an array from `shard_batch`; of any other array all."""
     if getattr(leaf, "is_fully_addressable", True):
         return np.asarray(leaf)
     # By the first row of each: replicas of the same rows count once.

@@ -84,7 +84,7 @@ def _copy(tree: Any) -> Any:
 
 
 def as_key(rng: Any) -> KeyArray:
-    """Returns a fresh key: a copy of one, one from a seed, or one of the older form, a uint32 array.
+    """Returns a fresh key: a copy, one from a seed, or from the older form, a uint32 array.
 
     Raises:
       TypeError: it is none of them.
@@ -154,7 +154,8 @@ def unaliased(state: TrainState) -> TrainState:
     for place, leaf in enumerate(leaves):
         if is_deleted(leaf):
             raise ValueError(
-                "the state was given to a training step before, which took it over; go on with the one returned"
+                "the state was given to a training step before, which took it over; "
+                "go on with the one returned"
             )
         if id(leaf) in seen:
             leaves[place] = jnp.array(leaf)

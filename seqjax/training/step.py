@@ -188,7 +188,7 @@ def _further_arguments(
     grads: Any,
     gradient_at: Callable[[Any], Any],
 ) -> dict[str, Any]:
-    """Collects what optax's transformations may ask for beside the gradient, by their names for it."""
+    """Collects what optax may ask for beside the gradient, by the names that it has for it."""
 
     def value_fn(params: Any, obj_fn: Any = None) -> Any:
         # A line search refuses what it is given for others unless this function takes it.
@@ -227,7 +227,8 @@ def _carried(new: Any, old: Any) -> Any:
 def _average(state: TrainState) -> Any:
     if state.ema is None:
         raise ValueError(
-            "ema_decay is given but the state keeps no average; make it with create_state(..., ema=True)"
+            "ema_decay is given but the state keeps no average; "
+            "make it with create_state(..., ema=True)"
         )
     return state.ema
 
