@@ -293,7 +293,7 @@ def _choose(ranks: Array, ended: Array, groups: int, diversity: Any) -> tuple[Ar
     ended = jnp.moveaxis(ended.reshape(batch, groups, width), 1, 0)
     ranks = jnp.moveaxis(ranks.reshape(batch, groups, width, vocab), 1, 0)
 
-    def choose(taken: Array, group: tuple[Array, Array]) -> tuple[Array, tuple[Array, ...]]:
+    def choose(taken: Array, group: tuple[Array, Array]) -> tuple[Array, Any]:
         """Chooses for one group; `taken [batch, vocab]` counts the tokens of the groups before."""
         ranks, ended = group
         diverse = ranks - diversity * taken[:, None]
