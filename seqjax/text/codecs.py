@@ -209,7 +209,9 @@ class Characters(_Texts):
         return [letter for letter in letters if letter not in self.tokens]
 
     def _known(self, letter: str) -> str:
-        return letter if letter in self.tokens else letter.lower()
+        if letter not in self.tokens and letter.lower() in self.tokens:
+            return letter.lower()
+        return letter
 
 
 @dataclasses.dataclass(frozen=True)
