@@ -8,6 +8,8 @@ import pytest
 
 import seqjax.unrolling
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 MODULES = ["seqjax", *(module.name for module in pkgutil.walk_packages(seqjax.__path__, "seqjax."))]
 
 
