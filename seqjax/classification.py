@@ -182,7 +182,7 @@ class Classifier:
         Raises:
           ValueError: a label is unknown, an input cannot be read, or the rows do not come out even.
         """
-        rows = self._rows(batch_size, multiple_of)
+        rows = data.rows_of_batch(batch_size or self.batch_size, multiple_of)
         inputs, labels = as_pair(examples)
         sequences, labels = self.inputs.sequences(inputs), self.encode_labels(labels)
         order = data.BucketBatches(
@@ -194,15 +194,6 @@ class Classifier:
             epochs=1 if once else None,
         )
         return data.mapped(functools.partial(_collate, sequences, labels), order)
-
-    def _rows(self, batch_size: int | None, multiple_of: int) -> int:
-        """Returns the rows of a batch."""
-        rows = batch_size or self.batch_size
-        if rows % multiple_of:
-            raise ValueError(
-                f"batch_size is {rows}; give a multiple of {multiple_of}, the number of devices"
-            )
-        return rows
 
     def encode_labels(self, labels: Labels) -> np.ndarray:
         """Numbers classes, int `[sequences]`.

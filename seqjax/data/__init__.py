@@ -7,6 +7,7 @@ needs them.
 from seqjax.data.batching import BucketBatches as BucketBatches
 from seqjax.data.batching import IndexBatch as IndexBatch
 from seqjax.data.batching import bucket_boundaries as bucket_boundaries
+from seqjax.data.batching import rows_of_batch as rows_of_batch
 from seqjax.data.batching import serving_batches as serving_batches
 from seqjax.data.bpe import BPE as BPE
 from seqjax.data.fingerprint import fingerprint as fingerprint

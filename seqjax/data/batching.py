@@ -260,6 +260,26 @@ def _boundaries(lengths: np.ndarray, buckets: int | Sequence) -> tuple[int, ...]
     return boundaries
 
 
+def rows_of_batch(rows: int, multiple_of: int) -> int:
+    """Checks that the rows of a batch divide among devices.
+
+    Args:
+      rows: of a batch of one shape.
+      multiple_of: the number of devices.
+
+    Returns:
+      The rows.
+
+    Raises:
+      ValueError: they do not.
+    """
+    if rows % multiple_of:
+        raise ValueError(
+            f"batch_size is {rows}; give a multiple of {multiple_of}, the number of devices"
+        )
+    return rows
+
+
 def _rows(time: int, batch_size: int | None, tokens: int | None, multiple_of: int) -> int:
     if (batch_size is None) == (tokens is None):
         raise ValueError(f"batch_size={batch_size} and tokens={tokens}; give one of the two")

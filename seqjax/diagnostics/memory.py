@@ -224,11 +224,7 @@ class MemoryTask:
         multiple_of: int = 1,
     ) -> Any:
         """Makes batches of records, or where `examples` are None of rows to be drawn, never the same twice."""
-        rows = batch_size or self.batch_size
-        if rows % multiple_of:
-            raise ValueError(
-                f"batch_size is {rows}; give a multiple of {multiple_of}, the number of devices"
-            )
+        rows = data.rows_of_batch(batch_size or self.batch_size, multiple_of)
         if examples is None:
             return RowNumbers(rows)
         if once:

@@ -191,11 +191,7 @@ class NetworkForecaster(Forecaster):
         Raises:
           ValueError: the panel cannot be learnt, or the rows do not come out even.
         """
-        rows = batch_size or self.batch_size
-        if rows % multiple_of:
-            raise ValueError(
-                f"batch_size is {rows}; give a multiple of {multiple_of}, the number of devices"
-            )
+        rows = data.rows_of_batch(batch_size or self.batch_size, multiple_of)
         windows = self.training_windows(examples)
         if once:
             return data.batches(windows, rows, shuffle=False, epochs=1)

@@ -167,11 +167,7 @@ class LanguageModel:
           ValueError: the text is too short or has what the codec lacks, or the rows do not come out
             even.
         """
-        rows = batch_size or self.batch_size
-        if rows % multiple_of:
-            raise ValueError(
-                f"batch_size is {rows}; give a multiple of {multiple_of}, the number of devices"
-            )
+        rows = data.rows_of_batch(batch_size or self.batch_size, multiple_of)
         ids, epochs = self.codec.encode(examples), 1 if once else None
         if self.carried:
             source = data.contiguous(ids, rows, self.window)

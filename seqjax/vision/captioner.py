@@ -204,11 +204,7 @@ class Captioner:
         Raises:
           ValueError: an example cannot be learnt from, or the rows do not come out even.
         """
-        rows = batch_size or self.batch_size
-        if rows % multiple_of:
-            raise ValueError(
-                f"batch_size is {rows}; give a multiple of {multiple_of}, the number of devices"
-            )
+        rows = data.rows_of_batch(batch_size or self.batch_size, multiple_of)
         stream = data.batches(
             self._records(examples),
             rows,

@@ -105,7 +105,7 @@ class RowClassifier(classification.Classifier):
         records = {"image": self.inputs.images(images), "label": self.encode_labels(labels)}
         order = data.batches(
             records,
-            self._rows(batch_size, multiple_of),
+            data.rows_of_batch(batch_size or self.batch_size, multiple_of),
             seed=seed,
             shuffle=not once,
             epochs=1 if once else None,
