@@ -1,8 +1,6 @@
 """Trained models: saved, loaded in a fresh process, refused where they are damaged."""
 
 import json
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 import seqjax
 from seqjax.files.weights import read_weights, write_weights
 from seqjax.tasks import Trained, flatten_params, unflatten_params
+from tests.fresh import run_afresh
 
 ROWS = [np.asarray(np.random.default_rng(n).normal(size=(n, 2)), np.float32) for n in range(3, 9)]
 LABELS = ["even" if len(row) % 2 == 0 else "odd" for row in ROWS]
@@ -40,16 +39,13 @@ def test_a_model_comes_back_as_it_was(trained, folder):
 def test_a_fresh_process_gives_the_same_answers(trained, folder, tmp_path):
     np.savez(tmp_path / "rows.npz", *ROWS)
     program = (
-        "import sys, json, numpy as np, seqjax\n"
+        "import json, numpy as np, seqjax\n"
         "rows = list(np.load(sys.argv[2]).values())\n"
         "model = seqjax.load(sys.argv[1])\n"
         "print(json.dumps([model.predict(rows), np.asarray(model.probabilities(rows)).tolist()]))\n"
-        "assert not any(name.split('.')[0] in ('experiments', 'pickle5', 'torch') for name in sys.modules)\n"
     )
-    call = [sys.executable, "-c", program, str(folder), str(tmp_path / "rows.npz")]
-    done = subprocess.run(call, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    labels, probabilities = json.loads(done.stdout)
+    words = folder, tmp_path / "rows.npz"
+    labels, probabilities = run_afresh(program, *words, without=("pickle5",))
     assert labels == trained.predict(ROWS)
     np.testing.assert_allclose(probabilities, trained.probabilities(ROWS), atol=1e-6)
 

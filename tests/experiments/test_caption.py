@@ -1,14 +1,15 @@
 """Captions from the command line, on tiny settings."""
 
+import functools
 import json
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import seqjax
-from experiments import caption, cli
+from experiments import caption
+from tests.experiments.running import run_page
 
 TINY = (
     *("--side", "16", "--features", "4", "--embedding-size", "8", "--hidden-size", "16"),
@@ -44,13 +45,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def call(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["caption", *map(str, words)])
-    try:
-        cli.launch(caption.Config, caption.main, caption.__doc__, caption.VERBS)
-    except SystemExit as stop:
-        return stop.code
-    return 0
+call = functools.partial(run_page, caption)
 
 
 def test_pictures_are_learnt_scored_beside_their_neighbours_and_described(

@@ -1,16 +1,17 @@
 """The character language model from its command line, on tiny settings."""
 
+import functools
 import json
 import os
-import sys
 
 import jax
 import numpy as np
 import pytest
 
 import seqjax
-from experiments import char_lm, cli
+from experiments import char_lm
 from seqjax import datasets, training
+from tests.experiments.running import run_page
 
 TINY = (
     *("--hidden-size", "8", "--embedding-size", "4", "--batch-size", "4"),
@@ -25,14 +26,7 @@ def text(tmp_path):
     return path
 
 
-def call(monkeypatch, *words):
-    """Runs the command in this process; returns its exit code."""
-    monkeypatch.setattr(sys, "argv", ["char_lm", *map(str, words)])
-    try:
-        cli.launch(char_lm.Config, char_lm.main, char_lm.__doc__, char_lm.VERBS)
-    except SystemExit as stop:
-        return stop.code
-    return 0
+call = functools.partial(run_page, char_lm)
 
 
 def test_a_run_leaves_its_folder_writes_text_and_scores_one(monkeypatch, capsys, text, tmp_path):

@@ -1,15 +1,16 @@
 """Forecasting from the command line, on tiny settings."""
 
 import csv
+import functools
 import json
-import sys
 
 import numpy as np
 import pytest
 
 import seqjax
-from experiments import cli, forecast
+from experiments import forecast
 from seqjax import forecasting
+from tests.experiments.running import run_page
 
 TINY = (
     "--hidden-size",
@@ -56,13 +57,7 @@ def last(path, count):
         return [float(row["sold"]) for row in csv.DictReader(file) if row["sold"]][-count:]
 
 
-def call(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["forecast", *map(str, words)])
-    try:
-        cli.launch(forecast.Config, forecast.main, forecast.__doc__, forecast.VERBS)
-    except SystemExit as stop:
-        return stop.code
-    return 0
+call = functools.partial(run_page, forecast)
 
 
 def test_a_table_is_learnt_judged_resumed_and_forecast(tmp_path, monkeypatch, capsys):

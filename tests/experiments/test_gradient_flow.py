@@ -1,13 +1,14 @@
 """The gradient laboratory from its command line, on tiny settings."""
 
+import functools
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from experiments import cli, gradient_flow
+from experiments import gradient_flow
 from seqjax import training
+from tests.experiments.running import run_page
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -27,14 +28,7 @@ TINY = (
 PICTURES = ("flow", "spectra", "gates", "gate_histograms", "gradient_histograms", "cliff")
 
 
-def call(monkeypatch, *words):
-    """Runs the command in this process; returns its exit code."""
-    monkeypatch.setattr(sys, "argv", ["gradient_flow", *map(str, words)])
-    try:
-        cli.launch(gradient_flow.Config, gradient_flow.main, gradient_flow.__doc__)
-    except SystemExit as stop:
-        return stop.code
-    return 0
+call = functools.partial(run_page, gradient_flow)
 
 
 def test_a_run_leaves_one_page_with_pictures_and_numbers(monkeypatch, tmp_path):

@@ -1,17 +1,18 @@
 """Long memory from its command line, on tiny settings, and its tasks by hand."""
 
+import functools
 import gzip
 import json
 import struct
-import sys
 
 import numpy as np
 import pytest
 
 import seqjax
-from experiments import cli, long_memory
+from experiments import long_memory
 from seqjax import training
 from seqjax.diagnostics import memory
+from tests.experiments.running import run_page
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -30,14 +31,7 @@ TINY = (
 )
 
 
-def call(monkeypatch, *words):
-    """Runs the command in this process; returns its exit code."""
-    monkeypatch.setattr(sys, "argv", ["long_memory", *map(str, words)])
-    try:
-        cli.launch(long_memory.Config, long_memory.main, long_memory.__doc__)
-    except SystemExit as stop:
-        return stop.code
-    return 0
+call = functools.partial(run_page, long_memory)
 
 
 @pytest.mark.parametrize("cell, length", [("lstm", 8), ("lru", 3)])

@@ -1,17 +1,18 @@
 """Digits row by row from the command line, on tiny settings."""
 
+import functools
 import gzip
 import json
 import struct
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import seqjax
-from experiments import cli, mnist_rows
+from experiments import mnist_rows
 from seqjax import training
+from tests.experiments.running import run_page
 
 TINY = "--hidden-size 4 --layers 1 --batch-size 8 --epochs 2 --dropout 0 --quiet".split()
 PICTURES = ("sequence", "hidden_units", "confusion", "mistakes", "rows_arrive", "loss")
@@ -35,13 +36,7 @@ def write_digits(folder, train=24, test=12, size=28):
         write_idx(folder / "mnist" / f"{stem}-labels-idx1-ubyte.gz", labels)
 
 
-def call(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["mnist_rows", *map(str, words)])
-    try:
-        cli.launch(mnist_rows.Config, mnist_rows.main, mnist_rows.__doc__, mnist_rows.VERBS)
-    except SystemExit as stop:
-        return stop.code
-    return 0
+call = functools.partial(run_page, mnist_rows)
 
 
 def test_a_run_tests_the_last_epoch_draws_resumes_and_predicts(tmp_path, monkeypatch, capsys):

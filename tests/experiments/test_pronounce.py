@@ -1,14 +1,15 @@
 """Pronunciation from the command line, on a made-up dictionary."""
 
+import functools
 import itertools
 import json
-import sys
 
 import pytest
 
-from experiments import cli, pronounce
+from experiments import pronounce
 from seqjax.data.splits import hash_splits
 from seqjax.text.pairs import SHARES
+from tests.experiments.running import run_page
 
 TINY = (
     *("--hidden-size", "16", "--embedding-size", "8", "--layers", "1", "--batch-size", "400"),
@@ -31,13 +32,7 @@ def table(tmp_path):
     return path
 
 
-def call(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["pronounce", *map(str, words)])
-    try:
-        cli.launch(pronounce.Config, pronounce.main, pronounce.__doc__, pronounce.VERBS)
-    except SystemExit as stop:
-        return stop.code
-    return 0
+call = functools.partial(run_page, pronounce)
 
 
 @pytest.mark.parametrize("model", ["attention", "ctc"])

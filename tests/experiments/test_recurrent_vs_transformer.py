@@ -1,15 +1,15 @@
 """The comparison with a Transformer from its command line, on tiny settings."""
 
+import functools
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from experiments import cli
 from experiments import recurrent_vs_transformer as versus
 from seqjax import training
 from seqjax.diagnostics import writers
+from tests.experiments.running import run_page
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -25,14 +25,7 @@ SMALL = {
 WORDS = ("--corpus", "pydoc_topics", "--seconds", 0.01, "--window", 8, "--batch-size", 2, "--quiet")
 
 
-def call(monkeypatch, *words):
-    """Runs the command in this process; returns its exit code."""
-    monkeypatch.setattr(sys, "argv", ["recurrent_vs_transformer", *map(str, words)])
-    try:
-        cli.launch(versus.Config, versus.main, versus.__doc__)
-    except SystemExit as stop:
-        return stop.code
-    return 0
+call = functools.partial(run_page, versus)
 
 
 def test_a_run_leaves_a_table_and_four_plots(monkeypatch, tmp_path):

@@ -1,12 +1,13 @@
 """Sentiment from the command line, on tiny settings."""
 
+import functools
 import json
-import sys
 
 import pytest
 
 import seqjax
-from experiments import cli, sentiment
+from experiments import sentiment
+from tests.experiments.running import run_page
 
 TINY = "--hidden-size 4 --embedding-size 4 --batch-size 8 --epochs 3 --min-count 1".split()
 LEARN = "--learning-rate 0.1 --average 0.5 --dropout 0 --word-dropout 0".split()
@@ -26,13 +27,7 @@ def files(tmp_path):
     return "--train", tmp_path / "train.tsv", "--dev", tmp_path / "dev.tsv"
 
 
-def call(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["sentiment", *map(str, words)])
-    try:
-        cli.launch(sentiment.Config, sentiment.main, sentiment.__doc__, sentiment.VERBS)
-    except SystemExit as stop:
-        return stop.code
-    return 0
+call = functools.partial(run_page, sentiment)
 
 
 def test_a_run_scores_draws_resumes_and_predicts(tmp_path, monkeypatch, capsys, files):

@@ -1,17 +1,18 @@
 """Speech from the command line, on made-up words."""
 
+import functools
 import json
-import sys
 
 import numpy as np
 import pytest
 import soundfile
 
 import seqjax
-from experiments import cli, speech
+from experiments import speech
 from seqjax import datasets
 from seqjax import speech as room
 from tests.datasets.data_files import write, write_wav
+from tests.experiments.running import run_page
 
 TINY = (
     *("--hidden-size", "12", "--layers", "1", "--bands", "16", "--stride", "3", "--most", "2"),
@@ -40,13 +41,7 @@ def folder(tmp_path_factory):
     return root
 
 
-def call(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["speech", *map(str, words)])
-    try:
-        cli.launch(speech.Config, speech.main, speech.__doc__, speech.VERBS)
-    except SystemExit as stop:
-        return stop.code
-    return 0
+call = functools.partial(run_page, speech)
 
 
 def test_words_are_learnt_scored_written_down_and_resumed(tmp_path, monkeypatch, capsys, folder):

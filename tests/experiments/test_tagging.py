@@ -1,11 +1,12 @@
 """Tagging from the command line, on tiny settings."""
 
+import functools
 import json
-import sys
 
 import pytest
 
-from experiments import cli, tagging
+from experiments import tagging
+from tests.experiments.running import run_page
 
 TINY = (
     "--hidden-size",
@@ -58,13 +59,7 @@ def files(tmp_path):
     return "--train", tmp_path / "train.conll", "--dev", tmp_path / "dev.conll"
 
 
-def call(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["tagging", *map(str, words)])
-    try:
-        cli.launch(tagging.Config, tagging.main, tagging.__doc__, tagging.VERBS)
-    except SystemExit as stop:
-        return stop.code
-    return 0
+call = functools.partial(run_page, tagging)
 
 
 def test_entities_are_learnt_scored_by_spans_resumed_and_predicted(

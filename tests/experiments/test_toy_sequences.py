@@ -1,11 +1,12 @@
 """Toy sequences from the command line."""
 
+import functools
 import json
-import sys
 
 import pytest
 
-from experiments import cli, toy_sequences
+from experiments import toy_sequences
+from tests.experiments.running import run_page
 
 TINY = (
     *("--task", "copy", "--longest", "3", "--questions", "3000", "--hidden-size", "32"),
@@ -16,15 +17,7 @@ TINY = (
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
-def call(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["toy_sequences", *map(str, words)])
-    try:
-        cli.launch(
-            toy_sequences.Config, toy_sequences.main, toy_sequences.__doc__, toy_sequences.VERBS
-        )
-    except SystemExit as stop:
-        return stop.code
-    return 0
+call = functools.partial(run_page, toy_sequences)
 
 
 def test_copying_is_learnt_and_answers_are_given(tmp_path, monkeypatch, capsys):

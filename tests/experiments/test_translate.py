@@ -1,5 +1,6 @@
 """Translation from the command line, on tiny settings."""
 
+import functools
 import io
 import json
 import sys
@@ -7,8 +8,9 @@ import sys
 import pytest
 
 import seqjax
-from experiments import cli, translate
+from experiments import translate
 from seqjax.text import scorers
+from tests.experiments.running import run_page
 
 TINY = (
     *("--tokens", "words", "--embedding-size", "8", "--batch-size", "60", "--steps", "6"),
@@ -38,13 +40,7 @@ def files(tmp_path):
     return "--train", f"{tmp_path}/x.de,{tmp_path}/x.en", "--dev", table, "--test", table
 
 
-def call(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["translate", *map(str, words)])
-    try:
-        cli.launch(translate.Config, translate.main, translate.__doc__, translate.VERBS)
-    except SystemExit as stop:
-        return stop.code
-    return 0
+call = functools.partial(run_page, translate)
 
 
 def test_pairs_are_learnt_scored_translated_and_compared(tmp_path, monkeypatch, capsys, files):

@@ -2,8 +2,6 @@
 
 import importlib
 import json
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +15,7 @@ from seqjax.files.settings import from_plain, to_plain
 from seqjax.models.acoustic import Emissions
 from seqjax.speech import decoder, serving, stream
 from seqjax.tasks import Trained
+from tests.fresh import run_afresh
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -100,15 +99,12 @@ def test_a_fresh_process_gives_the_same_answers(trained, tmp_path):
     trained.save(tmp_path / "model")
     soundfile.write(tmp_path / "a.wav", words(1).samples[0], 8000, subtype="FLOAT")
     program = (
-        "import sys, seqjax, json\n"
+        "import seqjax, json\n"
         "model = seqjax.load(sys.argv[1])\n"
         "print(json.dumps([model.predict(sys.argv[2:]), model.align(sys.argv[2:])]))\n"
-        "assert not any(name.split('.')[0] in ('experiments', 'matplotlib') for name in sys.modules)\n"
     )
-    call = [sys.executable, "-c", program, str(tmp_path / "model"), str(tmp_path / "a.wav")]
-    done = subprocess.run(call, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    texts, times = json.loads(done.stdout)
+    files = tmp_path / "model", tmp_path / "a.wav"
+    texts, times = run_afresh(program, *files, without=("matplotlib",))
     assert texts == trained.predict([tmp_path / "a.wav"])
     assert times == [
         [list(word) for word in words] for words in trained.align([tmp_path / "a.wav"])

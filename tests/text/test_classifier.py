@@ -1,8 +1,6 @@
 """Texts to classes: learnt, explained, reported, saved, refused."""
 
 import json
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 import seqjax
 from seqjax import data, text, training
 from seqjax.files.settings import from_plain, to_plain
+from tests.fresh import run_afresh
 
 GOOD = [f"A good film , number {n}" for n in range(12)]
 BAD = [f"a <b>bad</b> film & didn't work {n}" for n in range(12)]
@@ -104,15 +103,12 @@ def test_settings_and_weights_come_back_in_a_fresh_process(tmp_path, kind):
     model = seqjax.Trained(task, task.init(jax.random.key(0)))
     model.save(tmp_path / "model")
     program = (
-        "import sys, json, seqjax\n"
+        "import json, seqjax\n"
         "model = seqjax.load(sys.argv[1])\n"
         "print(json.dumps([model.predict(sys.argv[2:]), model.probabilities(sys.argv[2:]).tolist()]))\n"
-        "assert not {'experiments', 'matplotlib', 'torch', 'tensorflow'} & set(sys.modules)\n"
     )
-    call = [sys.executable, "-c", program, str(tmp_path / "model"), *TEXTS[10:14]]
-    done = subprocess.run(call, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    labels, probabilities = json.loads(done.stdout)
+    words = tmp_path / "model", *TEXTS[10:14]
+    labels, probabilities = run_afresh(program, *words, without=("matplotlib",))
     assert labels == model.predict(TEXTS[10:14])
     np.testing.assert_allclose(probabilities, model.probabilities(TEXTS[10:14]), atol=1e-5)
 

@@ -1,8 +1,6 @@
 """`WordTagger`: from own lists of words to tags, saved and loaded."""
 
 import json
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -13,6 +11,7 @@ from seqjax import text, training
 from seqjax.files.settings import from_plain, to_plain
 from seqjax.tasks import Trained
 from seqjax.text.tagger import SPELLING
+from tests.fresh import run_afresh
 
 WORDS = [["Ann", "Lee", "saw", "Rome"], ["rain"]] * 4
 TAGS = [["B-per", "I-per", "O", "B-loc"], ["O"]] * 4
@@ -43,15 +42,12 @@ def test_a_fresh_process_gives_the_same_answers(trained, tmp_path):
     trained.save(tmp_path)
     assert from_plain(json.loads(json.dumps(to_plain(trained.task)))) == trained.task
     program = (
-        "import json, sys, seqjax\n"
+        "import json, seqjax\n"
         "print(json.dumps(seqjax.load(sys.argv[1]).predict(json.loads(sys.argv[2]))))\n"
-        "assert 'experiments' not in sys.modules\n"
     )
     sentences = [["Lee", "saw", "Ann"], ["Rome"], ["snow", "in", "Rome", "Lee", "Ann", "saw"]]
-    call = [sys.executable, "-c", program, str(tmp_path), json.dumps(sentences)]
-    done = subprocess.run(call, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == trained.predict(sentences)
+    found = run_afresh(program, tmp_path, json.dumps(sentences))
+    assert found == trained.predict(sentences)
 
 
 def test_the_report_writes_what_a_run_shows(trained, tmp_path):

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -16,6 +14,7 @@ from seqjax.decoding import Writer
 from seqjax.files.settings import from_plain, to_plain
 from seqjax.tasks import Trained
 from seqjax.vision import scenes
+from tests.fresh import run_afresh
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -219,18 +218,15 @@ def test_a_fresh_process_gives_the_same_answers(trained, tmp_path):
     trained.save(tmp_path / "model")
     np.save(tmp_path / "images.npy", tinted(3, 4)[0])
     program = (
-        "import sys, json, numpy as np, seqjax\n"
+        "import json, numpy as np, seqjax\n"
         "model = seqjax.load(sys.argv[1])\n"
         "images = np.load(sys.argv[2])\n"
         "looks = [look.tolist() for look in model.attention(images, beam=2)]\n"
         "print(json.dumps([model.predict(images, beam=2), looks]))\n"
-        "names = {name.split('.')[0] for name in sys.modules}\n"
-        "assert not names & {'experiments', 'matplotlib', 'sacrebleu', 'tokenizers', 'torch'}\n"
     )
-    call = [sys.executable, "-c", program, str(tmp_path / "model"), str(tmp_path / "images.npy")]
-    done = subprocess.run(call, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    said, looks = json.loads(done.stdout)
+    words = tmp_path / "model", tmp_path / "images.npy"
+    without = ("matplotlib", "sacrebleu", "tokenizers")
+    said, looks = run_afresh(program, *words, without=without)
     assert said == trained.predict(tinted(3, 4)[0], beam=2)
     for look, own in zip(looks, trained.attention(tinted(3, 4)[0], beam=2), strict=True):
         np.testing.assert_allclose(look, own, atol=1e-4)

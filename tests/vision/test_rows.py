@@ -1,8 +1,6 @@
 """Images to classes, row by row and pixel by pixel."""
 
 import json
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -13,6 +11,7 @@ import seqjax
 from seqjax import training, vision
 from seqjax.files.settings import from_plain, to_plain
 from seqjax.vision.row_pictures import rows_shown
+from tests.fresh import run_afresh
 
 HEIGHT, WIDTH = 6, 5
 MIXED = tuple(np.random.default_rng(3).permutation(HEIGHT * WIDTH).tolist())
@@ -174,15 +173,12 @@ def test_settings_and_weights_come_back_in_a_fresh_process(tmp_path):
     images, _ = bars(3)
     np.save(tmp_path / "images.npy", images)
     program = (
-        "import sys, json, numpy as np, seqjax\n"
+        "import json, numpy as np, seqjax\n"
         "model, images = seqjax.load(sys.argv[1]), np.load(sys.argv[2])\n"
         "print(json.dumps([model.predict(images), model.probabilities(images).tolist()]))\n"
-        "assert not {'experiments', 'matplotlib', 'torch', 'tensorflow'} & set(sys.modules)\n"
     )
-    call = [sys.executable, "-c", program, str(tmp_path / "model"), str(tmp_path / "images.npy")]
-    done = subprocess.run(call, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    labels, probabilities = json.loads(done.stdout)
+    words = tmp_path / "model", tmp_path / "images.npy"
+    labels, probabilities = run_afresh(program, *words, without=("matplotlib",))
     assert labels == model.predict(images)
     np.testing.assert_allclose(probabilities, model.probabilities(images), atol=1e-5)
 
