@@ -36,7 +36,9 @@ def fingerprint(value: Any) -> str:
 
 def _parts(value: Any) -> Iterable[bytes]:
     """Spells a value as bytes, each kind with a head of its own that says how much follows."""
-    if value is None or isinstance(value, bool | int | float | np.generic):
+    if isinstance(value, np.bool | np.number):
+        yield from _parts(value.item())
+    elif value is None or isinstance(value, bool | int | float | complex | np.generic):
         yield f"{value!r};".encode()
     elif isinstance(value, str):
         text = value.encode("utf-8", "surrogatepass")

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterator
 
 from seqjax import datasets
+from seqjax.data import fingerprint
 from seqjax.files import read_conll, read_conllu, read_lines
 from seqjax.files.conll import is_conllu, separator_of, word_blocks
 
@@ -26,6 +27,11 @@ class TaggedSentences:
     tags: list[list[str]]
     origin: str
     path: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of words and tags, wherever they lie."""
+        return fingerprint((self.tokens, self.tags))
 
     def place(self, count: int) -> str:
         """Where the `count`-th word of all stands, from 0, fit for a complaint."""

@@ -52,6 +52,8 @@ def test_equal_examples_are_equal():
     assert fingerprint(array.T) == fingerprint(np.ascontiguousarray(array.T))
     assert fingerprint(("a", 1)) == fingerprint(["a", 1])
     assert fingerprint(Path("a/b")) == fingerprint("a/b")
+    assert fingerprint(np.float64(1.5)) == fingerprint(1.5)
+    assert fingerprint(np.int8(3)) == fingerprint(3) != fingerprint(np.bool(True))
 
 
 def test_another_process_agrees():

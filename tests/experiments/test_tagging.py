@@ -74,8 +74,11 @@ def test_entities_are_learnt_scored_by_spans_resumed_and_predicted(
     assert "per" in (run / "spans.txt").read_text()
     assert all((run / f"{name}.png").exists() for name in ("loss", "confusion"))
 
+    # The files may move between a run and its resume.
+    moved = files[1].rename(tmp_path / "moved.conll")
     steps = result["counts"]["steps"]
-    assert call(monkeypatch, "--resume", run, "--epochs", "5", "--quiet") == 0
+    resume = "--resume", run, "--train", moved, "--dev", files[3]
+    assert call(monkeypatch, *resume, "--epochs", "5", "--quiet") == 0
     assert json.loads((run / "result.json").read_text())["counts"]["steps"] == steps // 4 * 5
 
     capsys.readouterr()
