@@ -103,17 +103,22 @@ def build(config: Config, corpus: text.Corpus) -> text.LanguageModel:
 
 
 def read_or_load(config: Config) -> text.Corpus:
-    """Reads the text to learn; where no corpus can be had, what ships with CPython."""
+    """Reads the text to learn."""
     if config.text is not None:
         return text.read_corpus(config.text)
+    return load_or_prose(config.corpus, config.data_dir)
+
+
+def load_or_prose(name: str, data_dir: str | None) -> text.Corpus:
+    """Loads a text to learn; where it was not found, what ships with CPython."""
     try:
-        return text.load_corpus(config.corpus, config.data_dir)
+        return text.load_corpus(name, data_dir)
     except datasets.DataUnavailable as reason:
         print(
             f"{reason}. Learning pydoc_topics, the English prose that ships with CPython",
             file=sys.stderr,
         )
-        return text.load_corpus("pydoc_topics", config.data_dir)
+        return text.load_corpus("pydoc_topics", data_dir)
 
 
 def generate(folder: str, options: Generate) -> None:

@@ -20,7 +20,6 @@ Is All You Need", 2017.
 
 import dataclasses
 import functools
-import sys
 from typing import Any
 
 import jax
@@ -28,9 +27,10 @@ import numpy as np
 import optax
 
 import seqjax
+from experiments.char_lm import load_or_prose
 from experiments.cli import launch
 from experiments.transformer import Attentive
-from seqjax import data, datasets, figures, text, training
+from seqjax import data, figures, training
 from seqjax.diagnostics import cost, writers
 from seqjax.diagnostics.plots import Panel, plot_panels
 from seqjax.training import Settings, option
@@ -70,7 +70,7 @@ def main(config: Config) -> dict[str, Any]:
     if config.resume is not None:
         raise ValueError("times are measured in one go; leave --resume out")
     with training.Run("recurrent_vs_transformer", config) as run:
-        corpus = read(config)
+        corpus = load_or_prose(config.corpus, config.data_dir)
         vocabulary = data.Vocabulary.characters(corpus.train + corpus.validation)
         windows = data.Windows(vocabulary.encode(corpus.train), config.window)
         held_out = validation_batches(vocabulary.encode(corpus.validation), config.window)
@@ -94,18 +94,6 @@ def main(config: Config) -> dict[str, Any]:
         counts = {"parameters": rows["transformer"]["parameters"]}
         section = figures.Section("The trade", "", [run.folder / "trade.png"], table)
         return run.write_result(metrics, counts, sections=[section], seconds_each=config.seconds)
-
-
-def read(config: Config) -> text.Corpus:
-    """Reads the text to learn; where it was not found, what ships with CPython."""
-    try:
-        return text.load_corpus(config.corpus, config.data_dir)
-    except datasets.DataUnavailable as reason:
-        print(
-            f"{reason}. Learning pydoc_topics, the English prose that ships with CPython",
-            file=sys.stderr,
-        )
-        return text.load_corpus("pydoc_topics", config.data_dir)
 
 
 def contenders(vocab_size: int, config: Config) -> dict[str, Any]:
