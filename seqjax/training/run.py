@@ -217,13 +217,9 @@ class Run:
             report = trained.report(examples, self.folder)
         else:
             report = Report(trained.evaluate(examples), {})
-        nats = [name for name in trained.task.monitor if name.endswith("nats")]
-        plot_history(
-            self.folder / "loss.png",
-            self.history(),
-            dict.fromkeys(nats, "validation"),
-            self.config.clip,
-        )
+        history = self.history()
+        scores = {name: f"validation {name}" for name in _scored(history, trained.task.monitor)}
+        plot_history(self.folder / "loss.png", history, scores, self.config.clip)
         metrics = {**report.metrics, **(metrics or {})}
         return self.write_result(metrics, {**(counts or {}), **report.counts}, split)
 
@@ -359,11 +355,15 @@ class Run:
         if not history:
             return {}
         counts = {"steps": history[-1]["step"]}
-        # Without validation the lines of evaluations hold no score.
-        evaluations = [line for line in history if line["kind"] == "evaluation"]
-        if self._task is not None and any(self._task.monitor[0] in line for line in evaluations):
+        if self._task is not None and _scored(history, self._task.monitor[:1]):
             counts["best_step"] = best_evaluation(history, self._task.monitor)["step"]
         return counts
+
+
+def _scored(history: list[dict[str, Any]], names: Sequence[str]) -> list[str]:
+    """Lists the metrics that a log holds; without validation its evaluations have none."""
+    evaluations = [line for line in history if line["kind"] == "evaluation"]
+    return [name for name in names if any(name in line for line in evaluations)]
 
 
 def _or_none(value: int | float) -> int | float | None:

@@ -270,6 +270,15 @@ def test_a_score_that_is_not_finite_is_null_in_the_result(tmp_path):
         assert run.write_result({"error": float("nan")}, {})["scores"] == {"error": None}
 
 
+def test_the_metrics_that_choose_are_drawn(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(run, "plot_history", lambda *given: drawn.append(given))
+    tiny.main(tiny.Config(out=str(tmp_path / "run"), quiet=True, steps=5))
+    ((path, history, scores, clip),) = drawn
+    assert path.name == "loss.png" and scores == {"error": "validation error"} and clip == 5
+    assert len(history) == 6
+
+
 def test_skipped_steps_are_told(tmp_path, call, capsys):
     assert call("--poison", 2, "--steps", 5, "--out", tmp_path / "run") == 0
     out, err = capsys.readouterr()
