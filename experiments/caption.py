@@ -152,7 +152,7 @@ def read_or_load(config: Config) -> Parts:
 def describe(folder: str, *given: Any) -> None:
     """Writes what is on images of any size and mode."""
     *paths, options = given
-    captioner = seqjax.load(folder)
+    captioner = seqjax.load(folder, vision.Captioner)
     images = as_images(paths, captioner.task.shape)
     if options.output is not None:
         Path(options.output).mkdir(parents=True, exist_ok=True)

@@ -123,7 +123,7 @@ def load_or_prose(name: str, data_dir: str | None) -> text.Corpus:
 
 def generate(folder: str, options: Generate) -> None:
     """Writes text with the model of a run."""
-    model = seqjax.load(folder)
+    model = seqjax.load(folder, text.LanguageModel)
     (written,) = model.predict(
         [model.task.opening if options.prompt is None else options.prompt],
         max_length=options.max_length,
@@ -137,7 +137,9 @@ def generate(folder: str, options: Generate) -> None:
 
 def evaluate(folder: str, path: str, options: Options) -> None:
     """Prints what the model of a run pays for a text."""
-    for name, value in seqjax.load(folder).evaluate(files.read_text(path)).items():
+    for name, value in (
+        seqjax.load(folder, text.LanguageModel).evaluate(files.read_text(path)).items()
+    ):
         print(f"{name.replace('_', ' '):>18}  {value:.4f}")
 
 

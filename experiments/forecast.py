@@ -163,7 +163,7 @@ def rivals(run: training.Run, split: forecasting.Split, task: Any) -> dict[str, 
 
 def predict(folder: str, path: str, options: Predict) -> None:
     """Forecasts what comes after the end of a table."""
-    trained = seqjax.load(folder)
+    trained = seqjax.load(folder, forecasting.Forecaster)
     if not isinstance(trained.task, forecasting.Conformal):
         warnings.warn(f"{folder} has no conformal intervals, only the network's own", stacklevel=2)
     panel = trained.task.read(path, **options.columns())

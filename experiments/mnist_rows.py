@@ -100,7 +100,7 @@ def as_pair(records: seqjax.data.Records) -> Digits:
 
 def predict(folder: str, path: str, options: Options) -> None:
     """Names the digit of an image file."""
-    classifier = seqjax.load(folder)
+    classifier = seqjax.load(folder, vision.RowClassifier)
     (probabilities,) = classifier.probabilities([path])
     likeliest = np.argsort(-probabilities)[:3]
     labels = classifier.task.labels

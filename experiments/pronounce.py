@@ -123,7 +123,7 @@ def count_strangers(
 def say(folder: str, *given: Any) -> None:
     """Says how words are pronounced."""
     *words, options = given
-    speaker = seqjax.load(folder)
+    speaker = seqjax.load(folder, text.Translator)
     speaker.task.check_sources(words)
     for word, found in zip(words, speaker.translations(words, n_best=options.n_best), strict=True):
         for best in found:

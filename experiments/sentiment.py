@@ -133,7 +133,7 @@ def tell_what_is_lost(
 
 def predict(folder: str, words: str, options: Predict) -> None:
     """Names the class of a text, and the weight of each of its words."""
-    classifier = seqjax.load(folder)
+    classifier = seqjax.load(folder, text.Classifier)
     (found,) = classifier.explain([words])
     print(f"{found.label} {found.probability:.3f}")
     if found.weights is not None:

@@ -151,7 +151,7 @@ def warn(run: training.Run, task: speech.Recogniser, parts: dict[str, speech.Par
 def transcribe(folder: str, *operands) -> None:
     """Prints what is said in audio files, and each word with the seconds from and to."""
     *paths, _ = operands
-    for path, words in zip(paths, seqjax.load(folder).align(paths), strict=True):
+    for path, words in zip(paths, seqjax.load(folder, speech.Recogniser).align(paths), strict=True):
         text = " ".join(word.text for word in words)
         print(f"{path}: {text or '(nothing)'}")
         for word in words:
@@ -160,7 +160,7 @@ def transcribe(folder: str, *operands) -> None:
 
 def stream(folder: str, path: str, options: Stream) -> None:
     """Plays a file to the model, prints letters as they are heard, and measures the delay."""
-    model = seqjax.load(folder)
+    model = seqjax.load(folder, speech.Recogniser)
     samples = speech.read_at(path, model.task.rate)
     played = []
     for piece in speech.play(model, samples, options.piece, options.pace):

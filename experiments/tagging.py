@@ -125,7 +125,7 @@ def warn(run: training.Run, task: text.WordTagger, dev: text.TaggedSentences) ->
 
 def predict(folder: str, path: str, options: Predict) -> None:
     """Tags a file, in its own format."""
-    tagger = seqjax.load(folder)
+    tagger = seqjax.load(folder, text.WordTagger)
     column = options.column or training.read_run(Path(folder))["config"]["column"]
     part = text.read_tagged(path, column, tagged=False)
     tagged = annotate(path, tagger.predict(part.tokens), column)

@@ -77,7 +77,9 @@ def build(config: Config, train: text.Pairs) -> text.Translator:
 def answer(folder: str, *given: Any) -> None:
     """Answers questions."""
     *questions, _ = given
-    for question, said in zip(questions, seqjax.load(folder).predict(questions), strict=True):
+    for question, said in zip(
+        questions, seqjax.load(folder, text.Translator).predict(questions), strict=True
+    ):
         print(f"{question}\t{said}")
 
 

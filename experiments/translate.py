@@ -137,7 +137,7 @@ def read_parts(config: Config) -> tuple[dict[str, text.Pairs], str]:
 
 def translate(folder: str, options: Translate) -> None:
     """Translates sentences, one a line."""
-    translator = seqjax.load(folder)
+    translator = seqjax.load(folder, text.Translator)
     lines = files.read_lines(options.input) if options.input else files.read_stdin()
     lines = [line.strip() for line in lines]
     if new := translator.task.unknown(lines):

@@ -169,17 +169,19 @@ class Trained:
         write_atomically(folder / "model.json", (text + "\n").encode())
 
 
-def load(folder: str | os.PathLike) -> Trained:
+def load(folder: str | os.PathLike, kind: type | None = None) -> Trained:
     """Reads a trained model: a run folder of an experiment, or what `Trained.save` wrote.
 
     Args:
       folder: with `model.json` in it, or in its folder `model`.
+      kind: class of the task that is wanted; None takes any.
 
     Returns:
       The task with its parameters.
 
     Raises:
-      ValueError: there is no model, it is damaged, or of a newer version (which file, and why).
+      ValueError: there is no model, it is damaged, of a newer version or of another kind (which
+        file, and why).
     """
     folder = Path(folder)
     if (folder / "model" / "model.json").is_file():
@@ -189,6 +191,8 @@ def load(folder: str | os.PathLike) -> Trained:
         task = from_plain(about["task"])
     except (ValueError, TypeError) as error:
         raise ValueError(f"{folder / 'model.json'}: {error}") from None
+    if kind is not None and not isinstance(task, kind):
+        raise ValueError(f"{folder} holds a {type(task).__name__}; give a {kind.__name__}")
     path = folder / "weights.safetensors"
     arrays = read_weights(path)
     if _fingerprint(arrays) != about["weights"]:

@@ -54,6 +54,12 @@ def test_a_run_folder_is_read_by_its_model(trained, folder):
     assert seqjax.load(folder.parent).predict(ROWS) == trained.predict(ROWS)
 
 
+def test_a_model_of_another_kind_is_refused(folder):
+    assert seqjax.load(folder, seqjax.Classifier).predict(ROWS[:1])
+    with pytest.raises(ValueError, match="model holds a Classifier; give a WordTagger$"):
+        seqjax.load(folder, seqjax.text.WordTagger)
+
+
 def test_repr_is_one_line(trained):
     assert repr(trained).startswith("Trained(Classifier(") and repr(trained).endswith(
         " parameters)"
