@@ -16,7 +16,7 @@ import sys
 import types
 import typing
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -290,7 +290,15 @@ def _add_option(group: Any, field: dataclasses.Field) -> None:
         help=text,
         choices=meta.get("choices"),
         metavar=metavar,
+        **_optional_value(meta),
     )
+
+
+def _optional_value(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what argparse must know of an option that may stand alone."""
+    if meta.get("alone") is None:
+        return {}
+    return {"nargs": "?", "const": meta["alone"]}
 
 
 def _kind_of(field: dataclasses.Field) -> Any:

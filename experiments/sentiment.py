@@ -3,6 +3,7 @@
     python -m experiments.sentiment                               # Stanford Sentiment Treebank
     python -m experiments.sentiment --corpus imdb                 # film reviews, through TFDS
     python -m experiments.sentiment --train FILE --dev FILE       # any labels: label, tab, text
+    python -m experiments.sentiment --test                        # scored on the test set in the end
     python -m experiments.sentiment predict RUN "a charming film" # the class, and each word's weight
 
 The 6,920 sentences of SST-2 without their phrases and no pretrained vectors: embeddings of
@@ -18,7 +19,7 @@ import seqjax
 from experiments.cli import Verb, launch
 from seqjax import data, text, training
 from seqjax.text.labelled import CORPORA
-from seqjax.training import Options, RunConfig, option
+from seqjax.training import OWN, Options, RunConfig, option, test_option
 
 CELLS = {"lstm": seqjax.LSTM, "gru": seqjax.GRU}
 POOLINGS = ("attention", "mean", "max", "last")
@@ -33,7 +34,7 @@ class Config(RunConfig):
         metavar="FILE",
     )
     dev: str | None = option(None, "file of the same form that chooses the model", metavar="FILE")
-    test: str | None = option(None, "file of the same form to score in the end", metavar="FILE")
+    test: str | None = test_option()
     tokens: str = option("words", "what the network reads", choices=("words", "bpe"))
     min_count: int = option(2, "rarer words are unknown words", least=1)
     bpe_size: int = option(4000, "byte-pair tokens, with --tokens bpe", least=260)
@@ -102,15 +103,20 @@ def read_texts(
     config: Config,
 ) -> tuple[text.LabelledTexts, text.LabelledTexts, text.LabelledTexts | None, str]:
     """Reads the texts to learn, those that choose the model, those to test, and says where they are from."""
-    if config.train is None and config.dev is None and config.test is None:
+    if (config.train is None) != (config.dev is None):
+        raise ValueError("--train and --dev go together; give both files")
+    if config.train is None or config.dev is None:
         train, origin = text.load_labelled(config.corpus, "train", config.data_dir)
         dev, _ = text.load_labelled(config.corpus, "validation", config.data_dir)
-        return train, dev, None, origin
-    if config.train is None or config.dev is None:
-        raise ValueError("--train and --dev go together, and --test with them; give both files")
-    paths = [config.train, config.dev]
-    if config.test is not None:
-        paths.append(config.test)
+        if config.test is None:
+            return train, dev, None, origin
+        if config.test != OWN:
+            raise ValueError("a file to --test goes with --train and --dev; give them, or no file")
+        test, _ = text.load_labelled(config.corpus, "test", config.data_dir)
+        return train, dev, test, origin
+    if config.test == OWN:
+        raise ValueError("--test wants a file beside --train and --dev; name it")
+    paths = [path for path in (config.train, config.dev, config.test) if path is not None]
     train, dev, *rest = text.read_labelled(*paths)
     return train, dev, rest[0] if rest else None, ", ".join(paths)
 

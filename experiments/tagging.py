@@ -4,6 +4,7 @@
     python -m experiments.tagging --corpus wnut17            # named entities in noisy text, BIO
     python -m experiments.tagging --corpus wnut17 --no-crf --characters none    # without both
     python -m experiments.tagging --train FILE --dev FILE    # any CoNLL or CoNLL-U files
+    python -m experiments.tagging --test                     # scored on the test set in the end
     python -m experiments.tagging predict RUN FILE           # tags a file, in its own format
 
 Words in lower case, a convolution over the characters, one bidirectional LSTM, a linear-chain CRF;
@@ -24,7 +25,7 @@ from seqjax import datasets, text, training
 from seqjax.files.disk import write_atomically
 from seqjax.text import tag_sets
 from seqjax.text.tagged import annotate
-from seqjax.training import Options, RunConfig, option
+from seqjax.training import OWN, Options, RunConfig, option, test_option
 
 COLUMNS = ("upos", "xpos")
 
@@ -33,7 +34,8 @@ COLUMNS = ("upos", "xpos")
 class Config(RunConfig):
     corpus: str = option("gum", "data set", choices=("gum", "wnut17", "turkish_treebank"))
     train: str | None = option(None, "file to learn in place of the corpus", metavar="FILE")
-    dev: str | None = option(None, "file of the same form to score", metavar="FILE")
+    dev: str | None = option(None, "file of the same form that chooses", metavar="FILE")
+    test: str | None = test_option()
     column: str = option("upos", "tags of a treebank", choices=COLUMNS)
     crf: bool = option(True, "learn how tags follow each other")
     characters: str = option("cnn", "what reads the spelling", choices=("cnn", "gru", "none"))
@@ -61,15 +63,17 @@ def main(config: Config) -> dict:
     """Trains, scores and writes predictions; returns what `result.json` holds."""
     with training.Run("tagging", config) as run:
         config = run.config
-        train, dev = read_corpora(config)
+        train, dev, test = read_corpora(config)
         task = build(config, train)
-        for part in (train, dev):
+        for part in (train, dev, test):
             task.check(part)
         run.say(f"{len(train.tokens):,} + {len(dev.tokens):,} sentences: {train.origin}")
         run.say(repr(task))
         warn(run, task, dev)
         trained = run.fit(task, train, validation=dev, source=train.origin)
-        return run.finish(trained, dev, "validation")
+        if config.test is None:
+            return run.finish(trained, dev, "validation")
+        return run.finish(trained, test, "test")
 
 
 def build(config: Config, train: text.TaggedSentences) -> text.WordTagger:
@@ -92,21 +96,29 @@ def build(config: Config, train: text.TaggedSentences) -> text.WordTagger:
     )
 
 
-def read_corpora(config: Config) -> tuple[text.TaggedSentences, text.TaggedSentences]:
-    """Reads the sentences to learn, and those to score."""
+def read_corpora(config: Config) -> list[text.TaggedSentences]:
+    """Reads the sentences to learn, those that choose the model, and those to test, else the second again."""
     if (config.train is None) != (config.dev is None):
         raise ValueError("--train and --dev go together; give both files")
-    if config.train is not None and config.dev is not None:
-        train = text.read_tagged(config.train, config.column)
-        return train, text.read_tagged(config.dev, config.column)
+    if config.train is not None and config.test == OWN:
+        raise ValueError("--test wants a file beside --train and --dev; name it")
     corpus = config.corpus
     try:
-        train = text.load_tagged(corpus, "train", config.data_dir, config.column)
+        train = read_part(config, corpus, "train")
     except datasets.DataUnavailable as reason:
         print(f"{reason}. Learning turkish_treebank, which a package ships", file=sys.stderr)
         corpus = "turkish_treebank"
-        train = text.load_tagged(corpus, "train", config.data_dir, config.column)
-    return train, text.load_tagged(corpus, "dev", config.data_dir, config.column)
+        train = read_part(config, corpus, "train")
+    dev = read_part(config, corpus, "dev")
+    return [train, dev, dev if config.test is None else read_part(config, corpus, "test")]
+
+
+def read_part(config: Config, corpus: str, split: str) -> text.TaggedSentences:
+    """Reads a part of the file that a setting names, else of the corpus."""
+    path = getattr(config, split)
+    if path in (None, OWN):
+        return text.load_tagged(corpus, split, config.data_dir, config.column)
+    return text.read_tagged(path, config.column)
 
 
 def warn(run: training.Run, task: text.WordTagger, dev: text.TaggedSentences) -> None:

@@ -26,8 +26,10 @@ from seqjax.training.loop import Progress as Progress
 from seqjax.training.loop import fit_batches as fit_batches
 from seqjax.training.loop import restore_best as restore_best
 from seqjax.training.loop import resume as resume
+from seqjax.training.options import OWN as OWN
 from seqjax.training.options import Options as Options
 from seqjax.training.options import option as option
+from seqjax.training.options import test_option as test_option
 from seqjax.training.peers import PEERS as PEERS
 from seqjax.training.precision import cast_floating as cast_floating
 from seqjax.training.precision import mixed_precision as mixed_precision

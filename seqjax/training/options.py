@@ -14,6 +14,7 @@ def option(
     below: int | float | None = None,
     choices: Sequence[Any] | None = None,
     metavar: str | None = None,
+    alone: Any = None,
 ) -> Any:
     """Makes a field of a dataclass of settings.
 
@@ -24,9 +25,27 @@ def option(
       below: what the value must be less than.
       choices: the values there are.
       metavar: what the help calls its value, such as FILE.
+      alone: what the option means where it is given without a value; None asks for one.
     """
-    meta = {"help": text, "least": least, "below": below, "choices": choices, "metavar": metavar}
+    meta = {
+        "help": text,
+        "least": least,
+        "below": below,
+        "choices": choices,
+        "metavar": metavar,
+        "alone": alone,
+    }
     return dataclasses.field(default=default, metadata=meta)
+
+
+OWN = "of the corpus"
+"""The value of a `test_option` that is given alone."""
+
+
+def test_option() -> Any:
+    """Makes the option `--test [FILE]` of an experiment whose corpus may have a test set of its own."""
+    text = "file of the same form to score in the end; alone, the test set of the corpus"
+    return option(None, text, metavar="FILE", alone=OWN)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -92,6 +92,20 @@ def test_the_treebank_is_the_default(tmp_path):
     assert test is None and "sst2" in origin
 
 
+def test_test_alone_is_the_test_set_of_the_corpus(tmp_path, monkeypatch, capsys):
+    (tmp_path / "sst2").mkdir()
+    for split in ("train", "dev", "test"):
+        (tmp_path / "sst2" / f"stsa.binary.{split}").write_text(f"1 a {split} film\n0 a bad one\n")
+    place = ("--data-dir", tmp_path, "--out", tmp_path / "run")
+    assert call(monkeypatch, *TINY, "--epochs", "1", "--min-count", "1", *place, "--test") == 0
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["split"] == "test"
+    assert "a test film" in (tmp_path / "run" / "predictions.tsv").read_text()
+    assert (
+        call(monkeypatch, "--test", "file", "--data-dir", tmp_path, "--out", tmp_path / "two") == 2
+    )
+    assert "goes with --train and --dev" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("train", "dev", "message"),
     [

@@ -169,3 +169,21 @@ def test_a_treebank_with_a_wrong_row_is_refused(tmp_path, monkeypatch, capsys):
     assert "bank.conllu, line 4: id '4'" in capsys.readouterr().err
     assert call(monkeypatch, "--train", path) == 2
     assert "--train and --dev go together" in capsys.readouterr().err
+
+
+def test_a_test_file_and_that_of_the_corpus_are_scored_in_the_end(
+    tmp_path, monkeypatch, capsys, files
+):
+    (tmp_path / "wnut17").mkdir()
+    names = {"wnut17train.conll": 6, "emerging.dev.conll": 1, "emerging.test.annotated": 2}
+    for name, times in names.items():
+        (tmp_path / "wnut17" / name).write_text(conll(SENTENCES * times))
+    corpus = ("--corpus", "wnut17", "--data-dir", tmp_path, "--test", "--epochs", "1")
+    assert call(monkeypatch, *TINY, *corpus, "--out", tmp_path / "one") == 0
+    file = ("--test", tmp_path / "train.conll", "--epochs", "1")
+    assert call(monkeypatch, *TINY, *files, *file, "--out", tmp_path / "two") == 0
+    for run, words in (("one", 10), ("two", 30)):
+        result = json.loads((tmp_path / run / "result.json").read_text())
+        assert result["split"] == "test" and result["counts"]["words"] == words
+    assert call(monkeypatch, *TINY, *files, "--test", "--out", tmp_path / "three") == 2
+    assert "--test wants a file beside --train" in capsys.readouterr().err
