@@ -1,6 +1,6 @@
 """Find public data sets: published files, prepared TFDS sets, a download, an installed package.
 
-TFDS is imported by the first call that needs it; its builders stand in `seqjax.datasets.builders`.
+TFDS is imported by the first call that needs it; its builder stands in `seqjax.datasets.builder`.
 """
 
 from seqjax.datasets.sources import DataUnavailable as DataUnavailable

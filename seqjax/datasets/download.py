@@ -1,4 +1,4 @@
-"""Files from a public address: checked, written whole, and given up on within seconds where no network answers."""
+"""Files from a public address: checked, written whole, and given up within seconds offline."""
 
 import dataclasses
 import gzip
@@ -15,6 +15,7 @@ import time
 import urllib.parse
 import urllib.request
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from seqjax.files.disk import find, sha256, write_atomically
@@ -27,6 +28,8 @@ LONGEST = 900.0
 
 LARGEST, UNPACKED = 2**28, 2**30
 """Bytes of a file, and of the files of an archive together, at most."""
+
+GITHUB = "https://raw.githubusercontent.com/"
 
 PIECE = 2**16
 PAGE = re.compile(
@@ -60,10 +63,22 @@ class Remote:
         return urllib.parse.urlsplit(self.url).hostname or ""
 
 
-def fetch_all(remotes: tuple[Remote, ...], folder: Path) -> None:
-    """Puts every file into `folder`, those that are there already excepted.
+def remotes_at(address: str, sums: Mapping[str, str], ending: str = "") -> tuple[Remote, ...]:
+    """Lists files that lie side by side at one address.
 
-    A file that is there but has not its recorded sha256 is fetched again.
+    Args:
+      address: what each url begins with.
+      sums: name of each file, here and there, to its sha256.
+      ending: what each name ends with beside, such as ".gz".
+    """
+    names = {f"{name}{ending}": sha256 for name, sha256 in sums.items()}
+    return tuple(Remote(address + name, name, sha256) for name, sha256 in names.items())
+
+
+def fetch_all(remotes: tuple[Remote, ...], folder: Path) -> None:
+    """Puts every file into `folder`, except those that are there already.
+
+    A file that is there without its recorded sha256 is fetched again.
 
     Args:
       remotes: which.
@@ -86,7 +101,7 @@ def fetch_all(remotes: tuple[Remote, ...], folder: Path) -> None:
 
 
 def discard(remotes: tuple[Remote, ...], folder: Path) -> None:
-    """Takes away what was fetched, so that the next call fetches it again."""
+    """Removes what was fetched, so that the next call fetches it again."""
     for path in (folder / remote.name for remote in remotes):
         if path.is_dir():
             shutil.rmtree(path)
@@ -95,7 +110,7 @@ def discard(remotes: tuple[Remote, ...], folder: Path) -> None:
 
 
 def fetch(remote: Remote, timeout: float = 30.0) -> bytes:
-    """The bytes of a public file, checked.
+    """Fetches a public file and checks its bytes.
 
     Args:
       remote: which.
@@ -119,7 +134,7 @@ def fetch(remote: Remote, timeout: float = 30.0) -> bytes:
 
 
 def _read(remote: Remote, response: http.client.HTTPResponse, deadline: float) -> bytes:
-    """All bytes of a response, within the limits of size and of time."""
+    """Reads a whole response, within the limits of size and of time."""
     promised, data = response.length, bytearray()
     # `read1` waits for one packet at most, so that a host that sends a byte now and then is
     # noticed.
@@ -167,7 +182,7 @@ def _check(remote: Remote, data: bytes) -> None:
 
 
 def _is_there(remote: Remote, folder: Path) -> bool:
-    """Whether a folder holds the file, plain or gzipped, or the folder; and if its sum is recorded, with that sum."""
+    """Tells whether a folder holds the file, plain or gzipped, with its sum if one is recorded."""
     path = find(folder, remote.name.removesuffix("/"))
     if path is None:
         return False
@@ -181,7 +196,7 @@ def _is_there(remote: Remote, folder: Path) -> bool:
 
 
 def answers(url: str) -> bool:
-    """Whether the host of `url` (or the proxy in front of it) accepts a connection within `PATIENCE` seconds."""
+    """Tells whether the host of `url`, or its proxy, accepts a connection within `PATIENCE`."""
     parts = urllib.parse.urlsplit(url)
     proxy = urllib.request.getproxies().get(parts.scheme)
     if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
@@ -204,7 +219,7 @@ def answers(url: str) -> bool:
 
 
 def _unpack(remote: Remote, data: bytes, folder: Path) -> None:
-    """Writes the files below the archive's folder `remote.name` into the same folder here, its own last."""
+    """Writes the files of the archive's folder `remote.name` into a folder of that name here."""
     name = remote.name.removesuffix("/")
     staging = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder))
     try:

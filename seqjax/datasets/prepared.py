@@ -15,7 +15,7 @@ READ_AT_ONCE = 4096
 
 
 def find_prepared(data_dir: Path, name: str) -> Path | None:
-    """The newest version `<data_dir>/<name>/<version>` that TFDS has prepared as array_record, or None."""
+    """Finds the newest `<data_dir>/<name>/<version>` that TFDS has prepared as array_record."""
     infos = Path(data_dir, name).glob("*.*.*/dataset_info.json")
     return max(
         (info.parent for info in infos if _is_array_record(info)), key=_version, default=None
@@ -23,7 +23,7 @@ def find_prepared(data_dir: Path, name: str) -> Path | None:
 
 
 def _is_array_record(info: Path) -> bool:
-    """Whether a `dataset_info.json` says so: the other forms need TensorFlow."""
+    """Tells whether a `dataset_info.json` says so: the other forms need TensorFlow."""
     try:
         return json.loads(info.read_bytes())["fileFormat"] == "array_record"
     except (ValueError, KeyError, TypeError):
@@ -36,7 +36,7 @@ def _version(folder: Path) -> tuple[int, ...]:
 
 
 def read_prepared(folder: Path, split: str) -> Records:
-    """The records of a split of a prepared TFDS data set, text as `str` and images as uint8.
+    """Reads a split of a prepared TFDS data set, text as `str` and images as uint8.
 
     Args:
       folder: the one that holds `dataset_info.json`.
@@ -90,7 +90,7 @@ def _value(value: Any, feature: Any) -> Any:
 
 
 def _stacked(values: Sequence[Any], feature: Any) -> Column:
-    """One array where every record has the same static shape, a list where they may differ."""
+    """Stacks the values of one static shape; keeps a list where shapes may differ."""
     if not values or not isinstance(values[0], np.ndarray) or None in feature.shape:
         return list(values)
     return np.stack(values)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seqjax.datasets.sets.media import FSDD_RATE
+from seqjax.datasets.registry.media import FSDD_RATE
 from seqjax.datasets.sources import load
 from seqjax.files import Recording, list_recordings, read_tsv
 from seqjax.files.sound import check_audio, read_audio, resample

@@ -78,8 +78,11 @@ def tiny_files(root: Path) -> Path:
     for split in ("train", "dev", "test"):
         write(root / "sst2" / f"stsa.binary.{split}", "1 a fine film .\n0 dull .\n")
     header = "date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT\n"
-    rows = (f"2016-07-01 {hour}:00,{hour}.1,1,2,3,4,5,{hour + 0.25}\n" for hour in range(14_500))
-    write(root / "ett/ETTh1.csv", header + "".join(rows))
+    rows = "".join(
+        f"2016-07-01 {hour}:00,{hour}.1,1,2,3,4,5,{hour + 0.25}\n" for hour in range(14_500)
+    )
+    for station in ("h1", "h2"):
+        write(root / f"ett/ETT{station}.csv", header + rows)
     write(
         root / "m4/Hourly-train.csv",
         '"V1","V2","V3","V4"\n"H1","1","2.125","3"\n"H2","7","0.1",""\n',

@@ -12,8 +12,9 @@ import pytest
 from seqjax import files
 from seqjax.datasets import download
 from seqjax.datasets.download import Remote, Unreachable, fetch, fetch_all
-from seqjax.datasets.sets import SETS, RawSet
-from seqjax.datasets.sets.text import MULTI30K_SHA256
+from seqjax.datasets.entry import DataSet
+from seqjax.datasets.features import Text
+from seqjax.datasets.registry import REGISTRY
 
 answers = download.answers
 
@@ -206,26 +207,32 @@ def test_a_host_that_drips_is_given_up(monkeypatch):
 
 def test_a_file_without_a_sum_is_read_before_it_stays(server, tmp_path):
     folder, url = server
-    read = lambda where, split: {"line": files.read_labelled(where / "a", ("0", "1"))[1]}  # noqa: E731
-    raw = RawSet("tiny", "tiny", {"train": ("a",)}, read, (Remote(url + "a", "a"),))
+    entry = DataSet(
+        name="tiny",
+        description="",
+        features={"line": Text()},
+        splits={"train": ("a",)},
+        reader=lambda path, split: {"line": files.read_labelled(path, ("0", "1"))[1]},
+        remotes=(Remote(url + "a", "a"),),
+    )
     (folder / "a").write_bytes(b'{"error": "log in"}')
     with pytest.raises(ValueError, match="wanted one of 0, 1"):
-        raw.fetch(tmp_path / "mine")
+        entry.fetch(tmp_path / "mine")
     assert not list((tmp_path / "mine").iterdir())
     (folder / "a").write_bytes(b"1 good\n")
-    raw.fetch(tmp_path / "mine")
-    assert raw.read(tmp_path / "mine", "train")[0] == {"line": "good"}
+    entry.fetch(tmp_path / "mine")
+    assert entry.read(tmp_path / "mine", "train")[0] == {"line": "good"}
 
 
 def test_files_are_taken_at_fixed_revisions_with_their_sums():
-    remotes = [remote for raw in SETS.values() for remote in raw.remotes]
+    remotes = [remote for entry in REGISTRY.values() for remote in entry.remotes]
     without = {remote.name for remote in remotes if remote.sha256 is None}
     assert without == {"stsa.binary.test", "recordings/"}
     moving = {
         remote.name for remote in remotes if "/master/" in remote.url or "/main/" in remote.url
     }
     # Of these no revision is known; their sums, where there are, tell a change.
-    assert moving == {"stsa.binary.test", *(f"{name}.gz" for name in MULTI30K_SHA256)}
+    assert moving == {"stsa.binary.test", *(remote.name for remote in REGISTRY["multi30k"].remotes)}
 
 
 def test_a_connection_that_is_cut_is_unreachable(monkeypatch):

