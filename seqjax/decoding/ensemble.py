@@ -40,8 +40,10 @@ class Ensemble:
 
     def __call__(self, params: Any, state: State, tokens: Array) -> tuple[State, Array]:
         """Reads one token of each row; returns the members' states and the logarithm of their mean probabilities."""
+        # States [batch, members, ...], logits [members, batch, vocab]; all read the same tokens.
         state, logits = jax.vmap(self.step, in_axes=(0, 1, None), out_axes=(1, 0))(
             params, state, tokens
         )
         log_probs = jax.nn.log_softmax(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)))
+        # The mean of the probabilities, not of their logarithms: [batch, vocab].
         return state, jax.nn.logsumexp(log_probs, axis=0) - jnp.log(logits.shape[0])

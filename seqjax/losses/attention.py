@@ -27,6 +27,7 @@ def doubly_stochastic(
     """
     weights = jnp.asarray(weights)
     mask = jnp.ones(weights.shape[:2], bool) if mask is None else jnp.asarray(mask, bool)
+    # What each position got in all, [batch, positions].
     looked = jnp.sum(jnp.where(mask[..., None], weights, 0), axis=1)
     valid = jnp.ones(looked.shape, bool) if positions is None else jnp.asarray(positions, bool)
     # A row without a step has looked nowhere and does not count.
@@ -46,5 +47,6 @@ def coverage_loss(weights: ArrayLike, mask: ArrayLike | None = None) -> Float[Ar
     Returns:
       A scalar, between 0 and 1 for weights that sum to 1.
     """
+    # The coverage before each step, [batch, time, positions]: the sum so far less the step's own.
     before = jnp.cumsum(weights, axis=1) - weights
     return masked_mean(jnp.minimum(weights, before).sum(-1), mask)

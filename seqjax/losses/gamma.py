@@ -28,8 +28,10 @@ def stirling(x: ArrayLike) -> Float[Array, "..."]:
     """
     x = jnp.asarray(x)
     is_large = x >= SERIES_FROM
+    # Each branch sees harmless numbers where the other one counts: no gradient is NaN.
     large = jnp.where(is_large, x, SERIES_FROM)
     inverse = 1 / (large * large)
+    # Stirling's series in 1 / x^2, by Horner's scheme; the factor 1 / x comes after it.
     series = 1 / 12 - inverse * (
         1 / 360 - inverse * (1 / 1260 - inverse * (1 / 1680 - inverse / 1188))
     )
@@ -60,6 +62,7 @@ def deviance(y: ArrayLike, expected: ArrayLike, difference: ArrayLike) -> Float[
     distance = jnp.abs(v)
 
     small = jnp.where(distance < NEAR, v, 0.0)
+    # v^2 / 3 + v^4 / 5 + ... from the last term to the first.
     square, tail = small * small, 0.0
     for power in range(17, 1, -2):
         tail = (tail + 1 / power) * square
