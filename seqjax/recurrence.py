@@ -73,7 +73,7 @@ class Pass:
 
 
 class Recurrence:
-    """Something that remembers: data that says what it is, and pure functions that say what it does.
+    """Something that remembers: data that says what it is, pure functions that say what it does.
 
     A subclass is a frozen dataclass (with `repr=False`) that holds no array: it prints what it is,
     compares and hashes by value, and so serves as a static argument of `jax.jit` and as an
@@ -146,7 +146,7 @@ class Recurrence:
         return None
 
     def read(self, params: Params, state: State, x: Frame) -> Output | None:
-        """Returns the output of the step that read x and left `state`; None where that is not known.
+        """Returns the output of the step that read x and left `state`; None where it is unknown.
 
         An output that is a function of the state hands on what is done to the state from outside.
         """

@@ -1,4 +1,4 @@
-"""Beam search: the best sequences of a model that predicts the next token, with what it saw while it wrote them."""
+"""Beam search: the best sequences of a model that predicts the next token, and what it saw."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ class Beams(NamedTuple):
 
 
 class _Beam(NamedTuple):
-    """The search at one moment: leaves `[batch, beam, ...]`. A hypothesis that has ended keeps its place."""
+    """Holds the search at one moment, leaves `[batch, beam, ...]`; what has ended keeps its place."""
 
     tokens: Array
     log_probs: Array
@@ -114,8 +114,9 @@ def beam_search(
       >>> import jax, seqjax
       >>> step = lambda params, state, tokens: (state, params * jax.nn.one_hot(tokens + 1, 5))
       >>> found = seqjax.decoding.beam_search(
-      ...     step, 3.0, jax.numpy.zeros(1), jax.numpy.zeros(1, int), beam=4, length=6, stop_token=4,
-      ...     penalties=[seqjax.decoding.LengthPenalty(0.6)], constraints=[seqjax.decoding.BanTokens([1])])
+      ...     step, 3.0, jax.numpy.zeros(1), jax.numpy.zeros(1, int), beam=4, length=6,
+      ...     stop_token=4, penalties=[seqjax.decoding.LengthPenalty(0.6)],
+      ...     constraints=[seqjax.decoding.BanTokens([1])])
       >>> found.tokens.tolist(), found.lengths.tolist()
       ([[[2, 3, 4, 4, 4, 4]]], [[3]])
 
@@ -283,7 +284,7 @@ def _is_done(
     if drawn:
         return ~growing.any(-1)
     scores = penalise(penalties, found.log_probs, found.lengths, found.observed)
-    # The n-th best of those that have ended, [batch, 1], against the best that each other may reach.
+    # The n-th best of those that have ended, [batch, 1], against the best that others may reach.
     finished = jnp.where(found.ended, scores, -jnp.inf)
     worst = lax.top_k(finished, n_best)[0][:, -1:]
     # What still grows has at least one token more.
@@ -334,7 +335,8 @@ def _check(
     for leaf in jax.tree.leaves(state):
         if jnp.shape(leaf)[:1] != first.shape:
             raise ValueError(
-                f"a leaf of the state has shape {jnp.shape(leaf)}; it must begin with the batch, {first.shape[0]}"
+                f"a leaf of the state has shape {jnp.shape(leaf)}; "
+                f"it must begin with the batch, {first.shape[0]}"
             )
     for name, value in (("beam", beam), ("length", length), ("n_best", n_best), ("groups", groups)):
         if value < 1:

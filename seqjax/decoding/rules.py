@@ -38,7 +38,8 @@ def _as_pytree(name: str, rule: Any) -> Callable:
         )
     if not callable(rule):
         raise TypeError(
-            f"{name} is a {type(rule).__name__}; give a function, or an object that can be called like one"
+            f"{name} is a {type(rule).__name__}; "
+            "give a function, or an object that can be called like one"
         )
     # A leaf is what JAX does not know how to take apart: a function, or an object of a plain class.
     is_leaf = jax.tree_util.treedef_is_leaf(jax.tree.structure(rule))
@@ -56,7 +57,9 @@ def _as_pytree(name: str, rule: Any) -> Callable:
 
 
 class _Static(NamedTuple):
-    """What of an object is static: a key that compares by value and by type, for `0`, `0.0` and `False` are equal.
+    """Holds what of an object is static: a key that compares by value and by type.
+
+    The type counts, for `0`, `0.0` and `False` are equal.
 
     Attributes:
       kind: the class of an object that is no pytree, else None.
@@ -80,7 +83,7 @@ _ARRAY = _Array()
 
 @jax.tree_util.register_pytree_node_class
 class OwnRule:
-    """An object of a user's class as a pytree, with what can be called on it; see `as_arguments`."""
+    """An object of a user's class as a pytree that can be called, see `as_arguments`."""
 
     def __init__(self, rule: Any, arrays: list, static: _Static):
         self.rule, self.arrays, self.static = rule, arrays, static
@@ -135,6 +138,6 @@ def _check_hash(name: str, rule: Any, values: Iterable) -> None:
     for value in values:
         if type(value).__hash__ is None:
             raise TypeError(
-                f"{name}, a {type(rule).__name__}, holds a {type(value).__name__}, which has no hash; "
-                "give it arrays, numbers, text and functions"
+                f"{name}, a {type(rule).__name__}, holds a {type(value).__name__}, "
+                "which has no hash; give it arrays, numbers, text and functions"
             )

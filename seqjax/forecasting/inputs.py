@@ -1,4 +1,4 @@
-"""What a forecasting network reads at each step, made of the windows of `seqjax.forecasting.PanelWindows`."""
+"""What a forecasting network reads at each step, made of the windows of `PanelWindows`."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ def lagged(
 def known(
     batch: Batch, lags: tuple[int, ...], static: Array
 ) -> Float[Array, "rows steps features"]:
-    """Collects what is known of each step of context and horizon beside the lagged values themselves.
+    """Collects what is known of each step of context and horizon beside the lagged values.
 
     Which of the lagged values were seen, the features known beforehand, the past covariates of the
     step before, and `static` `[rows, features]`.
@@ -103,7 +103,7 @@ class WindowNetwork(nn.Module):
 
 
 class Static(nn.Module):
-    """Describes a series: its categories by embedding, and the logarithm of its scale, `[rows, features]`.
+    """Describes a series by embedded categories and the logarithm of its scale.
 
     Attributes:
       kinds: how many categories each kind has.

@@ -77,6 +77,6 @@ def _check_classes(
     wrong = counted[(counted < 0) | (counted >= vocab)]
     if wrong.size:
         raise ValueError(
-            f"a label is {wrong[0]}; give classes from 0 to {vocab - 1}, and hide labels that do not count "
-            f"by the mask, such as mask=labels != {wrong[0]}"
+            f"a label is {wrong[0]}; give classes from 0 to {vocab - 1}, "
+            f"and hide labels that do not count by the mask, such as mask=labels != {wrong[0]}"
         )

@@ -45,7 +45,9 @@ def at_least_float32(array: ArrayLike) -> Float[Array, "..."]:
 
 
 def nan_unless(known: ArrayLike, values: ArrayLike) -> Float[Array, "..."]:
-    """Returns the values, and NaN where `known` is False: the derivative is NaN there too, so no step takes it.
+    """Returns the values, and NaN where `known` is False.
+
+    The derivative is NaN there too, so that no step takes it.
 
     Args:
       known: booleans of the shape of `values`.
