@@ -73,16 +73,20 @@ class Pass:
 
 
 class Recurrence:
-    """Something that remembers: data that says what it is, and pure functions that say what it does.
+    """Something that remembers: data that says what it is, pure functions that say what it does.
 
     A subclass is a frozen dataclass (with `repr=False`) that holds no array: it prints what it is,
     compares and hashes by value, and so serves as a static argument of `jax.jit` and as an
     attribute of a Flax module. It defines `init`, `output_size`, `initial_state` and `step`; `scan`
-    comes with the base class, and a cell may have a faster one.
+    comes with the base class, and a cell may have a faster one. The rest says more of a recurrence
+    to those that ask: what is left out is answered on the safe side.
     """
 
     causal: ClassVar[bool] = True
     """False where an output depends on later inputs: then there is no `step`."""
+
+    parallel: ClassVar[bool] = False
+    """True where `scan` reads all steps at once, not one after another."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Gives a class with a step of its own the scan over that step.
@@ -136,6 +140,50 @@ class Recurrence:
         """
         start = self.initial_state(params, xs.shape[1:-1], xs.dtype)
         return scan_steps(functools.partial(self.step, params), start, xs, state, how)
+
+    def formula(self) -> str | None:
+        """Returns its name among the fast kernels; None where they do not know it."""
+        return None
+
+    def read(self, params: Params, state: State, x: Frame) -> Output | None:
+        """Returns the output of the step that read x and left `state`; None where it is unknown.
+
+        An output that is a function of the state hands on what is done to the state from outside.
+        """
+        return None
+
+    def shown(self, state: State) -> Output | None:
+        """Returns what the last layer shows of its state, `[*batch, hidden]`; None for nothing."""
+        return None
+
+    def ends(self, first: Output, last: Output) -> Array:
+        """Returns the output of every direction after the last step that it reads.
+
+        Args:
+          first: the output of each row's first step, `[*batch, outputs]`.
+          last: that of its last valid step.
+
+        Returns:
+          `last` of a causal recurrence. Of another both side by side, `[*batch, 2 outputs]`, for
+          it is not known which features have read which way.
+        """
+        return last if self.causal else jnp.concatenate([last, first], axis=-1)
+
+
+def parts(recurrence: Recurrence) -> dict[str, Recurrence | tuple[Recurrence, ...]]:
+    """Returns the recurrences whose scans a combinator's scan is made of, by field.
+
+    There are none in one that runs its own step over time, whatever that step is made of.
+    """
+    if type(recurrence).scan is Recurrence.scan:
+        return {}
+    found = {}
+    for field in dataclasses.fields(recurrence):  # pyright: ignore[reportArgumentType]
+        value = getattr(recurrence, field.name)
+        values = value if isinstance(value, tuple) else (value,)
+        if values and all(isinstance(item, Recurrence) for item in values):
+            found[field.name] = value
+    return found
 
 
 def state_dtype(dtype: Any) -> Any:

@@ -21,7 +21,7 @@ from seqjax.checks import (
     state_dtypes,
 )
 from seqjax.recurrence import Pass, Recurrence, spread, state_dtype
-from seqjax.typing import Frame, Hidden, KeyArray, Outputs, Params, Sequence, State
+from seqjax.typing import Frame, Hidden, KeyArray, Output, Outputs, Params, Sequence, State
 
 
 class Cell(Recurrence):
@@ -44,16 +44,13 @@ class Cell(Recurrence):
         # The nearest class that names a formula: another step than its own, or another start, is
         # not what the kernels compute.
         owner = next(base for base in cls.__mro__ if "formula" in vars(base))
-        if owner not in (cls, Cell) and {"step", "initial_state"} & set(vars(cls)):
-            cls.formula = Cell.formula
+        if owner not in (cls, Recurrence) and {"step", "initial_state"} & set(vars(cls)):
+            cls.formula = Recurrence.formula
         if cls.scan is Recurrence.scan:
             cls.parallel = False
 
     shows_state: ClassVar[bool] = True
     """False where the output also depends on the input, so that `output` has nothing to read."""
-
-    parallel: ClassVar[bool] = False
-    """True where time is scanned in parallel, not step by step."""
 
     def output_size(self, input_size: int) -> int:
         """Returns the features of each output: the layer's units."""
@@ -67,9 +64,13 @@ class Cell(Recurrence):
         """Returns what the cell shows of its state: the state itself."""
         return state
 
-    def formula(self) -> str | None:
-        """Returns the name of this cell among the kernels; None where they do not know it."""
-        return None
+    def shown(self, state: State) -> Hidden | None:
+        """Returns `output(state)`; None where the state does not hold the output."""
+        return self.output(state) if self.shows_state else None
+
+    def read(self, params: Params, state: State, x: Frame) -> Output | None:
+        """Returns what the state shows: the output but for its dtype."""
+        return self.shown(state)
 
     def scan(
         self,

@@ -3,10 +3,11 @@
 from typing import Any
 
 import jax
+from jaxtyping import Array
 
 from seqjax.checks import checked_key
 from seqjax.recurrence import Recurrence
-from seqjax.typing import KeyArray, Params, State
+from seqjax.typing import KeyArray, Output, Params, State
 
 
 class Wrapper(Recurrence):
@@ -33,6 +34,14 @@ class Wrapper(Recurrence):
     def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> State:
         """Returns the inner recurrence's initial state."""
         return self.inner.initial_state(params, batch_shape, dtype)
+
+    def shown(self, state: State) -> Output | None:
+        """Returns what the inner recurrence shows, before its outputs are changed."""
+        return self.inner.shown(state)
+
+    def ends(self, first: Output, last: Output) -> Array:
+        """Returns the ends of the inner recurrence's directions."""
+        return self.inner.ends(first, last)
 
 
 def branch(rng: KeyArray | None, index: int) -> KeyArray | None:

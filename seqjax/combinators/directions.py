@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from seqjax.checks import checked_key
 from seqjax.combinators.base import check_causal, check_recurrences
@@ -124,3 +125,13 @@ class Bidirectional(Recurrence):
         backward, zs = self.backward.scan(params["backward"], xs, state.backward, back)
         # Both outputs stand in input order already, [time, *batch, outputs].
         return BidirectionalState(forward, backward), _MERGES[self.merge](ys, zs)
+
+    def ends(self, first: Output, last: Output) -> Array:
+        """Returns the forward half of the last output and the backward half of the first.
+
+        Merged otherwise than by `"concat"` the halves cannot be told apart, and both stand whole.
+        """
+        if self.merge != "concat" or not (self.forward.causal and self.backward.causal):
+            return super().ends(first, last)
+        size = self.forward.output_size(0)
+        return jnp.concatenate([last[..., :size], first[..., size:]], axis=-1)

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import jax
+from jaxtyping import Array
 
 from seqjax.cells.options import flag, rate
 from seqjax.checks import checked_key
@@ -108,6 +109,14 @@ class Stack(Recurrence):
             layer_state, xs = layer.scan(p, xs, state[index], how.branch(index))
             states.append(layer_state)
         return tuple(states), xs
+
+    def shown(self, state: State) -> Output | None:
+        """Returns what the last layer shows of its state."""
+        return self.layers[-1].shown(state[-1])
+
+    def ends(self, first: Output, last: Output) -> Array:
+        """Returns the ends of the last layer's directions."""
+        return self.layers[-1].ends(first, last)
 
     def _with(self, params: Params) -> list[tuple[Recurrence, Params]]:
         """Returns each layer with its parameters."""

@@ -178,9 +178,6 @@ class Zoneout(Wrapper):
                 "give Elman, LSTM, GRU, MinGRU or MinLSTM"
             )
 
-    def formula(self) -> None:
-        """Returns None: the kernels do not know a cell whose state is held at random."""
-
     def step(
         self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
     ) -> tuple[State, Output]:
@@ -199,6 +196,10 @@ class Zoneout(Wrapper):
             stays = jax.tree.map(_draw, keys, new, rates)
             state = jax.tree.map(select, stays, state, new)
         return state, self.inner.output(state).astype(x.dtype)
+
+    def read(self, params: Params, state: State, x: Frame) -> Output | None:
+        """Returns the cell's output of the state that was held or mixed."""
+        return self.inner.read(params, state, x)
 
 
 def _mix(old: Any, new: Array, rate: float) -> Array:

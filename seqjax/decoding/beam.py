@@ -1,4 +1,4 @@
-"""Beam search: the best sequences of a model that predicts the next token, with what it saw while it wrote them."""
+"""Beam search: the best sequences of a model that predicts the next token, and what it saw."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from seqjax.decoding.choice import choose, keep_ended, perturb
 from seqjax.decoding.penalties import bound, penalise
 from seqjax.decoding.rules import as_arguments
 from seqjax.losses.masked import length_mask
@@ -43,7 +44,7 @@ class Beams(NamedTuple):
 
 
 class _Beam(NamedTuple):
-    """The search at one moment: leaves `[batch, beam, ...]`. A hypothesis that has ended keeps its place."""
+    """Holds the search at one moment, leaves `[batch, beam, ...]`; what has ended keeps its place."""
 
     tokens: Array
     log_probs: Array
@@ -113,8 +114,9 @@ def beam_search(
       >>> import jax, seqjax
       >>> step = lambda params, state, tokens: (state, params * jax.nn.one_hot(tokens + 1, 5))
       >>> found = seqjax.decoding.beam_search(
-      ...     step, 3.0, jax.numpy.zeros(1), jax.numpy.zeros(1, int), beam=4, length=6, stop_token=4,
-      ...     penalties=[seqjax.decoding.LengthPenalty(0.6)], constraints=[seqjax.decoding.BanTokens([1])])
+      ...     step, 3.0, jax.numpy.zeros(1), jax.numpy.zeros(1, int), beam=4, length=6,
+      ...     stop_token=4, penalties=[seqjax.decoding.LengthPenalty(0.6)],
+      ...     constraints=[seqjax.decoding.BanTokens([1])])
       >>> found.tokens.tolist(), found.lengths.tolist()
       ([[[2, 3, 4, 4, 4, 4]]], [[3]])
 
@@ -187,6 +189,7 @@ def _search(
     def spread(leaf: Array) -> Array:
         return jnp.broadcast_to(leaf[:, None], (batch, beam, *leaf.shape[1:]))
 
+    # Every hypothesis begins where its row does: leaves [batch, beam, ...].
     state, last = jax.tree.map(spread, (state, first))
     shapes = jax.eval_shape(lambda: observe(step(params, state, last)[0]))
     nothing_seen = jax.tree.map(jnp.zeros_like, shapes)
@@ -202,10 +205,13 @@ def _search(
             scores = constraint(scores, found.tokens, t)
         # That of the hypothesis with each token; drawn beams perturb what the choice goes by.
         totals = found.log_probs[..., None] + scores
-        ranks = totals if keys is None else _perturb(keys, t, found.ranks, totals)
-        ranks = _keep_ended(ranks, found, stop_token, drawn)
-        parent, token, possible = _choose(ranks, found.ended, groups, diversity)
+        ranks = totals if keys is None else perturb(keys, t, found.ranks, totals)
+        # What has ended comes before all that grow, but keeps its rank in a drawn beam.
+        kept = found.ranks if drawn else jnp.full_like(found.ranks, jnp.inf)
+        ranks = keep_ended(ranks, found.ended, kept, stop_token)
+        parent, token, possible = choose(ranks, found.ended, groups, diversity)
 
+        # The hypotheses that were chosen, at their new places, and what each of them saw.
         seen = observe(state)
         old, news = _take((found, seen), parent)
         grown = _Beam(
@@ -219,6 +225,7 @@ def _search(
         # What had ended stays as it was, and so does a row that is settled.
         chosen = select(old.ended & possible, old, grown)
         found = select(carry.done, found, chosen)
+        # In a settled row each hypothesis comes from its own place.
         parent = jnp.where(carry.done[:, None], jnp.arange(beam), parent)
         put = functools.partial(lax.dynamic_update_index_in_dim, index=t, axis=0)
         return _Carry(
@@ -254,6 +261,7 @@ def _first_beam(
 ) -> _Beam:
     """The beam before the first token: each group begins with one hypothesis, of no tokens."""
     width = beam // groups
+    # The first place of each group, [beam]; the others are not there yet.
     opens = jnp.arange(beam) % width == 0
     alone = jnp.broadcast_to(jnp.where(opens, 0.0, -jnp.inf), (batch, beam))
     stop = jnp.asarray(stop_token, jnp.int32)
@@ -267,81 +275,19 @@ def _first_beam(
     )
 
 
-def _keep_ended(ranks: Array, found: _Beam, stop_token: Any, drawn: bool) -> Array:
-    """Lets a hypothesis that has ended go on by the stop token alone, and before all others unless drawn."""
-    stops = jnp.arange(ranks.shape[-1]) == stop_token
-    first = found.ranks if drawn else jnp.full_like(found.ranks, jnp.inf)
-    kept = jnp.where(stops, first[..., None], -jnp.inf)
-    return jnp.where(found.ended[..., None], kept, ranks)
-
-
-def _choose(ranks: Array, ended: Array, groups: int, diversity: Any) -> tuple[Array, Array, Array]:
-    """Chooses the best continuations group by group.
-
-    Args:
-      ranks: of each token after each hypothesis, `[batch, beam, vocab]`.
-      ended: hypotheses that have ended, `[batch, beam]`.
-      groups: of the beam; a group is penalised for tokens that those before it have taken.
-      diversity: by how much for each.
-
-    Returns:
-      `[batch, beam]` each: the place of the hypothesis, its token, and whether that is possible.
-    """
-    batch, beam, vocab = ranks.shape
-    width = beam // groups
-    # Groups first: [groups, batch, width, ...].
-    ended = jnp.moveaxis(ended.reshape(batch, groups, width), 1, 0)
-    ranks = jnp.moveaxis(ranks.reshape(batch, groups, width, vocab), 1, 0)
-
-    def choose(taken: Array, group: tuple[Array, Array]) -> tuple[Array, Any]:
-        """Chooses for one group; `taken [batch, vocab]` counts the tokens of the groups before."""
-        ranks, ended = group
-        diverse = ranks - diversity * taken[:, None]
-        # Over all hypotheses and tokens of the group at once: [batch, width * vocab].
-        value, index = lax.top_k(diverse.reshape(batch, -1), width)
-        place, token = index // vocab, index % vocab
-        # The stop token again of what has ended is no new choice.
-        new = ~jnp.take_along_axis(ended, place, axis=1)
-        taken = taken.at[jnp.arange(batch)[:, None], token].add(new.astype(taken.dtype))
-        return taken, (place, token, value > -jnp.inf)
-
-    if groups == 1:
-        return choose(jnp.zeros((batch, 1)), (ranks[0], ended[0]))[1]
-    _, (place, *rest) = lax.scan(choose, jnp.zeros((batch, vocab)), (ranks, ended))
-    # Places within the whole beam.
-    place = place + width * jnp.arange(groups)[:, None, None]
-    place, token, possible = (
-        jnp.moveaxis(found, 0, 1).reshape(batch, beam) for found in (place, *rest)
-    )
-    return place, token, possible
-
-
-def _perturb(keys: Any, t: Array, ranks: Array, totals: Array) -> Array:
-    """Draws Gumbel variables around `totals [batch, beam, vocab]`, given that the greatest of each beam is `ranks`."""
-    keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, t)
-    draw = functools.partial(jax.random.gumbel, shape=totals.shape[1:], dtype=totals.dtype)
-    drawn = totals + jax.vmap(draw)(keys)
-    possible, ranks = totals > -jnp.inf, ranks[..., None]
-    drawn = jnp.where(possible, drawn, -jnp.inf)
-    greatest = drawn.max(-1, keepdims=True)
-    safe = lambda values: jnp.where(possible, values, 0.0)  # noqa: E731
-    below = safe(ranks) - safe(drawn) + jnp.log(-jnp.expm1(safe(drawn) - safe(greatest)))
-    # Kool et al., 2019, appendix B.3: stable where the greatest is far away.
-    shifted = safe(ranks) - jnp.maximum(below, 0) - jnp.log1p(jnp.exp(-jnp.abs(below)))
-    return jnp.where(possible, shifted, -jnp.inf)
-
-
 def _is_done(
     found: _Beam, penalties: Sequence[Callable], n_best: int, t: Any, length: int, drawn: bool
 ) -> Array:
     """Tells of each row whether nothing that still grows can come among its n best, `[batch]`."""
+    # [batch, beam]; a place of minus infinity holds no hypothesis.
     growing = ~found.ended & (found.log_probs > -jnp.inf)
     if drawn:
         return ~growing.any(-1)
     scores = penalise(penalties, found.log_probs, found.lengths, found.observed)
-    # The n-th best of those that have ended, [batch, 1], against the best that each other may reach.
+    # The n-th best of those that have ended, [batch, 1], against the best that others may reach.
     finished = jnp.where(found.ended, scores, -jnp.inf)
     worst = lax.top_k(finished, n_best)[0][:, -1:]
+    # What still grows has at least one token more.
     hopes = bound(penalties, found.log_probs, t + 1, length)
     return ~(growing & (hopes > worst)).any(-1)
 
@@ -350,6 +296,7 @@ def _best(end: _Carry, penalties: Sequence[Callable], n_best: int, drawn: bool) 
     """Takes the n best hypotheses in order, and what was observed along each."""
     found = end.found
     scores = penalise(penalties, found.log_probs, found.lengths, found.observed)
+    # Drawn ones in the order of the draw; else those that have ended first, each kind by score.
     order = (-found.ranks,) if drawn else (-scores, ~found.ended)
     place = jnp.lexsort(order, axis=-1)[:, :n_best]
 
@@ -359,6 +306,7 @@ def _best(end: _Carry, penalties: Sequence[Callable], n_best: int, drawn: bool) 
         place = _take(parent, place)
         return place, _take(seen, place)
 
+    # From the last step to the first, leaves [length, batch, n, ...].
     _, observed = lax.scan(back, place, (end.parents, end.history), reverse=True)
     found, scores = _take((found, scores), place)
     written = length_mask(found.lengths, found.tokens.shape[-1])
@@ -387,7 +335,8 @@ def _check(
     for leaf in jax.tree.leaves(state):
         if jnp.shape(leaf)[:1] != first.shape:
             raise ValueError(
-                f"a leaf of the state has shape {jnp.shape(leaf)}; it must begin with the batch, {first.shape[0]}"
+                f"a leaf of the state has shape {jnp.shape(leaf)}; "
+                f"it must begin with the batch, {first.shape[0]}"
             )
     for name, value in (("beam", beam), ("length", length), ("n_best", n_best), ("groups", groups)):
         if value < 1:

@@ -51,6 +51,7 @@ class MinLength:
 
     def __call__(self, scores: Scores, written: Written, t: ArrayLike) -> Scores:
         """Returns the scores with the stop token out while it is too early."""
+        # The token at hand would be the (t + 1)-th: [batch, 1, 1] and [vocab].
         early = _per_row(t + 1 < jnp.asarray(self.length))
         stops = jnp.arange(scores.shape[-1]) == self.stop_token
         return jnp.where(early & stops, -jnp.inf, scores)
@@ -71,6 +72,7 @@ class MaxLength:
 
     def __call__(self, scores: Scores, written: Written, t: ArrayLike) -> Scores:
         """Returns the scores with all but the stop token out when it is time."""
+        # It is time at the token that makes the length full: [batch, 1, 1] and [vocab].
         late = _per_row(t + 1 >= jnp.asarray(self.length))
         stops = jnp.arange(scores.shape[-1]) == self.stop_token
         return jnp.where(late & ~stops, -jnp.inf, scores)
@@ -93,6 +95,7 @@ class ForcePrefix:
     def __call__(self, scores: Scores, written: Written, t: ArrayLike) -> Scores:
         """Returns the scores with all but the token due out."""
         tokens = jnp.asarray(self.tokens)
+        # The token due at this step, [batch]; of no matter where the prefix is over.
         due = jnp.take(tokens, jnp.minimum(t, tokens.shape[1] - 1), axis=1)
         # [batch, vocab], and the rows whose prefix is not over, [batch].
         others = jnp.arange(scores.shape[-1]) != due[:, None]
@@ -127,6 +130,8 @@ class BlockNgrams:
         runs = written[..., starts[:, None] + jnp.arange(context)]
         # Where they are the same, the token behind them may not come again.
         seen = (runs == last[..., None, :]).all(-1) & (starts + context < t)
+        # [batch, 1] and [1, beam], which broadcast over the places; minimum, so that a token that
+        # is blocked at one place stays blocked.
         rows, beams = jnp.ix_(*map(jnp.arange, written.shape[:2]))
         blocked = jnp.where(seen, -jnp.inf, jnp.inf)
         return scores.at[rows[..., None], beams[..., None], written[..., context:]].min(blocked)

@@ -26,12 +26,14 @@ class Ensemble:
       >>> import jax, seqjax
       >>> from jax import numpy as jnp
       >>> model = seqjax.models.LanguageModel(5, 4, seqjax.GRU(8))
-      >>> members = [model.init(jax.random.key(i), jnp.zeros((1, 1), int))["params"] for i in range(3)]
+      >>> tokens = jnp.zeros((1, 1), int)
+      >>> members = [model.init(jax.random.key(i), tokens)["params"] for i in range(3)]
       >>> params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
       >>> states = [model.start(member, (2,)) for member in members]
       >>> state = jax.tree.map(lambda *leaves: jnp.stack(leaves, 1), *states)
       >>> found = seqjax.decoding.beam_search(
-      ...     seqjax.decoding.Ensemble(model.advance), params, state, jnp.zeros(2, int), beam=4, length=6, stop_token=1)
+      ...     seqjax.decoding.Ensemble(model.advance), params, state, jnp.zeros(2, int),
+      ...     beam=4, length=6, stop_token=1)
       >>> found.tokens.shape
       (2, 1, 6)
     """
@@ -39,9 +41,15 @@ class Ensemble:
     step: Callable[[Any, State, Array], tuple[State, Array]]
 
     def __call__(self, params: Any, state: State, tokens: Array) -> tuple[State, Array]:
-        """Reads one token of each row; returns the members' states and the logarithm of their mean probabilities."""
+        """Reads one token of each row.
+
+        Returns:
+          The members' states, and the logarithm of their mean probabilities, `[batch, vocab]`.
+        """
+        # States [batch, members, ...], logits [members, batch, vocab]; all read the same tokens.
         state, logits = jax.vmap(self.step, in_axes=(0, 1, None), out_axes=(1, 0))(
             params, state, tokens
         )
         log_probs = jax.nn.log_softmax(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)))
+        # The mean of the probabilities, not of their logarithms: [batch, vocab].
         return state, jax.nn.logsumexp(log_probs, axis=0) - jnp.log(logits.shape[0])

@@ -77,6 +77,7 @@ class LengthPenalty(Penalty):
 
     def bound(self, scores: Scores, shortest: ArrayLike, longest: ArrayLike) -> Scores:
         """Returns the greater score of both ends: the divisor is monotone in the length."""
+        # Scores [batch, beam] over a divisor [].
         at_shortest = scores / self._divisor(shortest, scores.dtype)
         at_longest = scores / self._divisor(longest, scores.dtype)
         return jnp.maximum(at_shortest, at_longest)
@@ -115,8 +116,9 @@ class CoveragePenalty(Penalty):
                 "CoveragePenalty wants the attention [batch, positions] of each step; "
                 "give beam_search observe=, a function from the decoder's state to it"
             )
-        # observed [batch, beam, positions]
+        # observed is [batch, beam, positions]; valid is [batch, 1, positions].
         valid = jnp.arange(observed.shape[-1]) < jnp.asarray(self.lengths)[:, None, None]
+        # More attention than 1 earns nothing, and log(1) is 0.
         covered = jnp.log(jnp.clip(observed, self.least, 1))
         return scores + self.beta * jnp.where(valid, covered, 0).sum(-1)
 
@@ -142,6 +144,7 @@ def bound(
     They are infinite after a penalty that knows no bound.
     """
     for penalty in penalties:
+        # A function has no such method: what it may make of a score is not known.
         known = getattr(penalty, "bound", None)
         if known is None:
             scores = jnp.full_like(scores, jnp.inf)

@@ -14,8 +14,8 @@ def as_arguments(name: str, rules: Any) -> tuple[Callable, ...]:
 
     A pytree of numbers and arrays, such as a registered dataclass, stays as it is. A function is
     static: it is known again by itself. Of an object of a user's class the attributes that hold
-    arrays are arguments, and all else is
-    static: another value of it compiles anew, so an object may change between two calls.
+    arrays are arguments, and all else is static: another value of it compiles anew, so an object
+    may change between two calls.
 
     Args:
       name: of the argument, for a complaint.
@@ -38,8 +38,10 @@ def _as_pytree(name: str, rule: Any) -> Callable:
         )
     if not callable(rule):
         raise TypeError(
-            f"{name} is a {type(rule).__name__}; give a function, or an object that can be called like one"
+            f"{name} is a {type(rule).__name__}; "
+            "give a function, or an object that can be called like one"
         )
+    # A leaf is what JAX does not know how to take apart: a function, or an object of a plain class.
     is_leaf = jax.tree_util.treedef_is_leaf(jax.tree.structure(rule))
     if not is_leaf and all(_is_number(leaf) for leaf in jax.tree.leaves(rule)):
         return rule
@@ -55,7 +57,9 @@ def _as_pytree(name: str, rule: Any) -> Callable:
 
 
 class _Static(NamedTuple):
-    """What of an object is static: a key that compares by value and by type, for `0`, `0.0` and `False` are equal.
+    """Holds what of an object is static: a key that compares by value and by type.
+
+    The type counts, for `0`, `0.0` and `False` are equal.
 
     Attributes:
       kind: the class of an object that is no pytree, else None.
@@ -79,7 +83,7 @@ _ARRAY = _Array()
 
 @jax.tree_util.register_pytree_node_class
 class OwnRule:
-    """An object of a user's class as a pytree, with what can be called on it; see `as_arguments`."""
+    """An object of a user's class as a pytree that can be called, see `as_arguments`."""
 
     def __init__(self, rule: Any, arrays: list, static: _Static):
         self.rule, self.arrays, self.static = rule, arrays, static
@@ -92,10 +96,12 @@ class OwnRule:
     def tree_unflatten(cls, static: _Static, arrays: Iterable) -> "OwnRule":
         """The same object with other arrays."""
         arrays = list(arrays)
+        # The arrays take the places that were marked, the static values their own.
         rest = iter(arrays)
         leaves = [next(rest) if value is _ARRAY else value for value in static.values]
         rule = jax.tree.unflatten(static.structure, leaves)
         if static.kind is not None:
+            # Made without `__init__`, which may want arguments or change the attributes.
             attributes, rule = rule, object.__new__(static.kind)
             rule.__dict__.update(attributes)
         return cls(rule, arrays, static)
@@ -109,6 +115,7 @@ class OwnRule:
 
 
 def _split(name: str, rule: Any, is_leaf: bool) -> OwnRule:
+    # Of an object its attributes are taken apart, of a pytree the leaves.
     leaves, structure = jax.tree.flatten(vars(rule) if is_leaf else rule)
     arrays = [leaf for leaf in leaves if _is_array(leaf)]
     values = tuple(_ARRAY if _is_array(leaf) else leaf for leaf in leaves)
@@ -131,6 +138,6 @@ def _check_hash(name: str, rule: Any, values: Iterable) -> None:
     for value in values:
         if type(value).__hash__ is None:
             raise TypeError(
-                f"{name}, a {type(rule).__name__}, holds a {type(value).__name__}, which has no hash; "
-                "give it arrays, numbers, text and functions"
+                f"{name}, a {type(rule).__name__}, holds a {type(value).__name__}, "
+                "which has no hash; give it arrays, numbers, text and functions"
             )

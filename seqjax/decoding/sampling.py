@@ -146,15 +146,18 @@ def _sample(
     def write(carry: _Carry) -> _Carry:
         """Draws one token of every row, and reads it."""
         t, lengths, done = carry.t, carry.lengths, carry.done
+        # A key of this step for each row, and a token of each: [batch].
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys, t)
         token = jax.vmap(draw)(keys, carry.logits)
         if stop_token is not None:
+            # A row that is done goes on with the stop token, whatever was drawn.
             token = jnp.where(done, stop_token, token)
             # The stop token counts, those after it do not.
             lengths = lengths + (~done).astype(lengths.dtype)
             done = done | (token == stop_token)
         written = token.astype(carry.tokens.dtype)
         tokens = lax.dynamic_update_index_in_dim(carry.tokens, written, t, axis=1)
+        # [batch, vocab], for the next draw.
         state, logits = step(params, carry.state, token)
         return _Carry(t + 1, state, logits, tokens, lengths, done)
 
@@ -164,6 +167,7 @@ def _sample(
     # Every row reads its first token, so these zeros are never drawn from.
     scores = jax.eval_shape(step, params, state, prompt[:, 0])[1]
     begin = (state, jnp.zeros(scores.shape, scores.dtype))
+    # After the prompts: the state, and the logits of the first token to write, [batch, vocab].
     (state, logits), _ = lax.scan(read, begin, (jnp.arange(prompt.shape[1]), prompt.T))
 
     # What is never written, since all rows are done, is the stop token.
@@ -204,17 +208,20 @@ def sample_logits(
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     temperature = jnp.asarray(temperature, logits.dtype)
     greedy = jnp.argmax(logits)
+    # Where the temperature is 0 the draw is thrown away: any divisor but 0 will do.
     logits = logits / jnp.where(temperature == 0, 1, temperature)
     if top_k is not None or top_p is not None:
         # The scores from the best to the worst, [vocab].
         order = jnp.argsort(-logits)
         ranked, rank = logits[order], jnp.arange(logits.shape[0])
         if top_k is not None:
+            # What is cut off has no probability left.
             ranked = jnp.where(rank < top_k, ranked, -jnp.inf)
         if top_p is not None:
             # The probability of all better tokens: below top_p, one more is needed.
             better = jnp.cumsum(jax.nn.softmax(ranked)) - jax.nn.softmax(ranked)
             ranked = jnp.where((better < top_p) | (rank == 0), ranked, -jnp.inf)
+        # Back from ranks to tokens, [vocab].
         logits = jnp.full_like(logits, -jnp.inf).at[order].set(ranked)
     drawn = jax.random.categorical(key, logits)
     return jnp.where(temperature == 0, greedy, drawn).astype(jnp.int32)

@@ -53,6 +53,7 @@ def in_order(
     targets: list[list[Written]] = [[] for _ in range(count)]
     for batch in batches:
         sides = {name: batch.get(name) for name in ("source", "source_lengths")}
+        # One copy to the host for the whole batch, not one for each target.
         found = jax.device_get(search(sides))
         for row, index in enumerate(batch["indices"]):
             # Rows that fill up a batch are nobody's.
@@ -139,6 +140,7 @@ class Writer:
             start = jax.vmap(start, out_axes=(0, 1))
             step, observe = decoding.Ensemble(step), _looks_of_all
         context, state = start(params)
+        # A static size: it goes by the batch's shape alone.
         by_growth = math.ceil(self.growth * source.shape[1]) + 8
         return decoding.beam_search(
             step,
@@ -174,6 +176,7 @@ class Writer:
         """Takes one target of a row, without its stop token."""
         ended = bool(beams.ended[row, place])
         length = int(beams.lengths[row, place]) - ended
+        # [length], and the weights at each token, [length, positions].
         tokens: Any = beams.tokens[row, place, :length]
         attention = beams.observed[row, place, :length]
         return Written(tokens, float(beams.scores[row, place]), ended, attention)

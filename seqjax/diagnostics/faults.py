@@ -98,7 +98,7 @@ def which_step(
 def _first_of_params(quantity: str, params: Params) -> Fault | None:
     for path, leaf in jax.tree.leaves_with_path(params):
         if not jnp.isfinite(leaf).all():
-            name = "/".join(str(getattr(key, "key", key)) for key in path)
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
             return Fault(quantity, name, None, None, _first_bad(leaf))
     return None
 

@@ -11,15 +11,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.tree_util import SequenceKey, keystr
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from seqjax.cells.gates import Cell
-from seqjax.cells.linear import LinearCell
 from seqjax.checks import checked_lengths
-from seqjax.combinators import BidirectionalState, Zoneout
-from seqjax.recurrence import Pass, Recurrence, select
-from seqjax.typing import Frame, KeyArray, Lengths, Output, Outputs, Params, Sequence, State
+from seqjax.combinators import BidirectionalState
+from seqjax.recurrence import Pass, Recurrence, parts, select
+from seqjax.typing import KeyArray, Lengths, Outputs, Params, Sequence, State
 
 
 class Probed(NamedTuple):
@@ -84,7 +83,10 @@ class Observed(Recurrence):
             before = state if starts is None else select(starts, start, state)
             after, y = self.inner.step(params, before, x, rng=rng)
             after = jax.tree.map(jnp.add, after, probe)
-            y = _shown(self.inner, params, after, x, y)
+            # The output becomes a function of the probed state, where the part can say which.
+            seen = self.inner.read(params, after, x)
+            if seen is not None:
+                y = seen.astype(y.dtype)
             if how.lengths is not None:
                 valid = t < how.lengths
                 # Past a row's end the state is held and the output is 0.
@@ -142,14 +144,10 @@ def in_sight(recurrence: Recurrence) -> Recurrence:
       ValueError: a part that reads the future is not made of others, so that there is no step to
         observe.
     """
-    fields = dataclasses.fields(recurrence)  # pyright: ignore[reportArgumentType]
-    parts = {field.name: getattr(recurrence, field.name) for field in fields}
-    parts = {name: part for name, part in parts.items() if _holds_recurrences(part)}
-    own_scan = type(recurrence).scan is not Recurrence.scan
-    # A wrapper without a scan of its own, such as zoneout, steps for its part.
-    if parts and own_scan:
-        seen = {name: _parts_in_sight(part) for name, part in parts.items()}
+    if found := parts(recurrence):
+        seen = {name: _parts_in_sight(part) for name, part in found.items()}
         return dataclasses.replace(recurrence, **seen)  # pyright: ignore[reportArgumentType]
+    # A wrapper without a scan of its own, such as zoneout, steps for its part.
     if not recurrence.causal:
         raise ValueError(
             f"{recurrence} reads the future and has no parts that step, "
@@ -180,7 +178,8 @@ def by_name(state: State) -> dict[str, jax.Array]:
     named = {}
     for path, leaf in jax.tree.leaves_with_path(state):
         words = [_word(key) for key in path]
-        bare = not path or hasattr(path[-1], "idx") or words[-1] in BidirectionalState._fields
+        in_a_tuple = not path or isinstance(path[-1], SequenceKey)
+        bare = in_a_tuple or words[-1] in BidirectionalState._fields
         if bare:
             words.append("h")
         named["/".join(words)] = leaf
@@ -188,29 +187,11 @@ def by_name(state: State) -> dict[str, jax.Array]:
 
 
 def _word(key: Any) -> str:
-    if hasattr(key, "idx"):
+    if isinstance(key, SequenceKey):
         return f"layer_{key.idx}"
-    return str(getattr(key, "name", getattr(key, "key", key)))
+    return keystr((key,), simple=True)
 
 
 def valid_steps(time: int, lengths: Lengths) -> jax.Array:
     """Returns True where a step is within its row, `[time, *batch]`."""
     return jnp.arange(time).reshape(time, *(1,) * lengths.ndim) < lengths
-
-
-def _holds_recurrences(part: Any) -> bool:
-    if isinstance(part, tuple):
-        return bool(part) and all(isinstance(item, Recurrence) for item in part)
-    return isinstance(part, Recurrence)
-
-
-def _shown(part: Recurrence, params: Params, state: State, x: Frame, y: Output) -> Output:
-    """Makes the output a function of the probed state; of a part that cannot say, leaves it."""
-    if isinstance(part, Zoneout):
-        return part.inner.output(state).astype(y.dtype)
-    if isinstance(part, LinearCell):
-        return part.read(params, state, x).astype(y.dtype)
-    output = getattr(part, "output", None)
-    if output is not None and (not isinstance(part, Cell) or part.shows_state):
-        return output(state).astype(y.dtype)
-    return y

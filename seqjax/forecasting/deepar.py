@@ -12,27 +12,18 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from seqjax.forecasting.forecast import Forecast
-from seqjax.forecasting.inputs import Batch, Static, inputs, scaled
+from seqjax.forecasting.inputs import Batch, Static, WindowNetwork, inputs, scaled
 from seqjax.forecasting.network import NetworkForecaster
-from seqjax.losses.likelihoods import Likelihood, SquaredError
+from seqjax.losses.likelihoods import SquaredError
 from seqjax.models.recurrent import Recurrent
-from seqjax.recurrence import Recurrence
-from seqjax.typing import Backend, KeyArray, Params, State
+from seqjax.typing import KeyArray, Params, State
 
 
-class DeepARNetwork(nn.Module):
+class DeepARNetwork(WindowNetwork):
     """`h_t = recurrence([y_{t - lags}; known of t; static])`, and of each `h_t` the likelihood's numbers.
 
     Attributes: see `DeepAR`.
     """
-
-    recurrence: Recurrence
-    likelihood: Likelihood
-    lags: tuple[int, ...]
-    horizon: int
-    kinds: tuple[int, ...]
-    embedding_size: int
-    backend: Backend
 
     def setup(self) -> None:
         """Builds the layers."""
@@ -89,16 +80,7 @@ class DeepAR(NetworkForecaster):
 
     def network(self) -> DeepARNetwork:
         """Makes the Flax module."""
-        lags, form = self._known()
-        return DeepARNetwork(
-            self.recurrence,
-            self.likelihood,
-            lags,
-            self.horizon,
-            form.kinds,
-            self.embedding_size,
-            self.backend,
-        )
+        return DeepARNetwork(**self._shared())
 
     def check(self) -> None:
         """Refuses settings that do not go together."""
@@ -110,9 +92,9 @@ class DeepAR(NetworkForecaster):
         self, params: Params, batch: Any, rng: KeyArray, step: Any
     ) -> tuple[jax.Array, jax.Array]:
         """Computes minus the log density of each value."""
-        raw = self.network().apply({"params": params}, batch, rngs={"dropout": rng})
-        steps = raw.shape[1]  # pyright: ignore[reportAttributeAccessIssue]
-        costs = self.likelihood.loss(raw, batch["values"][:, -steps:], batch["scale"][:, None])  # pyright: ignore[reportArgumentType]
+        raw = self._apply(params, batch, rngs={"dropout": rng})
+        steps = raw.shape[1]
+        costs = self.likelihood.loss(raw, batch["values"][:, -steps:], batch["scale"][:, None])
         return costs, batch["seen"][:, -steps:]
 
     def forecast(self, params: Params, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:

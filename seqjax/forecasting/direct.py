@@ -8,15 +8,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from seqjax.forecasting.forecast import LEVELS
-from seqjax.forecasting.inputs import Batch, Static, inputs, scaled, without_horizon
+from seqjax.forecasting.inputs import Batch, Static, WindowNetwork, scaled, split_inputs
 from seqjax.forecasting.network import HorizonForecaster
 from seqjax.losses.likelihoods import Likelihood, Mixture, Quantile
 from seqjax.models.recurrent import Recurrent
-from seqjax.recurrence import Recurrence
-from seqjax.typing import Backend, KeyArray, Params
+from seqjax.typing import KeyArray, Params
 
 
-class DirectNetwork(nn.Module):
+class DirectNetwork(WindowNetwork):
     """A recurrence reads the context; a global and a local layer say the horizon.
 
         h = recurrence(context);  c_1 .. c_horizon = relu(h W + b);
@@ -29,34 +28,27 @@ class DirectNetwork(nn.Module):
     Attributes: see `Direct`.
     """
 
-    recurrence: Recurrence
-    likelihood: Likelihood
-    lags: tuple[int, ...]
-    horizon: int
-    kinds: tuple[int, ...]
-    embedding_size: int
     units: int
     dropout: float
-    backend: Backend
 
     @nn.compact
     def __call__(self, batch: Batch) -> Float[Array, "rows horizon size"]:
         """Computes the numbers of every step of the horizon."""
         static = Static(self.kinds, self.embedding_size)(batch["category"], batch["scale"])
-        xs = inputs(without_horizon(batch, self.horizon), self.lags, static)
-        # The step after the context still reads what lies before the cut alone.
-        _, outputs = Recurrent(self.recurrence, backend=self.backend)(
-            xs[:, 1 : -self.horizon + 1 or None]
-        )
+        xs, ahead = split_inputs(batch, self.lags, self.horizon, static)
+        _, outputs = Recurrent(self.recurrence, backend=self.backend)(xs)
         drop = nn.Dropout(self.dropout, deterministic=not self.has_rng("dropout"))
+        # Of the whole horizon from the last output, [rows, horizon * units].
         contexts = nn.relu(nn.Dense(self.horizon * self.units)(drop(outputs[:, -1])))
-        ahead = xs[:, -self.horizon :]
+        # [rows, horizon, units + features]
         beside = jnp.concatenate([contexts.reshape(-1, self.horizon, self.units), ahead], axis=-1)
         local = drop(nn.relu(nn.Dense(2 * self.units)(beside)))
+        # [rows, horizon, size]
         raw = nn.Dense(self.likelihood.size)(
             jnp.concatenate([local, ahead[..., : len(self.lags)]], axis=-1)
         )
-        steps = xs.shape[1]
+        # The context's values, [rows, context], and from them one number a step, [rows, horizon].
+        steps = xs.shape[1] + self.horizon
         context = scaled(batch)[:, -steps : -self.horizon]
         straight = nn.Dense(self.horizon, use_bias=False, kernel_init=nn.initializers.zeros)(
             context
@@ -91,20 +83,8 @@ class Direct(HorizonForecaster):
 
     def network(self) -> DirectNetwork:
         """Makes the Flax module."""
-        lags, form = self._known()
-        return DirectNetwork(
-            self.recurrence,
-            self.likelihood,
-            lags,
-            self.horizon,
-            form.kinds,
-            self.embedding_size,
-            self.units,
-            self.dropout,
-            self.backend,
-        )
+        return DirectNetwork(**self._shared(), units=self.units, dropout=self.dropout)
 
     def numbers(self, params: Params, batch: Any, rng: KeyArray, step: Any) -> Array:
         """Computes the likelihood's numbers in training, with dropout."""
-        raw: Any = self.network().apply({"params": params}, batch, rngs={"dropout": rng})
-        return raw
+        return self._apply(params, batch, rngs={"dropout": rng})

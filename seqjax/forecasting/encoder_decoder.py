@@ -9,17 +9,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from seqjax.forecasting.forecast import LEVELS
-from seqjax.forecasting.inputs import Batch, Static, inputs, scaled, without_horizon
+from seqjax.forecasting.inputs import Batch, Static, WindowNetwork, scaled, split_inputs
 from seqjax.forecasting.network import HorizonForecaster
 from seqjax.losses.likelihoods import Likelihood, Quantile
 from seqjax.models.attention import Attention, Score
 from seqjax.models.recurrent import Recurrent
-from seqjax.recurrence import Recurrence
 from seqjax.training import linear_sampling, mix_tokens
-from seqjax.typing import Backend, KeyArray, Params
+from seqjax.typing import KeyArray, Params
 
 
-class EncoderDecoderNetwork(nn.Module):
+class EncoderDecoderNetwork(WindowNetwork):
     """An encoder reads the context; a decoder writes the horizon, looking back at the encoder's outputs.
 
         h_k = recurrence([y_{k-1}; x_k]);  c_k = attention(h_k)
@@ -32,14 +31,7 @@ class EncoderDecoderNetwork(nn.Module):
     Attributes: see `EncoderDecoder`.
     """
 
-    recurrence: Recurrence
-    likelihood: Likelihood
-    lags: tuple[int, ...]
-    horizon: int
-    kinds: tuple[int, ...]
-    embedding_size: int
     attention: Score
-    backend: Backend
 
     def setup(self) -> None:
         """Builds the layers."""
@@ -61,14 +53,13 @@ class EncoderDecoderNetwork(nn.Module):
             for any but 0, which looks at no truth.
         """
         static = self.static(batch["category"], batch["scale"])
-        xs = inputs(without_horizon(batch, self.horizon), self.lags, static)
-        # The step after the context still reads what lies before the cut alone.
-        state, outputs = self.encoder(xs[:, 1 : -self.horizon + 1 or None])
+        xs, ahead = split_inputs(batch, self.lags, self.horizon, static)
+        state, outputs = self.encoder(xs)
         memory = self.look.prepare(outputs)
         free = isinstance(probability, float) and probability == 0
         before = slice(-self.horizon - 1, -1)
-        true, seen = scaled(batch)[:, before], batch["seen"][:, before]
-        true, seen = (jnp.moveaxis(a, 1, 0) for a in (true, seen))
+        # The value before each step of the horizon, and whether it was seen: [horizon, rows].
+        true, seen = scaled(batch)[:, before].T, batch["seen"][:, before].T
 
         def body(module: Any, carry: Any, inputs: Any) -> tuple[Any, Array]:
             (state, own, looked), (true, seen, ahead) = carry, inputs
@@ -87,8 +78,9 @@ class EncoderDecoderNetwork(nn.Module):
 
         rngs: dict[Any, bool] = {"params": False, "dropout": True, "sampling": True}
         loop: Any = nn.scan(body, variable_broadcast="params", split_rngs=rngs, out_axes=1)
+        # The first step reads the last value of the context, and has looked at nothing yet.
         begin = (state, true[0], jnp.zeros(outputs.shape[:2]))
-        return loop(self, begin, (true, seen, jnp.moveaxis(xs[:, -self.horizon :], 1, 0)))[1]
+        return loop(self, begin, (true, seen, jnp.moveaxis(ahead, 1, 0)))[1]
 
     def say(
         self, memory: tuple[Array, Array], output: Array, looked: Array, fed: Array, ahead: Array
@@ -126,17 +118,7 @@ class EncoderDecoder(HorizonForecaster):
 
     def network(self) -> EncoderDecoderNetwork:
         """Makes the Flax module."""
-        lags, form = self._known()
-        return EncoderDecoderNetwork(
-            self.recurrence,
-            self.likelihood,
-            lags,
-            self.horizon,
-            form.kinds,
-            self.embedding_size,
-            self.attention,
-            self.backend,
-        )
+        return EncoderDecoderNetwork(**self._shared(), attention=self.attention)
 
     def numbers(self, params: Params, batch: Any, rng: KeyArray, step: Any) -> Array:
         """Computes the likelihood's numbers in training, where some or all values read are the true ones."""
@@ -145,5 +127,4 @@ class EncoderDecoder(HorizonForecaster):
         )
         dropout, sampling = jax.random.split(rng)
         rngs = {"dropout": dropout, "sampling": sampling}
-        raw: Any = self.network().apply({"params": params}, batch, probability, rngs=rngs)
-        return raw
+        return self._apply(params, batch, probability, rngs=rngs)

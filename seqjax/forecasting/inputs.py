@@ -1,11 +1,15 @@
-"""What a forecasting network reads at each step, made of the windows of `seqjax.forecasting.PanelWindows`."""
+"""What a forecasting network reads at each step, made of the windows of `PanelWindows`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
+
+from seqjax.losses.likelihoods import Likelihood
+from seqjax.recurrence import Recurrence
+from seqjax.typing import Backend
 
 Batch = Mapping[str, Any]
 """Windows, see `seqjax.forecasting.PanelWindows`; every array begins with `rows`."""
@@ -36,7 +40,7 @@ def lagged(
 def known(
     batch: Batch, lags: tuple[int, ...], static: Array
 ) -> Float[Array, "rows steps features"]:
-    """Collects what is known of each step of context and horizon beside the lagged values themselves.
+    """Collects what is known of each step of context and horizon beside the lagged values.
 
     Which of the lagged values were seen, the features known beforehand, the past covariates of the
     step before, and `static` `[rows, features]`.
@@ -57,8 +61,49 @@ def inputs(
     return jnp.concatenate([lagged(scaled(batch), lags, beside.shape[1]), beside], axis=-1)
 
 
+class Split(NamedTuple):
+    """Holds what a network reads that forecasts the whole horizon at once.
+
+    Attributes:
+      context: of the steps up to the cut, `[rows, context, features]`.
+      ahead: of the steps behind it, `[rows, horizon, features]`; their own values are hidden.
+    """
+
+    context: Float[Array, "rows context features"]
+    ahead: Float[Array, "rows horizon features"]
+
+
+def split_inputs(batch: Batch, lags: tuple[int, ...], horizon: int, static: Array) -> Split:
+    """Collects the inputs of context and horizon with everything behind the cut hidden."""
+    xs = inputs(without_horizon(batch, horizon), lags, static)
+    # The step after the context still reads what lies before the cut alone.
+    return Split(xs[:, 1 : -horizon + 1 or None], xs[:, -horizon:])
+
+
+class WindowNetwork(nn.Module):
+    """A network that reads windows: what each of them is told. A subclass adds the layers.
+
+    Attributes:
+      recurrence: what reads the context.
+      likelihood: what is said of each value to come.
+      lags: which earlier values each step sees.
+      horizon: steps to forecast.
+      kinds: how many categories each kind has.
+      embedding_size: features of a category.
+      backend: which implementation of the recurrence runs.
+    """
+
+    recurrence: Recurrence
+    likelihood: Likelihood
+    lags: tuple[int, ...]
+    horizon: int
+    kinds: tuple[int, ...]
+    embedding_size: int
+    backend: Backend
+
+
 class Static(nn.Module):
-    """Describes a series: its categories by embedding, and the logarithm of its scale, `[rows, features]`.
+    """Describes a series by embedded categories and the logarithm of its scale.
 
     Attributes:
       kinds: how many categories each kind has.

@@ -229,6 +229,23 @@ class NetworkForecaster(Forecaster):
         """Computes the loss of each step and a mask of the observed ones, both `[rows, steps]`."""
         raise NotImplementedError
 
+    def _shared(self) -> dict[str, Any]:
+        """Returns what every `WindowNetwork` is told, by the names of its attributes."""
+        lags, form = self._known()
+        return {
+            "recurrence": self.recurrence,
+            "likelihood": self.likelihood,
+            "lags": lags,
+            "horizon": self.horizon,
+            "kinds": form.kinds,
+            "embedding_size": self.embedding_size,
+            "backend": self.backend,
+        }
+
+    def _apply(self, params: Params, *args: Any, **options: Any) -> Any:
+        """Calls the network with its parameters."""
+        return self.network().apply({"params": params}, *args, **options)
+
     def _told_apart(self, panel: Panel) -> Panel:
         """Adds the series' names as a kind of category, where each has a vector."""
         if self.identity and NAME not in panel.kinds:
@@ -281,7 +298,7 @@ class HorizonForecaster(NetworkForecaster):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _said(forecaster: HorizonForecaster, params: Params, batch: Any) -> Array:
-    return forecaster.network().apply({"params": params}, batch)  # pyright: ignore[reportReturnType]
+    return forecaster._apply(params, batch)
 
 
 def _check_counts(panel: Panel, likelihood: Likelihood) -> None:

@@ -14,14 +14,15 @@ tells the reason. Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) of these ce
 custom call has a meaning only where seqjax is loaded.
 """
 
-import dataclasses
+import functools
+from collections.abc import Iterable
 from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 
 from seqjax.kernels import cudnn, fused, native
-from seqjax.recurrence import Pass, Recurrence, state_dtype
+from seqjax.recurrence import Pass, Recurrence, parts, state_dtype
 from seqjax.typing import Backend, Params, Sequence, State
 
 BACKENDS = get_args(Backend)
@@ -45,6 +46,7 @@ def run(
     Returns:
       `(state, ys)`.
     """
+    # The kernels want inputs and parameters of one dtype.
     chosen, _ = _choose(formula, xs.dtype, {p.dtype for p in params.values()}, how)
     if chosen == "scan" or formula is None:
         return Recurrence.scan(cell, params, xs, state, how)
@@ -59,7 +61,7 @@ def run(
 
 
 def explain(
-    cell: Any, dtype: Any = jnp.float32, *, remat: str = "none", backend: Backend = "auto"
+    cell: Recurrence, dtype: Any = jnp.float32, *, remat: str = "none", backend: Backend = "auto"
 ) -> str:
     """Says in words which implementation runs a recurrence, and why.
 
@@ -72,27 +74,22 @@ def explain(
     Returns:
       One line, such as `LSTM(8): native, the fastest that computes all that is asked for`.
     """
-    parts = _parts(cell)
-    if parts:
-        return "; ".join(explain(part, dtype, remat=remat, backend=backend) for part in parts)
-    if getattr(cell, "parallel", False) and backend != "scan":
+    if found := parts(cell):
+        several = functools.partial(explain, dtype=dtype, remat=remat, backend=backend)
+        return "; ".join(map(several, _in_a_row(found.values())))
+    if cell.parallel and backend != "scan":
         return f"{cell}: linear scan, for it is linear in its state"
-    formula = getattr(cell, "formula", lambda: None)()
     how = Pass(remat=remat, backend=backend)  # pyright: ignore[reportArgumentType]
-    chosen, why = _choose(formula, jnp.dtype(dtype), {jnp.dtype(dtype)}, how)
+    chosen, why = _choose(cell.formula(), jnp.dtype(dtype), {jnp.dtype(dtype)}, how)
     return f"{cell}: {chosen}, {why}"
 
 
-def _parts(recurrence: Any) -> list[Recurrence]:
-    """Returns the recurrences that a combinator is made of."""
-    if hasattr(recurrence, "formula"):
-        return []
-    parts = []
-    for field in dataclasses.fields(recurrence):
-        value = getattr(recurrence, field.name)
-        values = value if isinstance(value, tuple) else (value,)
-        parts += [part for part in values if isinstance(part, Recurrence)]
-    return parts
+def _in_a_row(fields: Iterable[Recurrence | tuple[Recurrence, ...]]) -> list[Recurrence]:
+    """Returns the recurrences of fields that hold one or several."""
+    found = []
+    for field in fields:
+        found += field if isinstance(field, tuple) else [field]
+    return found
 
 
 def _choose(formula: str | None, dtype: Any, param_dtypes: set, how: Pass) -> tuple[str, str]:

@@ -46,6 +46,7 @@ class Kernel:
     primitive: Primitive = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
+        # What JAX asks of a primitive: its value, its types, and a rule for each transformation.
         primitive = Primitive(f"seqjax{self.compiled.__name__}")
         primitive.multiple_results = True
         primitive.def_impl(self._run)
@@ -58,6 +59,7 @@ class Kernel:
 
     def __call__(self, static: Any, *arguments: Any) -> Any:
         """Returns the results, by the form that platform and transformation at hand want."""
+        # A primitive takes flat arrays, and their containers as a parameter.
         leaves, structure = jax.tree.flatten(arguments)
         # The compiled form is traced here, not when it is lowered: XLA's partitioner must see
         # before that that devices are asked for within.
@@ -102,6 +104,7 @@ class Kernel:
         def again(leaves: Sequence[Any]) -> Any:
             return self(static, *jax.tree.unflatten(structure, leaves))
 
+        # Weights that differ between the mapped calls cannot be shared by their rows.
         weights_mapped = any(
             axis is None and dim is not None for axis, dim in zip(axes, dims, strict=True)
         )
@@ -234,6 +237,7 @@ def call(
     run = compiled
     if jax.device_count() > 1:
         run = by_rows(compiled, weights, data, results)
+    # Each result [..., rows, ...] with the rows of all devices, or a sum over them.
     return list(run(list(weights), *(array for array, _ in data)))
 
 

@@ -64,6 +64,7 @@ def _tanh_backward(saved: Saved, grads: States) -> Pulled:
 
 
 def _relu_backward(saved: Saved, grads: States) -> Pulled:
+    # relu' is 1 where the output is above 0.
     da = jnp.where(saved[0] > 0, grads[0], 0)
     return da, da, (jnp.zeros_like(da),)
 
@@ -209,6 +210,7 @@ def advance(
 
     def step(state: States, inputs: tuple) -> tuple[States, tuple]:
         t, x, start = inputs
+        # Where a new sequence starts the state is zero.
         before = state
         if start is not None:
             before = select(start, jax.tree.map(jnp.zeros_like, state), state)
@@ -252,6 +254,7 @@ def retreat(
         # The output is h: what comes from it joins what later steps send.
         d_next = (d_after[0] + dy, *d_after[1:])
         from_x, from_h, (direct, *rest) = FORMULAS[name].backward(saved, d_next)
+        # The gradient of h also comes back through its product with the weights.
         d_before = (direct + from_h @ w_h.T, *rest)
         if start is not None:
             # No gradient goes back over a reset.
@@ -297,6 +300,7 @@ def weight_gradient(
     }
     if name == "gru":
         units = hs.shape[-1]
+        # b_n stands inside the reset gate's product, so its gradient is the recurrent sum's.
         d_params["b_n"] = from_h[..., -units:].reshape(-1, units).sum(0)
     return d_params
 
@@ -313,4 +317,5 @@ def _over_time(
     a: Float[Array, "time *batch rows"], b: Float[Array, "time *batch columns"]
 ) -> Float[Array, "rows columns"]:
     """Sums the outer products of `a` and `b` over time and batch."""
+    # [rows, time * batch] times [time * batch, columns]: one product.
     return a.reshape(-1, a.shape[-1]).T @ b.reshape(-1, b.shape[-1])

@@ -59,6 +59,7 @@ def linear_scan(
 
 def _residue(decay: Numbers, states: Steps, reverse: bool) -> Steps:
     """Computes `s_t - decay_t s_before_t`, zero standing before all."""
+    # The state before each step read, [time, ...].
     before = _shifted(states, reverse).at[-1 if reverse else 0].set(0)
     # One sum over what is broadcast, and not one for each product, where the gradient of decay is
     # taken.
@@ -83,10 +84,12 @@ def _solve(decay: Numbers, inflow: Steps, reverse: bool) -> Steps:
 def _by_steps(decay: Numbers, inflow: Steps, reverse: bool) -> Steps:
     """Computes the states one after another, in real arithmetic."""
     steady, decays = decay.shape[0] == 1, _parts(decay)
+    # A decay that is the same at each step is no input of the loop.
     now = tuple(part[0] for part in decays)
 
     def step(s: Parts, inputs: tuple) -> tuple[Parts, Parts]:
         by, more = (now, inputs) if steady else inputs
+        # s' = decay s + inflow, in real parts.
         s = tuple(a + b for a, b in zip(_product(by, s), more, strict=True))
         return s, s
 

@@ -145,6 +145,7 @@ def _forward(
     kept = [0, 0]
     if keep:
         kept = {"lstm": [4, 1], "gru": [4, 0]}.get(name, [0, 0])
+    # ys, the last h and c, and what is kept; of what a cell lacks no numbers.
     results = [((time, rows, units), 1), ((rows, units), 0), _result((rows, units), 0, lstm)]
     results += [_result((time, rows, times * units), 1, times > 0) for times in kept]
     ys, h, c, saved, cs = call(
@@ -177,6 +178,7 @@ def _backward(
     saved, cs = (*((a, 1) for a in kept), _absent(), _absent())[:2]
     # A step's gradients are as wide as what it keeps; Elman's as wide as its output.
     width = kept[0].shape[-1] if kept else units
+    # Of the sums of each step, and of the first h and c.
     results = [
         ((time, rows, width), 1),
         ((rows, units), 0),
@@ -216,7 +218,7 @@ def _weight_gradient(
 ) -> dict[str, Array]:
     name, reverse = static
     inputs, units, width = xs.shape[-1], ys.shape[-1], GATES[name] * ys.shape[-1]
-    # Sums over the rows, which have no axis of them.
+    # w_x, w_h, b and b_n: sums over the rows, which have no axis of them.
     results = [
         ((inputs, width), None),
         ((units, width), None),
@@ -240,6 +242,7 @@ def _weight_gradient(
 @kernel(plain.input_gradient, arguments=(None, 1), results=1)
 def _input_gradient(static: Static, w_x: Float[Array, "features gates"], d_sums: Sums) -> Inputs:
     name, units = static[0], w_x.shape[-1] // GATES[static[0]]
+    # [time, rows, features]
     shape = (*d_sums.shape[:2], w_x.shape[0])
     return call(
         "seqjax_input_gradient",

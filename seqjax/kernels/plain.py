@@ -104,6 +104,7 @@ def weight_gradient(
     d_sums: Sums,
 ) -> dict[str, Array]:
     """Computes the gradients of the params."""
+    # Both [time, *batch, gates], and h before each step, [time, *batch, hidden].
     from_x, from_h = _split(static[0], d_sums)
     hs = _before(static, ys, state[0], lengths, starts)
     return fused.weight_gradient(static[0], xs, hs, from_x, from_h)
@@ -136,6 +137,7 @@ def _before(
             # Read backwards a row begins at its own end, not at that of the longest.
             everywhere = jnp.broadcast_to(initial, before.shape)
             before = select(times == lengths[None] - 1, everywhere, before)
+    # After a reset a step begins at zero.
     if starts is None:
         return before
     return select(starts, jnp.zeros_like(before), before)
@@ -143,6 +145,7 @@ def _before(
 
 def _split(name: str, d_sums: Sums) -> tuple[Array, Array]:
     """Returns the gradients of `x W_x + b` and of `h W_h`, gates in the order of the params."""
+    # Of the other cells both sums have the same gradient.
     if name != "gru":
         return d_sums, d_sums
     units = d_sums.shape[-1] // 4

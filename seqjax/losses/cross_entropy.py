@@ -38,10 +38,9 @@ def cross_entropy(
       TypeError: the labels are no integers.
       ValueError: labels have not the logits' leading shape, or one that counts is no class.
     """
-    logits, labels = (
-        jnp.asarray(logits),
-        labels if isinstance(labels, Tracer) else np.asarray(labels),
-    )
+    logits = jnp.asarray(logits)
+    # Labels that are known stay with NumPy, which can look at them.
+    labels = labels if isinstance(labels, Tracer) else np.asarray(labels)
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(f"labels are {labels.dtype}; give integers, the class of each step")
     if logits.shape[:-1] != labels.shape:
@@ -52,12 +51,15 @@ def cross_entropy(
     labels = jnp.asarray(labels)
     logits = at_least_float32(logits)
     if mask is not None:
+        # What does not count may be anything, NaN included, and passes no gradient.
         logits = jnp.where(jnp.asarray(mask, bool)[..., None], logits, 0)
     is_class = (labels >= 0) & (labels < logits.shape[-1])
+    # The logit of each label, [...], and the logarithm of the softmax's denominator, [...].
     picked = jnp.take_along_axis(logits, jnp.where(is_class, labels, 0)[..., None], axis=-1)[..., 0]
     normaliser = jax.nn.logsumexp(logits, axis=-1)
     nll = normaliser - picked
     if label_smoothing:
+        # The mean of the losses of all classes is the cross-entropy of a uniform distribution.
         nll = (1 - label_smoothing) * nll + label_smoothing * (normaliser - logits.mean(-1))
     return masked_mean(nan_unless(is_class, nll), mask)
 
@@ -68,12 +70,13 @@ def _check_classes(
     """Refuses a label that is no class, where the values are known."""
     if isinstance(labels, Tracer) or isinstance(mask, Tracer):
         return
+    # The labels that count, flat.
     counted = (
         labels if mask is None else labels[np.broadcast_to(np.asarray(mask) != 0, labels.shape)]
     )
     wrong = counted[(counted < 0) | (counted >= vocab)]
     if wrong.size:
         raise ValueError(
-            f"a label is {wrong[0]}; give classes from 0 to {vocab - 1}, and hide labels that do not count "
-            f"by the mask, such as mask=labels != {wrong[0]}"
+            f"a label is {wrong[0]}; give classes from 0 to {vocab - 1}, "
+            f"and hide labels that do not count by the mask, such as mask=labels != {wrong[0]}"
         )

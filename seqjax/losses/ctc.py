@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from seqjax.checks import broadcasts, checked_lengths
+from seqjax.losses.ctc_arrays import checked, checked_logits
 from seqjax.losses.masked import at_least_float32, length_mask, nan_unless
 from seqjax.recurrence import select
 
@@ -172,6 +173,7 @@ def _ctc(blank: int, logits: Array, labels: Array, lengths: Array, label_lengths
 @broadcasts
 def _value(blank: int, logits: Array, labels: Array, lengths: Array, label_lengths: Array) -> Array:
     _, emitted, valid = _seen(blank, logits, labels, lengths)
+    # Alignments begin in the first blank; a value alone needs no way back.
     end, _ = _run(_start(labels, 0, logits.dtype), emitted, valid, _skips(labels, blank))
     return jnp.maximum(-logsumexp(_ends(end, label_lengths), axis=0), 0)
 
@@ -208,6 +210,7 @@ def _backward(blank: int, kept: _Kept, d_losses: Array) -> tuple[Array, None, No
     # [batch, time, 1]: nothing in the padding, nor where a label has no alignment.
     scale = jnp.where(jnp.isfinite(kept.total), d_losses, 0)[:, None, None]
     scale = scale * kept.valid.T[..., None].astype(kept.total.dtype)
+    # The derivative of the normaliser, [batch, time, alphabet].
     softmax = scale * jnp.exp(kept.log_probs)
 
     def spread(gradient: Array, share: Array, symbols: Array) -> Array:
@@ -227,6 +230,7 @@ def emissions(
     blank: int,
 ) -> Lattice:
     """Returns log-probabilities: of the blank `[time, batch, 1]`, of labels `[..., positions]`."""
+    # [batch, time, positions], then time first.
     at = jnp.take_along_axis(log_probs, labels[:, None], axis=-1)
     return jax.tree.map(lambda a: jnp.moveaxis(a, 1, 0), Lattice(log_probs[..., blank, None], at))
 
@@ -255,6 +259,7 @@ def _twice(emitted: Lattice) -> Lattice:
 
 def _twice_skips(skips: Array) -> Array:
     """Appends the reversed skips: they lead to the label before; into the first one none does."""
+    # A skip between two labels is the same both ways; of no labels there is none to pad.
     none = min(1, skips.shape[1])
     return jnp.concatenate([skips, jnp.pad(skips[:, :0:-1], ((0, 0), (none, 0)))])
 
@@ -284,6 +289,7 @@ def _arrive(before: Lattice, skips: Array) -> Lattice:
     """Returns the states of a frame from those before: stay, move on by one, or skip a blank."""
     # At the label before each place, [batch, positions + 1].
     came = jnp.pad(before.at, ((0, 0), (1, 0)), constant_values=-jnp.inf)
+    # [batch, positions]: over the blank between two different labels.
     jumped = jnp.where(skips, came[:, :-1], -jnp.inf)
     between = _logsum(before.between, came)
     return Lattice(between, _logsum3(before.at, before.between[:, :-1], jumped))
@@ -293,6 +299,7 @@ def _ends(state: Lattice, label_lengths: Array) -> Array:
     """Returns the weights of the two states that an alignment may end in, `[2, batch]`."""
 
     def pick(weights: Array) -> Array:
+        # Behind all labels of the row, [batch].
         return jnp.take_along_axis(weights, label_lengths[:, None], axis=1)[:, 0]
 
     # At the last label; without labels there is no such state.
@@ -305,6 +312,7 @@ def _shares(occupied: Lattice) -> Lattice:
     # The greatest of each frame, [time, batch]: a frame without an alignment has none.
     highest = jnp.maximum(occupied.between.max(-1), occupied.at.max(-1, initial=-jnp.inf))
     offset = jnp.where(jnp.isfinite(highest), highest, 0)[..., None]
+    # Between 0 and 1, and over both kinds of states their sum, [time, batch, 1].
     weights = jax.tree.map(lambda leaf: jnp.exp(leaf - offset), occupied)
     total = weights.between.sum(-1, keepdims=True) + weights.at.sum(-1, keepdims=True)
     total = jnp.where(total == 0, 1, total)
@@ -313,6 +321,7 @@ def _shares(occupied: Lattice) -> Lattice:
 
 def _logsum(a: Array, b: Array) -> Array:
     """Returns `log(exp(a) + exp(b))`, also where both are minus infinity."""
+    # Only the smaller one is raised to a power: it cannot overflow.
     highest, least = jnp.maximum(a, b), jnp.minimum(a, b)
     return highest + jnp.log1p(jnp.exp(least - _finite(highest)))
 
@@ -328,73 +337,3 @@ def _logsum3(a: Array, b: Array, c: Array) -> Array:
 def _finite(values: Array) -> Array:
     """Returns 0 for minus infinity, which may not be subtracted from itself."""
     return jnp.where(jnp.isneginf(values), 0, values)
-
-
-class Checked(NamedTuple):
-    """Arrays that `ctc` and `align` compute with.
-
-    Attributes:
-      logits: float32 or wider, 0 in the padding, `[batch, time, alphabet]`.
-      labels: int32, `blank` in the padding and where a symbol is not in the alphabet,
-        `[batch, positions]`.
-      lengths: int32 within the frames, `[batch]`.
-      label_lengths: int32 within the positions, `[batch]`.
-      known: False for rows with a label that is not in the alphabet or is the blank, `[batch]`.
-    """
-
-    logits: Array
-    labels: Array
-    lengths: Array
-    label_lengths: Array
-    known: Array
-
-
-def checked(
-    logits: ArrayLike,
-    labels: ArrayLike,
-    lengths: ArrayLike | None,
-    label_lengths: ArrayLike | None,
-    blank: int,
-) -> Checked:
-    """Returns the arrays of a loss or an alignment, or refuses them (values not under jit)."""
-    logits = checked_logits(logits, blank)
-    labels = labels if isinstance(labels, Tracer) else np.asarray(labels)
-    batch, time, alphabet = logits.shape
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise TypeError(f"labels are {labels.dtype}; give integers [batch, positions]")
-    if labels.ndim != 2 or len(labels) != batch:
-        raise ValueError(
-            f"labels have shape {labels.shape}; logits {logits.shape} want [{batch}, positions]"
-        )
-    positions = labels.shape[1]
-    lengths = checked_lengths(lengths, (batch,), time)
-    label_lengths = checked_lengths(label_lengths, (batch,), positions, "label_lengths")
-    wrong = (labels < 0) | (labels >= alphabet) | (labels == blank)
-    if not isinstance(labels, Tracer) and not isinstance(label_lengths, Tracer):
-        given = labels[wrong & (np.arange(positions) < np.asarray(label_lengths)[:, None])]
-        if given.size:
-            raise ValueError(
-                f"a label is {given[0]}; "
-                f"give symbols from 0 to {alphabet - 1} other than blank={blank}"
-            )
-    # Under jit a wrong symbol is as good as a blank: `known` tells of it.
-    valid = length_mask(label_lengths, positions)
-    labels = jnp.where(valid & ~wrong, jnp.asarray(labels, jnp.int32), blank)
-    logits = jnp.where(length_mask(lengths, time)[..., None], logits, 0)
-    return Checked(logits, labels, lengths, label_lengths, ~(valid & wrong).any(-1))
-
-
-def checked_logits(logits: ArrayLike, blank: int) -> Float[Array, "batch time alphabet"]:
-    """Returns the logits, float32 or wider, refused where they do not fit."""
-    logits = jnp.asarray(logits)
-    if not jnp.issubdtype(logits.dtype, jnp.floating):
-        raise TypeError(
-            f"logits are {logits.dtype}; give floating-point scores [batch, time, alphabet]"
-        )
-    if logits.ndim != 3:
-        raise ValueError(f"logits have shape {logits.shape}; give [batch, time, alphabet]")
-    if not 0 <= blank < logits.shape[-1]:
-        raise ValueError(
-            f"blank is {blank}; give a symbol of the alphabet, from 0 to {logits.shape[-1] - 1}"
-        )
-    return at_least_float32(logits)

@@ -1,4 +1,4 @@
-"""Factorials of large numbers without their large parts, which cancel in a density and leave rounding behind."""
+"""Factorials of large numbers without their large parts, which cancel in a density."""
 
 import math
 
@@ -8,10 +8,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 SERIES_FROM = 10.0
-"""From here on the series of `stirling` is exact to float64's rounding in a log density, about 1e-12."""
+"""From here on the series of `stirling` is exact to 1e-12, float64's rounding in a log density."""
 
 NEAR = 0.1
-"""Below this `(y - expected) / (y + expected)` the series of `deviance` is exact to float64's rounding."""
+"""Below this `(y - expected) / (y + expected)` the series of `deviance` is exact in float64."""
 
 FAR = 0.9
 """Above this the logarithms of `y` and of what was expected are far apart."""
@@ -28,8 +28,10 @@ def stirling(x: ArrayLike) -> Float[Array, "..."]:
     """
     x = jnp.asarray(x)
     is_large = x >= SERIES_FROM
+    # Each branch sees harmless numbers where the other one counts: no gradient is NaN.
     large = jnp.where(is_large, x, SERIES_FROM)
     inverse = 1 / (large * large)
+    # Stirling's series in 1 / x^2, by Horner's scheme; the factor 1 / x comes after it.
     series = 1 / 12 - inverse * (
         1 / 360 - inverse * (1 / 1260 - inverse * (1 / 1680 - inverse / 1188))
     )
@@ -43,7 +45,7 @@ def stirling(x: ArrayLike) -> Float[Array, "..."]:
 
 
 def deviance(y: ArrayLike, expected: ArrayLike, difference: ArrayLike) -> Float[Array, "..."]:
-    """`y log(y / expected) - (y - expected)`, at least 0: half of a count's deviance from what was expected.
+    """Computes `y log(y / expected) - (y - expected)`, half of a count's deviance; at least 0.
 
     Near the expected value it is `d v + 2 y (v^3 / 3 + v^5 / 5 + ...)` with `d = y - expected` and
     `v = d / (y + expected)`, where nothing cancels (Loader, 2000, "Fast and accurate computation of
@@ -60,6 +62,7 @@ def deviance(y: ArrayLike, expected: ArrayLike, difference: ArrayLike) -> Float[
     distance = jnp.abs(v)
 
     small = jnp.where(distance < NEAR, v, 0.0)
+    # v^2 / 3 + v^4 / 5 + ... from the last term to the first.
     square, tail = small * small, 0.0
     for power in range(17, 1, -2):
         tail = (tail + 1 / power) * square

@@ -95,7 +95,7 @@ class Normal(_LocationScale):
     def log_prob(self, parameters: Parameters, y: ArrayLike) -> Values:
         """Returns `-z^2 / 2 - log(deviation) - log(2 pi) / 2`, z the value standardised."""
         mean, deviation = parameters
-        z = (y - mean) / deviation
+        z = (y - mean) / deviation  # [*batch]
         return -(z**2) / 2 - jnp.log(deviation) - math.log(2 * math.pi) / 2
 
     def sample(self, key: KeyArray, parameters: Parameters) -> Values:
@@ -136,6 +136,7 @@ class StudentT(Likelihood):
         """Returns `log c - (degrees + 1) / 2 log(1 + z^2 / degrees) - log(width)`."""
         location, width, degrees = parameters
         z = (y - location) / width
+        # log c of the density, [*batch].
         constant = -betaln(0.5, degrees / 2) - jnp.log(degrees) / 2
         return constant - (degrees + 1) / 2 * jnp.log1p(z * z / degrees) - jnp.log(width)
 
@@ -146,6 +147,7 @@ class StudentT(Likelihood):
         """
         location, width, degrees = parameters
         of_radius, of_angle = jax.random.split(key)
+        # Both [*batch], in [0, 1).
         u = jax.random.uniform(of_radius, location.shape, location.dtype)
         v = jax.random.uniform(of_angle, location.shape, location.dtype)
         # 1 - u is as uniform as u and never 0.
@@ -209,6 +211,7 @@ class NegativeBinomial(Likelihood):
         """
         mean, shape = parameters
         y, n = jnp.asarray(y, jnp.result_type(mean, jnp.float32)), 1 / shape
+        # The probability of a failure, and how far the value is from what is expected.
         share = 1 / (1 + shape * mean)
         astray = share * (y - mean)
         # What Stirling's formula leaves of the binomial coefficient; then both deviances.
@@ -271,6 +274,7 @@ class Mixture(Likelihood):
         """Draws one value from each, from a component drawn by weight."""
         weights, *parts = parameters
         of_component, of_value = jax.random.split(key)
+        # The component of each, [*batch, 1], and its parameters, [*batch].
         chosen = jax.random.categorical(of_component, weights)[..., None]
         picked = tuple(jnp.take_along_axis(part, chosen, axis=-1)[..., 0] for part in parts)
         return self.component.sample(of_value, picked)
@@ -278,6 +282,7 @@ class Mixture(Likelihood):
     def mean(self, parameters: Parameters) -> Values:
         """Returns the weighted mean of the components' means."""
         weights, *parts = parameters
+        # Weights and means of the components, [*batch, count].
         return (jnp.exp(weights) * self.component.mean(tuple(parts))).sum(-1)
 
 
@@ -298,6 +303,7 @@ class Quantile(Likelihood):
     levels: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)
 
     def __post_init__(self) -> None:
+        # In order between the edges: each is above the one before it.
         edges = (0.0, *self.levels, 1.0)
         if not self.levels or any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
             raise ValueError(
@@ -318,12 +324,14 @@ class Quantile(Likelihood):
         levels = jnp.asarray(self.levels, raw.dtype)
         # How far each value is above each quantile, [*batch, levels].
         above = jnp.asarray(y / scale)[..., None] - raw
+        # A value above the quantile costs the level, one below it the rest.
         return jnp.maximum(levels * above, (levels - 1) * above).mean(-1)
 
     def sample(self, key: KeyArray, parameters: Parameters) -> Values:
         """Draws evenly between two quantiles, and beyond the outermost ones takes these."""
         (quantiles,) = parameters
         levels = jnp.asarray(self.levels, quantiles.dtype)
+        # The quantile function at a level drawn evenly, [*batch].
         draws = jax.random.uniform(key, quantiles.shape[:-1], quantiles.dtype)
         at = jnp.vectorize(lambda u, q: jnp.interp(u, levels, q), signature="(),(n)->()")
         return at(draws, quantiles)

@@ -1,6 +1,6 @@
 """A recurrent decoder that attends to a memory, whatever the memory is made of."""
 
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -10,15 +10,12 @@ from jaxtyping import Array, Bool, Float, Int
 from seqjax.attention import Attended
 from seqjax.models.attention import Attention, Memory, Score, nothing_seen
 from seqjax.models.copying import Copying
+from seqjax.models.decoder_options import Form, check_options
 from seqjax.models.embedding import token_table
-from seqjax.models.pooling import shown
 from seqjax.models.recurrent import Recurrent, scanned
 from seqjax.recurrence import Recurrence
 from seqjax.training.schedules import mix_tokens
 from seqjax.typing import Backend, Output, Remat, State
-
-Form = Literal["luong", "bahdanau"]
-
 
 Embedded = Float[Array, "*batch embedding"]
 
@@ -127,7 +124,7 @@ class Decoder(nn.Module):
         Raises:
           ValueError: options that do not go together, or a recurrence that is not causal.
         """
-        self._check()
+        check_options(self)
         self.table = self.embed or token_table(self.vocab_size, self.embedding_size, self.tied)
         self.recurrent = Recurrent(self.recurrence, self.remat, self.backend)
         self.drop = nn.Dropout(self.dropout)
@@ -166,6 +163,7 @@ class Decoder(nn.Module):
         mask = jnp.ones(values.shape[:2], bool) if mask is None else mask
         # What stands past a row's end may be anything, NaN included.
         values = jnp.where(mask[..., None], values, 0)
+        # Without attention nobody asks for keys.
         keys = values
         if self.attention is not None:
             keys, values = self.look.prepare(values)
@@ -179,10 +177,12 @@ class Decoder(nn.Module):
           recurrent: the recurrence's, for example made of what an encoder remembers; None for its
             own initial state.
         """
+        # Nothing has been looked at yet: weights [batch, positions].
         batch, zeros = memory.mask.shape[0], jnp.zeros(memory.mask.shape, memory.values.dtype)
         if recurrent is None:
             size = self.embedding_size + self._beside(memory)
             recurrent = self.recurrent.initial_state((batch,), size, memory.values.dtype)
+        # Before the first readout there is none to feed: [batch, readout].
         feed = ()
         if self.input_feeding:
             feed = jnp.zeros((batch, self._readout), memory.values.dtype)
@@ -217,6 +217,7 @@ class Decoder(nn.Module):
         embedded = self._embed(tokens)
         if self._stepwise:
             return self._looped(memory, state, embedded)
+        # No step waits for what the one before has seen: [batch, time, outputs] in one go.
         _, outputs = self.recurrent(embedded, state.recurrent)
         # Looks for all steps at once: [batch, time, ...].
         context, weights = self._look(memory, state, outputs)
@@ -297,8 +298,14 @@ class Decoder(nn.Module):
 
     def _bahdanau_step(self, memory: Memory, state: DecoderState, embedded: Embedded) -> _Stepped:
         """Looks with the state that is shown, then steps with what was seen."""
-        # h_{t-1}, [batch, outputs]
-        query = shown(self.recurrence, state.recurrent).astype(embedded.dtype)
+        # h_{t-1}, [batch, hidden]
+        query = self.recurrence.shown(state.recurrent)
+        if query is None:
+            raise ValueError(
+                f"form='bahdanau' looks with the state, and {self.recurrence} shows none; "
+                "use form='luong'"
+            )
+        query = query.astype(embedded.dtype)
         # c_t, [batch, values]
         context, weights = self._look_once(memory, state, query)
         # [batch, embedding + values]
@@ -311,9 +318,11 @@ class Decoder(nn.Module):
         """Makes one step of everything but the scores."""
         step = self._bahdanau_step if self.form == "bahdanau" else self._luong_step
         recurrent, seen = step(memory, state, embedded)
+        # r_t, which the next step reads beside its token, [batch, readout].
         feed = ()
         if self.input_feeding:
             feed = self._read(seen.outputs, seen.contexts, embedded)
+        # All that was looked at so far, this step counted, [batch, positions].
         coverage = state.coverage + seen.weights if self.coverage else ()
         return DecoderState(recurrent, seen.weights, feed, coverage), seen
 
@@ -344,6 +353,7 @@ class Decoder(nn.Module):
             best = logits.argmax(-1).astype(tokens.dtype)
             return (state, best), (logits, state.attention)
 
+        # No token has the number -1: it stands for no choice yet, [batch].
         none = jnp.full_like(tokens[:, 0], -1)
         _, (logits, weights) = scanned(body, self.remat)(self, (state, none), tokens)
         return Decoded(logits, weights)
@@ -352,6 +362,7 @@ class Decoder(nn.Module):
         """Computes the readout r_t, `[..., readout]`."""
         if self.attention is None:
             return self._dropped(output)
+        # Side by side, [..., outputs + values], in Bahdanau's form with the embedding.
         parts = [output, context]
         if self.form == "bahdanau":
             parts.append(embedded)
@@ -360,6 +371,7 @@ class Decoder(nn.Module):
     def _scores(self, memory: Memory, seen: _Seen, embedded: Embedded) -> Array:
         """Scores every token, `[batch, steps, vocab]`."""
         readout = self._read(seen.outputs, seen.contexts, embedded)
+        # [batch, steps, vocab], by the embedding transposed or by a layer of its own.
         logits = self.table.attend(readout) + self.bias if self.tied else self.head(readout)
         if self.copying is None:
             return logits
@@ -367,33 +379,3 @@ class Decoder(nn.Module):
         features = jnp.concatenate([seen.outputs, seen.contexts, embedded], -1)
         held: Any = memory.held
         return self.copier(features, logits, seen.weights, held)
-
-    def _check(self) -> None:
-        if not self.recurrence.causal:
-            raise ValueError(
-                f"{self.recurrence} reads the future; a decoder wants a causal recurrence"
-            )
-        if self.form not in get_args(Form):
-            known = ", ".join(map(repr, get_args(Form)))
-            raise ValueError(f"form={self.form!r} is unknown; choose one of {known}")
-        if self.form == "bahdanau" and self.input_feeding:
-            raise ValueError(
-                "form='bahdanau' reads the context beside each token; "
-                "input_feeding goes with 'luong'"
-            )
-        needs = {
-            "input_feeding": self.input_feeding,
-            "coverage": self.coverage,
-            "copying": self.copying is not None,
-            "form='bahdanau'": self.form == "bahdanau",
-        }
-        given = [name for name, needs_attention in needs.items() if needs_attention]
-        if self.attention is None and given:
-            raise ValueError(
-                f"attention=None does not go with {given[0]}; choose a score, for example 'general'"
-            )
-        if self.tied and self.attention is None and self._outputs != self.embedding_size:
-            raise ValueError(
-                f"tied=True without attention wants embedding_size={self.embedding_size} "
-                f"to equal the recurrence's {self._outputs} features"
-            )

@@ -1,5 +1,7 @@
 """A subclass that steps or starts in a way of its own is run as it says, by every backend."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import seqjax
 from seqjax import kernels
 from seqjax.combinators import Stack
+from seqjax.diagnostics.observe import observe
 from tests.recurrences import assert_close
 
 
@@ -46,6 +49,51 @@ def test_explain_tells_that_no_kernel_knows_a_subclass():
     assert "scan" in kernels.explain(doubled(seqjax.LRU)(3)).split(": ")[1].split(",")[0]
     assert "linear scan" in kernels.explain(seqjax.LRU(3))
     assert kernels.explain(seqjax.LSTM(3)).split(": ")[1].startswith(("native", "fused"))
+
+
+def test_explain_tells_that_a_combinator_of_ones_own_runs_its_step():
+    plain = seqjax.stack(seqjax.GRU(3), seqjax.LSTM(3))
+    assert len(kernels.explain(plain).split("; ")) == 2
+    assert "scan, no other implementation knows" in kernels.explain(doubled(Stack)(plain.layers))
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Sum(seqjax.Recurrence):
+    """Adds up what it reads: a recurrence that says no more of itself than it must."""
+
+    causal: bool = True
+
+    def init(self, key, input_size):
+        return {}
+
+    def output_size(self, input_size):
+        return input_size
+
+    def initial_state(self, params, batch_shape, dtype):
+        return jnp.zeros((*batch_shape, 2), dtype)
+
+    def step(self, params, state, x, *, rng=None):
+        return state + x, state + x
+
+
+def test_what_a_recurrence_leaves_out_is_answered_on_the_safe_side(getkey):
+    xs = jax.random.normal(getkey(), (2, 5, 2))
+    state, ys = seqjax.unroll(Sum(), {}, xs)
+    for recurrence in (Sum(), seqjax.dropout(Sum(), 0.5), seqjax.stack(seqjax.GRU(2), Sum())):
+        assert recurrence.shown((state, state)) is None
+        assert_close(recurrence.ends(ys[:, 0], ys[:, -1]), ys[:, -1])
+        assert "scan, no other implementation knows" in kernels.explain(recurrence)
+    assert_close(Sum(causal=False).ends(ys[:, 0], ys[:, -1]), jnp.hstack([ys[:, -1], ys[:, 0]]))
+    assert_close(observe(Sum(), {}, xs)[1], ys)
+
+
+def test_a_recurrence_of_ones_own_may_show_its_state():
+    class Shown(Sum):
+        def shown(self, state):
+            return state
+
+    state = jnp.ones((2, 2))
+    assert seqjax.residual(Shown()).shown(state) is state
 
 
 @pytest.mark.parametrize("base", [seqjax.Elman, seqjax.GRU])

@@ -7,7 +7,6 @@ import pytest
 
 import seqjax
 from seqjax.models import Attention, Decoder
-from seqjax.models.decoder import shown
 
 VOCAB, EMBEDDING, HIDDEN, FEATURES = 7, 4, 6, 5
 MASK = np.array([[True] * 4, [True, True, False, False], [False] * 4])
@@ -244,9 +243,15 @@ def test_the_state_shown_is_that_of_the_innermost_last_layer():
     inner = seqjax.stack(seqjax.GRU(3), seqjax.residual(seqjax.dropout(seqjax.LSTM(3), 0.1)))
     state = inner.initial_state(inner.init(jax.random.key(0), 3), (2,), "float32")
     state = (state[0], state[1]._replace(h=jnp.ones((2, 3))))
-    np.testing.assert_array_equal(shown(inner, state), np.ones((2, 3)))
+    np.testing.assert_array_equal(inner.shown(state), np.ones((2, 3)))
+    assert seqjax.LRU(4).shown(jnp.zeros(4)) is None
+    assert seqjax.bidirectional(inner).shown((state, state)) is None
+
+
+def test_bahdanaus_form_refuses_a_recurrence_that_shows_no_state():
+    model = Decoder(9, 4, seqjax.LRU(4), form="bahdanau")
     with pytest.raises(ValueError, match="shows none; use form='luong'"):
-        shown(seqjax.LRU(4), jnp.zeros(4))
+        model.init(jax.random.key(0), jnp.zeros((3, 4, 5)), TOKENS, method=teach)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from seqjax.checks import broadcasts
-from seqjax.losses.ctc import checked
+from seqjax.losses.ctc_arrays import checked
 from seqjax.losses.masked import length_mask
 
 
@@ -72,7 +72,7 @@ def align(
     # [time, batch, states]
     emitted = jnp.take_along_axis(jax.nn.log_softmax(logits), symbols[:, None], axis=-1)
     emitted = jnp.moveaxis(emitted, 1, 0)
-    valid = length_mask(lengths, time).T
+    valid = length_mask(lengths, time).T  # [time, batch]
     # Between two different labels there need be no blank.
     skips = (symbols != blank) & (symbols != _shift(symbols, 2, blank))
 
@@ -90,14 +90,17 @@ def align(
 
     # Before the first frame: in the first blank.
     nothing = jnp.full(symbols.shape, -jnp.inf, logits.dtype).at[:, 0].set(0)
+    # After the last frame, [batch, states], and how each frame was come by, [time, batch, states].
     reached, ways = lax.scan(advance, nothing, (emitted, valid))
 
     # An alignment ends in the last blank or at the last label: [batch, 2].
     ends = jnp.stack([2 * label_lengths, jnp.maximum(2 * label_lengths - 1, 0)], axis=1)
     weights = jnp.take_along_axis(reached, ends, axis=1)
+    # The better of the two, [batch].
     last = jnp.take_along_axis(ends, weights.argmax(1)[:, None], axis=1)[:, 0]
 
     def back(state: Array, way: Array) -> tuple[Array, Array]:
+        # A way is the number of states that were moved on.
         return state - jnp.take_along_axis(way, state[:, None], axis=1)[:, 0], state
 
     # The state of each frame, [time, batch].
@@ -108,6 +111,7 @@ def align(
     counts = valid & (log_probs > -jnp.inf)
     here = (path[..., None] == 2 * jnp.arange(positions) + 1) & counts[..., None]
     frames = jnp.arange(time, dtype=jnp.int32)[:, None, None]
+    # The first of them, [batch, positions]; behind the last frame where there is none.
     starts = jnp.where(here, frames, time).min(0, initial=time)
     starts = jnp.where(here.any(0), starts, 0)
     return Alignment(starts, starts + here.sum(0, dtype=jnp.int32), log_probs)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from seqjax.checks import broadcasts, checked_lengths
 from seqjax.decoding.ctc.automata import Automaton
-from seqjax.losses.ctc import checked_logits
+from seqjax.losses.ctc_arrays import checked_logits
 from seqjax.losses.masked import length_mask
 from seqjax.recurrence import select
 
@@ -141,6 +141,7 @@ def _search(
     n_best: int,
 ) -> Prefixes:
     valid = length_mask(lengths, logits.shape[1])
+    # [batch, time, alphabet]; the padding may hold anything.
     log_probs = jax.nn.log_softmax(jnp.where(valid[..., None], logits, 0))
 
     def row(log_probs: Float[Array, "time alphabet"], valid: Bool[Array, " time"]) -> Prefixes:
@@ -148,14 +149,16 @@ def _search(
         stay = _Move(jnp.arange(beam, dtype=jnp.int32), jnp.full(beam, blank, jnp.int32))
 
         def advance(found: _Beam, inputs: tuple[Array, Array]) -> tuple[_Beam, _Move]:
-            log_probs, valid = inputs
+            log_probs, valid = inputs  # [alphabet], []
             after = _advance(found, log_probs, language_model, weight, bonus, blank)
             return select(valid, after, (found, stay))
 
         # moves [time, beam]
         found, moves = lax.scan(advance, _begin(beam, blank, log_probs.dtype), (log_probs, valid))
+        # [beam]: alignments, and what language model and bonus have added on the way.
         ranks = found.total() + found.extra
         if language_model is not None:
+            # The text ends here.
             ranks = ranks + _weigh(weight, language_model.ends[found.state])
         scores, place = lax.top_k(ranks, n_best)
         texts = _read(moves, place, blank)
@@ -219,10 +222,12 @@ def _advance(
     stays = stayed.total() + found.extra
     grows = grown + added + found.extra[:, None]
     _, chosen = lax.top_k(jnp.concatenate([stays, grows.ravel()]), beam)
+    # Each [beam]: whether it grew, from which place, and by which token.
     is_grown = chosen >= beam
     parent = jnp.where(is_grown, (chosen - beam) // alphabet, chosen)
     token = (chosen - beam) % alphabet
 
+    # What stayed, at its new place, and what grew out of it: leaves [beam, ...].
     old = jax.tree.map(lambda leaf: leaf[parent], stayed)
     state = old.state
     if language_model is not None:
@@ -232,6 +237,7 @@ def _advance(
         before=old.name,
         lengths=old.lengths + 1,
         last=token,
+        # It ends in the token that it grew by.
         in_blank=jnp.full_like(total, -jnp.inf),
         in_last=grown[parent, token],
         state=state,
@@ -251,6 +257,7 @@ def _named(name: UInt32[Array, "beam 2"], token: Int[Array, " beam"]) -> UInt32[
     spread = jnp.array([0x9E3779B1, 0x85EBCA77], jnp.uint32)
     first = jnp.array([0x85EBCA6B, 0x7FEB352D], jnp.uint32)
     second = jnp.array([0xC2B2AE35, 0x846CA68B], jnp.uint32)
+    # [beam, 2]; a token of 0 must change the name too.
     mixed = name ^ ((token[:, None].astype(jnp.uint32) + 1) * spread)
     mixed = (mixed ^ (mixed >> 16)) * first
     mixed = (mixed ^ (mixed >> 13)) * second
@@ -260,6 +267,7 @@ def _named(name: UInt32[Array, "beam 2"], token: Int[Array, " beam"]) -> UInt32[
 def _parents(found: _Beam, total: Float[Array, " beam"]) -> Bool[Array, "beam beam"]:
     """Tells where the prefix of the row is that of the column without its last token."""
     shorter = found.lengths[:, None] + 1 == found.lengths
+    # [beam, beam]: both halves of the names agree.
     same = (found.name[:, None] == found.before).all(-1)
     # A place that is not taken may have the name of one that is.
     return shorter & same & (total > -jnp.inf)

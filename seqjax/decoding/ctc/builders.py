@@ -146,6 +146,7 @@ def from_words(
         grown = spelt + symbol
         if grown not in below:
             return state, -np.inf
+        # The first letter pays all that is hoped for, each further one what the hope changes by.
         paid = 0.0 if spelt == "" else hope(context, spelt)
         return _Spelling(context, grown, True), hope(context, grown) - paid
 
@@ -156,6 +157,7 @@ def from_words(
             return -np.inf if pending else price(context, END)
         if spelt not in known:
             return -np.inf
+        # The last word is complete, and then the sentence is.
         rest = price(context, spelt) - hope(context, spelt)
         return rest + price(move_on(context, spelt), END)
 
@@ -213,6 +215,7 @@ def hot_words(
         return bonus * max(len(text) - len(separator), 0)
 
     def step(text: str, symbol: str) -> tuple[str, int | float]:
+        # What is held of the pattern at hand is paid now, what was held before taken back.
         after, reward = read(text, symbol)
         return after, reward + held(after) - held(text)
 

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from seqjax.checks import checked_lengths
-from seqjax.losses.ctc import checked_logits
+from seqjax.losses.ctc_arrays import checked_logits
 from seqjax.losses.masked import length_mask
 
 
@@ -68,6 +68,7 @@ def greedy(logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 
         """Returns the text of one row, `[time]`."""
         return jnp.full_like(symbols, blank).at[places].set(symbols, mode="drop")
 
+    # [batch, time]
     tokens = jax.vmap(spell)(places, best)
     lengths = written.sum(-1, dtype=jnp.int32)
     return Decoded(tokens, lengths, jnp.where(valid, log_probs.max(-1), 0).sum(-1))

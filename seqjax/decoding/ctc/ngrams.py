@@ -52,6 +52,7 @@ class NGrams:
 
         Of an unknown word it is that of `<unk>`, or minus infinity without one.
         """
+        # From the longest context to the shorter ones, each at the price of its backoff weight.
         context, total = self._cut(context), 0.0
         word = word if (word,) in self.entries else UNKNOWN
         while (*context, word) not in self.entries:
@@ -117,6 +118,7 @@ def train_ngrams(
     # The uniform distribution stands for the order below the first.
     probs: dict[Gram, float] = {(): 1 / len(words)}
     backoffs: dict[Gram, float] = {}
+    # From the unigrams up: an order reads the probabilities of the one below.
     for grams in counts:
         discount = _discounts(grams.values())
         # Of each context: its count, and what the discounts take from it for the shorter one.
@@ -125,6 +127,7 @@ def train_ngrams(
             sums[gram[:-1]] += count
             taken[gram[:-1]] += discount(count)
         backoffs |= {context: taken[context] / sums[context] for context in sums}
+        # The unigrams are of all words, also of the unknown one, which was never counted.
         own = words if grams is counts[0] else grams
         for gram in own:
             count, context = grams[gram], gram[:-1]
@@ -176,6 +179,7 @@ def _discounts(counts: Iterable[int]) -> Callable[[int], int | float]:
         return lambda count: min(0.5, count)
     # Y and D1, D2, D3+ of Chen and Goodman.
     share = of[1] / (of[1] + 2 * of[2])
+    # What counts of 0, 1, 2 and of 3 or more give away; never more than there is.
     values = [0.0, *(i - (i + 1) * share * of[i + 1] / of[i] for i in range(1, 4))]
     values = [min(max(value, 0.0), i) for i, value in enumerate(values)]
     return lambda count: values[min(count, 3)]
@@ -209,6 +213,7 @@ def arpa_text(ngrams: NGrams) -> str:
                 f"the word {word!r} is empty, has a blank or a line end in it or stands for a "
                 "blank, which an ARPA file cannot hold; leave it out"
             )
+    # The n-grams of each order, which an ARPA file lists order by order.
     by_order = []
     for n in range(1, ngrams.order + 1):
         by_order.append([gram for gram in ngrams.entries if len(gram) == n])
@@ -273,6 +278,7 @@ def parse_arpa(text: str, name: str = "the text") -> NGrams:
             raise ValueError(
                 f"{name}: line {number} is not of an ARPA file: {line[:60]!r}"
             ) from None
+    # A file that was cut off declares more than it has.
     found = collections.Counter(map(len, entries))
     if not ended or not declared or any(found[n] != count for n, count in declared.items()):
         raise ValueError(

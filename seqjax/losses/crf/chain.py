@@ -54,6 +54,7 @@ def checked(
                 f"{name} has shape {array.shape}; emissions of {tags} tags want {wanted}"
             )
     lengths = checked_lengths(lengths, tuple(batch), time)
+    # Time first from here on: [time, *batch], then [time, *batch, tags].
     valid = jnp.moveaxis(length_mask(lengths, time), -1, 0)
     emissions = jnp.where(valid[..., None], jnp.moveaxis(emissions, -2, 0), 0)
     # Minus infinity would make gradients NaN.

@@ -44,6 +44,22 @@ def constrain(scores: Scores, constraints: Constraints) -> Scores:
     return Scores(emissions, *masked)
 
 
+class _Scheme(NamedTuple):
+    """What the letters of a tagging scheme do.
+
+    Attributes:
+      letters: all of them; their sequence is the scheme's name in complaints.
+      opens: letters behind which a span may go on.
+      continues: letters that want an open span of their kind before them.
+      must_go_on: an open span wants a continuation; False where it may end at any word.
+    """
+
+    letters: str
+    opens: str
+    continues: str
+    must_go_on: bool = True
+
+
 def bio_constraints(tags: Sequence[str]) -> Constraints:
     """Returns what may follow what in BIO (IOB2): `I-x` comes after `B-x` or `I-x` alone.
 
@@ -60,86 +76,46 @@ def bio_constraints(tags: Sequence[str]) -> Constraints:
       >>> bio_constraints(["O", "B-x", "I-x"]).transitions.astype(int).tolist()
       [[1, 1, 0], [1, 1, 1], [1, 1, 1]]
     """
-    return _constraints(
-        tags, "BIO", lambda prefix: prefix in "BI", lambda prefix: prefix == "I", must_go_on=False
-    )
+    return _constraints(tags, _Scheme("BIO", opens="BI", continues="I", must_go_on=False))
 
 
 def bioes_constraints(tags: Sequence[str]) -> Constraints:
-    """Returns what may follow what in BIOES.
+    """Returns what may follow what in BIOES: `O`, `B-x`, `I-x`, `E-x`, `S-x`.
 
-    After `B-x` or `I-x` comes `I-x` or `E-x`, and those come nowhere else.
-
-    Args:
-      tags: names in the order of their numbers: `O`, `B-x`, `I-x`, `E-x`, `S-x`.
-
-    Returns:
-      `Constraints`.
-
-    Raises:
-      ValueError: a name is none of these.
+    After `B-x` or `I-x` comes `I-x` or `E-x`, and those come nowhere else. `tags` and what is
+    raised are as in `bio_constraints`.
     """
-    return _constraints(
-        tags, "BIOES", lambda prefix: prefix in "BI", lambda prefix: prefix in "IE", must_go_on=True
-    )
+    return _constraints(tags, _Scheme("BIOES", opens="BI", continues="IE"))
 
 
 def bilou_constraints(tags: Sequence[str]) -> Constraints:
-    """Returns what may follow what in BILOU.
+    """Returns what may follow what in BILOU: `O`, `B-x`, `I-x`, `L-x`, `U-x`.
 
-    That is BIOES with `L-x` for the last word of a span and `U-x` for a span of one word.
-
-    Args:
-      tags: names in the order of their numbers: `O`, `B-x`, `I-x`, `L-x`, `U-x`.
-
-    Returns:
-      `Constraints`.
-
-    Raises:
-      ValueError: a name is none of these.
+    That is BIOES with `L-x` for the last word of a span and `U-x` for a span of one word. `tags`
+    and what is raised are as in `bio_constraints`.
     """
-    return _constraints(
-        tags, "BILOU", lambda prefix: prefix in "BI", lambda prefix: prefix in "IL", must_go_on=True
-    )
+    return _constraints(tags, _Scheme("BILOU", opens="BI", continues="IL"))
 
 
 def bmes_constraints(tags: Sequence[str]) -> Constraints:
     """Returns what may follow what in BMES: BIOES with `M-x` for the middle of a span.
 
-    Args:
-      tags: names in the order of their numbers: `B-x`, `M-x`, `E-x`, `S-x`, or without a kind as
-        for the words of Chinese, and `O`.
-
-    Returns:
-      `Constraints`.
-
-    Raises:
-      ValueError: a name is none of these.
+    The tags are `B-x`, `M-x`, `E-x`, `S-x`, or without a kind as for the words of Chinese, and
+    `O`. What is raised is as in `bio_constraints`.
 
     Example:
       >>> bmes_constraints(["B", "M", "E", "S"]).transitions.astype(int).tolist()
       [[0, 1, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1], [1, 0, 0, 1]]
     """
-    return _constraints(
-        tags, "BMESO", lambda prefix: prefix in "BM", lambda prefix: prefix in "ME", must_go_on=True
-    )
+    return _constraints(tags, _Scheme("BMESO", opens="BM", continues="ME"))
 
 
 def bmewo_constraints(tags: Sequence[str]) -> Constraints:
     """Returns what may follow what in BMEWO: BMES with `W-x` for a span of one word.
 
-    Args:
-      tags: names in the order of their numbers: `O`, `B-x`, `M-x`, `E-x`, `W-x`.
-
-    Returns:
-      `Constraints`.
-
-    Raises:
-      ValueError: a name is none of these.
+    `tags` and what is raised are as in `bio_constraints`.
     """
-    return _constraints(
-        tags, "BMEWO", lambda prefix: prefix in "BM", lambda prefix: prefix in "ME", must_go_on=True
-    )
+    return _constraints(tags, _Scheme("BMEWO", opens="BM", continues="ME"))
 
 
 SCHEMES: dict[str, Callable[[Sequence[str]], Constraints]] = {
@@ -205,43 +181,34 @@ def in_bioes(tags: Sequence[str], scheme: str) -> list[str]:
     return [letters.get(tag[:1], tag[:1]) + tag[1:] for tag in tags]
 
 
-def _constraints(
-    tags: Sequence[str],
-    scheme: str,
-    opens: Callable[[str], bool],
-    continues: Callable[[str], bool],
-    must_go_on: bool,
-) -> Constraints:
-    """Returns the constraints of a scheme, from what its letters do.
+def _constraints(tags: Sequence[str], scheme: _Scheme) -> Constraints:
+    """Returns the constraints of a scheme on tags named in the order of their numbers."""
+    # Letter and kind of each tag: ("B", "x"), ("O", "").
+    parts = [_letter_and_kind(tag, scheme.letters) for tag in tags]
+    opens = [letter in scheme.opens for letter, _ in parts]
+    continues = [letter in scheme.continues for letter, _ in parts]
 
-    Args:
-      tags: names in the order of their numbers.
-      scheme: its letters.
-      opens: whether something may go on behind the letter.
-      continues: whether the letter wants an open one of its kind before it.
-      must_go_on: an open one wants a continuation.
-    """
-    # Letter and kind of each.
-    parts: list[tuple[str, str]] = []
-    for tag in tags:
-        letter, _, kind = tag.partition("-")
-        parts.append((letter, kind))
-    for tag, (prefix, _) in zip(tags, parts, strict=True):
-        if len(prefix) != 1 or prefix not in scheme or (prefix == "O" and tag != "O"):
-            named = {"O": "O"}
-            wanted = ", ".join(named.get(letter, f"{letter}-kind") for letter in scheme)
-            raise ValueError(f"tag {tag!r} is none of {scheme}; wanted {wanted}")
-
-    def allowed(before: tuple[str, str], after: tuple[str, str]) -> bool:
-        goes_on = opens(before[0]) and continues(after[0]) and before[1] == after[1]
-        return goes_on or not (continues(after[0]) or (must_go_on and opens(before[0])))
+    def allowed(before: int, after: int) -> bool:
+        if opens[before] and continues[after] and parts[before][1] == parts[after][1]:
+            return True
+        # Else no span goes on: none may be continued, and none be left that wants to be.
+        return not (continues[after] or (scheme.must_go_on and opens[before]))
 
     # [tags, tags], from the row to the column, also where there are no tags.
     transitions = np.zeros((len(tags), len(tags)), bool)
-    for row, before in enumerate(parts):
-        transitions[row] = [allowed(before, after) for after in parts]
-    return Constraints(
-        transitions,
-        np.array([not continues(prefix) for prefix, _ in parts], bool),
-        np.array([not (must_go_on and opens(prefix)) for prefix, _ in parts], bool),
-    )
+    for before in range(len(tags)):
+        transitions[before] = [allowed(before, after) for after in range(len(tags))]
+    # Nothing is open before the first tag, and nothing may be left open after the last one.
+    start = [not continued for continued in continues]
+    end = [not (scheme.must_go_on and opened) for opened in opens]
+    return Constraints(transitions, np.array(start, bool), np.array(end, bool))
+
+
+def _letter_and_kind(tag: str, letters: str) -> tuple[str, str]:
+    """Returns the two parts of a tag, and refuses one that is not of the scheme."""
+    letter, _, kind = tag.partition("-")
+    if len(letter) != 1 or letter not in letters or (letter == "O" and tag != "O"):
+        named = {"O": "O"}
+        wanted = ", ".join(named.get(each, f"{each}-kind") for each in letters)
+        raise ValueError(f"tag {tag!r} is none of {letters}; wanted {wanted}")
+    return letter, kind

@@ -33,20 +33,11 @@ def viterbi(
 ) -> Paths:
     """Finds the tags with the highest score (Viterbi, 1967).
 
-    Args:
-      emissions: `[*batch, time, tags]`.
-      transitions: `[tags, tags]`.
-      start: `[tags]`.
-      end: `[tags]`.
-      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the
-        steps.
+    The arguments are those of `log_partition`.
 
     Returns:
       `Paths(tags [*batch, time], scores [*batch])`. A row in which every sequence is forbidden has
       the score minus infinity and tags of 0.
-
-    Raises:
-      ValueError: a shape does not fit.
     """
     paths = kbest(emissions, transitions, start, end, lengths, k=1)
     return Paths(paths.tags[..., 0, :], paths.scores[..., 0])
@@ -72,8 +63,7 @@ def kbest(
       transitions: `[tags, tags]`.
       start: `[tags]`.
       end: `[tags]`.
-      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the
-        steps.
+      lengths: as in `log_partition`.
       k: how many.
 
     Returns:
@@ -98,14 +88,17 @@ def kbest(
     def step(alpha: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
         """Returns the k best scores `[*batch, tags, k]` of paths to each tag, and their origins."""
         # An entry's number is tag * k + rank.
-        scores, valid = inputs
+        scores, valid = inputs  # [*batch, tags], [*batch]
         # From each entry to each next tag: [*batch, tags, k, tags], then [*batch, tags, tags * k].
         candidates = alpha[..., None] + chain.transitions[:, None, :]
         candidates = jnp.moveaxis(candidates.reshape(*batch, tags * k, tags), -1, -2)
+        # Both [*batch, tags, k], the best first.
         best, came = lax.top_k(candidates, k)
+        # Past a row's end scores are held.
         here = valid[..., None, None]
         return jnp.where(here, best + scores[..., None], alpha), jnp.where(here, came, own)
 
+    # The first step, [*batch, tags, k]; the origins of all others, [time - 1, *batch, tags, k].
     alpha = (chain.start + chain.emissions[0])[..., None] + first_alone
     alpha, came = lax.scan(step, alpha, (chain.emissions[1:], valid[1:]))
     # The k best of all entries: [*batch, k].
@@ -115,6 +108,7 @@ def kbest(
         """Goes from the entries of a step to those of the step before, `[*batch, k]`."""
         return jnp.take_along_axis(came.reshape(*batch, tags * k), entry, axis=-1), entry
 
+    # The entry at the first step, [*batch, k], and at each later one, [time - 1, *batch, k].
     first, rest = lax.scan(back, entry, came, reverse=True)
     scores = jnp.where(is_forbidden(scores), -jnp.inf, scores)
     scores = jnp.where(valid[0][..., None], scores, first_alone)

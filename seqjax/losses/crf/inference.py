@@ -16,7 +16,6 @@ from seqjax.losses.crf.chain import FORBIDDEN, Scores, checked, is_forbidden
 from seqjax.losses.masked import at_least_float32, nan_unless
 
 
-@broadcasts
 def log_partition(
     emissions: ArrayLike,
     transitions: ArrayLike,
@@ -46,10 +45,21 @@ def log_partition(
       ValueError: a shape does not fit.
     """
     chain, valid = checked(emissions, transitions, start, end, lengths)
+    return _partition(chain, valid, associative)
+
+
+@broadcasts
+def _partition(
+    chain: Scores, valid: Bool[Array, "time *batch"], associative: bool
+) -> Float[Array, "*batch"]:
+    """Computes `log Z` of a checked chain, time-major."""
     if not len(valid):
         return jnp.zeros(valid.shape[1:], chain.emissions.dtype)
-    run = _reduce_tree if associative else _reduce_steps
-    alpha = run(chain.start + chain.emissions[0], chain.emissions[1:], chain.transitions, valid[1:])
+    reduce = _reduce_tree if associative else _reduce_steps
+    # The log-weight of all beginnings that end in each tag: after the first step, then the last.
+    first = chain.start + chain.emissions[0]  # [*batch, tags]
+    alpha = reduce(first, chain.emissions[1:], chain.transitions, valid[1:])
+    # A row of length 0 has the empty sequence alone, of score 0.
     return jnp.where(valid[0], logsumexp(alpha + chain.end, axis=-1), 0)
 
 
@@ -63,8 +73,9 @@ def _reduce_steps(
 
     def step(alpha: Array, inputs: tuple[Array, Array]) -> tuple[Array, None]:
         scores, valid = inputs
-        # [*batch, tags, tags], summed over the tags before.
+        # From each tag to each next one, [*batch, tags, tags], summed over the tags before.
         after = logsumexp(alpha[..., :, None] + transitions, axis=-2) + scores
+        # Past a row's end alpha is held.
         return jnp.where(valid[..., None], after, alpha), None
 
     return lax.scan(step, alpha, (emissions, valid))[0]
@@ -83,7 +94,9 @@ def _reduce_tree(
     steps = jnp.where(valid[..., None, None], transitions + emissions[..., None, :], identity)
     while len(steps) > 1:
         if len(steps) % 2:
+            # An odd one is paired with the identity.
             steps = jnp.concatenate([steps, jnp.broadcast_to(identity, steps[:1].shape)])
+        # Each product sums over the tag between the two: [time / 2, *batch, tags, tags].
         steps = logsumexp(steps[0::2, ..., :, :, None] + steps[1::2, ..., None, :, :], axis=-2)
     if not len(steps):
         return alpha
@@ -114,8 +127,7 @@ def log_likelihood(
       transitions: `[tags, tags]`.
       start: `[tags]`.
       end: `[tags]`.
-      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the
-        steps.
+      lengths: as in `log_partition`.
       associative: as in `log_partition`.
 
     Returns:
@@ -127,8 +139,8 @@ def log_likelihood(
     """
     chain, valid = checked(emissions, transitions, start, end, lengths)
     path = _along(tags, chain, valid)
-    partition = log_partition(emissions, transitions, start, end, lengths, associative=associative)
-    # Z does not hold a forbidden path.
+    partition = _partition(chain, valid, associative)
+    # Z does not hold a forbidden path: its own weight is added.
     partition = jnp.where(path.is_forbidden, jnp.logaddexp(partition, path.score), partition)
     return nan_unless(path.is_known, path.score - partition)
 
@@ -242,27 +254,16 @@ def marginals(
 ) -> Float[Array, "*batch time tags"]:
     """Computes the probability of each tag at each step: `log Z` derived by the emissions.
 
-    Args:
-      emissions: `[*batch, time, tags]`.
-      transitions: `[tags, tags]`.
-      start: `[tags]`.
-      end: `[tags]`.
-      lengths: valid steps of each row, `[*batch]`; None when all are. Under jit clamped to the
-        steps.
-      associative: as in `log_partition`.
+    The arguments are those of `log_partition`.
 
     Returns:
       Probabilities `[*batch, time, tags]`; they sum to 1 at valid steps and are 0 elsewhere.
-
-    Raises:
-      ValueError: a shape does not fit.
     """
     emissions = at_least_float32(emissions)
 
     def total(emissions: Array) -> Array:
-        of_rows = log_partition(
-            emissions, transitions, start, end, lengths, associative=associative
-        )
-        return of_rows.sum()
+        scores = emissions, transitions, start, end
+        # No row's log Z depends on another row: their sum derives each by its own emissions.
+        return log_partition(*scores, lengths, associative=associative).sum()
 
     return jax.grad(total)(emissions)
