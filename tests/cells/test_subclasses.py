@@ -44,6 +44,15 @@ def test_the_step_of_a_subclass_is_what_runs(getkey, base, backend):
     jax.tree.map(assert_close, gradient, wanted)
 
 
+@pytest.mark.parametrize("base", CELLS)
+def test_what_is_observed_of_a_subclass_are_its_own_outputs(getkey, base):
+    twice = doubled(base)(3)
+    params, xs = twice.init(getkey(), 2), jax.random.normal(getkey(), (2, 5, 2))
+    _, wanted = seqjax.unroll(twice, params, xs, backend="scan")
+    _, ys = observe(twice, params, xs)
+    assert_close(ys, wanted)
+
+
 def test_explain_tells_that_no_kernel_knows_a_subclass():
     assert "scan, no other implementation knows" in kernels.explain(doubled(seqjax.LSTM)(3))
     assert "scan" in kernels.explain(doubled(seqjax.LRU)(3)).split(": ")[1].split(",")[0]
