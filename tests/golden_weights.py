@@ -1,86 +1,53 @@
-"""Weights of PyTorch and ONNX in seqjax's layout: transposed, and for ONNX with its gates put in order."""
+"""Golden files of PyTorch and ONNX as networks of seqjax: read by `seqjax.interop`, which their outputs check."""
+
+import re
 
 import numpy as np
 
 import seqjax
-
-ONNX_GATES = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}  # i, o, f, c; z, r, h
-
-
-def torch_recurrence(kind, golden):
-    """The stack that a file of PyTorch describes."""
-    hidden, projection = int(golden["hidden_size"]), int(golden["proj_size"]) or None
-    cell = {
-        "rnn_tanh": seqjax.Elman(hidden),
-        "rnn_relu": seqjax.Elman(hidden, activation="relu"),
-        "lstm": seqjax.LSTM(hidden, projection_size=projection),
-        "gru": seqjax.GRU(hidden),
-    }[kind]
-    layer = seqjax.bidirectional(cell) if golden["bidirectional"] else cell
-    return seqjax.stack(*[layer] * int(golden["num_layers"]))
+from seqjax import interop
+from tests.interop.onnx_models import model_of
 
 
-def torch_params(golden, what, gru):
-    """Parameters (`what="param"`) or their gradients (`"grad"`) as a stack has them."""
-
-    def one(suffix):
-        take = lambda name: golden[f"{what}/{name}_{suffix}"]  # noqa: E731
-        b_x, b_h = take("bias_ih"), take("bias_hh")
-        units = len(b_x) // 3
-        b = b_x + b_h if what == "param" else b_x
-        params = {"w_x": take("weight_ih").T, "w_h": take("weight_hh").T, "b": b}
-        if gru:
-            params |= {
-                "b": np.concatenate([b[: 2 * units], b_x[2 * units :]]),
-                "b_n": b_h[2 * units :],
-            }
-        if f"{what}/weight_hr_{suffix}" in golden:
-            params["w_r"] = take("weight_hr").T
-        return params
-
-    def layer(index):
-        both = {"forward": one(f"l{index}")}
-        if not golden["bidirectional"]:
-            return both["forward"]
-        return both | {"backward": one(f"l{index}_reverse")}
-
-    return {f"layer_{index}": layer(index) for index in range(int(golden["num_layers"]))}
+def torch_network(golden, name):
+    """The network and the parameters that a file of PyTorch holds."""
+    activation = "relu" if name.startswith("torch_rnn_relu") else "tanh"
+    return interop.torch.load(_entries(golden, "param"), activation=activation)
 
 
-def onnx_params(golden, direction):
-    """Parameters of one direction of an ONNX node."""
-    op, hidden = str(golden["op"]), int(golden["hidden_size"])
+def torch_gradients(golden):
+    """The gradients of that file as seqjax has them.
 
-    def ordered(rows):
-        gates = [rows[gate * hidden : (gate + 1) * hidden] for gate in ONNX_GATES[op]]
-        return np.concatenate(gates)
-
-    w_x, w_h = ordered(golden["W"][direction]), ordered(golden["R"][direction])
-    bias = golden["B"][direction] if "B" in golden else np.zeros(2 * len(w_x), np.float32)
-    b_x, b_h = ordered(bias[: len(w_x)]), ordered(bias[len(w_x) :])
-    params = {"w_x": w_x.T, "w_h": w_h.T, "b": b_x + b_h}
-    if op == "GRU":
-        params |= {
-            "b": np.concatenate([(b_x + b_h)[: 2 * hidden], b_x[2 * hidden :]]),
-            "b_n": b_h[2 * hidden :],
-        }
-    if "P" in golden:
-        i, o, f = np.split(golden["P"][direction], 3)
-        params["w_p"] = np.concatenate([i, f, o])
-    return coupled(params, hidden) if golden.get("input_forget") else params
+    Both biases of PyTorch have the same gradient, that of their sum; the GRU's candidate alone has
+    two that differ.
+    """
+    arrays = _entries(golden, "grad")
+    for name in [name for name in arrays if name.startswith("bias_hh")]:
+        rows = len(arrays[name])
+        units = arrays[name.replace("bias_hh", "weight_hh")].shape[1]
+        summed = 2 * units if rows == 3 * units else rows
+        arrays[name] = np.concatenate([np.zeros(summed), arrays[name][summed:]])
+    return interop.torch.load(arrays)[1]
 
 
-def coupled(params, hidden):
-    """ONNX's `f = 1 - i` as seqjax's `i = 1 - f`: the columns of i, negated, are those of f."""
-    swap = lambda a: np.concatenate([-a[..., :hidden], a[..., 2 * hidden :]], axis=-1)  # noqa: E731
-    return {name: swap(a) for name, a in params.items()}
+def onnx_network(golden):
+    """The cells and the parameters of an ONNX node, one for each direction."""
+    net, params = interop.onnx_weights.load(model_of(golden), reverse=True)
+    if golden["W"].shape[0] == 1:
+        return [(net, params)]
+    return [(net.forward, params["forward"]), (net.backward, params["backward"])]
 
 
-def onnx_cell(golden):
-    """The cell of an ONNX node."""
-    hidden = int(golden["hidden_size"])
-    if golden["op"] == "RNN":
-        return seqjax.Elman(hidden, activation=str(golden["activation"]).lower())
-    if golden["op"] == "GRU":
-        return seqjax.GRU(hidden, reset="after" if golden["linear_before_reset"] else "before")
-    return seqjax.LSTM(hidden, peephole="P" in golden, coupled=bool(golden["input_forget"]))
+def torch_state(golden, h, c):
+    """PyTorch's states `[layers * directions, batch, H]` as the network has them."""
+    parts = list(h)
+    if c is not None:
+        parts = [seqjax.LSTMState(a, b) for a, b in zip(h, c, strict=True)]
+    if golden["bidirectional"]:
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        parts = [seqjax.BidirectionalState(*pair) for pair in pairs]
+    return tuple(parts) if len(parts) > 1 else parts[0]
+
+
+def _entries(golden, start):
+    return {re.sub("^[^/]*/", "", k): v for k, v in golden.items() if k.startswith(f"{start}/")}

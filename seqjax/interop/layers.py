@@ -1,11 +1,14 @@
 """`levels` and `assemble`: the one walk over a recurrence and its parameters that every format goes by."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 import seqjax
-from seqjax.combinators.directions import Bidirectional
+from seqjax.combinators.directions import Bidirectional, Merge
 from seqjax.combinators.stacks import Stack
 from seqjax.combinators.wrappers import Dropout, Gated, Residual, Zoneout
 from seqjax.typing import Params
@@ -28,7 +31,7 @@ class Level:
     path: str
     cells: tuple[seqjax.Recurrence, ...]
     params: tuple[Params, ...]
-    merge: str | None = None
+    merge: Merge | None = None
     residual: bool = False
     gate: Params | None = None
     zoneout: tuple[float, float] | None = None
@@ -50,27 +53,61 @@ def levels(net: seqjax.Recurrence, params: Params) -> list[Level]:
     return _levels(net, params, "")
 
 
-def assemble(layers: Sequence[tuple[Sequence[seqjax.Recurrence], Sequence[Params]]]) -> Any:
-    """Builds a recurrence and its parameters from layers that were read.
+def assemble(found: Sequence[Level], source: str = "layers") -> tuple[seqjax.Recurrence, Params]:
+    """Builds a recurrence and its parameters from layers, as `levels` lists them.
 
     Args:
-      layers: cells and their parameters of each layer, the backward ones second.
+      found: the layers, the one that reads the input first.
+      source: where they were read, for messages.
 
     Returns:
-      `(net, params)`: a single layer as it is, several as a `seqjax.stack`.
+      `(net, params)`: a single layer as it is, several as a `seqjax.stack`; arrays of JAX.
+
+    Raises:
+      ValueError: a layer wants another number of features than the one before it gives.
     """
-    built = [_layer(cells, params) for cells, params in layers]
-    if len(built) == 1:
-        return built[0]
+    _check_chain(found, source)
+    built = [_build(level) for level in found]
     nets = [net for net, _ in built]
-    return seqjax.stack(*nets), {f"layer_{index}": p for index, (_, p) in enumerate(built)}
+    arrays = [jax.tree.map(jnp.asarray, params) for _, params in built]
+    if len(built) == 1:
+        return nets[0], arrays[0]
+    return seqjax.stack(*nets), {f"layer_{index}": params for index, params in enumerate(arrays)}
 
 
-def _layer(cells: Sequence[seqjax.Recurrence], params: Sequence[Params]) -> Any:
-    if len(cells) == 1:
-        return cells[0], params[0]
-    forward, backward = cells
-    return seqjax.bidirectional(forward, backward), {"forward": params[0], "backward": params[1]}
+def _build(level: Level) -> tuple[seqjax.Recurrence, Params]:
+    net: seqjax.Recurrence = level.cells[0]
+    params: Params = level.params[0]
+    if level.zoneout:
+        net = seqjax.zoneout(net, *level.zoneout)  # pyright: ignore[reportArgumentType]
+    if len(level.cells) > 1:
+        net = seqjax.bidirectional(*level.cells, merge=level.merge or "concat")
+        params = {"forward": level.params[0], "backward": level.params[1]}
+    if level.gate:
+        net, params = seqjax.gated(net), {"inner": params, **level.gate}
+    if level.residual:
+        net = seqjax.residual(net)
+    return net, params
+
+
+def _check_chain(found: Sequence[Level], source: str) -> None:
+    """Checks that each layer reads what the one before it gives."""
+    given = None
+    for level in found:
+        for params in level.params:
+            wanted = _input_size(params)
+            if given is not None and wanted != given:
+                raise ValueError(
+                    f"{source}: {level.path} reads {wanted} features, "
+                    f"and the layer before it gives {given}"
+                )
+        sizes = [cell.output_size(_input_size(level.params[0])) for cell in level.cells]
+        given = sum(sizes) if level.merge in (None, "concat") else sizes[0]
+
+
+def _input_size(params: Params) -> int:
+    """Returns the features that a cell, or the first of a stack, reads."""
+    return len(params["w_x"] if "w_x" in params else params["layer_0"]["w_x"])
 
 
 def _levels(net: seqjax.Recurrence, params: Params, path: str) -> list[Level]:
@@ -78,14 +115,14 @@ def _levels(net: seqjax.Recurrence, params: Params, path: str) -> list[Level]:
         found = []
         for index, layer in enumerate(net.layers):
             name = f"layer_{index}"
-            found += _levels(layer, params[name], _below(path, name))
+            found += _levels(layer, _part(net, params, name, path), _below(path, name))
         return found
     if isinstance(net, Dropout):
         return _levels(net.inner, params, path)
     if isinstance(net, Residual):
         return [dataclasses.replace(_only(net, params, path), residual=True)]
     if isinstance(net, Gated):
-        inner = _only(net, params["inner"], _below(path, "inner"))
+        inner = _only(net, _part(net, params, "inner", path), _below(path, "inner"))
         _check_plain(net, inner)
         return [dataclasses.replace(inner, gate={"w": params["w"], "b": params["b"]})]
     if isinstance(net, Zoneout):
@@ -93,11 +130,14 @@ def _levels(net: seqjax.Recurrence, params: Params, path: str) -> list[Level]:
         return [Level(path, (net.inner,), (params,), zoneout=rates)]
     if isinstance(net, Bidirectional):
         ways = {"forward": net.forward, "backward": net.backward}
-        parts = [_only(net, params[name], _below(path, name), way) for name, way in ways.items()]
-        for part in parts:
-            _check_plain(net, part)
+        parts = []
+        for name, way in ways.items():
+            below = _part(net, params, name, path)
+            parts.append(_only(net, below, _below(path, name), way))
+            _check_plain(net, parts[-1])
         cells = tuple(part.cells[0] for part in parts)
-        return [Level(path, cells, tuple(part.params[0] for part in parts), merge=net.merge)]
+        both = tuple(part.params[0] for part in parts)
+        return [Level(path, cells, both, merge=net.merge)]
     return [Level(path, (net,), (params,))]
 
 
@@ -119,6 +159,14 @@ def _check_plain(net: seqjax.Recurrence, level: Level) -> None:
             f"{level.path}: {type(net).__name__} stands around another combinator; "
             "put it around the cell itself"
         )
+
+
+def _part(net: seqjax.Recurrence, params: Params, name: str, path: str) -> Params:
+    """Returns the parameters of a part."""
+    if not isinstance(params, Mapping) or name not in params:
+        place = _below(path, name)
+        raise ValueError(f"params have no {place!r}; give the parameters of {net}")
+    return params[name]
 
 
 def _below(path: str, name: str) -> str:

@@ -1,6 +1,5 @@
 """The cells against the numbers of PyTorch and of ONNX Runtime, see tests/golden/README.md."""
 
-import re
 from pathlib import Path
 
 import jax
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 import seqjax
-from tests.golden_weights import onnx_cell, onnx_params, torch_params, torch_recurrence
+from tests.golden_weights import onnx_network, torch_gradients, torch_network, torch_state
 
 FOLDER = Path(__file__).parent.parent / "golden"
 TORCH = sorted(FOLDER.glob("torch_*.npz"))
@@ -19,18 +18,6 @@ ONNX = sorted(FOLDER.glob("onnx_*.npz"))
 def read(path):
     with np.load(path) as file:
         return {name: file[name] for name in file.files}
-
-
-def torch_state(golden, h, c):
-    """PyTorch's states `[layers * directions, batch, H]` as a stack has them."""
-    parts = (
-        [seqjax.LSTMState(a, b) for a, b in zip(h, c, strict=True)] if c is not None else list(h)
-    )
-    if golden["bidirectional"]:
-        parts = [
-            seqjax.BidirectionalState(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)
-        ]
-    return tuple(parts)
 
 
 def close(given, wanted, tolerance):
@@ -46,11 +33,8 @@ def test_the_files_are_there():
 @pytest.mark.parametrize("path", TORCH, ids=lambda path: path.stem)
 @pytest.mark.parametrize("backend", ["scan", "auto"])
 def test_torch_values_and_gradients(x64, path, backend):
-    golden, kind = read(path), re.match(r"torch_(rnn_tanh|rnn_relu|lstm|gru)_", path.name)[1]
-    recurrence, params = (
-        torch_recurrence(kind, golden),
-        torch_params(golden, "param", kind == "gru"),
-    )
+    golden = read(path)
+    recurrence, params = torch_network(golden, path.name)
     zeros = lambda name: np.zeros_like(golden[name.replace("0", "n")])  # noqa: E731
     given = {
         name: golden.get(name, zeros(name))
@@ -70,7 +54,7 @@ def test_torch_values_and_gradients(x64, path, backend):
     close((after, ys), (wanted, golden["y"]), 1e-12)
     cotangents = torch_state(golden, golden["cot_hn"], golden.get("cot_cn"))
     d_params, d_xs, d_state = pull(jax.tree.map(jnp.asarray, (cotangents, golden["cot_y"])))
-    close(d_params, torch_params(golden, "grad", kind == "gru"), 1e-10)
+    close(d_params, torch_gradients(golden), 1e-10)
     close(d_xs, golden["grad_x"], 1e-10)
     if "grad_h0" in golden:
         close(d_state, torch_state(golden, golden["grad_h0"], golden.get("grad_c0")), 1e-10)
@@ -79,10 +63,8 @@ def test_torch_values_and_gradients(x64, path, backend):
 @pytest.mark.parametrize("path", ONNX, ids=lambda path: path.stem)
 def test_onnx_values(path):
     golden = read(path)
-    cell, directions = onnx_cell(golden), golden["W"].shape[0]
-    lstm = isinstance(cell, seqjax.LSTM)
-    for index in range(directions):
-        params = onnx_params(golden, index)
+    for index, (cell, params) in enumerate(onnx_network(golden)):
+        lstm = isinstance(cell, seqjax.LSTM)
         shape = golden["Y_h"][index].shape
         h = golden["initial_h"][index] if "initial_h" in golden else np.zeros(shape, np.float32)
         c = golden["initial_c"][index] if "initial_c" in golden else np.zeros(shape, np.float32)

@@ -1,0 +1,1 @@
+"""Tests of `seqjax.interop`, against values that the other frameworks gave, see tests/golden/README.md."""

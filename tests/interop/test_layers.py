@@ -1,0 +1,52 @@
+"""The walk over a recurrence and its parameters."""
+
+import jax
+import pytest
+
+import seqjax
+from seqjax.interop.layers import assemble, levels
+from tests.interop.golden import drawn, same
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+both = seqjax.bidirectional(seqjax.GRU(4), seqjax.GRU(4), merge="mean")
+NETS = (
+    seqjax.LSTM(4, peephole=True),
+    both,
+    seqjax.stack(both, seqjax.LSTM(4, projection_size=2), seqjax.Elman(5)),
+    seqjax.stack(seqjax.GRU(4), seqjax.residual(seqjax.gated(seqjax.LSTM(4)))),
+    seqjax.stack(seqjax.zoneout(seqjax.LSTM(4), 0.1, 0.3), seqjax.LSTM(4)),
+)
+
+
+@pytest.mark.parametrize("net", NETS, ids=str)
+def test_levels_and_assemble_undo_each_other(net):
+    params = drawn(net)
+    again, back = assemble(levels(net, params))
+    assert again == net
+    same(back, jax.tree.map(jax.numpy.asarray, params))
+
+
+def test_dropout_and_nested_stacks_are_flattened():
+    net = seqjax.stack(seqjax.stack(seqjax.GRU(4), seqjax.GRU(4)), seqjax.GRU(4), dropout=0.3)
+    found = levels(net, drawn(net))
+    assert [level.path for level in found] == ["layer_0/layer_0", "layer_0/layer_1", "layer_1"]
+    assert all(level.cells == (seqjax.GRU(4),) for level in found)
+
+
+def test_two_stacks_in_two_directions_are_refused():
+    net = seqjax.bidirectional(seqjax.stack(seqjax.GRU(4), seqjax.GRU(4)))
+    with pytest.raises(ValueError, match="forward: Bidirectional stands around 2 layers"):
+        levels(net, drawn(net))
+
+
+def test_parameters_of_another_network_are_refused():
+    net = seqjax.stack(seqjax.GRU(4), seqjax.GRU(4))
+    with pytest.raises(ValueError, match="params have no 'layer_1'; give the parameters of"):
+        levels(net, {"layer_0": drawn(seqjax.GRU(4))})
+
+
+def test_layers_that_do_not_fit_each_other_are_refused():
+    one = levels(seqjax.GRU(4), drawn(seqjax.GRU(4)))
+    with pytest.raises(ValueError, match="x.h5: .* reads 3 features, and the layer before it"):
+        assemble([*one, *one], "x.h5")
