@@ -41,6 +41,7 @@ _ROOMS = (
     "figures",
     "files",
     "forecasting",
+    "interop",
     "metrics",
     "models",
     "speech",
