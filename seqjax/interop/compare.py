@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from seqjax.interop import faces as faces
 from seqjax.interop.needs import package
 from seqjax.interop.signature import SIZES, draw, signature, subject
 

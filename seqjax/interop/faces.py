@@ -159,7 +159,7 @@ def _seq2seq(model: Any, params: Params, step: bool) -> Face:
             params, inputs["source"], inputs["lengths"], held=inputs.get("held")
         )
         memory = context["memory"]
-        return {"keys": memory.keys, "values": memory.values, "mask": memory.mask}, state
+        return {"keys": memory.keys, "memory": memory.values, "mask": memory.mask}, state
 
     if not step:
         return Face([*inputs, *held], None, begin)
@@ -172,7 +172,7 @@ def _seq2seq(model: Any, params: Params, step: bool) -> Face:
 
 def _write(model: Any, params: Params, inputs: Inputs, state: Any) -> Result:
     """Writes one token of each row."""
-    memory = Memory(inputs["keys"], inputs["values"], inputs["mask"], inputs.get("held"))
+    memory = Memory(inputs["keys"], inputs["memory"], inputs["mask"], inputs.get("held"))
     context = {"params": params, "memory": memory}
     state, logits = model.advance(context, state, inputs["tokens"])
     return {"logits": logits}, state
@@ -212,6 +212,6 @@ def _looks(model: Any, memory: Mapping[str, Any]) -> list[Slot]:
     return [
         Slot("tokens", "int32", ("batch",), spoken),
         Slot("keys", "float32", (*places, memory["keys"].shape[-1])),
-        Slot("values", "float32", (*places, memory["values"].shape[-1])),
+        Slot("memory", "float32", (*places, memory["memory"].shape[-1])),
         Slot("mask", "bool", places),
     ]

@@ -11,12 +11,14 @@ Every format that leaves seqjax speaks by these names:
 | `lengths`             | valid steps of each row, `[batch]`; of characters `char_lengths`      |
 | `state_0`, `state_1`  | what is remembered, leaf by leaf; zeros before the first step         |
 | `next_0`, `next_1`    | the same afterwards: the `state_0`, `state_1` of the next call        |
+| `keys`, `memory`      | what a decoder looks at, `[batch, positions, ...]`; `mask` where it may |
 | `ys`, `logits`        | outputs of a recurrence, scores of a model                            |
 
 Integers are int32. A complex state is two arrays, its real and its imaginary part.
 """
 
 import dataclasses
+import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -143,6 +145,9 @@ def signature(model: Any, params: Params, step: bool = False) -> Signature:
       TypeError: the model is of no known kind.
       ValueError: it has no step.
     """
+    # Imported here, for they import this module; each marks what it knows.
+    for module in ("faces", "forecasters"):
+        importlib.import_module(f"seqjax.interop.{module}")
     kind = type(model)
     if kind not in FACES:
         known = ", ".join(sorted(known.__name__ for known in FACES))

@@ -18,7 +18,6 @@ import jax
 from jax import export
 
 from seqjax.files.disk import write_atomically
-from seqjax.interop import faces as faces
 from seqjax.interop.needs import package
 from seqjax.interop.signature import SIZES, signature, sizes, subject
 

@@ -35,11 +35,11 @@ def rows(graph: Graph, lengths: Value, steps: Value) -> Rows:
       lengths: int32 `[batch]`; clamped to the steps.
       steps: of the padded sequences, int64 `[1]`.
     """
+    zero = np.zeros(1, np.int32)
     most = graph.node("Cast", steps, to=INT32)
-    zero, one = np.zeros(1, np.int32), np.ones(1, np.int32)
     lengths = graph.node("Min", graph.node("Max", lengths, zero), most)
-    scalar = graph.node("Squeeze", most, [0])
-    places = graph.node("Range", zero.reshape(()), scalar, one.reshape(()))
+    places = graph.node("Range", 0, graph.node("Squeeze", steps, [0]), 1)
+    places = graph.node("Cast", places, to=INT32)
     # [time, 1, 1] against [batch, 1]
     places = graph.node("Unsqueeze", places, [1, 2])
     column = graph.node("Unsqueeze", lengths, [1])

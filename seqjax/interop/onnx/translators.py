@@ -43,7 +43,7 @@ def _encoder(graph: Graph, model: Any, params: Params, inputs: Values) -> dict[s
     p, keys = _part(model, params, "decoder"), values
     if decoder.attention is not None:
         keys, values = prepare(graph, decoder.attention, p.get("look", {}), values)
-    memory = {"keys": keys, "values": values, "mask": mask}
+    memory = {"keys": keys, "memory": values, "mask": mask}
     state = _begun(graph, model, params, memory, final)
     return memory | following(state)
 
@@ -97,7 +97,7 @@ def _stepped(
     count = state_count(net, p["recurrent"])
     recurrent, weights = state[:count], state[count]
     coverage = state[-1] if decoder.coverage else None
-    at = Looked("", memory["keys"], memory["values"], memory["mask"], weights, coverage)
+    at = Looked("", memory["keys"], memory["memory"], memory["mask"], weights, coverage)
     attention = models.Attention(_outputs(decoder), decoder.attention or "dot")
     seen = {"embedded": x}
     if decoder.form == "bahdanau":

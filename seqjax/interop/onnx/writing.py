@@ -4,7 +4,7 @@ import os
 from typing import Any, Literal, get_args
 
 from seqjax.files.disk import write_atomically
-from seqjax.interop import faces as faces
+from seqjax.interop.onnx import forecasters as forecasters
 from seqjax.interop.onnx import networks as networks
 from seqjax.interop.onnx import translators as translators
 from seqjax.interop.onnx.emitters import emitter
