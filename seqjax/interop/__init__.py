@@ -7,29 +7,23 @@ is used first; no foreign framework runs.
 import importlib
 from typing import Any
 
-_MODULES = {
-    "onnx",
-    "stablehlo",
-}
-"""Modules of this package, imported when they are used first."""
+_MODULES = ("onnx", "stablehlo")
+"""Formats, each with `save` or `load` of its own."""
 
 _NAMES = {
-    "compare": "seqjax.interop.compare",
+    "compare": "comparison",
 }
-"""Names, and the modules that define them."""
+"""Names that are imported when they are used first, and the module of each."""
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a module, or a name of one, when it is used first."""
+    """Imports a format, or a name, when it is used first."""
     if name in _NAMES:
-        found = getattr(importlib.import_module(_NAMES[name]), name)
-        # The import has put a module of the same name in its place.
-        globals()[name] = found
-        return found
+        return getattr(importlib.import_module(f"seqjax.interop.{_NAMES[name]}"), name)
     if name in _MODULES:
         return importlib.import_module(f"seqjax.interop.{name}")
     raise AttributeError(f"module 'seqjax.interop' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES, *_NAMES})
+    return sorted({*globals(), *_NAMES, *_MODULES})

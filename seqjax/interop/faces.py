@@ -34,9 +34,7 @@ def _recurrent(model: Any, params: Params, step: bool) -> Face:
         return Face([Slot("xs", "float32", ("batch", size))], state, advance)
 
     def read(model: Any, params: Params, inputs: Inputs, state: Any) -> Result:
-        state, ys = model.apply(
-            {"params": params}, inputs["xs"], state, lengths=inputs["lengths"]
-        )
+        state, ys = model.apply({"params": params}, inputs["xs"], state, lengths=inputs["lengths"])
         return {"ys": ys}, state
 
     return Face([Slot("xs", "float32", ("batch", "time", size)), LENGTHS], state, read)

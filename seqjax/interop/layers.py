@@ -83,6 +83,7 @@ def _levels(net: seqjax.Recurrence, params: Params, path: str) -> list[Level]:
     if isinstance(net, Dropout):
         return _levels(net.inner, params, path)
     if isinstance(net, Residual):
+        _check_once(net, params, path)
         return [dataclasses.replace(_only(net, params, path), residual=True)]
     if isinstance(net, Gated):
         inner = _only(net, params["inner"], _below(path, "inner"))
@@ -119,6 +120,12 @@ def _check_plain(net: seqjax.Recurrence, level: Level) -> None:
             f"{level.path}: {type(net).__name__} stands around another combinator; "
             "put it around the cell itself"
         )
+
+
+def _check_once(net: Residual, params: Params, path: str) -> None:
+    """Refuses an input that is added twice, which `Level` cannot say."""
+    if _only(net, params, path).residual:
+        raise ValueError(f"{path or net}: one residual stands around another; write it once")
 
 
 def _below(path: str, name: str) -> str:

@@ -231,7 +231,9 @@ def input_size(net: Recurrence, params: Params) -> int:
             continue
         if jax.tree.map(lambda leaf: leaf.shape, made) == shapes:
             return size
-    raise ValueError(f"the parameters are not those of {net}; give those of its init(key, features)")
+    raise ValueError(
+        f"the parameters are not those of {net}; give those of its init(key, features)"
+    )
 
 
 def with_backend(model: Any, backend: str) -> Any:

@@ -133,9 +133,7 @@ class Mine(seqjax.GRU):
         (7, {}, "a int cannot be exported; give a seqjax.Trained"),
     ],
 )
-def test_what_cannot_be_exported_is_refused_in_one_line(
-    given, options, words, tmp_path, unchecked
-):
+def test_what_cannot_be_exported_is_refused_in_one_line(given, options, words, tmp_path, unchecked):
     if isinstance(given, tuple) and given[1] is None:
         given = (given[0], draw_params(given[0]))
     with pytest.raises((TypeError, ValueError), match=words) as told:

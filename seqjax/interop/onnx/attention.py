@@ -39,9 +39,7 @@ def prepare(graph: Graph, score: str, params: Params, memory: Value) -> tuple[Va
     return keys, values
 
 
-def look(
-    graph: Graph, attention: Attention, params: Params, at: Looked
-) -> tuple[Value, Value]:
+def look(graph: Graph, attention: Attention, params: Params, at: Looked) -> tuple[Value, Value]:
     """Writes one look.
 
     Args:

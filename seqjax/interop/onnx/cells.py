@@ -101,9 +101,7 @@ def _lstm(
     return [h, c], h
 
 
-def _gru(
-    graph: Graph, cell: Any, params: Params, states: States, x: Value
-) -> tuple[States, Value]:
+def _gru(graph: Graph, cell: Any, params: Params, states: States, x: Value) -> tuple[States, Value]:
     (h,), hidden = states, cell.hidden_size
     # r and z stand before n.
     rz, only_n = slice(2 * hidden), slice(2 * hidden, None)
@@ -152,9 +150,7 @@ def _min_lstm(
     return _towards(graph, states[0], n, share)
 
 
-def _lru(
-    graph: Graph, cell: Any, params: Params, states: States, x: Value
-) -> tuple[States, Value]:
+def _lru(graph: Graph, cell: Any, params: Params, states: States, x: Value) -> tuple[States, Value]:
     real, imaginary = states
     p = {name: np.asarray(leaf, np.float64) for name, leaf in params.items()}
     decay = np.exp(-np.exp(p["nu"]) + 1j * np.exp(p["theta"]))

@@ -115,7 +115,9 @@ def _inputs(graph: Graph, task: Any, params: Params, inputs: Values) -> Value:
         parts.append(inputs["features"])
     if "past" in inputs:
         # Those of the step before.
-        parts.append(graph.node("Pad", graph.cut(inputs["past"], 1, 0, -1), [0, 1, 0, 0, 0, 0], 0.0))
+        parts.append(
+            graph.node("Pad", graph.cut(inputs["past"], 1, 0, -1), [0, 1, 0, 0, 0, 0], 0.0)
+        )
     still = graph.node("Unsqueeze", _static(graph, task, params, inputs), [1])
     parts.append(graph.node("Expand", still, [1, task.context + task.horizon, 1]))
     return graph.concat(parts)

@@ -178,9 +178,7 @@ def _scan_cell(
 ) -> tuple[States, Value]:
     """Loops over the steps of a cell that has no operator."""
 
-    def body(
-        inner: Graph, before: list[Value], inputs: list[Value]
-    ) -> tuple[list[Value], Value]:
+    def body(inner: Graph, before: list[Value], inputs: list[Value]) -> tuple[list[Value], Value]:
         x, valid = inputs
         after, y = step(inner, level.cells[index], level.params[index], before, x, level.zoneout)
         # Past a row's end the state is held, and the output is zero.

@@ -48,7 +48,7 @@ def _encoder(graph: Graph, model: Any, params: Params, inputs: Values) -> dict[s
     return memory | following(state)
 
 
-@emits(models.Seq2Seq, models.Captioner, step=True)
+@emits(models.Seq2Seq, step=True)
 def _decoder_step(graph: Graph, model: Any, params: Params, inputs: Values) -> dict[str, Value]:
     decoder, p = model.decoder, _part(model, params, "decoder")
     tokens = inputs["tokens"]
@@ -62,9 +62,7 @@ def _decoder_step(graph: Graph, model: Any, params: Params, inputs: Values) -> d
     return {"logits": scores} | following(state)
 
 
-def _begun(
-    graph: Graph, model: Any, params: Params, memory: Values, final: States
-) -> list[Value]:
+def _begun(graph: Graph, model: Any, params: Params, memory: Values, final: States) -> list[Value]:
     """Writes where the decoder begins, leaf by leaf."""
     decoder, p = model.decoder, _part(model, params, "decoder")
     net, batch = decoder.recurrence, graph.size(memory["mask"], 0)
@@ -77,7 +75,9 @@ def _begun(
             recurrent = _projected(graph, net, p["recurrent"], params["projected"], final)
     state = [*recurrent, zeros]
     if decoder.input_feeding:
-        state.append(graph.zeros(batch, [decoder.embedding_size if decoder.tied else _outputs(decoder)]))
+        state.append(
+            graph.zeros(batch, [decoder.embedding_size if decoder.tied else _outputs(decoder)])
+        )
     if decoder.coverage:
         state.append(zeros)
     if model.bridge != "read":

@@ -46,8 +46,8 @@ def save(
         known = ", ".join(map(repr, get_args(Stored)))
         raise ValueError(f"weights={weights!r} is unknown; choose one of {known}")
     model, params = subject(given)
-    emit = emitter(model, step)
     found = signature(model, params, step)
+    emit = emitter(model, step)
     graph = Graph(int8=weights == "int8")
     inputs = {slot.name: graph.input(slot.name, slot.dtype, slot.shape) for slot in found.inputs}
     outputs = emit(graph, model, params, inputs)
