@@ -153,8 +153,9 @@ def _min_lstm(
 def _lru(graph: Graph, cell: Any, params: Params, states: States, x: Value) -> tuple[States, Value]:
     real, imaginary = states
     p = {name: np.asarray(leaf, np.float64) for name, leaf in params.items()}
-    decay = np.exp(-np.exp(p["nu"]) + 1j * np.exp(p["theta"]))
-    re, im = decay.real.astype(np.float32), decay.imag.astype(np.float32)
+    # lambda, in its real and its imaginary part
+    radius, phase = np.exp(-np.exp(p["nu"])), np.exp(p["theta"])
+    re, im = _floats(radius * np.cos(phase)), _floats(radius * np.sin(phase))
     # The scale of the input is that of the columns of B.
     scale = np.exp(p["gamma"])
     in_re, in_im = graph.dense(x, scale * p["b_re"]), graph.dense(x, scale * p["b_im"])
