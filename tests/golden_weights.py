@@ -32,7 +32,7 @@ def torch_gradients(golden):
 
 def onnx_network(golden):
     """The cells and the parameters of an ONNX node, one for each direction."""
-    net, params = interop.onnx_weights.load(model_of(golden), reverse=True)
+    net, params = interop.onnx.load(model_of(golden), reverse=True)
     if golden["W"].shape[0] == 1:
         return [(net, params)]
     return [(net.forward, params["forward"]), (net.backward, params["backward"])]

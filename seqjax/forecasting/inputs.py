@@ -47,7 +47,8 @@ def known(
     """
     steps = batch["features"].shape[1]
     past = jnp.pad(batch["past"][:, :-1], ((0, 0), (1, 0), (0, 0)))
-    still = jnp.broadcast_to(static[:, None], (len(static), steps, static.shape[1]))
+    # By shape, not len: the number of rows may be symbolic, of `jax.export`.
+    still = jnp.broadcast_to(static[:, None], (static.shape[0], steps, static.shape[1]))
     return jnp.concatenate(
         [lagged(batch["seen"], lags, steps), batch["features"], past, still], axis=-1
     )

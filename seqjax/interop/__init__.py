@@ -7,23 +7,23 @@ is used first; no foreign framework runs.
 import importlib
 from typing import Any
 
-_LAZY = {
-    "equinox": "seqjax.interop.equinox",
-    "flax": "seqjax.interop.flax",
-    "haiku": "seqjax.interop.haiku",
-    "keras": "seqjax.interop.keras",
-    "onnx_weights": "seqjax.interop.onnx_weights",
-    "torch": "seqjax.interop.torch",
+_MODULES = ("equinox", "flax", "haiku", "keras", "onnx", "stablehlo", "torch")
+"""Formats, each with `save` or `load` of its own."""
+
+_NAMES = {
+    "compare": "comparison",
 }
-"""Modules that are imported when they are used first."""
+"""Names that are imported when they are used first, and the module of each."""
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a module when it is used first."""
-    if name in _LAZY:
-        return importlib.import_module(_LAZY[name])
+    """Imports a format, or a name, when it is used first."""
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"seqjax.interop.{_NAMES[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"seqjax.interop.{name}")
     raise AttributeError(f"module 'seqjax.interop' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_NAMES, *_MODULES})

@@ -120,6 +120,7 @@ def _levels(net: seqjax.Recurrence, params: Params, path: str) -> list[Level]:
     if isinstance(net, Dropout):
         return _levels(net.inner, params, path)
     if isinstance(net, Residual):
+        _check_once(net, params, path)
         return [dataclasses.replace(_only(net, params, path), residual=True)]
     if isinstance(net, Gated):
         inner = _only(net, _part(net, params, "inner", path), _below(path, "inner"))
@@ -167,6 +168,12 @@ def _part(net: seqjax.Recurrence, params: Params, name: str, path: str) -> Param
         place = _below(path, name)
         raise ValueError(f"params have no {place!r}; give the parameters of {net}")
     return params[name]
+
+
+def _check_once(net: Residual, params: Params, path: str) -> None:
+    """Refuses an input that is added twice, which `Level` cannot say."""
+    if _only(net, params, path).residual:
+        raise ValueError(f"{path or net}: one residual stands around another; write it once")
 
 
 def _below(path: str, name: str) -> str:

@@ -1,6 +1,6 @@
 """Weights of ONNX's operators `LSTM`, `GRU` and `RNN`.
 
-    net, params = onnx_weights.load("model.onnx")
+    net, params = interop.onnx.load("model.onnx")
 
 ONNX keeps `W [directions, gates H, inputs]`, `R [directions, gates H, H]`, two biases in one row,
 `B [directions, 2 gates H]`, and peepholes `P [directions, 3 H]`. Gates are i, o, f, c in an LSTM

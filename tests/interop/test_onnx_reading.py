@@ -4,7 +4,7 @@ import onnx
 import pytest
 
 import seqjax
-from seqjax.interop import onnx_weights
+from seqjax import interop
 from tests.interop.golden import gives, read, same
 from tests.interop.onnx_models import model, model_of, node_of, weights
 
@@ -15,14 +15,14 @@ LSTM, GRU = read("onnx_lstm_forward_bare.npz"), read("onnx_gru_forward_after_bar
 
 def test_a_file(tmp_path):
     onnx.save(model_of(LSTM), tmp_path / "x.onnx")
-    net, params = onnx_weights.load(tmp_path / "x.onnx")
+    net, params = interop.onnx.load(tmp_path / "x.onnx")
     assert net == seqjax.LSTM(4)
     gives(net, params, LSTM["X"], LSTM["Y"][:, 0], time_major=True)
 
 
 def test_both_directions():
     golden = read("onnx_lstm_bidirectional_peephole_lens.npz")
-    net, params = onnx_weights.load(model_of(golden))
+    net, params = interop.onnx.load(model_of(golden))
     assert net == seqjax.bidirectional(seqjax.LSTM(4, peephole=True))
     assert params["backward"]["w_p"].shape == (12,)
 
@@ -36,24 +36,24 @@ def pile(between):
 def test_several_nodes():
     squeeze = [onnx.helper.make_node("Squeeze", ["Y_0"], ["between"])]
     with pytest.raises(ValueError, match="layer_1 reads 3 features, and the layer before it gives"):
-        onnx_weights.load(pile(squeeze))
+        interop.onnx.load(pile(squeeze))
     product = [onnx.helper.make_node("MatMul", ["Y_0", "W_0"], ["between"])]
     with pytest.raises(
         ValueError, match="node= is wanted, in order where several; found low, high"
     ):
-        onnx_weights.load(pile(product))
-    net, params = onnx_weights.load(pile(product), "high")
+        interop.onnx.load(pile(product))
+    net, params = interop.onnx.load(pile(product), "high")
     assert net == seqjax.GRU(4)
-    same(params, onnx_weights.load(pile(product), ["Y_1"])[1])
+    same(params, interop.onnx.load(pile(product), ["Y_1"])[1])
     with pytest.raises(ValueError, match="0 recurrent nodes 'middle'; found low, high"):
-        onnx_weights.load(pile(product), "middle")
+        interop.onnx.load(pile(product), "middle")
 
 
 def test_a_node_that_reads_backwards():
     found = model_of(read("onnx_gru_reverse_after_lens.npz"))
     with pytest.raises(ValueError, match="GRU Y reads backwards; load and unroll it with reverse"):
-        onnx_weights.load(found)
-    assert onnx_weights.load(found, reverse=True)[0] == seqjax.GRU(4)
+        interop.onnx.load(found)
+    assert interop.onnx.load(found, reverse=True)[0] == seqjax.GRU(4)
 
 
 def changed(**attributes):
@@ -65,22 +65,22 @@ def changed(**attributes):
 
 def test_what_seqjax_does_not_compute():
     with pytest.raises(ValueError, match="LSTM Y clips its sums"):
-        onnx_weights.load(changed(clip=3.0))
+        interop.onnx.load(changed(clip=3.0))
     with pytest.raises(ValueError, match=r"has activations \('sigmoid', 'relu', 'tanh'\); seqjax"):
-        onnx_weights.load(changed(activations=["Sigmoid", "Relu", "Tanh"]))
-    assert onnx_weights.load(changed(activations=["Sigmoid", "Tanh", "Tanh"]))[0] == seqjax.LSTM(4)
+        interop.onnx.load(changed(activations=["Sigmoid", "Relu", "Tanh"]))
+    assert interop.onnx.load(changed(activations=["Sigmoid", "Tanh", "Tanh"]))[0] == seqjax.LSTM(4)
 
 
 def test_damaged_models(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
-        onnx_weights.load(tmp_path / "x.onnx")
+        interop.onnx.load(tmp_path / "x.onnx")
     (tmp_path / "x.onnx").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="no ONNX file, or a damaged one"):
-        onnx_weights.load(tmp_path / "x.onnx")
+        interop.onnx.load(tmp_path / "x.onnx")
     with pytest.raises(ValueError, match="found no recurrent node at all"):
-        onnx_weights.load(model([], []))
+        interop.onnx.load(model([], []))
     with pytest.raises(ValueError, match=r"LSTM Y: W \(W\) is no array of the file but an input"):
-        onnx_weights.load(model([node_of(LSTM)], weights(LSTM)[1:]))
+        interop.onnx.load(model([node_of(LSTM)], weights(LSTM)[1:]))
     short = {**LSTM, "W": LSTM["W"][:, :12]}
     with pytest.raises(ValueError, match=r"W is \[1, 12, 3\]; wanted \[1, 16, any\] for LSTM of 4"):
-        onnx_weights.load(model_of(short))
+        interop.onnx.load(model_of(short))
