@@ -3,3 +3,30 @@
 Everything here wants the extra `interop` (`pip install 'seqjax[interop]'`) and is imported when it
 is used first; no foreign framework runs.
 """
+
+import importlib
+from typing import Any
+
+_MODULES = ("c",)
+"""Formats, each with `save` or `load` of its own."""
+
+_NAMES = {
+    "Quantised": "int8",
+    "Stream": "stream",
+    "dequantise": "int8",
+    "quantise": "int8",
+}
+"""Names that are imported when they are used first, and the module of each."""
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a format, or a name, when it is used first."""
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"seqjax.interop.{_NAMES[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"seqjax.interop.{name}")
+    raise AttributeError(f"module 'seqjax.interop' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_NAMES, *_MODULES})
