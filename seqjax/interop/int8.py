@@ -64,7 +64,7 @@ class Quantised:
 
     def init(self, key: KeyArray) -> Params:
         """Makes fresh parameters, in int8."""
-        return quantise(self.task.init(key))
+        return _quantised(self.task.init(key))
 
     def batches(self, examples: Any, **options: Any) -> Any:
         """Makes batches of raw examples, see the task's `batches`."""
@@ -121,10 +121,11 @@ def quantise(model: Trained | Params) -> Any:
       (4, 32)
     """
     if not isinstance(model, Trained):
-        return _quantised(model, "")
+        _check_finite(model, "")
+        return _QUANTISE(model)
     if isinstance(model.task, Quantised):
         return model
-    return Trained(Quantised(model.task), _quantised(model.params, ""))
+    return Trained(Quantised(model.task), quantise(model.params))
 
 
 def dequantise(model: Trained | Params) -> Any:
@@ -137,10 +138,10 @@ def dequantise(model: Trained | Params) -> Any:
       A trained model of the task that was quantised, or parameters.
     """
     if not isinstance(model, Trained):
-        return _compute(model)
+        return _DEQUANTISE(model)
     if not isinstance(model.task, Quantised):
         return model
-    return Trained(model.task.task, _compute(model.params))
+    return Trained(model.task.task, _DEQUANTISE(model.params))
 
 
 def is_int8(params: Any) -> bool:
@@ -148,24 +149,31 @@ def is_int8(params: Any) -> bool:
     return isinstance(params, Mapping) and set(params) == {"int8", "scale"}
 
 
-def _quantised(params: Any, path: str) -> Any:
-    if is_int8(params):
-        return params
+def _check_finite(params: Any, path: str) -> None:
     if isinstance(params, Mapping):
-        return {name: _quantised(part, f"{path}/{name}") for name, part in params.items()}
-    if jnp.ndim(params) < 2 or not jnp.issubdtype(params.dtype, jnp.floating):
+        for name, part in params.items():
+            _check_finite(part, f"{path}/{name}" if path else name)
+    elif _is_matrix(params) and not np.isfinite(np.asarray(params, np.float32)).all():
+        raise ValueError(f"{path} holds nan or inf; quantise a model whose weights are finite")
+
+
+def _is_matrix(weights: Any) -> bool:
+    return jnp.ndim(weights) > 1 and jnp.issubdtype(weights.dtype, jnp.floating)
+
+
+def _quantised(params: Any) -> Any:
+    if isinstance(params, Mapping):
+        return {name: _quantised(part) for name, part in params.items()}
+    # What is in int8 already comes by here as well, its scale being a vector.
+    if not _is_matrix(params):
         return params
-    matrix = np.asarray(params, np.float32)
-    if not np.isfinite(matrix).all():
-        raise ValueError(f"{path.strip('/')} holds nan or inf; quantise a model whose weights are finite")
+    matrix = jnp.asarray(params, jnp.float32)
     # [outputs]: the largest weight of each column; a column of zeros may have any scale.
-    largest = np.abs(matrix).max(axis=tuple(range(matrix.ndim - 1)))
-    scale = np.where(largest > 0, largest / LARGEST, 1)
+    largest = jnp.abs(matrix).max(axis=tuple(range(matrix.ndim - 1)))
     # In the dtype of the weights, which dequantise gives back.
-    scale = np.asarray(scale, params.dtype)
-    whole = np.rint(matrix / scale.astype(np.float32))
-    whole = np.clip(whole, -LARGEST, LARGEST).astype(np.int8)
-    return {"int8": jnp.asarray(whole), "scale": jnp.asarray(scale)}
+    scale = jnp.where(largest > 0, largest / LARGEST, 1).astype(params.dtype)
+    whole = jnp.rint(matrix / jnp.broadcast_to(scale.astype(jnp.float32), matrix.shape))
+    return {"int8": jnp.clip(whole, -LARGEST, LARGEST).astype(jnp.int8), "scale": scale}
 
 
 def _dequantised(params: Any) -> Any:
@@ -177,4 +185,4 @@ def _dequantised(params: Any) -> Any:
     return params
 
 
-_compute = jax.jit(_dequantised)
+_QUANTISE, _DEQUANTISE = jax.jit(_quantised), jax.jit(_dequantised)

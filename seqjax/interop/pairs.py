@@ -30,7 +30,9 @@ def as_pair(model: Any) -> tuple[Recurrence | nn.Module, Params]:
         raise TypeError(f"the model is a {type(model).__name__}; {WANTED}")
     network, params = model
     if not isinstance(network, Recurrence | nn.Module):
-        raise TypeError(f"the model is a pair that begins with a {type(network).__name__}; {WANTED}")
+        raise TypeError(
+            f"the model is a pair that begins with a {type(network).__name__}; {WANTED}"
+        )
     return network, params
 
 

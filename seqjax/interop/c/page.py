@@ -63,7 +63,7 @@ def page(
         raise ValueError(
             "a page writes characters, and this model's tokens are longer; write it with c.save"
         )
-    template = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+    template = resources.files("seqjax.interop.c").joinpath("page.html").read_text(encoding="utf-8")
     script = {
         "CHARACTERS": json.dumps(characters).replace("<", "\\u003c"),
         "OPENING": json.dumps(trained.task.opening).replace("<", "\\u003c"),

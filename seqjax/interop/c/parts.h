@@ -57,6 +57,14 @@ static inline void model_product(const float *restrict x, const model_matrix *w,
 static inline void model_copy(const float *restrict from, int size, float *restrict to) {
   for (int k = 0; k < size; k++) to[k] = from[k];
 }
+//@ sums
+/* sums = x W_x + h W_h + b */
+static inline void model_sums(const float *x, const model_matrix *w_x, const float *h,
+                              const model_matrix *w_h, const float *b, float *sums) {
+  model_copy(b, w_x->outputs, sums);
+  model_product(x, w_x, sums);
+  model_product(h, w_h, sums);
+}
 //@ tanh
 /* A quotient of polynomials, right to a few units in the last place; compilers turn a loop over
    it into vector instructions, which they do not for tanhf. */
@@ -82,9 +90,7 @@ static inline float model_sigmoid(float x) { return 0.5f + 0.5f * model_tanh(0.5
 static inline void model_elman(const float *x, const model_matrix *w_x, const model_matrix *w_h,
                                const float *b, float *restrict h, float *restrict sums) {
   const int n = w_h->outputs;
-  model_copy(b, n, sums);
-  model_product(x, w_x, sums);
-  model_product(h, w_h, sums);
+  model_sums(x, w_x, h, w_h, b, sums);
   for (int k = 0; k < n; k++) h[k] = model_tanh(sums[k]);
 }
 //@ elman_relu
@@ -93,9 +99,7 @@ static inline void model_elman_relu(const float *x, const model_matrix *w_x,
                                     const model_matrix *w_h, const float *b, float *restrict h,
                                     float *restrict sums) {
   const int n = w_h->outputs;
-  model_copy(b, n, sums);
-  model_product(x, w_x, sums);
-  model_product(h, w_h, sums);
+  model_sums(x, w_x, h, w_h, b, sums);
   for (int k = 0; k < n; k++) h[k] = sums[k] < 0.0f ? 0.0f : sums[k];
 }
 //@ lstm
@@ -104,9 +108,7 @@ static inline void model_lstm(const float *x, const model_matrix *w_x, const mod
                               const float *b, float *restrict h, float *restrict c,
                               float *restrict sums) {
   const int n = w_h->inputs;
-  model_copy(b, 4 * n, sums);
-  model_product(x, w_x, sums);
-  model_product(h, w_h, sums);
+  model_sums(x, w_x, h, w_h, b, sums);
   for (int k = 0; k < n; k++) {
     const float i = model_sigmoid(sums[k]), f = model_sigmoid(sums[n + k]);
     const float g = model_tanh(sums[2 * n + k]), o = model_sigmoid(sums[3 * n + k]);
@@ -140,9 +142,7 @@ static inline void model_gru_before(const float *x, const model_matrix *w_x,
                                     const float *b, float *restrict h, float *restrict sums) {
   const int n = w_h->inputs;
   float *restrict kept = sums + 3 * n;
-  model_copy(b, 3 * n, sums);
-  model_product(x, w_x, sums);
-  model_product(h, w_h, sums);
+  model_sums(x, w_x, h, w_h, b, sums);
   for (int k = 0; k < n; k++) kept[k] = model_sigmoid(sums[k]) * h[k];
   model_product(kept, w_n, sums + 2 * n);
   for (int k = 0; k < n; k++) {

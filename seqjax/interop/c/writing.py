@@ -16,17 +16,18 @@ BLOCK = 64
 """Columns of a matrix that are summed at once: their sums fit into the registers of a CPU."""
 
 ORDER = (
-    *("matrix_float32", "matrix_int8", "copy", "tanh", "sigmoid"),
+    *("matrix_float32", "matrix_int8", "copy", "sums", "tanh", "sigmoid"),
     *("elman_tanh", "elman_relu", "lstm", "gru_after", "gru_before", "mix", "add"),
     *("dense", "row_float32", "row_int8", "scale"),
 )
 """The functions of `parts.h`, each after those that it calls."""
 
 CALLS = {
-    "elman_tanh": ("tanh",),
-    "lstm": ("tanh", "sigmoid"),
+    "elman_tanh": ("sums", "tanh"),
+    "elman_relu": ("sums",),
+    "lstm": ("sums", "tanh", "sigmoid"),
     "gru_after": ("tanh", "sigmoid"),
-    "gru_before": ("tanh", "sigmoid"),
+    "gru_before": ("sums", "tanh", "sigmoid"),
 }
 """Functions that others call; `copy` and the product are always there."""
 
@@ -114,7 +115,7 @@ def source(network: Network, name: str, weights: str) -> str:
 
 def _parts() -> dict[str, str]:
     """Reads the functions of `parts.h`, by name."""
-    text = resources.files(__package__).joinpath("parts.h").read_text(encoding="utf-8")
+    text = resources.files("seqjax.interop.c").joinpath("parts.h").read_text(encoding="utf-8")
     parts = {}
     for part in text.split("//@ ")[1:]:
         name, code = part.split("\n", 1)
@@ -126,7 +127,7 @@ def _used(network: Network, weights: str) -> set[str]:
     """Returns the names of the functions that a network needs."""
     used = {f"matrix_{weights}", "copy"}
     for layer in network.layers:
-        used |= {layer.part, *CALLS.get(layer.part, ())}
+        used |= {layer.part, *CALLS[layer.part]}
         used |= {"mix"} if layer.zoneout else set()
         used |= {"add"} if layer.residual else set()
     if network.embedding is not None:
