@@ -26,7 +26,8 @@ class Stream:
     """Reads one step at a time, of one sequence or of several side by side.
 
     Each call gives what `seqjax.unroll` gives at that step. The state stays on the device and its
-    memory is used again. One program is compiled, at the first call.
+    memory is used again. One program is compiled, at the first call; a step takes as long as a
+    jitted `step` (`python benchmarks/interop.py`).
 
     Attributes:
       batch: sequences side by side.
