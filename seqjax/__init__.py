@@ -44,6 +44,7 @@ _ROOMS = (
     "interop",
     "metrics",
     "models",
+    "nnx",
     "speech",
     "testing",
     "text",

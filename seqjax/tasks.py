@@ -191,7 +191,9 @@ def load(folder: str | os.PathLike, kind: type | None = None) -> Trained:
         task = from_plain(about["task"])
     except (ValueError, TypeError) as error:
         raise ValueError(f"{folder / 'model.json'}: {error}") from None
-    if kind is not None and not isinstance(task, kind):
+    # A task may stand inside another one that keeps its parameters in another form, such as int8.
+    inner = getattr(task, "task", None)
+    if kind is not None and not isinstance(task, kind) and not isinstance(inner, kind):
         raise ValueError(f"{folder} holds a {type(task).__name__}; give a {kind.__name__}")
     path = folder / "weights.safetensors"
     arrays = read_weights(path)

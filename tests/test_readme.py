@@ -19,5 +19,7 @@ def test_the_code_of_the_readme_runs(tmp_path, monkeypatch, unchecked):
         "model.json",
         "weights.safetensors",
     ]
+    assert names["small"].predict(names["rows"][:9]) == names["trained"].predict(names["rows"][:9])
+    assert "writer_step(" in (tmp_path / "writer.h").read_text()
     assert names["metrics"]["finite"] == 1 and names["metrics"]["gradient_norm"] > 0
     assert names["difference"] < 1e-5

@@ -1,17 +1,21 @@
 """The way in and the way out: weights of other frameworks, and models for other run times.
 
-Everything here wants the extra `interop` (`pip install 'seqjax[interop]'`) and is imported when it
-is used first; no foreign framework runs.
+All of it is imported when it is used first, and no foreign framework runs. Files of ONNX, Keras and
+StableHLO want the extra `interop` (`pip install 'seqjax[interop]'`).
 """
 
 import importlib
 from typing import Any
 
-_MODULES = ("equinox", "flax", "haiku", "keras", "onnx", "stablehlo", "torch")
+_MODULES = ("c", "equinox", "flax", "haiku", "keras", "onnx", "stablehlo", "torch")
 """Formats, each with `save` or `load` of its own."""
 
 _NAMES = {
+    "Quantised": "int8",
+    "Stream": "stream",
     "compare": "comparison",
+    "dequantise": "int8",
+    "quantise": "int8",
 }
 """Names that are imported when they are used first, and the module of each."""
 
