@@ -8,6 +8,9 @@ import numpy as np
 BLOCK = 0.02
 """Seconds of the blocks that a codec leaves out whole."""
 
+KINDS = {"whole": 0.15, "none": 0.1, "pauses": 0.15, "recordings": 0.35, "each": 0.25}
+"""How often `draw_channel` puts noise where: what is hardest to hear comes most often."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Channel:
@@ -70,9 +73,9 @@ def coloured_noise(generator: np.random.Generator, size: int, colour: float = 0.
 def draw_channel(generator: np.random.Generator, recordings: int, level: float) -> Channel:
     """Draws a channel: silence of every kind, and now and then an offset, clipping or a codec's zeros.
 
-    Floors lie between -75 and -22 dB of the peak, uniform in decibels. Of five draws, on average,
-    one has one floor under the whole, one no noise, one noise in the pauses alone, one in the
-    recordings alone, and one a floor for each stretch.
+    Floors lie between -60 and -18 dB of the peak, uniform in decibels. `KINDS` says how often one
+    lies under the whole, none anywhere, one under the pauses alone, one under the recordings
+    alone, and one of its own under each stretch.
 
     Args:
       generator: what the draws come from.
@@ -85,16 +88,21 @@ def draw_channel(generator: np.random.Generator, recordings: int, level: float) 
 
     size = 2 * recordings + 1
     pauses = np.arange(size) % 2 == 0
-    one, each = level * decibels(-75, -22), level * decibels(-75, -22, size)
-    kinds = np.ones(size), np.zeros(size), pauses, ~pauses
-    kind = int(generator.integers(5))
-    floors = one * kinds[kind] if kind < 4 else each * (generator.random(size) < 0.7)
+    one, each = level * decibels(-60, -18), level * decibels(-60, -18, size)
+    kind = str(generator.choice(list(KINDS), p=list(KINDS.values())))
+    floors = {
+        "whole": one * np.ones(size),
+        "none": np.zeros(size),
+        "pauses": one * pauses,
+        "recordings": one * ~pauses,
+        "each": each * (generator.random(size) < 0.7),
+    }[kind]
     often = generator.random(4)
     return Channel(
         tuple(floors.tolist()),
         colour=float(generator.uniform(0, 2)) if often[0] < 0.3 else 0.0,
-        gate=float(decibels(-60, -30)) if often[1] < 0.2 else 0.0,
-        limit=float(decibels(-16, 0)) if often[2] < 0.2 else 1.0,
+        gate=float(decibels(-60, -24)) if often[1] < 0.3 else 0.0,
+        limit=float(decibels(-18, -3)) if often[2] < 0.3 else 1.0,
         offset=float(level * generator.uniform(-0.5, 0.5)) if often[3] < 0.3 else 0.0,
     )
 
