@@ -1,13 +1,18 @@
 """A step and a hundred at batch 1, in and outside of Python: `python benchmarks/interop.py`.
 
     python benchmarks/interop.py --python torch=~/torch/bin/python onnxruntime=PYTHON --rounds 7
+    python benchmarks/interop.py --peers --data-dir DATA --steps 250         # what int8 costs in nats
 
 The layer is an LSTM of 256 units on 128 features; the language model that of
 `experiments.char_lm`: vocabulary 65, embedding 128, two LSTM layers of 256. A hundred steps are a
 loop of single steps, as in writing text; for the peers that read whole sequences, one call of a
-hundred is in brackets. Each peer is a process of its own on one core; they take turns, and a figure
-is the median over the rounds. C is compiled with `cc -O3 -march=native`. On a machine that does
-other work the figures mean little. `--python` names interpreters for the peers that this one lacks.
+hundred is in the last column. Each peer is a process of its own on one core; they take turns, and a
+figure is the median over the rounds. ONNX files are those of `interop.onnx.save`, C is compiled
+with `cc -O3 -march=native`, or with `cc -O3` for "any CPU". On a machine that does other work the
+figures mean little. `--python` names interpreters for the peers that this one lacks.
+
+With `--data-dir` the language model learns tiny Shakespeare first, and every format reads the same
+part of its validation text.
 """
 
 import argparse
@@ -21,13 +26,20 @@ import time
 from pathlib import Path
 
 VOCAB, EMBEDDING, UNITS = 65, 128, 256
-PEERS = ("seqjax", "stream", "onnxruntime", "torch", "c float32", "c int8")
+PEERS = (
+    *("seqjax", "stream", "onnxruntime", "onnxruntime int8", "torch"),
+    *("c float32", "c int8", "c float32, any CPU", "c int8, any CPU"),
+)
 MODELS = ("layer", "language")
+WEIGHTS = ("float32", "int8")
 
 SECONDS = 0.3
 """For which a call is repeated each time that it is a peer's turn."""
 
-PROGRAM = """
+READ = 10_000
+"""Characters of the text on which nats are measured."""
+
+TIMED = """
 #define _POSIX_C_SOURCE 199309L
 #include "model.h"
 #include <stdio.h>
@@ -54,6 +66,30 @@ int main(void) {
   return 0;
 }
 """
+"""Times 2,000 steps."""
+
+SCORED = """
+#include "model.h"
+#include <stdio.h>
+
+int main(void) {
+  static model_state state;
+  static float logits[MODEL_TOKENS];
+  double nats = 0;
+  int before, token, count = 0;
+  model_reset(&state);
+  if (scanf("%d", &before) != 1) return 1;
+  for (; scanf("%d", &token) == 1; before = token, count++) {
+    double total = 0;
+    model_step(&state, before, logits);
+    for (int k = 0; k < MODEL_TOKENS; k++) total += expf(logits[k]);
+    nats += log(total) - logits[token];
+  }
+  printf("%.9f\\n", nats / count);
+  return 0;
+}
+"""
+"""Reads tokens and prints the nats of each, on average."""
 
 
 def model_of(name: str):
@@ -150,75 +186,67 @@ def torch_calls(name: str) -> dict:
     return calls | {"whole": lambda: read(xs)}
 
 
-def onnxruntime_calls(name: str) -> dict:
-    """ONNX Runtime's LSTM on one thread, with the state handed in and out; built by hand."""
+def onnxruntime_calls(name: str, folder: Path, weights: str) -> dict:
+    """ONNX Runtime on one thread, with the states handed in and out."""
     import numpy as np
-    import onnx  # pyright: ignore[reportMissingImports]
-    import onnxruntime  # pyright: ignore[reportMissingImports]
 
-    model = onnx_model(name, onnx)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    providers = ["CPUExecutionProvider"]
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers)
-    xs = inputs_of(name, 100).swapaxes(0, 1)
-    names = [node.name for node in session.get_inputs()][1:]
-    start = {name: np.zeros((1, 1, UNITS), "f4") for name in names}
+    step, whole = (opened(path) for path in onnx_files(name, folder, weights))
+    xs, (first, *_) = inputs_of(name, 100), (value.name for value in step.get_inputs())
+    state = {value.name: np.zeros((1, *value.shape[1:]), "f4") for value in step.get_inputs()[1:]}
+    lengths = np.array([100], "i4")
 
     def loop():
-        state = start
+        after = state
         for t in range(100):
-            _, *after = session.run(None, {"x": xs[t : t + 1], **state})
-            state = dict(zip(names, after, strict=True))
+            _, *values = step.run(None, {first: xs[:, t], **after})
+            after = dict(zip(state, values, strict=True))
 
     return {
-        "step": lambda: session.run(None, {"x": xs[:1], **start}),
+        "step": lambda: step.run(None, {first: xs[:, 0], **state}),
         "loop": loop,
-        "whole": lambda: session.run(None, {"x": xs, **start}),
+        "whole": lambda: whole.run(None, {first: xs, "lengths": lengths, **state}),
     }
 
 
-def onnx_model(name: str, onnx):
-    """Gather, LSTM nodes, and a product; random weights."""
-    import numpy as np
+def opened(path: Path):
+    """A session of ONNX Runtime on one thread."""
+    import onnxruntime  # pyright: ignore[reportMissingImports]
 
-    rng, helper = np.random.default_rng(0), onnx.helper
-    floats, nodes, weights, states = onnx.TensorProto.FLOAT, [], [], []
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    # Else weights in int8 are made floating point anew at every call.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-    def weight(label, *shape):
-        values = 0.1 * rng.normal(size=shape).astype("f4")
-        weights.append(onnx.numpy_helper.from_array(values, label))
-        return label
 
-    at, size = "x", EMBEDDING
-    if name == "language":
-        nodes.append(helper.make_node("Gather", [weight("e", VOCAB, EMBEDDING), "x"], ["embedded"]))
-        at = "embedded"
-    for k in range(1 if name == "layer" else 2):
-        w, r = weight(f"w{k}", 1, 4 * UNITS, size), weight(f"r{k}", 1, 4 * UNITS, UNITS)
-        inputs = [at, w, r, weight(f"b{k}", 1, 8 * UNITS), "", f"h{k}", f"c{k}"]
-        outputs = [f"wide{k}", f"h{k}_after", f"c{k}_after"]
-        nodes.append(helper.make_node("LSTM", inputs, outputs, hidden_size=UNITS))
-        weights.append(onnx.numpy_helper.from_array(np.array([1]), f"axis{k}"))
-        nodes.append(helper.make_node("Squeeze", [f"wide{k}", f"axis{k}"], [f"y{k}"]))
-        at, size, states = f"y{k}", UNITS, [*states, f"h{k}", f"c{k}"]
-    if name == "language":
-        nodes.append(helper.make_node("MatMul", [at, weight("head", UNITS, VOCAB)], ["product"]))
-        nodes.append(helper.make_node("Add", ["product", weight("bias", VOCAB)], ["logits"]))
-        at = "logits"
+def onnx_files(name: str, folder: Path, weights: str) -> tuple[Path, Path]:
+    """The files of a step and of whole sequences."""
+    return folder / f"{name}_{weights}_step.onnx", folder / f"{name}_{weights}.onnx"
 
-    def value(label, dtype, *shape):
-        return helper.make_tensor_value_info(label, dtype, shape)
 
-    x = value("x", floats, "t", 1, EMBEDDING)
-    if name == "language":
-        x = value("x", onnx.TensorProto.INT32, "t", 1)
-    inputs = [x, *(value(label, floats, 1, 1, UNITS) for label in states)]
-    after = [value(f"{label}_after", floats, 1, 1, UNITS) for label in states]
-    outputs = [value(at, floats, "t", 1, UNITS if name == "layer" else VOCAB), *after]
-    graph = helper.make_graph(nodes, "model", inputs, outputs, weights)
-    opset = [helper.make_opsetid("", 17)]
-    return helper.make_model(graph, opset_imports=opset, ir_version=9)
+def write(name: str, pair, folder: Path) -> None:
+    """Writes all files of a model, and compiles its C."""
+    from seqjax import interop
+
+    for weights in WEIGHTS:
+        step, whole = onnx_files(name, folder, weights)
+        interop.onnx.save(pair, step, step=True, weights=weights)
+        interop.onnx.save(pair, whole, weights=weights)
+        place = folder / f"{name}_{weights}"
+        place.mkdir()
+        interop.c.save(pair, place / "model.h", weights=weights)
+        token = "x" if name == "layer" else f"k % {VOCAB}"
+        compile_c(place, TIMED, "native", "-march=native", f"-DINPUT={token}")
+        compile_c(place, TIMED, "any", f"-DINPUT={token}")
+        if name == "language":
+            compile_c(place, SCORED, "score", "-march=native")
+
+
+def compile_c(place: Path, code: str, program: str, *options: str) -> None:
+    """Compiles a program that includes `model.h`."""
+    (place / f"{program}.c").write_text(code)
+    words = ["cc", "-std=c99", "-O3", *options, f"{program}.c", "-o", program, "-lm"]
+    subprocess.run(words, cwd=place, check=True)
 
 
 def c_seconds(program: str) -> dict[str, float]:
@@ -228,43 +256,28 @@ def c_seconds(program: str) -> dict[str, float]:
     return {"step": step, "loop": 100 * step}
 
 
-def compiled(name: str, weights: str, folder: Path) -> str:
-    """Writes and compiles a C program."""
-    from seqjax import interop
-
-    folder.mkdir()
-    interop.c.save(model_of(name), folder / "model.h", weights=weights)  # pyright: ignore[reportArgumentType]
-    (folder / "program.c").write_text(PROGRAM)
-    token = "x" if name == "layer" else f"k % {VOCAB}"
-    words = ["cc", "-O3", "-march=native", f"-DINPUT={token}", "program.c", "-o", "program", "-lm"]
-    subprocess.run(words, cwd=folder, check=True)
-    return str(folder / "program")
-
-
-def serve(peer: str) -> None:
+def serve(peer: str, folder: Path) -> None:
     """A peer's process: answers each request, the name of a model, with seconds of each call."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     makers = {
         "seqjax": seqjax_calls,
         "stream": stream_calls,
         "torch": torch_calls,
-        "onnxruntime": onnxruntime_calls,
+        "onnxruntime": lambda name: onnxruntime_calls(name, folder, "float32"),
+        "onnxruntime int8": lambda name: onnxruntime_calls(name, folder, "int8"),
     }
     known: dict[str, dict] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for line in sys.stdin:
-            name = json.loads(line)
-            new = name not in known
-            if peer in makers:
-                known[name] = known.get(name) or makers[peer](name)
-                limit = 1 if new else 10_000
-                answer = {what: seconds_of(call, limit) for what, call in known[name].items()}
-            else:
-                weights = peer.split()[1]
-                if new:
-                    known[name] = {"program": compiled(name, weights, Path(folder) / name)}
-                answer = c_seconds(known[name]["program"])
-            print(json.dumps(answer), flush=True)
+    for line in sys.stdin:
+        name = json.loads(line)
+        if peer in makers:
+            limit = 10_000 if name in known else 1
+            known[name] = known.get(name) or makers[peer](name)
+            answer = {what: seconds_of(call, limit) for what, call in known[name].items()}
+        else:
+            weights, *portable = peer.removeprefix("c ").split(", ")
+            program = "any" if portable else "native"
+            answer = c_seconds(str(folder / f"{name}_{weights}" / program))
+        print(json.dumps(answer), flush=True)
 
 
 def seconds_of(call, most: int) -> float:
@@ -280,8 +293,8 @@ def seconds_of(call, most: int) -> float:
 class Peer:
     """The other end of `serve`; one that this machine lacks is left out."""
 
-    def __init__(self, name: str, python: str):
-        words = [os.path.expanduser(python), __file__, "--serve", name]
+    def __init__(self, name: str, python: str, folder: Path):
+        words = [os.path.expanduser(python), __file__, "--serve", name, "--folder", str(folder)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen(words, text=True, **pipes)
         self.name = name
@@ -297,46 +310,76 @@ class Peer:
         return json.loads(answer) if answer else None
 
 
-def sizes() -> None:
+def print_sizes(pair, folder: Path) -> None:
     """Prints the sizes of the language model's files."""
     import jax
+    import numpy as np
 
-    from seqjax import interop, text
-    from seqjax.tasks import Trained
+    from seqjax import interop
+    from seqjax.files.weights import write_weights
+    from seqjax.interop.arrays import from_tree
 
-    model, params = model_of("language")
-    letters = "".join(chr(33 + k) for k in range(VOCAB))
-    task = text.LanguageModel(model, text.codecs.Characters.of(letters))
-    trained = Trained(task, params)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        trained.save(folder / "float32")
-        interop.quantise(trained).save(folder / "int8")
-        large, small = (
-            (folder / weights / "weights.safetensors").stat().st_size
-            for weights in ("float32", "int8")
-        )
-        count = sum(leaf.size for leaf in jax.tree.leaves(params))
-        print(f"\n{count:,} weights: {large / 1e6:.2f} MB in float32, {small / 1e6:.2f} in int8")
-        for weights in ("float32", "int8"):
-            words = [
-                "cc",
-                "-O3",
-                "-march=native",
-                "-c",
-                "-DINPUT=0",
-                "program.c",
-                "-o",
-                "program.o",
-            ]
-            place = folder / f"c_{weights}"
-            compiled("language", weights, place)
-            subprocess.run(words, cwd=place, check=True)
-            header, made = (place / part for part in ("model.h", "program.o"))
-            sizes = (
-                f"{header.stat().st_size / 1e6:.2f} MB, compiled {made.stat().st_size / 1e6:.2f}"
-            )
-            print(f"model.h in {weights}: {sizes}")
+    _, params = pair
+    count = sum(leaf.size for leaf in jax.tree.leaves(params))
+    print(f"\nThe language model's {count:,} weights, MB:\n")
+    print("| weights | safetensors | ONNX, a step | ONNX | C header | C program |")
+    print("|---|---|---|---|---|---|")
+    for weights in WEIGHTS:
+        kept = folder / f"{weights}.safetensors"
+        arrays = from_tree(interop.quantise(params) if weights == "int8" else params, "weights")
+        write_weights(kept, {label: np.asarray(array) for label, array in arrays.entries.items()})
+        place = folder / f"language_{weights}"
+        files = (kept, *onnx_files("language", folder, weights), place / "model.h", place / "any")
+        words = [f"{path.stat().st_size / 1e6:.2f}" for path in files]
+        print("|", " | ".join([weights, *words]), "|")
+
+
+def learnt(data_dir: str, steps: int):
+    """The language model after some steps on tiny Shakespeare, and the tokens of a text."""
+    import seqjax
+    from seqjax import text, training
+
+    corpus = text.load_corpus("tiny_shakespeare", data_dir)
+    both = corpus.train + corpus.validation
+    net = seqjax.stack(seqjax.LSTM(UNITS), seqjax.LSTM(UNITS), dropout=0.3)
+    task = text.LanguageModel.of(both, net, embedding_size=EMBEDDING, window=100)
+    recipe = training.Recipe(steps=steps, batch_size=64, learning_rate=2e-3, clip=5.0)
+    trained = training.fit(task, corpus.train, recipe=recipe)
+    return (task.model, trained.params), task.codec.encode(corpus.validation[:READ])
+
+
+def print_nats(pair, tokens, folder: Path) -> None:
+    """Prints what each format pays for a text."""
+    import numpy as np
+
+    from seqjax import interop
+
+    model, params = pair
+    small = interop.dequantise(interop.quantise(params))
+    lengths = np.array([len(tokens) - 1], "i4")
+    states = {f"state_{k}": np.zeros((1, UNITS), "f4") for k in range(4)}
+    print(f"\nNats of a character, of {len(tokens):,}:\n")
+    print("| weights | seqjax | ONNX Runtime | C |\n|---|---|---|---|")
+    for weights, given in zip(WEIGHTS, (params, small), strict=True):
+        logits = model.apply({"params": given}, tokens[None, :-1])[1][0]
+        found = [nats(np.asarray(logits), tokens[1:])]
+        session = opened(onnx_files("language", folder, weights)[1])
+        inputs = {"tokens": tokens[None, :-1].astype("i4"), "lengths": lengths, **states}
+        found.append(nats(session.run(["logits"], inputs)[0][0], tokens[1:]))
+        fed = " ".join(map(str, tokens))
+        program = folder / f"language_{weights}" / "score"
+        done = subprocess.run([program], input=fed, capture_output=True, text=True, check=True)
+        found.append(float(done.stdout))
+        print("|", " | ".join([weights, *(f"{value:.5f}" for value in found)]), "|")
+
+
+def nats(logits, targets) -> float:
+    """Cross-entropy, `logits [steps, VOCAB]` in float64."""
+    import numpy as np
+
+    logits = logits.astype(np.float64)
+    totals = np.log(np.exp(logits).sum(-1))
+    return float((totals - logits[np.arange(len(targets)), targets]).mean())
 
 
 def main() -> None:
@@ -344,17 +387,43 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--serve", metavar="PEER", help=argparse.SUPPRESS)
-    parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS)
     parser.add_argument(
         "--python", nargs="+", default=(), metavar="PEER=PATH", help="interpreters of peers"
     )
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--data-dir", help="folder of data sets: measure nats after training")
+    parser.add_argument("--steps", type=int, default=100, help="of training")
     args = parser.parse_args()
     if args.serve:
-        serve(args.serve)
+        serve(args.serve, args.folder)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        report(args, Path(name))
+
+
+def report(args: argparse.Namespace, folder: Path) -> None:
+    """Prints times, sizes and nats."""
+    pair, tokens = model_of("language"), None
+    if args.data_dir:
+        pair, tokens = learnt(args.data_dir, args.steps)
+    write("layer", model_of("layer"), folder)
+    write("language", pair, folder)
+    print_times(args, folder)
+    print_sizes(pair, folder)
+    if tokens is not None:
+        print_nats(pair, tokens, folder)
+
+
+def print_times(args: argparse.Namespace, folder: Path) -> None:
+    """Prints the table of times."""
+    if not args.peers:
         return
     pythons = dict(word.split("=", 1) for word in args.python)
-    peers = [Peer(name, pythons.get(name, sys.executable)) for name in args.peers]
+    peers = [
+        Peer(name, pythons.get(name.split()[0], sys.executable), folder) for name in args.peers
+    ]
     print("| model | peer | step, us (least, most) | 100 steps, us | in one call, us |")
     print("|---|---|---|---|---|")
     for model in MODELS:
@@ -363,7 +432,6 @@ def main() -> None:
         rounds = [[peer.measure(model) or {} for peer in here] for _ in range(args.rounds)]
         for place, peer in enumerate(here):
             print_row(model, peer.name, [answers[place] for answers in rounds])
-    sizes()
 
 
 def print_row(model: str, peer: str, answers: list[dict[str, float]]) -> None:

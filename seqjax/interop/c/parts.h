@@ -20,37 +20,56 @@ static inline void model_product(const float *restrict x, const model_matrix *w,
   }
 }
 //@ matrix_int8
-/* A matrix of whole numbers of 8 bits with a scale for each column, in blocks of MODEL_BLOCK
-   columns, each [inputs][MODEL_BLOCK], the last one filled up with zeros. A word holds four numbers
-   that stand a quarter of a block apart, the first in its lowest bits. */
+/* A matrix of whole numbers of 8 bits with a scale for each column: the numbers of a column stand
+   side by side, and columns of zeros fill up to a multiple of four. */
 typedef struct {
-  const unsigned *values;
+  const signed char *values;
   const float *scale;
   int inputs, outputs;
 } model_matrix;
 
-/* One number of a word: shifted up, then down with its sign. */
-static inline float model_number(unsigned word, int up) { return (float)((int)(word << up) >> 24); }
+/* Rounds x to whole numbers of 16 bits, the largest as large as 32 bits for a sum of products with
+   numbers of 8 bits allow (2^31 / 127). Returns their unit: nan or infinity where x has one. */
+static inline float model_whole(const float *restrict x, int size, short *restrict whole) {
+  const int most = 16909320 / size < 32767 ? 16909320 / size : 32767;
+  /* Of positive floats the bits are in the order of the numbers: a maximum that is a whole number
+     becomes vector instructions. */
+  union { float number; int bits; } largest = {0.0f};
+  for (int i = 0; i < size; i++) {
+    union { float number; int bits; } at = {x[i]};
+    at.bits &= 0x7fffffff;
+    largest.bits = at.bits > largest.bits ? at.bits : largest.bits;
+  }
+  const float factor = largest.bits ? (float)most / largest.number : 0.0f;
+  for (int i = 0; i < size; i++) {
+    float scaled = x[i] * factor;
+    scaled = scaled < (float)most ? scaled : (float)most;
+    scaled = scaled > (float)-most ? scaled : (float)-most;
+    whole[i] = (short)((int)(scaled + 32768.5f) - 32768);
+  }
+  return largest.number / (float)most;
+}
 
-/* sums += x W. The sums of a block stay in registers, and no order of sums is asked for but that
-   of rows: so a compiler turns the inner loop into vector instructions. */
+/* sums += x W. Sums are of whole numbers, so their order is free: a compiler turns the inner loop
+   into vector instructions that multiply and add pairs. */
 static inline void model_product(const float *restrict x, const model_matrix *w,
                                  float *restrict sums) {
-  enum { quarter = MODEL_BLOCK / 4 };
-  const unsigned *restrict row = w->values;
-  for (int first = 0; first < w->outputs; first += MODEL_BLOCK) {
-    const int width = w->outputs - first < MODEL_BLOCK ? w->outputs - first : MODEL_BLOCK;
-    float block[4][quarter] = {{0}};
-    for (int i = 0; i < w->inputs; i++, row += quarter)
-      for (int j = 0; j < quarter; j++) {
-        const unsigned word = row[j];
-        block[0][j] += x[i] * model_number(word, 24);
-        block[1][j] += x[i] * model_number(word, 16);
-        block[2][j] += x[i] * model_number(word, 8);
-        block[3][j] += x[i] * model_number(word, 0);
-      }
+  const int n = w->inputs;
+  const signed char *restrict column = w->values;
+  short whole[MODEL_WIDEST];
+  const float unit = model_whole(x, n, whole);
+  for (int first = 0; first < w->outputs; first += 4, column += 4 * n) {
+    const int width = w->outputs - first < 4 ? w->outputs - first : 4;
+    int a = 0, b = 0, c = 0, d = 0;
+    for (int i = 0; i < n; i++) {
+      a += whole[i] * (short)column[i];
+      b += whole[i] * (short)column[n + i];
+      c += whole[i] * (short)column[2 * n + i];
+      d += whole[i] * (short)column[3 * n + i];
+    }
+    const int totals[4] = {a, b, c, d};
     for (int j = 0; j < width; j++)
-      sums[first + j] += w->scale[first + j] * block[j / quarter][j % quarter];
+      sums[first + j] += unit * w->scale[first + j] * (float)totals[j];
   }
 }
 //@ copy
@@ -176,11 +195,8 @@ static inline void model_row(const model_matrix *w, int token, float *x) {
 //@ row_int8
 /* The features of a token: column `token` of the transposed embedding. */
 static inline void model_row(const model_matrix *w, int token, float *x) {
-  enum { quarter = MODEL_BLOCK / 4 };
-  const int column = token % MODEL_BLOCK;
-  const unsigned *words = w->values + (token / MODEL_BLOCK) * w->inputs * quarter;
-  for (int i = 0; i < w->inputs; i++)
-    x[i] = model_number(words[i * quarter + column % quarter], 24 - 8 * (column / quarter));
+  const signed char *column = w->values + token * w->inputs;
+  for (int i = 0; i < w->inputs; i++) x[i] = column[i];
 }
 //@ scale
 static inline void model_scale(const float *restrict scale, int size, float *restrict x) {

@@ -13,7 +13,10 @@ from seqjax.files.disk import write_atomically
 from seqjax.interop.c.network import Layer, Matrix, Network, network_of
 
 BLOCK = 64
-"""Columns of a matrix that are summed at once: their sums fit into the registers of a CPU."""
+"""Columns of a float32 matrix that are summed at once: their sums fit into a CPU's registers."""
+
+COLUMNS = 4
+"""Columns of an int8 matrix that are summed at once."""
 
 ORDER = (
     *("matrix_float32", "matrix_int8", "copy", "sums", "tanh", "sigmoid"),
@@ -56,7 +59,7 @@ def save(
         `(recurrence, params)`: features in, outputs out. `quantise` may have made it.
       path: the file, by custom `NAME.h`, where NAME serves as a name in C.
       weights: `"float32"`, or `"int8"` with a scale for each column, see `interop.quantise`: a
-        quarter of the memory, and faster where memory is slow.
+        quarter of the memory, and faster. What it multiplies is rounded to 16 bits at each step.
 
     Raises:
       TypeError: it is no such model.
@@ -98,7 +101,7 @@ def source(network: Network, name: str, weights: str) -> str:
     code = [
         _comment(network, weights),
         "#ifndef MODEL_H\n#define MODEL_H\n",
-        _declarations(network),
+        _declarations(network, weights),
         *(parts[part] for part in ORDER if part in used),
         "/* weights */\n",
         *_tables(network),
@@ -155,13 +158,16 @@ def _comment(network: Network, weights: str) -> str:
     return "\n".join(lines)
 
 
-def _declarations(network: Network) -> str:
+def _declarations(network: Network, weights: str) -> str:
     """Returns the sizes and the state."""
+    size = f"#define MODEL_BLOCK {BLOCK}"
+    if weights == "int8":
+        size = f"#define MODEL_WIDEST {_widest(network)}"
     kind, count = "INPUTS", network.input_size
     if network.embedding is not None:
         kind, count = "TOKENS", network.output_size
     lines = [
-        f"#define MODEL_BLOCK {BLOCK}",
+        size,
         f"#define MODEL_{kind} {count}",
         f"#define MODEL_OUTPUTS {network.output_size}",
         "",
@@ -170,6 +176,13 @@ def _declarations(network: Network) -> str:
     for index, layer in enumerate(network.layers):
         lines += [f"  float {name}_{index}[{size}];" for name, size in layer.states.items()]
     return "\n".join([*lines, "} model_state;", ""])
+
+
+def _widest(network: Network) -> int:
+    """Returns the most inputs of a matrix that multiplies."""
+    matrices = [matrix for layer in network.layers for matrix in layer.matrices.values()]
+    matrices += [matrix for matrix in (network.embedding, network.head) if matrix is not None]
+    return max(len(matrix.values) for matrix in matrices)
 
 
 def _usage(network: Network) -> list[str]:
@@ -216,46 +229,33 @@ def _embedding(matrix: Matrix) -> list[str]:
 
 
 def _matrix(name: str, matrix: Matrix) -> list[str]:
-    """Returns the tables of a matrix, in blocks of columns."""
+    """Returns the tables of a matrix."""
     inputs, outputs = matrix.values.shape
-    blocks = -(-outputs // BLOCK)
-    padded = np.pad(matrix.values, ((0, 0), (0, blocks * BLOCK - outputs)))
-    # [blocks, inputs, BLOCK]
-    packed = padded.reshape(inputs, blocks, BLOCK).swapaxes(0, 1)
-    sizes = f"{inputs}, {outputs}}};\n"
+    head = f"static const model_matrix model_{name} = {{model_{name}_values, "
     if matrix.scale is None:
-        return [
-            _table("float", f"{name}_values", packed),
-            f"static const model_matrix model_{name} = {{model_{name}_values, {sizes}",
-        ]
+        blocks = _filled(matrix.values, BLOCK).reshape(inputs, -1, BLOCK)
+        # [blocks, inputs, BLOCK]
+        values = _table("float", f"{name}_values", blocks.swapaxes(0, 1))
+        return [values, f"{head}{inputs}, {outputs}}};\n"]
     return [
-        _table("unsigned", f"{name}_values", _words(packed)),
+        _table("signed char", f"{name}_values", _filled(matrix.values, COLUMNS).T),
         _table("float", f"{name}_scale", matrix.scale),
-        f"static const model_matrix model_{name} = "
-        f"{{model_{name}_values, model_{name}_scale, {sizes}",
+        f"{head}model_{name}_scale, {inputs}, {outputs}}};\n",
     ]
 
 
-def _words(numbers: np.ndarray) -> np.ndarray:
-    """Packs int8 `[..., BLOCK]` into words `[..., BLOCK / 4]`, by quarters of a block."""
-    quarters = numbers.astype(np.uint8).astype(np.uint32)
-    quarters = quarters.reshape(*numbers.shape[:-1], 4, BLOCK // 4)
-    # Each quarter 8 bits above the one before it.
-    shifts = np.array([0, 8, 16, 24], np.uint32)[:, None]
-    return np.bitwise_or.reduce(quarters << shifts, axis=-2)
+def _filled(matrix: np.ndarray, multiple: int) -> np.ndarray:
+    """Appends columns of zeros up to a multiple."""
+    return np.pad(matrix, ((0, 0), (0, -matrix.shape[1] % multiple)))
 
 
 def _table(dtype: str, name: str, values: np.ndarray) -> str:
     """Returns one array of numbers, 16 to a line."""
     flat = values.ravel().tolist()
-    written = _float if dtype == "float" else _hexadecimal
+    written = _float if dtype == "float" else str
     words = [written(value) for value in flat]
     rows = [",".join(words[at : at + 16]) for at in range(0, len(words), 16)]
     return f"static const {dtype} model_{name}[{len(flat)}] = {{\n" + ",\n".join(rows) + "};\n"
-
-
-def _hexadecimal(value: int) -> str:
-    return f"{value:#x}u"
 
 
 def _float(value: float) -> str:
