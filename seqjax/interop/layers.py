@@ -14,6 +14,17 @@ from seqjax.combinators.wrappers import Dropout, Gated, Residual, Zoneout
 from seqjax.typing import Params
 
 
+AS_IT_IS = "seqjax.interop.stablehlo.save writes it as it is"
+
+SPLITS = {
+    Bidirectional: f"{AS_IT_IS}; stack(bidirectional(a), bidirectional(b)) is another network, to "
+    "be trained anew",
+    Residual: f"{AS_IT_IS}; stack(residual(a), residual(b)) is another network, to be trained anew",
+    Gated: "stack(a, gated(b)) computes the same, with w and b beside the params of b",
+}
+"""What to do with a combinator around several layers."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Level:
     """One layer of a network, as other frameworks know layers: one cell, or one for each direction.
@@ -149,16 +160,19 @@ def _only(net: Any, params: Params, path: str, inner: seqjax.Recurrence | None =
         return found[0]
     raise ValueError(
         f"{path or net}: {type(net).__name__} stands around {len(found)} layers; other formats "
-        "know it around one: write stack(bidirectional(a), bidirectional(b)), not the reverse"
+        f"know it around one: {SPLITS[type(net)]}"
     )
 
 
 def _check_plain(net: seqjax.Recurrence, level: Level) -> None:
-    """Refuses what stands in an order that other formats do not know."""
-    if level.residual or level.gate or level.zoneout or len(level.cells) > 1:
+    """Refuses a combinator inside another one where other formats know a plain cell."""
+    inside = [name for name in ("residual", "gate", "zoneout") if getattr(level, name)]
+    if len(level.cells) > 1:
+        inside.append("second direction")
+    if inside:
         raise ValueError(
-            f"{level.path}: {type(net).__name__} stands around another combinator; "
-            "put it around the cell itself"
+            f"{level.path}: {type(net).__name__} stands around a {inside[0]}; other formats know "
+            f"it around a plain cell: {AS_IT_IS}"
         )
 
 

@@ -1,9 +1,11 @@
 """The walk over a recurrence and its parameters."""
 
 import jax
+import numpy as np
 import pytest
 
 import seqjax
+from seqjax import interop
 from seqjax.interop.layers import assemble, levels
 from tests.interop.golden import drawn, same
 
@@ -34,10 +36,35 @@ def test_dropout_and_nested_stacks_are_flattened():
     assert all(level.cells == (seqjax.GRU(4),) for level in found)
 
 
-def test_two_stacks_in_two_directions_are_refused():
-    net = seqjax.bidirectional(seqjax.stack(seqjax.GRU(4), seqjax.GRU(4)))
-    with pytest.raises(ValueError, match="forward: Bidirectional stands around 2 layers"):
-        levels(net, drawn(net))
+pair = seqjax.stack(seqjax.GRU(4), seqjax.GRU(4))
+ANOTHER = "is another network, to be trained anew"
+REFUSED = (
+    (seqjax.bidirectional(pair), f"forward: Bidirectional stands around 2 layers.*{ANOTHER}"),
+    (seqjax.residual(pair), f"Residual stands around 2 layers.*{ANOTHER}"),
+    (seqjax.gated(pair), r"inner: Gated stands around 2 layers.*stack\(a, gated\(b\)\) computes"),
+    (
+        seqjax.bidirectional(seqjax.zoneout(seqjax.GRU(4), 0.1)),
+        "forward: Bidirectional stands around a zoneout; .* seqjax.interop.stablehlo.save writes",
+    ),
+    (seqjax.gated(both), "inner: Gated stands around a second direction"),
+)
+
+
+@pytest.mark.parametrize("net, message", REFUSED, ids=lambda value: str(value)[:40])
+def test_what_is_no_pile_of_cells_is_refused(net, message):
+    with pytest.raises(ValueError, match=message):
+        levels(net, net.init(jax.random.key(0), 4))
+
+
+def test_what_the_messages_say_is_true(getkey, tmp_path, unchecked):
+    xs, params = jax.random.normal(getkey(), (2, 5, 4)), seqjax.gated(pair).init(getkey(), 4)
+    expected = seqjax.unroll(seqjax.gated(pair), params, xs)[1]
+    inner, gate = params["inner"], {"w": params["w"], "b": params["b"]}
+    apart = {"layer_0": inner["layer_0"], "layer_1": {"inner": inner["layer_1"], **gate}}
+    net = seqjax.stack(seqjax.GRU(4), seqjax.gated(seqjax.GRU(4)))
+    np.testing.assert_allclose(seqjax.unroll(net, apart, xs)[1], expected, atol=1e-6)
+    net = seqjax.bidirectional(seqjax.zoneout(seqjax.GRU(4), 0.1))
+    interop.stablehlo.save((net, net.init(getkey(), 4)), tmp_path / "net.jax", platforms=("cpu",))
 
 
 def test_parameters_of_another_network_are_refused():
