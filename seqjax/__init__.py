@@ -49,6 +49,7 @@ _ROOMS = (
     "metrics",
     "models",
     "nnx",
+    "rtrl",
     "speech",
     "testing",
     "text",

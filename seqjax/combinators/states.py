@@ -173,7 +173,7 @@ class ReturnStates(Wrapper):
         return state, jnp.concatenate(beside, axis=-1)
 
     def split(
-        self, params: Params, outputs: Float[Array, "*batch outputs"]
+        self, params: Params, outputs: Float[Array, "*batch features"]
     ) -> tuple[Output, State]:
         """Takes the outputs apart.
 
