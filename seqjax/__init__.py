@@ -19,8 +19,12 @@ from seqjax.combinators import BidirectionalState as BidirectionalState
 from seqjax.combinators import bidirectional as bidirectional
 from seqjax.combinators import dropout as dropout
 from seqjax.combinators import gated as gated
+from seqjax.combinators import learn_initial_state as learn_initial_state
 from seqjax.combinators import residual as residual
+from seqjax.combinators import return_states as return_states
+from seqjax.combinators import skip as skip
 from seqjax.combinators import stack as stack
+from seqjax.combinators import weight_drop as weight_drop
 from seqjax.combinators import zoneout as zoneout
 from seqjax.recurrence import Pass as Pass
 from seqjax.recurrence import Recurrence as Recurrence
@@ -45,6 +49,7 @@ _ROOMS = (
     "metrics",
     "models",
     "nnx",
+    "rtrl",
     "speech",
     "testing",
     "text",

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import ArrayLike
 
-from seqjax.combinators import Dropout, Zoneout
+from seqjax.combinators import Dropout, WeightDrop, Zoneout
 from seqjax.recurrence import Recurrence
 from seqjax.typing import Backend, KeyArray, Params, Remat, State
 from seqjax.unrolling import unroll
@@ -129,7 +129,7 @@ class Recurrent(nnx.Module):
 
 def _draws(recurrence: Any) -> bool:
     """Tells whether a recurrence draws random numbers, or might: one from outside the library."""
-    if isinstance(recurrence, Dropout | Zoneout):
+    if isinstance(recurrence, Dropout | WeightDrop | Zoneout):
         return True
     parts = [getattr(recurrence, field.name) for field in dataclasses.fields(recurrence)]
     flat = [part for part in jax.tree.leaves(parts) if isinstance(part, Recurrence)]

@@ -43,6 +43,13 @@ RECURRENCES = {
     "stack_bidirectional": seqjax.stack(
         seqjax.bidirectional(seqjax.Elman(4)), seqjax.bidirectional(seqjax.GRU(2))
     ),
+    "learned_initial_state": seqjax.learn_initial_state(seqjax.LSTM(4)),
+    "learned_bidirectional": seqjax.learn_initial_state(
+        seqjax.bidirectional(seqjax.GRU(3), seqjax.LRU(2))
+    ),
+    "return_states": seqjax.return_states(seqjax.stack(seqjax.LSTM(3), seqjax.LRU(2))),
+    "stack_skip": seqjax.stack(seqjax.GRU(4), seqjax.LSTM(2), skip="concat"),
+    "weight_drop": seqjax.weight_drop(seqjax.LSTM(4), 0.5),
 }
 CAUSAL = {name: recurrence for name, recurrence in RECURRENCES.items() if recurrence.causal}
 NOT_CAUSAL = {name: recurrence for name, recurrence in RECURRENCES.items() if not recurrence.causal}
@@ -79,7 +86,9 @@ def params_like(recurrence, input_size):
 def state_like(recurrence, batch_shape):
     params = params_like(recurrence, INPUT_SIZE)
     with jax.enable_x64(False):
-        return jax.eval_shape(lambda: recurrence.initial_state(params, batch_shape, np.float32))
+        return jax.eval_shape(
+            lambda p: recurrence.initial_state(p, batch_shape, np.float32), params
+        )
 
 
 def draw_params(recurrence, seed=0, input_size=INPUT_SIZE):

@@ -114,6 +114,142 @@ def test_zoneout_with_a_key_holds_its_share_of_h_and_c():
     assert abs(float((state.c == 0).mean()) - 0.6) < 0.01
 
 
+# Skip connections
+
+
+def test_a_stack_with_skips_reads_all_outputs_below_and_the_input():
+    net = seqjax.stack(seqjax.GRU(3), seqjax.LSTM(2), seqjax.Elman(5), dropout=0.5, skip="concat")
+    skipped = [seqjax.skip(seqjax.dropout(cell, 0.5)) for cell in (seqjax.GRU(3), seqjax.LSTM(2))]
+    assert net.layers == (*skipped, seqjax.Elman(5)) and net.output_size(4) == 5
+    params = net.init(jax.random.key(0), 4)
+    _, low = seqjax.unroll(seqjax.GRU(3), params["layer_0"], XS)
+    _, middle = seqjax.unroll(
+        seqjax.LSTM(2), params["layer_1"], jnp.concatenate([low, XS], axis=-1)
+    )
+    read = jnp.concatenate([middle, low, XS], axis=-1)
+    _, wanted = seqjax.unroll(seqjax.Elman(5), params["layer_2"], read)
+    np.testing.assert_allclose(seqjax.unroll(net, params, XS)[1], wanted, rtol=1e-5)
+
+
+def test_the_ends_of_two_directions_with_inputs_stand_whole():
+    first, last = jnp.ones((2, 10)), jnp.zeros((2, 10))
+    for net in (
+        seqjax.bidirectional(seqjax.skip(seqjax.GRU(3))),
+        seqjax.skip(seqjax.bidirectional(seqjax.GRU(4))),
+    ):
+        np.testing.assert_array_equal(net.ends(first, last), jnp.hstack([last, first]))
+    assert seqjax.skip(seqjax.GRU(8)).ends(first, last) is last
+
+
+# The initial state
+
+
+def test_a_learned_initial_state_begins_unrollings_and_follows_resets():
+    cell = seqjax.GRU(4)
+    net = seqjax.learn_initial_state(cell)
+    params = net.init(jax.random.key(0), 4)
+    np.testing.assert_array_equal(params["initial_state"]["h"], np.zeros(4))
+    params["initial_state"]["h"] = start = jnp.arange(4.0)
+    begun = cell.step(params["inner"], jnp.tile(start, (3, 1)), XS[:, 0])[1]
+    reset = jnp.zeros((3, 6), bool).at[1:, 3].set(True)
+    _, ys = seqjax.unroll(net, params, XS, reset=reset)
+    np.testing.assert_allclose(ys[:, 0], begun, rtol=1e-5)
+    again = cell.step(params["inner"], jnp.tile(start, (3, 1)), XS[:, 3])[1]
+    np.testing.assert_allclose(ys[1:, 3], again[1:], rtol=1e-5)
+    assert np.abs(ys[0, 3] - again[0]).max() > 0.01
+
+
+def test_the_gradient_of_a_learned_initial_state_is_the_sum_of_the_rows():
+    cell = seqjax.LSTM(4)
+    net = seqjax.learn_initial_state(cell)
+    params = net.init(jax.random.key(0), 4)
+    state = cell.initial_state(params["inner"], (3,), jnp.float32)
+    total = lambda net, params, state: jnp.sin(seqjax.unroll(net, params, XS, state)[1]).sum()  # noqa: E731
+    found = jax.grad(total, argnums=1)(net, params, None)["initial_state"]
+    wanted = jax.grad(total, argnums=2)(cell, params["inner"], state)
+    for name in ("h", "c"):
+        np.testing.assert_allclose(found[name], getattr(wanted, name).sum(0), rtol=1e-4)
+        assert np.abs(found[name]).min() > 0
+
+
+def test_each_part_of_a_combinator_learns_its_own_initial_state():
+    learn, a, b = seqjax.learn_initial_state, seqjax.LSTM(3), seqjax.LRU(3)
+    assert learn(seqjax.stack(a, b)) == seqjax.stack(learn(a), learn(b))
+    assert learn(seqjax.bidirectional(a, b)) == seqjax.bidirectional(learn(a), learn(b))
+    assert learn(seqjax.gated(b)) == seqjax.gated(learn(b)) and learn(learn(a)) == learn(a)
+    # Zoneout steps for its cell, which has no scan to begin by itself.
+    held = combinators.LearnedInitialState(seqjax.zoneout(a, 0.1))
+    assert learn(seqjax.zoneout(a, 0.1)) == held
+    params = learn(seqjax.stack(a, b)).init(jax.random.key(0), 3)
+    assert set(params["layer_0"]["initial_state"]) == {"h", "c"}
+    assert set(params["layer_1"]["initial_state"]) == {"h_re", "h_im"}
+    assert seqjax.kernels.explain(learn(a)) == seqjax.kernels.explain(a)
+
+
+# States as outputs
+
+
+def test_states_stand_beside_the_outputs():
+    inner = seqjax.stack(seqjax.LSTM(3), seqjax.gated(seqjax.LRU(2)))
+    net = seqjax.return_states(inner)
+    params = net.init(jax.random.key(0), 4)
+    _, both = seqjax.unroll(net, params, XS, lengths=[6, 0, 2])
+    assert both.shape[-1] == net.output_size(4) == 2 + 3 + 3 + 2 * 2
+    ys, (of_lstm, of_lru) = net.split(params, both)
+    np.testing.assert_allclose(
+        ys, seqjax.unroll(inner, params, XS, lengths=[6, 0, 2])[1], rtol=1e-5, atol=1e-6
+    )
+    for time in (0, 5):
+        lower, upper = seqjax.unroll(inner, params, XS[:, : time + 1])[0]
+        np.testing.assert_allclose(of_lstm.h[0, time], lower.h[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(of_lstm.c[0, time], lower.c[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(of_lru[0, time], upper[0], rtol=1e-5, atol=1e-6)
+    assert not np.asarray(both[1]).any() and not np.asarray(both[2, 2:]).any()
+
+
+# Weight drop
+
+
+def test_dropped_weights_are_one_mask_for_rows_and_steps():
+    cell = seqjax.LSTM(32)
+    net = seqjax.weight_drop(cell, 0.3)
+    params = net.init(jax.random.key(0), 4)
+    plain = seqjax.unroll(cell, params, XS)[1]
+    np.testing.assert_array_equal(seqjax.unroll(net, params, XS)[1], plain)
+    gradient = jax.grad(lambda p: seqjax.unroll(net, p, XS, rng=jax.random.key(1))[1].sum())(params)
+    # No gradient reaches what was dropped: so the mask is seen from outside.
+    kept = np.asarray(gradient["w_h"] != 0)
+    assert abs(kept.mean() - 0.7) < 0.03
+    dropped = params | {"w_h": jnp.where(kept, params["w_h"] / 0.7, 0)}
+    found = seqjax.unroll(net, params, XS, rng=jax.random.key(1))[1]
+    np.testing.assert_allclose(found, seqjax.unroll(cell, dropped, XS)[1], rtol=1e-4, atol=1e-6)
+    other = seqjax.unroll(net, params, XS, rng=jax.random.key(2))[1]
+    assert np.abs(found - other).max() > 1e-3
+
+
+def test_weight_drop_streams_with_the_key_of_the_first_step():
+    net = seqjax.weight_drop(seqjax.stack(seqjax.LSTM(4), seqjax.GRU(4)), 0.5)
+    params, rng = net.init(jax.random.key(0), 4), jax.random.key(1)
+    wanted = seqjax.unroll(net, params, XS, rng=rng)
+    state, ys = net.initial_state(params, (3,), jnp.float32), []
+    for t in range(6):
+        state, y = net.step(params, state, XS[:, t], rng=jax.random.fold_in(rng, 0))
+        ys.append(y)
+    np.testing.assert_allclose(jnp.stack(ys, 1), wanted[1], rtol=1e-4, atol=1e-6)
+
+
+def test_weight_drop_reaches_every_part():
+    net = seqjax.weight_drop(
+        seqjax.stack(seqjax.bidirectional(seqjax.GRU(4)), seqjax.Elman(4)), 0.5
+    )
+    params = net.init(jax.random.key(0), 4)
+    gradient = jax.grad(lambda p: seqjax.unroll(net, p, XS, rng=jax.random.key(1))[1].sum())(params)
+    below, above = gradient["layer_0"], gradient["layer_1"]
+    for part in (below["forward"], below["backward"], above):
+        assert (part["w_h"] == 0).any() and (part["w_x"] != 0).all()
+    assert ((below["forward"]["w_h"] == 0) != (below["backward"]["w_h"] == 0)).any()
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -125,6 +261,24 @@ def test_zoneout_with_a_key_holds_its_share_of_h_and_c():
             lambda: seqjax.bidirectional(seqjax.GRU(3), merge="product"),
             ValueError,
             "choose one of 'concat'",
+        ),
+        (lambda: seqjax.stack(seqjax.GRU(3), skip="add"), ValueError, "give None or 'concat'"),
+        (
+            lambda: seqjax.stack(seqjax.GRU(3), residual=True, skip="concat"),
+            ValueError,
+            "give one of them",
+        ),
+        (lambda: seqjax.weight_drop(seqjax.GRU(3), 1.0), ValueError, "is 1.0"),
+        (
+            lambda: seqjax.weight_drop(seqjax.LRU(3), 0.5).init(jax.random.key(0), 2),
+            ValueError,
+            "has no recurrent weights",
+        ),
+        (lambda: seqjax.learn_initial_state("gru"), TypeError, "was given a str"),
+        (
+            lambda: seqjax.return_states(seqjax.bidirectional(seqjax.GRU(3))),
+            ValueError,
+            "wrap each direction",
         ),
         (lambda: seqjax.zoneout(seqjax.LRU(3)), TypeError, "does not show its state"),
         (lambda: seqjax.zoneout(seqjax.GRU(3), 2.0), ValueError, "is 2.0"),
@@ -158,6 +312,8 @@ def test_every_combinator_prints_compares_and_hashes_by_value():
         lambda: seqjax.bidirectional(seqjax.GRU(3), merge="sum"),
         lambda: seqjax.zoneout(seqjax.GRU(3), 0.1),
         lambda: seqjax.gated(seqjax.MinGRU(3)),
+        lambda: seqjax.learn_initial_state(seqjax.return_states(seqjax.GRU(3))),
+        lambda: seqjax.weight_drop(seqjax.skip(seqjax.GRU(3)), 0.1),
     ):
         assert make() == make() and hash(make()) == hash(make())
     assert (

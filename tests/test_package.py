@@ -51,7 +51,17 @@ def test_importing_everything_brings_in_neither_tensorflow_nor_torch():
 def test_the_public_face_names_what_the_readme_uses():
     cells = ("LSTM", "GRU", "Elman", "LRU", "MinGRU", "MinLSTM")
     combinators = ("stack", "bidirectional", "residual", "dropout", "zoneout", "gated")
-    for name in (*cells, *combinators, "unroll", "attention", "decoding", "kernels", "losses"):
+    combinators += ("skip", "weight_drop", "learn_initial_state", "return_states")
+    for name in (
+        *cells,
+        *combinators,
+        "unroll",
+        "rtrl",
+        "attention",
+        "decoding",
+        "kernels",
+        "losses",
+    ):
         assert hasattr(seqjax, name)
 
 

@@ -129,8 +129,11 @@ class Bidirectional(Recurrence):
     def ends(self, first: Output, last: Output) -> Array:
         """Returns the forward half of the last output and the backward half of the first.
 
-        Merged otherwise than by `"concat"` the halves cannot be told apart, and both stand whole.
+        Merged otherwise than by `"concat"` the halves cannot be told apart, and both stand whole; so
+        they do where the inputs are among the outputs.
         """
+        if self.forward.output_size(0) != self.forward.output_size(1):
+            return super().ends(first, last)
         if self.merge != "concat" or not (self.forward.causal and self.backward.causal):
             return super().ends(first, last)
         size = self.forward.output_size(0)

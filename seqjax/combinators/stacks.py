@@ -1,7 +1,7 @@
 """Layers one upon another."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import jax
 from jaxtyping import Array
@@ -9,12 +9,17 @@ from jaxtyping import Array
 from seqjax.cells.options import flag, rate
 from seqjax.checks import checked_key
 from seqjax.combinators.base import branch, check_causal, check_recurrences
-from seqjax.combinators.wrappers import Dropout, Residual
+from seqjax.combinators.wrappers import Dropout, Residual, Skip
 from seqjax.recurrence import Pass, Recurrence
 from seqjax.typing import Frame, KeyArray, Output, Outputs, Params, Sequence, State
 
 
-def stack(*layers: Recurrence, dropout: float = 0.0, residual: bool = False) -> "Stack":
+def stack(
+    *layers: Recurrence,
+    dropout: float = 0.0,
+    residual: bool = False,
+    skip: Literal["concat"] | None = None,
+) -> "Stack":
     """Lays recurrences one upon another: the outputs of each are the inputs of the next.
 
     Params are `{layer_0, layer_1, ...}`, the state a tuple.
@@ -23,13 +28,17 @@ def stack(*layers: Recurrence, dropout: float = 0.0, residual: bool = False) -> 
       *layers: recurrences, the one that reads the input first.
       dropout: rate of dropout on the outputs of every layer but the last.
       residual: add to each layer's output, the first excepted, its input.
+      skip: `"concat"` lays each layer's input beside its output, the last excepted, so that a layer
+        reads the outputs of all layers below it and the network's input (Huang et al., 2017; of two
+        layers, Graves, 2013). See `seqjax.skip`.
 
     Returns:
       One recurrence.
 
     Raises:
       TypeError: a layer is not a recurrence.
-      ValueError: there is no layer, or the rate is outside [0, 1).
+      ValueError: there is no layer, the rate is outside [0, 1), `skip` is unknown, or both
+        `residual` and `skip` are given.
 
     Example:
       >>> import seqjax
@@ -40,12 +49,18 @@ def stack(*layers: Recurrence, dropout: float = 0.0, residual: bool = False) -> 
         raise ValueError("stack() has no layer; give at least one recurrence")
     check_recurrences("stack", *layers)
     dropout, residual = rate("stack: dropout", dropout), flag("stack: residual", residual)
+    if skip not in (None, "concat"):
+        raise ValueError(f"stack: skip={skip!r} is unknown; give None or 'concat'")
+    if residual and skip:
+        raise ValueError("stack: residual adds what skip lays side by side; give one of them")
     built = []
     for index, layer in enumerate(layers):
         if dropout and index < len(layers) - 1:
             layer = Dropout(layer, dropout)
         if residual and index > 0:
             layer = Residual(layer)
+        if skip and index < len(layers) - 1:
+            layer = Skip(layer)
         built.append(layer)
     return Stack(tuple(built))
 

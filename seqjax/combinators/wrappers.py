@@ -1,4 +1,4 @@
-"""Recurrences around one other: residual, dropout, zoneout, and a gate on the outputs."""
+"""Recurrences around one other: residual, skip, dropout, zoneout, and a gate on the outputs."""
 
 import dataclasses
 from typing import Any
@@ -22,6 +22,18 @@ def residual(recurrence: Recurrence) -> "Residual":
     """
     check_recurrences("residual", recurrence)
     return Residual(recurrence)
+
+
+def skip(recurrence: Recurrence) -> "Skip":
+    """Lays a recurrence's input beside its output, `y = [r(x), x]`.
+
+    In a stack each layer thus reads the outputs of all layers below it and the network's input: see
+    `seqjax.stack(..., skip="concat")`.
+
+    Reference: Huang et al., "Densely Connected Convolutional Networks", CVPR 2017.
+    """
+    check_recurrences("skip", recurrence)
+    return Skip(recurrence)
 
 
 def dropout(recurrence: Recurrence, rate: float, variational: bool = False) -> "Dropout":
@@ -116,6 +128,39 @@ class Residual(Wrapper):
         """Reads a whole sequence."""
         state, ys = self.inner.scan(params, xs, state, how)
         return state, xs + ys
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Skip(Wrapper):
+    """Output beside input; see `skip`."""
+
+    inner: Recurrence
+
+    def output_size(self, input_size: int) -> int:
+        """Returns the features of the inner recurrence's outputs and of the inputs together."""
+        return self.inner.output_size(input_size) + input_size
+
+    def step(
+        self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[State, Output]:
+        """Reads one step."""
+        state, y = self.inner.step(params, state, x, rng=rng)
+        return state, jnp.concatenate([y, x], axis=-1)
+
+    def scan(
+        self,
+        params: Params,
+        xs: Sequence,
+        state: State,
+        how: Pass = Pass(),  # noqa: B008
+    ) -> tuple[State, Outputs]:
+        """Reads a whole sequence."""
+        state, ys = self.inner.scan(params, xs, state, how)
+        return state, jnp.concatenate([ys, xs], axis=-1)
+
+    def ends(self, first: Output, last: Output) -> Array:
+        """Returns `last`; where the inner recurrence is not causal, both ends whole."""
+        return Recurrence.ends(self, first, last)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

@@ -10,8 +10,20 @@ import jax.numpy as jnp
 import seqjax
 from seqjax.combinators.directions import Bidirectional, Merge
 from seqjax.combinators.stacks import Stack
-from seqjax.combinators.wrappers import Dropout, Gated, Residual, Zoneout
+from seqjax.combinators.states import LearnedInitialState, ReturnStates
+from seqjax.combinators.weights import WeightDrop
+from seqjax.combinators.wrappers import Dropout, Gated, Residual, Skip, Zoneout
 from seqjax.typing import Params
+
+WAYS_OUT: dict[type, str] = {
+    LearnedInitialState: "other formats hold no initial state; save the recurrence inside with "
+    "params['inner'], and hand over initial_state(...) as the first state there",
+    ReturnStates: "other formats have no states among the outputs; save the recurrence inside, "
+    "which has the same params",
+    Skip: "other formats lay no input beside an output; export it by "
+    "seqjax.interop.stablehlo.save, or write the layers one by one",
+}
+"""What to do instead, for each combinator that only seqjax knows."""
 
 
 AS_IT_IS = "seqjax.interop.stablehlo.save writes it as it is"
@@ -51,15 +63,15 @@ class Level:
 def levels(net: seqjax.Recurrence, params: Params) -> list[Level]:
     """Lists the layers of a network, the one that reads the input first.
 
-    Dropout, which does nothing where nothing is trained, is left out.
+    Dropout, of outputs or of weights, does nothing where nothing is trained, and is left out.
 
     Args:
       net: cells, stacked, in both directions, with residuals, gates, dropout and zoneout.
       params: of `net`.
 
     Raises:
-      ValueError: the network is no pile of cells, for example two stacks in two directions (which
-        part, and how to build it otherwise).
+      ValueError: the network is no pile of cells, for example two stacks in two directions, or has
+        a combinator that no other format knows (which part, and the way out).
     """
     return _levels(net, params, "")
 
@@ -128,8 +140,10 @@ def _levels(net: seqjax.Recurrence, params: Params, path: str) -> list[Level]:
             name = f"layer_{index}"
             found += _levels(layer, _part(net, params, name, path), _below(path, name))
         return found
-    if isinstance(net, Dropout):
+    if isinstance(net, Dropout | WeightDrop):
         return _levels(net.inner, params, path)
+    if type(net) in WAYS_OUT:
+        raise ValueError(f"{path or net}: {WAYS_OUT[type(net)]}")
     if isinstance(net, Residual):
         _check_once(net, params, path)
         return [dataclasses.replace(_only(net, params, path), residual=True)]

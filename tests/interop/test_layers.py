@@ -67,6 +67,27 @@ def test_what_the_messages_say_is_true(getkey, tmp_path, unchecked):
     interop.stablehlo.save((net, net.init(getkey(), 4)), tmp_path / "net.jax", platforms=("cpu",))
 
 
+def test_dropped_weights_are_the_weights():
+    net = seqjax.stack(seqjax.weight_drop(seqjax.LSTM(4), 0.5), seqjax.GRU(4))
+    plain = seqjax.stack(seqjax.LSTM(4), seqjax.GRU(4))
+    params = drawn(net)
+    assert str(levels(net, params)) == str(levels(plain, params))
+
+
+@pytest.mark.parametrize(
+    ("wrap", "words"),
+    [
+        (seqjax.learn_initial_state, "layer_1: .*save the recurrence inside with params"),
+        (seqjax.return_states, "layer_1: .*save the recurrence inside, which has the same params"),
+        (seqjax.skip, "layer_1: .*stablehlo.save"),
+    ],
+)
+def test_what_no_other_format_knows_is_refused_with_the_way_out(wrap, words):
+    net = seqjax.stack(seqjax.GRU(4), wrap(seqjax.GRU(4)))
+    with pytest.raises(ValueError, match=words):
+        levels(net, drawn(net))
+
+
 def test_parameters_of_another_network_are_refused():
     net = seqjax.stack(seqjax.GRU(4), seqjax.GRU(4))
     with pytest.raises(ValueError, match="params have no 'layer_1'; give the parameters of"):
