@@ -40,7 +40,7 @@ class Transformer(nn.Module):
         x = (
             nn.Embed(self.vocab_size, self.features)(tokens) * self.features**0.5
         )  # as large as the positions
-        x = x + sinusoids(position + jnp.arange(tokens.shape[1]), self.features)
+        x = x + sinusoids(position + jnp.arange(tokens.shape[1]), self.features)[None]
         mask = None if self.decode else nn.make_causal_mask(tokens)
         for _ in range(self.layers):
             x = Block(self.heads, self.decode)(x, mask)
@@ -50,7 +50,7 @@ class Transformer(nn.Module):
 def sinusoids(positions, size):
     """Positions as sines and cosines of wavelengths from 2 pi to 10,000 * 2 pi, `[time, size]`."""
     rates = jnp.exp(jnp.arange(0, size, 2) * -(jnp.log(1e4) / size))
-    angles = positions[:, None] * rates
+    angles = positions[:, None] * rates[None, :]
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
 
 

@@ -74,7 +74,7 @@ class _Case:
         fresh = recurrence.initial_state(self.params, (rows,), jnp.float32)
         self.state = jax.tree.map(functools.partial(_moved, draw), fresh)
         self.lengths = jnp.array(LENGTHS)
-        self.valid = jnp.arange(TIME) < self.lengths[:, None]
+        self.valid = jnp.arange(TIME)[None, :] < self.lengths[:, None]
 
     def unroll(self, xs: Any, state: State | None, **options: Any) -> tuple[State, Any]:
         """The recurrence over whole sequences."""

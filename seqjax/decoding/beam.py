@@ -226,7 +226,7 @@ def _search(
         chosen = select(old.ended & possible, old, grown)
         found = select(carry.done, found, chosen)
         # In a settled row each hypothesis comes from its own place.
-        parent = jnp.where(carry.done[:, None], jnp.arange(beam), parent)
+        parent = jnp.where(carry.done[:, None], jnp.arange(beam)[None, :], parent)
         put = functools.partial(lax.dynamic_update_index_in_dim, index=t, axis=0)
         return _Carry(
             t=t + 1,

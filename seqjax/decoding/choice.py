@@ -18,7 +18,7 @@ def keep_ended(ranks: Array, ended: Array, kept: Array, stop_token: Any) -> Arra
       kept: the rank that each of these keeps, `[batch, beam]`.
       stop_token: the token that ends.
     """
-    stops = jnp.arange(ranks.shape[-1]) == stop_token  # [vocab]
+    stops = jnp.arange(ranks.shape[-1])[None, None, :] == stop_token
     # [batch, beam, vocab]: nothing but the stop token again.
     again = jnp.where(stops, kept[..., None], -jnp.inf)
     return jnp.where(ended[..., None], again, ranks)

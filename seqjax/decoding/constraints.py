@@ -51,9 +51,9 @@ class MinLength:
 
     def __call__(self, scores: Scores, written: Written, t: ArrayLike) -> Scores:
         """Returns the scores with the stop token out while it is too early."""
-        # The token at hand would be the (t + 1)-th: [batch, 1, 1] and [vocab].
+        # The token at hand would be the (t + 1)-th: [batch, 1, 1] and [1, 1, vocab].
         early = _per_row(t + 1 < jnp.asarray(self.length))
-        stops = jnp.arange(scores.shape[-1]) == self.stop_token
+        stops = jnp.arange(scores.shape[-1])[None, None, :] == self.stop_token
         return jnp.where(early & stops, -jnp.inf, scores)
 
 
@@ -72,9 +72,9 @@ class MaxLength:
 
     def __call__(self, scores: Scores, written: Written, t: ArrayLike) -> Scores:
         """Returns the scores with all but the stop token out when it is time."""
-        # It is time at the token that makes the length full: [batch, 1, 1] and [vocab].
+        # It is time at the token that makes the length full: [batch, 1, 1] and [1, 1, vocab].
         late = _per_row(t + 1 >= jnp.asarray(self.length))
-        stops = jnp.arange(scores.shape[-1]) == self.stop_token
+        stops = jnp.arange(scores.shape[-1])[None, None, :] == self.stop_token
         return jnp.where(late & ~stops, -jnp.inf, scores)
 
 
@@ -98,7 +98,7 @@ class ForcePrefix:
         # The token due at this step, [batch]; of no matter where the prefix is over.
         due = jnp.take(tokens, jnp.minimum(t, tokens.shape[1] - 1), axis=1)
         # [batch, vocab], and the rows whose prefix is not over, [batch].
-        others = jnp.arange(scores.shape[-1]) != due[:, None]
+        others = jnp.arange(scores.shape[-1])[None, :] != due[:, None]
         forced = t < jnp.minimum(jnp.asarray(self.lengths), tokens.shape[1])
         return jnp.where((forced[:, None] & others)[:, None], -jnp.inf, scores)
 
@@ -127,9 +127,10 @@ class BlockNgrams:
         last = lax.dynamic_slice_in_dim(written, jnp.maximum(t - context, 0), context, axis=-1)
         # As many tokens from each place on, [batch, beam, places, context].
         starts = jnp.arange(written.shape[-1] - context)
-        runs = written[..., starts[:, None] + jnp.arange(context)]
+        runs = written[..., starts[:, None] + jnp.arange(context)[None, :]]
         # Where they are the same, the token behind them may not come again.
-        seen = (runs == last[..., None, :]).all(-1) & (starts + context < t)
+        inside = (starts + context < t)[None, None, :]
+        seen = (runs == last[..., None, :]).all(-1) & inside
         # [batch, 1] and [1, beam], which broadcast over the places; minimum, so that a token that
         # is blocked at one place stays blocked.
         rows, beams = jnp.ix_(*map(jnp.arange, written.shape[:2]))

@@ -117,7 +117,8 @@ class CoveragePenalty(Penalty):
                 "give beam_search observe=, a function from the decoder's state to it"
             )
         # observed is [batch, beam, positions]; valid is [batch, 1, positions].
-        valid = jnp.arange(observed.shape[-1]) < jnp.asarray(self.lengths)[:, None, None]
+        positions = jnp.arange(observed.shape[-1])[None, None, :]
+        valid = positions < jnp.asarray(self.lengths)[:, None, None]
         # More attention than 1 earns nothing, and log(1) is 0.
         covered = jnp.log(jnp.clip(observed, self.least, 1))
         return scores + self.beta * jnp.where(valid, covered, 0).sum(-1)

@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from seqjax.diagnostics.flow import state_gradients
-from seqjax.diagnostics.observe import by_name, observe, states
+from seqjax.diagnostics.observe import by_name, observe, states, valid_steps
 from seqjax.recurrence import Recurrence
 from seqjax.typing import Params
 from seqjax.unrolling import unroll
@@ -71,7 +71,7 @@ def which_step(
         return fault
     xs = jnp.moveaxis(jnp.asarray(xs), -2, 0)
     if lengths is not None:
-        valid = jnp.arange(len(xs)).reshape(-1, *(1,) * (xs.ndim - 2)) < jnp.asarray(lengths)
+        valid = valid_steps(len(xs), jnp.asarray(lengths))
         xs = jnp.where(valid[..., None], xs, 0)
     batch_major = jnp.moveaxis(xs, 0, -2)
     seen, ys = observe(recurrence, params, batch_major, lengths)

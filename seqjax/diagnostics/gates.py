@@ -14,7 +14,7 @@ from seqjax.cells.gates import layer_norm, product
 from seqjax.cells.linear import LinearCell
 from seqjax.combinators import Zoneout
 from seqjax.diagnostics.observe import Sighting, observe, sightings, valid_steps
-from seqjax.recurrence import Recurrence, state_dtype
+from seqjax.recurrence import Recurrence, spread, state_dtype
 from seqjax.typing import Params
 
 OPEN, SHUT = 0.9, 0.1
@@ -153,7 +153,10 @@ def _gates(sighting: Sighting) -> dict[str, jax.Array]:
 def _lstm(cell: LSTM, sighting: Sighting) -> dict[str, jax.Array]:
     p, (h, c), c_next = sighting.params, sighting.before, sighting.after.c
     a = _sum_of_products(cell, p, sighting.xs, h, p["b"].shape[0])
-    peephole: Any = jnp.split(p["w_p"], 2 if cell.coupled else 3) if cell.peephole else (0, 0, 0)
+    peephole: Any = (0, 0, 0)
+    if cell.peephole:
+        parts = jnp.split(p["w_p"], 2 if cell.coupled else 3)
+        peephole = [spread(part, c) for part in parts]
     if cell.coupled:
         f, _, o = jnp.split(a, 3, axis=-1)
         forget = sigmoid(f + peephole[0] * c)
@@ -181,4 +184,4 @@ def _sum_of_products(cell: Any, p: Params, x: Array, h: Array, gates: int) -> Ar
     if cell.layer_norm:
         from_x = layer_norm(from_x, p["ln_x"][:gates])
         from_h = layer_norm(from_h, p["ln_h"][:gates])
-    return from_x + from_h + p["b"][:gates]
+    return from_x + from_h + spread(p["b"][:gates], from_x)

@@ -257,7 +257,7 @@ class MemoryTask:
     @functools.partial(jax.jit, static_argnums=0)
     def _outputs(self, params: Params, inputs: jax.Array) -> jax.Array:
         _, ys = unroll(self.recurrence, params["net"], inputs, backend=self.backend)
-        return ys @ params["head"]["w"] + params["head"]["b"]
+        return ys @ params["head"]["w"] + params["head"]["b"][None, None, :]
 
     @functools.partial(jax.jit, static_argnums=0)
     def _means(self, params: Params, batch: Any) -> dict[str, training.Mean]:

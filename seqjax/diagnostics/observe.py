@@ -203,4 +203,4 @@ def _word(key: Any) -> str:
 
 def valid_steps(time: int, lengths: Lengths) -> jax.Array:
     """Returns True where a step is within its row, `[time, *batch]`."""
-    return jnp.arange(time).reshape(time, *(1,) * lengths.ndim) < lengths
+    return jnp.arange(time).reshape(time, *(1,) * lengths.ndim) < lengths[None]

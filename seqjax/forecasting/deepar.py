@@ -42,7 +42,8 @@ class DeepARNetwork(WindowNetwork):
 
     def read(self, batch: Batch) -> tuple[State, Float[Array, "rows horizon features"]]:
         """Returns the state after the context, and what each step of the horizon reads beside the lagged values."""
-        drawn = jnp.arange(batch["seen"].shape[1]) >= batch["seen"].shape[1] - self.horizon
+        time = batch["seen"].shape[1]
+        drawn = jnp.arange(time)[None, :] >= time - self.horizon
         xs = self.inputs({**batch, "seen": batch["seen"] | drawn})
         state, _ = self.recurrent(xs[:, : -self.horizon])
         return state, xs[:, -self.horizon :, len(self.lags) :]
@@ -123,7 +124,7 @@ def sample_paths(
     state, known = apply(batch, method="read")
     rows, paths = len(known), forecaster.paths
     widen = lambda a: jnp.broadcast_to(a, (paths, *a.shape))  # noqa: E731
-    past = scaled(batch)[:, :-horizon].T
+    past, scale = scaled(batch)[:, :-horizon].T, batch["scale"][None, :]
     # Lags within the horizon reach drawn values, each path its own; the others are the same for all
     # paths.
     near = max((lag for lag in lags if lag < horizon), default=1)
@@ -144,10 +145,9 @@ def sample_paths(
             [jnp.stack([reach(lag) for lag in lags], axis=-1), widen(known)], axis=-1
         )
         state, raw = apply(state, x, method="step")
-        value = forecaster.likelihood.sample(
-            key, forecaster.likelihood.parameters(raw, batch["scale"])
-        )
-        return (state, drawn.at[near + t].set(value / batch["scale"])), value
+        # Of all paths, [paths, rows].
+        value = forecaster.likelihood.sample(key, forecaster.likelihood.parameters(raw, scale))
+        return (state, drawn.at[near + t].set(value / scale)), value
 
     steps = (jnp.arange(horizon), jnp.moveaxis(known, 1, 0), jax.random.split(key, horizon))
     _, values = jax.lax.scan(advance, (jax.tree.map(widen, state), drawn), steps)

@@ -18,7 +18,7 @@ Batch = Mapping[str, Any]
 def without_horizon(batch: Batch, horizon: int) -> Batch:
     """Hides what is to be forecast."""
     time = batch["values"].shape[1]
-    seen = batch["seen"] & (jnp.arange(time) < time - horizon)
+    seen = batch["seen"] & (jnp.arange(time)[None, :] < time - horizon)
     return {**batch, "values": jnp.where(seen, batch["values"], 0), "seen": seen}
 
 

@@ -69,6 +69,12 @@ class Likelihood:
         return -self.log_prob(self.parameters(raw, scale), y)
 
 
+def _inner(values: ArrayLike) -> Array:
+    """Gives `[*batch]` values an axis within each, `[*batch, 1]`; one number for all stays one."""
+    values = jnp.asarray(values)
+    return values[..., None] if values.ndim else values
+
+
 def _positive(raw: Array) -> Array:
     """Brings a number above 0."""
     return softplus(raw) + LEAST
@@ -261,13 +267,13 @@ class Mixture(Likelihood):
         # The weights first, [*batch, count]; then the components', [*batch, count, size].
         parts = raw[..., self.count :].reshape(*raw.shape[:-1], self.count, self.component.size)
         weights = jax.nn.log_softmax(raw[..., : self.count])
-        return weights, *self.component.parameters(parts, jnp.asarray(scale)[..., None])
+        return weights, *self.component.parameters(parts, _inner(scale))
 
     def log_prob(self, parameters: Parameters, y: ArrayLike) -> Values:
         """Returns the log of the weighted sum of the components' densities."""
         weights, *parts = parameters
         # Of each component, [*batch, count].
-        log_probs = self.component.log_prob(tuple(parts), jnp.asarray(y)[..., None])
+        log_probs = self.component.log_prob(tuple(parts), _inner(y))
         return jax.nn.logsumexp(weights + log_probs, axis=-1)
 
     def sample(self, key: KeyArray, parameters: Parameters) -> Values:
@@ -317,13 +323,13 @@ class Quantile(Likelihood):
 
     def parameters(self, raw: Raw, scale: ArrayLike = 1.0) -> Parameters:
         """Returns `(quantiles [*batch, levels],)`, in ascending order."""
-        return (jnp.sort(raw * jnp.asarray(scale)[..., None], axis=-1),)
+        return (jnp.sort(raw * _inner(scale), axis=-1),)
 
     def loss(self, raw: Raw, y: ArrayLike, scale: ArrayLike = 1.0) -> Values:
         """Returns the pinball losses, in units of `scale`, averaged over the levels."""
-        levels = jnp.asarray(self.levels, raw.dtype)
         # How far each value is above each quantile, [*batch, levels].
-        above = jnp.asarray(y / scale)[..., None] - raw
+        above = _inner(y / scale) - raw
+        levels = jnp.broadcast_to(jnp.asarray(self.levels, raw.dtype), above.shape)
         # A value above the quantile costs the level, one below it the rest.
         return jnp.maximum(levels * above, (levels - 1) * above).mean(-1)
 

@@ -148,7 +148,8 @@ class Attention(nn.Module):
         beside = None
         if self.coverage and coverage is not None:
             # [*batch, steps, positions, units]
-            beside = coverage[..., None] * self.w_coverage
+            shape = (*coverage.shape, *self.w_coverage.shape)
+            beside = coverage[..., None] * jnp.broadcast_to(self.w_coverage, shape)
         return attention.additive(
             query, keys, values, mask, w_query=self.w_query, v=self.v, beside=beside
         )

@@ -372,7 +372,10 @@ class Decoder(nn.Module):
         """Scores every token, `[batch, steps, vocab]`."""
         readout = self._read(seen.outputs, seen.contexts, embedded)
         # [batch, steps, vocab], by the embedding transposed or by a layer of its own.
-        logits = self.table.attend(readout) + self.bias if self.tied else self.head(readout)
+        if self.tied:
+            logits = self.table.attend(readout) + self.bias[None, None, :]
+        else:
+            logits = self.head(readout)
         if self.copying is None:
             return logits
         # See et al., 2017: context, state and input decide between writing and copying.

@@ -122,4 +122,7 @@ class LanguageModel(nn.Module):
 
     def _scores(self, ys: Float[Array, "*batch outputs"]) -> Float[Array, "*batch vocab"]:
         ys = self.drop(ys, deterministic=not self.has_rng("dropout"))
-        return self.embed.attend(ys) + self.bias if self.tied else self.head(ys)
+        if not self.tied:
+            return self.head(ys)
+        logits = self.embed.attend(ys)
+        return logits + jnp.broadcast_to(self.bias, logits.shape)

@@ -79,6 +79,7 @@ def _stripes(key, count: int, extent, widest, size: int):
     width_key, place_key = jax.random.split(key)
     shape = (count, *extent.shape)
     width = jax.random.randint(width_key, shape, 0, widest + 1)
-    start = jax.random.randint(place_key, shape, 0, jnp.maximum(extent - width, 0) + 1)
-    place = jnp.arange(size)
+    start = jax.random.randint(place_key, shape, 0, jnp.maximum(extent[None] - width, 0) + 1)
+    # [1, ..., size] against [count, *batch, 1].
+    place = jnp.arange(size).reshape(*(1,) * len(shape), size)
     return ((place >= start[..., None]) & (place < (start + width)[..., None])).any(0)

@@ -126,7 +126,8 @@ class LogMel:
         windows = heard[..., places]  # [*batch, frames, window]
         if self.centred:
             windows = windows - windows.mean(-1, keepdims=True)
-        spectrum = jnp.fft.rfft(windows * _hann(self.window_size), self.fft_size)
+        hann = jnp.broadcast_to(_hann(self.window_size), windows.shape)
+        spectrum = jnp.fft.rfft(windows * hann, self.fft_size)
         power = spectrum.real**2 + spectrum.imag**2
         filters = mel_filters(self.rate, self.fft_size, self.bands, self.low, self.top)
         return jnp.log(jnp.maximum(power @ filters, self.floor))
@@ -199,7 +200,8 @@ def deltas(
     features = jnp.asarray(features)
     time = features.shape[-2]
     last = jnp.maximum(jnp.asarray(time if lengths is None else lengths) - 1, 0)[..., None]
-    steps = jnp.arange(time)
+    # [1, ..., time] against [*batch, 1].
+    steps = jnp.arange(time).reshape(*(1,) * (last.ndim - 1), time)
 
     def at(n):
         places = jnp.broadcast_to(jnp.clip(steps + n, 0, last), features.shape[:-1])

@@ -53,7 +53,8 @@ def normalise(
     """
     features = jnp.asarray(features)
     mean, deviation = moments(features, lengths) if by is None else by
-    scaled = (features - mean[..., None, :]) / jnp.maximum(deviation, 1e-5)[..., None, :]
+    mean, deviation = _of_frames(mean, features), _of_frames(deviation, features)
+    scaled = (features - mean) / jnp.maximum(deviation, 1e-5)
     return only_valid(scaled, lengths)
 
 
@@ -124,9 +125,22 @@ def normalise_running(
     features = jnp.asarray(features)
     totals = state.total[..., None, :] + features.cumsum(-2)
     counts = state.count + 1 + jnp.arange(features.shape[-2])
-    scaled = (features - totals / counts[:, None]) / jnp.maximum(by.deviation, 1e-5)
+    # [1, ..., time, 1]
+    counts = _with_axes(counts[:, None], features.ndim)
+    deviation = _of_frames(by.deviation, features)
+    scaled = (features - totals / counts) / jnp.maximum(deviation, 1e-5)
     after = RunningMean(state.total + features.sum(-2), state.count + features.shape[-2])
     return after, scaled
+
+
+def _of_frames(values: Array, features: Array) -> Array:
+    """Lets `[*batch, features]`, or `[features]` for all rows, stand beside every frame."""
+    return _with_axes(values[..., None, :], features.ndim)
+
+
+def _with_axes(values: Array, ndim: int) -> Array:
+    """Puts axes of 1 in front until there are `ndim`."""
+    return jnp.expand_dims(values, tuple(range(ndim - values.ndim)))
 
 
 def only_valid(

@@ -45,4 +45,4 @@ def _vary(key: KeyArray, image: jax.Array) -> jax.Array:
         1 - image, image.shape, (0, 1), zoom, move, "linear", antialias=False
     )
     shade = jax.random.uniform(shade_key, image.shape[2:], minval=SHADE[0], maxval=SHADE[1])
-    return jnp.clip(1 - dark * shade, 0, 1)
+    return jnp.clip(1 - dark * shade[None, None, :], 0, 1)

@@ -454,7 +454,7 @@ class Listed:
     strength: Any
     name: str = "listed"
     parts: dict = dataclasses.field(
-        default_factory=lambda: {"scale": jnp.array([1.0]), "kind": "by length"}
+        default_factory=lambda: {"scale": jnp.array([[1.0]]), "kind": "by length"}
     )
 
     def __call__(self, scores, lengths, observed):

@@ -177,7 +177,7 @@ def test_ragged_prompts_are_separate_prompts(getkey, params):
     for row, length in enumerate(lengths):
         alone = write(params, prompt[:, :length], key, 8)
         np.testing.assert_array_equal(out.tokens[row], alone.tokens[row])
-    garbage = jnp.where(jnp.arange(4) < lengths[:, None], prompt, VOCAB - 1)
+    garbage = jnp.where(jnp.arange(4)[None] < lengths[:, None], prompt, VOCAB - 1)
     np.testing.assert_array_equal(
         out.tokens, write(params, garbage, key, 8, prompt_lengths=lengths).tokens
     )

@@ -37,7 +37,7 @@ def test_a_stream_gives_what_the_whole_gives(getkey, stride, convolution):
 def test_a_row_knows_neither_its_padding_nor_its_batch(getkey, convolution):
     model, variables, frames = make(BOTH, getkey, stride=2, convolution=convolution)
     lengths = jnp.array([13, 7, 0])
-    dirty = jnp.where(jnp.arange(13)[:, None] < lengths[:, None, None], frames, jnp.nan)
+    dirty = jnp.where(jnp.arange(13)[None, :, None] < lengths[:, None, None], frames, jnp.nan)
     logits, steps = model.apply(variables, dirty, lengths=lengths)
     assert steps.tolist() == [6, 3, 0]
     alone, _ = model.apply(variables, frames[1, :7])
@@ -45,7 +45,7 @@ def test_a_row_knows_neither_its_padding_nor_its_batch(getkey, convolution):
 
     def total(params):
         logits, steps = model.apply({"params": params}, dirty, lengths=lengths)
-        return jnp.where(jnp.arange(6)[:, None] < steps[:, None, None], logits, 0).sum()
+        return jnp.where(jnp.arange(6)[None, :, None] < steps[:, None, None], logits, 0).sum()
 
     assert all(
         jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.grad(total)(variables["params"]))

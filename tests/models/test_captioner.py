@@ -64,11 +64,11 @@ def test_show_and_tell_reads_the_picture_as_its_first_word():
     summary = (highest - highest.mean(1, keepdims=True)) / np.sqrt(
         highest.var(1, keepdims=True) + 1e-6
     )
-    token = summary @ params["token"]["kernel"] + params["token"]["bias"]
+    token = summary @ params["token"]["kernel"] + params["token"]["bias"][None]
     embedded = jnp.concatenate([token[:, None], params["decoder"]["table"]["embedding"][WORDS]], 1)
     _, outputs = seqjax.unroll(model.decoder.recurrence, params["decoder"]["recurrent"], embedded)
     head = params["decoder"]["head"]
-    wanted = outputs[:, 1:] @ head["kernel"] + head["bias"]
+    wanted = outputs[:, 1:] @ head["kernel"] + head["bias"][None, None]
     np.testing.assert_allclose(
         model.apply({"params": params}, IMAGES, None, WORDS).logits, wanted, atol=1e-5
     )

@@ -95,7 +95,7 @@ def test_pooling_is_what_numpy_says(getkey, features):
         )
         head = variables["params"]["head"]
         logits = model.apply(variables, features, lengths=LENGTHS)
-        np.testing.assert_allclose(logits, pooled @ head["kernel"] + head["bias"], atol=1e-5)
+        np.testing.assert_allclose(logits, pooled @ head["kernel"] + head["bias"][None], atol=1e-5)
 
 
 def test_attention_weighs_the_outputs(getkey, features):
@@ -110,7 +110,7 @@ def test_attention_weighs_the_outputs(getkey, features):
         variables["params"]["head"],
     )
     pooled = np.einsum("bt,btf->bf", weights, ys)
-    np.testing.assert_allclose(logits, pooled @ head["kernel"] + head["bias"], atol=1e-5)
+    np.testing.assert_allclose(logits, pooled @ head["kernel"] + head["bias"][None], atol=1e-5)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

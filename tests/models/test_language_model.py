@@ -42,7 +42,7 @@ def test_it_is_embedding_recurrence_and_projection(getkey):
         jnp.shape, jax.eval_shape(lambda: STACK.init(getkey(), 5))
     )
     state, ys = seqjax.unroll(STACK, params["recurrent"], params["embed"]["embedding"][tokens])
-    logits = ys @ params["head"]["kernel"] + params["head"]["bias"]
+    logits = ys @ params["head"]["kernel"] + params["head"]["bias"][None, None]
     assert_close(model.apply({"params": params}, tokens), (state, logits))
     assert logits.shape == (3, 7, 11)
 
@@ -162,7 +162,7 @@ def test_it_learns_a_periodic_text(tied):
 
     def windows(key):
         starts = jax.random.randint(key, (16, 1), 0, len(PERIOD))
-        return PERIOD[(starts + jnp.arange(25)) % len(PERIOD)]
+        return PERIOD[(starts + jnp.arange(25)[None]) % len(PERIOD)]
 
     def loss(params, text, rngs=None):
         _, logits = model.apply({"params": params}, text[:, :-1], rngs=rngs)

@@ -122,7 +122,8 @@ def test_each_bridge_begins_where_it_says():
     params, encoded, first = final_and_first({"bridge": "projected"})
     layer = params["projected"]["leaf_0"]
     both = np.concatenate([encoded.final.forward, encoded.final.backward], -1)
-    np.testing.assert_allclose(first, np.tanh(both @ layer["kernel"] + layer["bias"]), atol=1e-6)
+    wanted = np.tanh(both @ layer["kernel"] + layer["bias"][None])
+    np.testing.assert_allclose(first, wanted, atol=1e-6)
 
 
 def test_a_reversed_source_ends_with_its_first_token():

@@ -253,10 +253,10 @@ def _named(name: UInt32[Array, "beam 2"], token: Int[Array, " beam"]) -> UInt32[
     given half: what differs keeps differing under the same tokens. Multiplications by odd numbers
     and shifts mix it (Appleby, 2008, the finaliser of MurmurHash3).
     """
-    # One odd number for each half.
-    spread = jnp.array([0x9E3779B1, 0x85EBCA77], jnp.uint32)
-    first = jnp.array([0x85EBCA6B, 0x7FEB352D], jnp.uint32)
-    second = jnp.array([0xC2B2AE35, 0x846CA68B], jnp.uint32)
+    # One odd number for each half, [1, 2].
+    spread = jnp.array([[0x9E3779B1, 0x85EBCA77]], jnp.uint32)
+    first = jnp.array([[0x85EBCA6B, 0x7FEB352D]], jnp.uint32)
+    second = jnp.array([[0xC2B2AE35, 0x846CA68B]], jnp.uint32)
     # [beam, 2]; a token of 0 must change the name too.
     mixed = name ^ ((token[:, None].astype(jnp.uint32) + 1) * spread)
     mixed = (mixed ^ (mixed >> 16)) * first
