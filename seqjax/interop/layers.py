@@ -13,7 +13,6 @@ from seqjax.combinators.stacks import Stack
 from seqjax.combinators.wrappers import Dropout, Gated, Residual, Zoneout
 from seqjax.typing import Params
 
-
 AS_IT_IS = "seqjax.interop.stablehlo.save writes it as it is"
 
 SPLITS = {
