@@ -236,7 +236,8 @@ def _units(recurrence: Recurrence, input_size: int) -> tuple[np.ndarray | None, 
     """
     like = jax.eval_shape(lambda: recurrence.init(jax.random.key(0), input_size))
     draw = np.random.default_rng(0)
-    with jax.ensure_compile_time_eval():
+    # Coarse products, the default on accelerators, would blur which unit it is.
+    with jax.ensure_compile_time_eval(), jax.default_matmul_precision("highest"):
         found = [_units_of_trial(recurrence, like, input_size, draw) for _ in range(TRIALS)]
     if any(trial is None for trial in found):
         return None
@@ -257,39 +258,53 @@ def _units_of_trial(
     """Returns the unit that each parameter moves, -1 for none; None where it is not diagonal."""
     params = jax.tree.map(functools.partial(_drawn, draw), like)
     x = _drawn(draw, jax.ShapeDtypeStruct((input_size,), jnp.float32))
-    start = recurrence.initial_state(params, (), jnp.float32)
-    if len(jax.tree.leaves(start)) != 1:
+    start = jax.eval_shape(lambda p: recurrence.initial_state(p, (), jnp.float32), params)
+    leaves, structure = jax.tree.flatten(start)
+    if len(leaves) != 1 or leaves[0].ndim != 1:
         return None
-    noise = jax.tree.map(functools.partial(_drawn, draw), start)
+    noise, tangent = (_drawn(draw, leaves[0]) for _ in range(2))
+    # Of all units' sum, of the sum weighted by their numbers, and of one weighted by noise.
+    units = leaves[0].size
+    weights = np.stack([np.ones(units), np.arange(1, units + 1), draw.normal(size=units)])
+    decays, pulled = _tried(recurrence, structure, params, x, noise, tangent, weights)
+    # A unit sees no other where any tangent comes out as the ones', unit by unit.
+    if not np.allclose(decays[0], decays[1], TOLERANCE, TOLERANCE):
+        return None
+    found = [_units_of_leaf(*np.asarray(leaf), noise=weights[2]) for leaf in pulled]
+    return None if any(leaf is None for leaf in found) else found  # pyright: ignore[reportReturnType]
 
-    def after(params: Params, moved: State) -> Array:
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _tried(
+    recurrence: Recurrence,
+    structure: Any,
+    params: Params,
+    x: Frame,
+    noise: Array,
+    tangent: Array,
+    weights: Array | np.ndarray,
+) -> tuple[tuple[Array, Array], list[Array]]:
+    """Differentiates one step from the initial state and noise.
+
+    Returns:
+      The derivatives of the units by all units at once, along ones and along `tangent` and divided
+      by it; and for each leaf of the params those of the sums with each of `weights`.
+    """
+
+    def after(params: Params, noise: Array) -> Array:
         # With the initial state's own dependence on the params, should it have one.
-        begin = recurrence.initial_state(params, (), jnp.float32)
-        state = jax.tree.map(jnp.add, begin, moved)
+        (begin,) = jax.tree.leaves(recurrence.initial_state(params, (), jnp.float32))
+        state = structure.unflatten([begin + noise])
         return jax.tree.leaves(recurrence.step(params, state, x)[0])[0]
 
     value, by_params = jax.vjp(lambda p: after(p, noise), params)
-    if value.ndim != 1:
-        return None
-    # A unit sees no other where any tangent comes out as the ones', unit by unit.
-    tangent = jax.tree.map(functools.partial(_drawn, draw), start)
-    ones = jax.tree.map(jnp.ones_like, start)
-    _, wanted = jax.jvp(functools.partial(after, params), (noise,), (ones,))
-    _, given = jax.jvp(functools.partial(after, params), (noise,), (tangent,))
-    if not np.allclose(given, wanted * jax.tree.leaves(tangent)[0], TOLERANCE, TOLERANCE):
-        return None
-    # The derivatives of all units' sum, of the sum weighted by their numbers, and of one by noise.
-    weights = [np.ones(len(value)), np.arange(1, len(value) + 1), draw.normal(size=len(value))]
+    of_noise = functools.partial(after, params)
+    _, plain = jax.jvp(of_noise, (noise,), (jnp.ones_like(noise),))
+    _, other = jax.jvp(of_noise, (noise,), (tangent,))
     # A complex state by real and imaginary part together, for a parameter may move either.
     both = 1 + 0.7j if jnp.iscomplexobj(value) else 1.0
-    pulled = [by_params(jnp.asarray(both * w, value.dtype))[0] for w in weights]
-    found = []
-    for leaves in zip(*map(jax.tree.leaves, pulled), strict=True):
-        units = _units_of_leaf(*map(np.asarray, leaves), noise=weights[2])
-        if units is None:
-            return None
-        found.append(units)
-    return found
+    (pulled,) = jax.vmap(by_params)(jnp.asarray(both * weights, value.dtype))
+    return (plain, other / tangent), jax.tree.leaves(pulled)
 
 
 def _units_of_leaf(

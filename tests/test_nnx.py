@@ -69,6 +69,13 @@ def test_dropout_is_drawn_in_training_alone(xs):
     assert (nnx.view(layer, deterministic=True)(xs)[1] != 0).all()
 
 
+def test_dropped_weights_are_drawn_in_training_alone(xs):
+    layer = layer_of(seqjax.stack(seqjax.weight_drop(seqjax.GRU(4), 0.5)))
+    assert (layer(xs)[1] != layer(xs)[1]).any()
+    layer.eval()
+    np.testing.assert_array_equal(layer(xs)[1], layer(xs)[1])
+
+
 def test_a_net_without_dropout_keeps_params_alone(xs):
     layer = layer_of(NET)
     graph, state, rest = nnx.split(layer, nnx.Param, ...)
