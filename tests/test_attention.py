@@ -23,7 +23,7 @@ def test_what_is_masked_may_be_anything_and_large_scores_do_not_overflow():
     scores = jnp.array([[1e30, jnp.nan, -1e30, jnp.inf]])
     mask = jnp.array([[True, False, True, False]])
     np.testing.assert_array_equal(masked_softmax(scores, mask), [[1, 0, 0, 0]])
-    gradient = jax.grad(lambda s: (masked_softmax(s, mask) * jnp.arange(4.0)).sum())(scores)
+    gradient = jax.grad(lambda s: (masked_softmax(s, mask) * jnp.arange(4.0)[None]).sum())(scores)
     assert np.isfinite(gradient).all() and gradient[0, 1] == 0 == gradient[0, 3]
 
 
@@ -145,7 +145,7 @@ def test_coverage_goes_beside_query_and_key(x64):
         *map(jnp.asarray, (a["query"], a["keys"], a["memory"], MASK)),
         w_query=jnp.asarray(a["w_query"]),
         v=jnp.asarray(a["v"]),
-        beside=a["coverage"][..., None] * jnp.arange(float(UNITS)),
+        beside=jnp.asarray(a["coverage"][..., None] * np.arange(float(UNITS))),
     )
     wanted = by_hand(lambda r, t, p: coverage_score(a, r, t, p), a["memory"])
     np.testing.assert_allclose(found.weights, wanted[1], rtol=1e-9)

@@ -68,9 +68,8 @@ def test_a_gate_by_its_formula():
     params["b"] = jnp.linspace(-1, 1, 4)
     u = jax.nn.gelu(seqjax.unroll(seqjax.LRU(4), params["inner"], XS)[1])
     _, ys = seqjax.unroll(net, params, XS)
-    np.testing.assert_allclose(
-        ys, u / (1 + np.exp(-(u @ params["w"] + params["b"]))), rtol=1e-5, atol=1e-6
-    )
+    gate = 1 / (1 + np.exp(-(u @ params["w"] + params["b"][None, None])))
+    np.testing.assert_allclose(ys, gate * u, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("variational", [False, True])

@@ -1,6 +1,7 @@
 """JAX may be told to promote nothing, or to compute in float64: float32 data keep their dtype and nothing is refused.
 
 Only traced, never compiled: what these settings refuse, they refuse while a function is traced.
+Ranks are not promoted in the whole test run, see `conftest.py`.
 """
 
 import contextlib
@@ -19,13 +20,16 @@ from tests.recurrences import RECURRENCES, draw_inputs, draw_params, draw_state,
 
 
 @contextlib.contextmanager
-def no_promotion():
-    """Neither dtypes nor ranks are promoted."""
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+def both():
+    """Refuses what one of the settings alone refuses, and more: wide numbers beside narrow ones."""
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
         yield
 
 
-SETTINGS = {"x64": lambda: jax.enable_x64(True), "no promotion": no_promotion}
+SETTINGS = {
+    "x64": lambda: jax.enable_x64(True),
+    "no promotion": lambda: jax.numpy_dtype_promotion("strict"),
+}
 KERNELS = {
     name: RECURRENCES[name]
     for name in ("elman_tanh", "lstm", "gru_after", "gru_before", "stack", "bidirectional_max")
@@ -34,6 +38,7 @@ KERNELS = {
 LENGTHS = np.array([5, 2], np.int32)
 
 settings = pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS.keys())
+"""One after the other, for what mixes the widths of integers."""
 
 
 def dtypes(tree):
@@ -41,7 +46,7 @@ def dtypes(tree):
 
 
 def loss(recurrence, backend, reverse, params, xs, state, rng):
-    """A function of all that an unrolling with lengths and resets gives."""
+    """A function of all that an unrolling with lengths and resets gives, and what that is."""
     results = seqjax.unroll(
         recurrence,
         params,
@@ -53,62 +58,57 @@ def loss(recurrence, backend, reverse, params, xs, state, rng):
         reverse=reverse,
         backend=backend,
     )
-    return sum(jnp.sum(jnp.sin(jnp.real(leaf))) for leaf in jax.tree.leaves(results))
+    return sum(jnp.sum(jnp.sin(jnp.real(leaf))) for leaf in jax.tree.leaves(results)), results
 
 
-@settings
 @each(RECURRENCES)
-def test_every_recurrence(setting, recurrence):
-    check_dtypes(setting, recurrence, "scan", reverse=False)
+def test_every_recurrence(recurrence):
+    check_dtypes(recurrence, "scan", reverse=False)
 
 
-@settings
 @each(KERNELS)
 @pytest.mark.parametrize("backend", ["fused", "native"])
-def test_every_backend(setting, recurrence, backend):
-    check_dtypes(setting, recurrence, backend, reverse=True)
+def test_every_backend(recurrence, backend):
+    check_dtypes(recurrence, backend, reverse=True)
 
 
-def check_dtypes(setting, recurrence, backend, reverse):
+def check_dtypes(recurrence, backend, reverse):
     """Gradients have the dtypes of what they are of, outputs those of the inputs."""
     arguments = (
         draw_params(recurrence),
         jnp.asarray(draw_inputs((2, 5))),
         draw_state(recurrence, (2,)),
     )
-    with setting():
+    with both():
         gradient = jax.grad(
-            functools.partial(loss, recurrence, backend, reverse), argnums=(0, 1, 2)
+            functools.partial(loss, recurrence, backend, reverse), argnums=(0, 1, 2), has_aux=True
         )
-        gradients = jax.eval_shape(gradient, *arguments, jax.random.key(0))
-        state, ys = jax.eval_shape(
-            functools.partial(seqjax.unroll, recurrence, backend=backend), *arguments
+        gradients, results = jax.eval_shape(gradient, *arguments, jax.random.key(0))
+        # From a fresh state, and without lengths and resets.
+        fresh = jax.eval_shape(
+            functools.partial(seqjax.unroll, recurrence, backend=backend), *arguments[:2]
         )
-        fresh = jax.eval_shape(lambda: seqjax.unroll(recurrence, arguments[0], arguments[1])[0])
     assert dtypes(gradients) == dtypes(arguments)
-    assert dtypes((state, ys)) == dtypes((arguments[2], arguments[1]))
-    assert dtypes(fresh) == dtypes(arguments[2])
+    assert dtypes(results) == dtypes(fresh) == dtypes((arguments[2], arguments[1]))
 
 
-@settings
 @each({name: recurrence for name, recurrence in RECURRENCES.items() if recurrence.causal})
-def test_every_step(setting, recurrence):
+def test_every_step(recurrence):
     params, x, state = (
         draw_params(recurrence),
         jnp.asarray(draw_inputs((2,))),
         draw_state(recurrence, (2,)),
     )
-    with setting():
+    with both():
         after, y = jax.eval_shape(recurrence.step, params, state, x, rng=jax.random.key(0))
         jax.eval_shape(lambda: recurrence.init(jax.random.key(0), 3))
     assert dtypes((after, y)) == dtypes((state, x))
 
 
-@settings
 @each({name: RECURRENCES[name] for name in ("lru", "min_gru", "min_lstm", "gru_after")})
-def test_bfloat16_inputs(setting, recurrence):
+def test_bfloat16_inputs(recurrence):
     params, xs = draw_params(recurrence), jnp.asarray(draw_inputs((2, 5)), jnp.bfloat16)
-    with setting():
+    with both():
         state, ys = jax.eval_shape(functools.partial(seqjax.unroll, recurrence), params, xs)
     assert ys.dtype == jnp.bfloat16 and dtypes(state) == dtypes(draw_state(recurrence, (2,)))
 
@@ -146,10 +146,9 @@ LOOKS = {
 }
 
 
-@settings
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS.keys())
-def test_every_attention(unchecked, setting, look):
-    with setting():
+def test_every_attention(unchecked, look):
+    with both():
         total = lambda *inputs: sum(jnp.sum(out) for out in look(*inputs))  # noqa: E731
         gradients = jax.eval_shape(jax.grad(total, argnums=(0, 1, 2)), QUERY, KEYS, KEYS)
     assert dtypes(gradients) == [jnp.float32] * 3

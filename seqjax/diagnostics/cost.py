@@ -162,7 +162,7 @@ def train_for(
 def _through_int8(leaf: jax.Array) -> jax.Array:
     if leaf.ndim < 2:
         return leaf
-    largest = jnp.abs(leaf).max(axis=tuple(range(leaf.ndim - 1)))
+    largest = jnp.abs(leaf).max(axis=tuple(range(leaf.ndim - 1)), keepdims=True)
     scale = jnp.maximum(largest, LEAST_SCALE) / 127
     return jnp.round(leaf / scale).astype(jnp.int8) * scale
 

@@ -78,7 +78,7 @@ def _stripes(key, count: int, extent, widest, size: int):
     """Where one of `count` random stripes of each row lies: bool `[*batch, size]`, each within the row's `extent`."""
     width_key, place_key = jax.random.split(key)
     shape = (count, *extent.shape)
-    width = jax.random.randint(width_key, shape, 0, widest + 1)
+    width = jax.random.randint(width_key, shape, 0, widest[None] + 1)
     start = jax.random.randint(place_key, shape, 0, jnp.maximum(extent[None] - width, 0) + 1)
     # [1, ..., size] against [count, *batch, 1].
     place = jnp.arange(size).reshape(*(1,) * len(shape), size)

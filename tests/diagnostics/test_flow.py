@@ -20,7 +20,7 @@ PICKED = {name: RECURRENCES[name] for name in SEEN}
 
 
 def loss(ys):
-    return jnp.sum(jnp.sin(ys) * jnp.linspace(0.5, 1.5, ys.shape[-1]))
+    return jnp.sum(jnp.sin(ys) @ jnp.linspace(0.5, 1.5, ys.shape[-1]))
 
 
 def by_brute_force(recurrence, params, xs):

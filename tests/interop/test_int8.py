@@ -62,7 +62,7 @@ def test_a_small_model_does_what_the_task_does(trained, small):
 
 
 def test_each_column_is_right_to_half_of_its_step(getkey):
-    w = jax.random.normal(getkey(), (20, 6)) * jnp.array([1.0, 10.0, 0.1, 1e-6, 0.0, 3.0])
+    w = jax.random.normal(getkey(), (20, 6)) * jnp.array([[1.0, 10.0, 0.1, 1e-6, 0.0, 3.0]])
     params = {"layer": {"kernel": w, "bias": w[0]}, "count": jnp.arange(3)}
     found = interop.quantise(params)
     kernel = found["layer"]["kernel"]

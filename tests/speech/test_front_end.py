@@ -59,7 +59,7 @@ def test_exact_zeros_have_the_features_of_a_faint_noise(spoken):
     silence = np.asarray(zeros[pauses].mean(0) - noisy[pauses].mean(0))
     assert np.abs(silence).max() < 0.5 and np.isfinite(np.asarray(zeros)).all()
     # Frames of speech are far from those of silence, by the same scale.
-    assert np.asarray(zeros[60:80] - zeros[pauses].mean(0)).max() > 2
+    assert np.asarray(zeros[60:80] - zeros[pauses].mean(0, keepdims=True)).max() > 2
     assert (
         np.abs(front_end.features(np.zeros(4000))).max() < 1
     )  # Rounding, over the least deviation.

@@ -17,12 +17,13 @@ def fresh_params():
 
 def predict(params, x):
     """`tanh(x w + b) * scale`."""
-    return jnp.tanh(x @ params["layer"]["w"] + params["layer"]["b"]) * params["scale"]
+    hidden = jnp.tanh(x @ params["layer"]["w"] + params["layer"]["b"][None])
+    return hidden * params["scale"][None]
 
 
 def weighted_loss(params, batch, rng, extra):
     """Mean squared error over the weights of the rows; `extra` counts the calls; the rng adds noise to the targets."""
-    noise = 0.1 * jax.random.normal(rng, (2,))
+    noise = 0.1 * jax.random.normal(rng, (2,))[None]
     errors = jnp.square(predict(params, batch["x"]) - batch["y"] - noise).mean(-1)
     weight = batch["weight"].sum()
     loss = (batch["weight"] * errors).sum() / jnp.where(weight == 0, 1, weight)
