@@ -105,7 +105,12 @@ def test_every_step(setting, recurrence):
 
 
 @settings
-@each({name: RECURRENCES[name] for name in ("lru", "min_gru", "min_lstm", "gru_after")})
+@each(
+    {
+        name: RECURRENCES[name]
+        for name in ("lru", "min_gru", "min_lstm", "gru_after", "slstm", "mlstm")
+    }
+)
 def test_bfloat16_inputs(setting, recurrence):
     params, xs = draw_params(recurrence), jnp.asarray(draw_inputs((2, 5)), jnp.bfloat16)
     with setting():
