@@ -34,6 +34,11 @@ CELLS = (
     seqjax.LRU(256),
     seqjax.MinGRU(256),
     seqjax.MinLSTM(256),
+    seqjax.SLSTM(256),
+    seqjax.MLSTM(256, heads=4),
+    seqjax.RGLRU(256),
+    seqjax.IndRNN(256),
+    seqjax.MGU(256),
 )
 
 

@@ -86,7 +86,10 @@ class Recurrence:
     """False where an output depends on later inputs: then there is no `step`."""
 
     parallel: ClassVar[bool] = False
-    """True where `scan` reads all steps at once, not one after another."""
+    """True where `scan` reads many steps at once, not one after another."""
+
+    parallel_form: ClassVar[str] = "linear scan, for it is linear in its state"
+    """What a parallel `scan` is and why, as `seqjax.kernels.explain` says it."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Gives a class with a step of its own the scan over that step.

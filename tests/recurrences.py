@@ -29,6 +29,11 @@ RECURRENCES = {
     "lru": seqjax.LRU(4),
     "min_gru": seqjax.MinGRU(4),
     "min_lstm": seqjax.MinLSTM(4),
+    "slstm": seqjax.SLSTM(4, heads=2),
+    "mlstm": seqjax.MLSTM(4, heads=2, chunk_size=4),
+    "rglru": seqjax.RGLRU(4),
+    "indrnn": seqjax.IndRNN(4),
+    "mgu": seqjax.MGU(4),
     "stack": seqjax.stack(seqjax.GRU(4), seqjax.LSTM(4), dropout=0.5, residual=True),
     "bidirectional_concat": seqjax.bidirectional(seqjax.GRU(4), seqjax.LSTM(2)),
     "bidirectional_sum": seqjax.bidirectional(seqjax.Elman(4), merge="sum"),
@@ -98,7 +103,15 @@ def draw_params(recurrence, seed=0, input_size=INPUT_SIZE):
 
 def draw_state(recurrence, batch_shape, seed=0):
     """A state in the middle of a sequence."""
-    return draw(state_like(recurrence, batch_shape), seed)
+    state = draw(state_like(recurrence, batch_shape), seed)
+    return jax.tree.map(_reachable, state, is_leaf=lambda part: isinstance(part, seqjax.SLSTMState))
+
+
+def _reachable(state):
+    """The same, but that the normaliser of an sLSTM is never below 1."""
+    if isinstance(state, seqjax.SLSTMState):
+        return state._replace(n=1 + abs(state.n))
+    return state
 
 
 def draw_inputs(shape, seed=0):

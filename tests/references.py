@@ -228,3 +228,135 @@ def lru(params, xs, s):
         s = eigenvalues * s + np.exp(p["gamma"]) * (x @ b)
         ys.append((s @ c).real + x @ p["d"])
     return s, stacked(ys, s.size)
+
+
+def slstm(params, xs, h, c, n, m):
+    """sLSTM (Beck et al., 2024, xLSTM), without its stabiliser.
+
+        i = exp(x W_i + h R_i + b_i)
+        f = sigmoid(x W_f + h R_f + b_f)
+        z = tanh(x W_z + h R_z + b_z)
+        o = sigmoid(x W_o + h R_o + b_o)
+        c' = f * c + i * z,    n' = f * n + i,    h' = o * c' / n',    y = h'
+
+    params: `w_x [I, 4H]`, `w_h [heads, D, 4D]`, `b [4H]`, gates in the order i, f, z, o. State:
+      `h, c, n, m [H]`, where c and n are divided by exp(m), m' = max(log f + m, log i).
+    """
+    p = as_float64(params)
+    xs, h, m = np.asarray(xs, np.float64), np.asarray(h, np.float64), np.asarray(m, np.float64)
+    c, n = np.exp(m) * np.asarray(c, np.float64), np.exp(m) * np.asarray(n, np.float64)
+    heads, units, _ = p["w_h"].shape
+
+    ys = []
+    for x in xs:
+        # Of each gate one block on the diagonal for each head.
+        from_h = np.zeros((4, heads, units))
+        for head in range(heads):
+            block = h[head * units : (head + 1) * units] @ p["w_h"][head]
+            from_h[:, head] = np.split(block, 4)
+        a_i, a_f, a_z, a_o = np.split(x @ p["w_x"] + from_h.reshape(-1) + p["b"], 4)
+        i, f, z, o = np.exp(a_i), sigmoid(a_f), np.tanh(a_z), sigmoid(a_o)
+        c = f * c + i * z
+        n = f * n + i
+        m = np.maximum(np.log(f) + m, a_i)
+        h = o * c / n
+        ys.append(h)
+    return (h, c / np.exp(m), n / np.exp(m), m), stacked(ys, h.size)
+
+
+def mlstm(params, xs, c, n, m):
+    """mLSTM (Beck et al., 2024, xLSTM), without its stabiliser; for each head
+
+        q = x W_q + b_q,    k = x W_k / sqrt(D) + b_k,    v = x W_v + b_v
+        i = exp(x w_i + b_i),    f = sigmoid(x w_f + b_f),    o = sigmoid(x W_o + b_o)
+        C' = f C + i v k^T,    n' = f n + i k,    y = o * C' q / max(|n' . q|, 1)
+
+    params: `w_x [I, 4H]`, `b [4H]` in the order q, k, v, o; `w_g [I, 2 heads]`, `b_g [2 heads]` in
+      the order i, f. State: `c [heads, D, D]`, `n [heads, D]`, `m [heads]`, where C and n are
+      divided by exp(m), m' = max(log f + m, log i).
+    """
+    p = as_float64(params)
+    xs, m = np.asarray(xs, np.float64), np.asarray(m, np.float64).copy()
+    heads, units = np.shape(n)
+    memory = [np.exp(m[head]) * np.asarray(c[head], np.float64) for head in range(heads)]
+    normaliser = [np.exp(m[head]) * np.asarray(n[head], np.float64) for head in range(heads)]
+    w_q, w_k, w_v, w_o = np.split(p["w_x"], 4, axis=1)
+    b_q, b_k, b_v, b_o = np.split(p["b"], 4)
+
+    ys = []
+    for x in xs:
+        q, k, v = x @ w_q + b_q, x @ w_k / np.sqrt(units) + b_k, x @ w_v + b_v
+        a_i, a_f = np.split(x @ p["w_g"] + p["b_g"], 2)
+        y = sigmoid(x @ w_o + b_o)
+        for head in range(heads):
+            own = slice(head * units, (head + 1) * units)
+            i, f = np.exp(a_i[head]), sigmoid(a_f[head])
+            memory[head] = f * memory[head] + i * np.outer(v[own], k[own])
+            normaliser[head] = f * normaliser[head] + i * k[own]
+            y[own] *= memory[head] @ q[own] / max(abs(normaliser[head] @ q[own]), 1.0)
+            m[head] = max(np.log(f) + m[head], a_i[head])
+        ys.append(y)
+    c = np.array([part / np.exp(at) for part, at in zip(memory, m, strict=True)])
+    n = np.array([part / np.exp(at) for part, at in zip(normaliser, m, strict=True)])
+    return (c, n, m), stacked(ys, heads * units)
+
+
+def rglru(params, xs, h):
+    """Real-gated linear recurrent unit (De et al., 2024, Griffin) behind a linear layer.
+
+        r  = sigmoid(x W_r + b_r),    i  = sigmoid(x W_i + b_i),    u  = x W_u + b_u
+        a  = sigmoid(lambda),         a_t = a ** (8 r)
+        h' = a_t * h + sqrt(1 - a_t ** 2) * (i * u),    y = h'
+
+    params: `w_x [I, 3H]`, `b [3H]`, in the order r, i, u; `lambda [H]`. State: `h [H]`.
+    """
+    p = as_float64(params)
+    xs, h = np.asarray(xs, np.float64), np.asarray(h, np.float64)
+
+    ys = []
+    for x in xs:
+        a_r, a_i, u = np.split(x @ p["w_x"] + p["b"], 3)
+        a = sigmoid(p["lambda"]) ** (8 * sigmoid(a_r))
+        h = a * h + np.sqrt(1 - a**2) * (sigmoid(a_i) * u)
+        ys.append(h)
+    return h, stacked(ys, h.size)
+
+
+def ind_rnn(params, xs, h, activation="relu"):
+    """IndRNN (Li et al., 2018): h' = activation(x W_x + u * h + b), y = h'.
+
+    params: `w_x [I, H]`, `u [H]`, `b [H]`. State: `h [H]`.
+    """
+    p = as_float64(params)
+    xs, h = np.asarray(xs, np.float64), np.asarray(h, np.float64)
+    squash = {"tanh": np.tanh, "relu": lambda a: np.maximum(a, 0.0)}[activation]
+
+    ys = []
+    for x in xs:
+        h = squash(x @ p["w_x"] + p["u"] * h + p["b"])
+        ys.append(h)
+    return h, stacked(ys, h.size)
+
+
+def mgu(params, xs, h):
+    """Minimal gated unit (Zhou et al., 2016).
+
+        f  = sigmoid(x W_xf + h W_hf + b_f)
+        n  = tanh(x W_xn + (f * h) W_hn + b_n)
+        h' = (1 - f) * h + f * n,    y = h'
+
+    params: `w_x [I, 2H]`, `w_h [H, 2H]`, `b [2H]`, in the order f, n. State: `h [H]`.
+    """
+    p = as_float64(params)
+    xs, h = np.asarray(xs, np.float64), np.asarray(h, np.float64)
+    w_xf, w_xn = np.split(p["w_x"], 2, axis=1)
+    w_hf, w_hn = np.split(p["w_h"], 2, axis=1)
+    b_f, b_n = np.split(p["b"], 2)
+
+    ys = []
+    for x in xs:
+        f = sigmoid(x @ w_xf + h @ w_hf + b_f)
+        n = np.tanh(x @ w_xn + (f * h) @ w_hn + b_n)
+        h = (1.0 - f) * h + f * n
+        ys.append(h)
+    return h, stacked(ys, h.size)

@@ -105,7 +105,10 @@ def test_every_step(recurrence):
     assert dtypes((after, y)) == dtypes((state, x))
 
 
-@each({name: RECURRENCES[name] for name in ("lru", "min_gru", "min_lstm", "gru_after")})
+CELLS_OF_16_BITS = ("lru", "min_gru", "min_lstm", "gru_after", "slstm", "mlstm")
+
+
+@each({name: RECURRENCES[name] for name in CELLS_OF_16_BITS})
 def test_bfloat16_inputs(recurrence):
     params, xs = draw_params(recurrence), jnp.asarray(draw_inputs((2, 5)), jnp.bfloat16)
     with both():

@@ -52,6 +52,9 @@ class Cell(Recurrence):
     shows_state: ClassVar[bool] = True
     """False where the output also depends on the input, so that `output` has nothing to read."""
 
+    mixable: ClassVar[bool] = True
+    """False where the mean of two states is no state, so that `seqjax.zoneout` refuses the cell."""
+
     def output_size(self, input_size: int) -> int:
         """Returns the features of each output: the layer's units."""
         return self.hidden_size

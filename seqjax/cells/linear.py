@@ -20,6 +20,9 @@ from seqjax.typing import Frame, KeyArray, Output, Outputs, Params, Sequence, St
 CHUNK, LEAST_STEPS = 2**15, 8
 """Numbers of each array that a CPU's cache shall hold at once; never fewer steps than so many."""
 
+SHARPNESS = 8.0
+"""The constant c of De et al. (2024): the power of a decay where its gate is wide open."""
+
 
 class LinearCell(Cell):
     """A recurrence `s' = decay * s + inflow`, element by element.
@@ -282,3 +285,76 @@ class MinLSTM(LinearCell):
         # f / (f + i) = sigmoid(log f - log i), which does not divide by what underflows.
         odds = jax.nn.log_sigmoid(f) - jax.nn.log_sigmoid(i)
         return sigmoid(odds), sigmoid(-odds) * n
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class RGLRU(LinearCell):
+    """Real-gated linear recurrent unit (De et al., 2024, Griffin): gates see the input alone.
+
+        r  = sigmoid(x W_r + b_r)
+        i  = sigmoid(x W_i + b_i)
+        u  = x W_u + b_u
+        a  = sigmoid(lambda) ** (8 r)
+        h' = a * h + sqrt(1 - a ** 2) * (i * u)
+
+    The paper's unit reads H features as they are, u = x; here the linear layer that stands before
+    it in the paper's block belongs to the cell, so that inputs may have any size.
+
+    Params are `{w_x [I, 3H], b [3H], lambda [H]}` in the order r, i, u; the state is h `[*batch,
+    H]`, and so is the output. The layer is nearly linear: put a nonlinearity between two of them,
+    see `seqjax.gated`.
+
+    Attributes:
+      hidden_size: units, H.
+      min_decay: smallest a at the start where r is 1.
+      max_decay: largest a there; nearer to 1 remembers for longer.
+
+    Reference: De et al., "Griffin: Mixing Gated Linear Recurrences with Local Attention for
+    Efficient Language Models", 2024, section 2.4.
+
+    Example:
+      >>> import jax, seqjax
+      >>> cell = seqjax.RGLRU(8)
+      >>> h, ys = seqjax.unroll(cell, cell.init(jax.random.key(0), 3), jax.numpy.ones((2, 5, 3)))
+      >>> ys.shape, h.shape
+      ((2, 5, 8), (2, 8))
+    """
+
+    hidden_size: int
+    _: dataclasses.KW_ONLY
+    min_decay: float = 0.9
+    max_decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        settle(self, hidden_size=size, min_decay=number, max_decay=number)
+        if not 0 < self.min_decay < self.max_decay < 1:
+            raise ValueError(
+                f"RGLRU: decays {self.min_decay} and {self.max_decay}; "
+                "give 0 < min_decay < max_decay < 1"
+            )
+
+    def init(self, key: KeyArray, input_size: int) -> Params:
+        """Draws the parameters for inputs of `input_size` features.
+
+        Decays are uniform between `min_decay` and `max_decay`.
+        """
+        key_x, key_a = jax.random.split(checked_key(key, "key"))
+        low, high = self.min_decay, self.max_decay
+        decay = jax.random.uniform(key_a, (self.hidden_size,), minval=low, maxval=high)
+        log_a = jnp.log(decay) / SHARPNESS
+        return {
+            "w_x": input_weights(key_x, input_size, self.hidden_size, 3),
+            "b": jnp.zeros(3 * self.hidden_size),
+            # The inverse of the sigmoid: log a - log(1 - a).
+            "lambda": log_a - jnp.log(-jnp.expm1(log_a)),
+        }
+
+    def coefficients(self, params: Params, x: Frame) -> tuple[State, State]:
+        """Returns `a`, and `sqrt(1 - a ** 2) * (i * u)`."""
+        check_features(self, x, params["w_x"])
+        sums = product(x, params["w_x"], state_dtype(x.dtype))
+        r, i, u = jnp.split(sums + spread(params["b"], sums), 3, axis=-1)
+        log_a = SHARPNESS * sigmoid(r) * jax.nn.log_sigmoid(spread(params["lambda"], r))
+        # 1 - a ** 2; the root has no derivative at 0, where r underflows.
+        room = jnp.maximum(-jnp.expm1(2 * log_a), float(jnp.finfo(log_a.dtype).tiny))
+        return jnp.exp(log_a), jnp.sqrt(room) * sigmoid(i) * u

@@ -93,6 +93,19 @@ def check_positions(kind: type, given: tuple[Any, ...]) -> None:
         )
 
 
+def check_heads(cell: Recurrence, hidden_size: int, heads: int) -> None:
+    """Checks that heads share the units evenly.
+
+    Raises:
+      ValueError: they do not.
+    """
+    if hidden_size % heads:
+        raise ValueError(
+            f"{type(cell).__name__}: hidden_size is {hidden_size}, heads is {heads}; "
+            "give a hidden_size that is a multiple of heads"
+        )
+
+
 def _is_bool(value: Any) -> bool:
     """Tells whether a value is True or False, of Python's or an array without axes."""
     if isinstance(value, bool):

@@ -64,7 +64,8 @@ def zoneout(cell: Cell, rate: float = 0.1, cell_rate: float | None = None) -> "Z
     in that ratio, the expectation.
 
     Args:
-      cell: a cell whose output is part of its state: Elman, LSTM, GRU, MinGRU, MinLSTM.
+      cell: a cell whose output is part of its state, and whose states may be averaged: Elman,
+        LSTM, GRU, MGU, IndRNN, MinGRU, MinLSTM, RGLRU.
       rate: probability to stay of the units of h, in [0, 1).
       cell_rate: that of the LSTM's memory c; None takes `rate`.
 
@@ -221,6 +222,11 @@ class Zoneout(Wrapper):
             raise TypeError(
                 f"zoneout: {self.inner} does not show its state; "
                 "give Elman, LSTM, GRU, MinGRU or MinLSTM"
+            )
+        if not self.inner.mixable:
+            raise TypeError(
+                f"zoneout: {self.inner} keeps its memory relative to a stabiliser, so two of its "
+                "states cannot be mixed; give Elman, LSTM, GRU, MinGRU or MinLSTM"
             )
 
     def step(

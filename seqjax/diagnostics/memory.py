@@ -18,7 +18,7 @@ import optax
 from jax.typing import ArrayLike
 
 from seqjax import data, training
-from seqjax.cells import GRU, LSTM, MinGRU
+from seqjax.cells import GRU, LSTM, MGU, MLSTM, SLSTM, MinGRU
 from seqjax.combinators import Stack, Wrapper
 from seqjax.recurrence import Recurrence
 from seqjax.typing import Backend, KeyArray, Params
@@ -313,8 +313,9 @@ def with_long_memories(
 ) -> Params:
     """Sets the biases of gates such that the units' memories last from 1 to `length` steps.
 
-    Tallec and Ollivier, 2018, "Can recurrent neural networks warp time?". LSTM, GRU and MinGRU have
-    such gates, also within `seqjax.gated` and `seqjax.stack`; others are left as they are.
+    Tallec and Ollivier, 2018, "Can recurrent neural networks warp time?". LSTM, GRU, MGU,
+    SLSTM, MLSTM and MinGRU have such gates, also within `seqjax.gated` and `seqjax.stack`; others
+    are left as they are.
 
     Args:
       recurrence: whose parameters they are.
@@ -334,22 +335,28 @@ def with_long_memories(
             return with_long_memories(recurrence.inner, params, length, key)
         inner = with_long_memories(recurrence.inner, params["inner"], length, key)
         return {**params, "inner": inner}
+    name = "b"
     match recurrence:
         case LSTM():
             signs, gates = {0: -1, 1: 1}, 4
+        case SLSTM():
+            # The normaliser sees to what is written.
+            signs, gates = {1: 1}, 4
+        case MLSTM():
+            name, signs, gates = "b_g", {1: 1}, 2
         case GRU():
             signs, gates = {1: 1}, 3
-        case MinGRU():
+        case MinGRU() | MGU():
             signs, gates = {0: -1}, 2
         case _:
             return params
-    bias = params["b"]
+    bias = params[name]
     hidden = len(bias) // gates
     longest = max(length - 1.0, 1.001)
     long = jnp.log(jax.random.uniform(key, (hidden,), minval=1.0, maxval=longest))
     for gate, sign in signs.items():
         bias = bias.at[gate * hidden : (gate + 1) * hidden].set(sign * long)
-    return {**params, "b": bias}
+    return {**params, name: bias}
 
 
 def _size(batch: Mapping[str, Any]) -> int:

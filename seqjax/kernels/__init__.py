@@ -78,7 +78,7 @@ def explain(
         several = functools.partial(explain, dtype=dtype, remat=remat, backend=backend)
         return "; ".join(map(several, _in_a_row(found.values())))
     if cell.parallel and backend != "scan":
-        return f"{cell}: linear scan, for it is linear in its state"
+        return f"{cell}: {cell.parallel_form}"
     how = Pass(remat=remat, backend=backend)  # pyright: ignore[reportArgumentType]
     chosen, why = _choose(cell.formula(), jnp.dtype(dtype), {jnp.dtype(dtype)}, how)
     return f"{cell}: {chosen}, {why}"

@@ -17,11 +17,17 @@ GATED = {
     "gru": (seqjax.GRU(SIZE), 3),
     "min_gru": (seqjax.MinGRU(SIZE), 2),
     "min_lstm": (seqjax.MinLSTM(SIZE), 3),
+    "slstm": (seqjax.SLSTM(SIZE), 4),
+    "mlstm": (seqjax.MLSTM(SIZE), 4),
+    "rglru": (seqjax.RGLRU(SIZE), 3),
+    "indrnn": (seqjax.IndRNN(SIZE), 1),
+    "mgu": (seqjax.MGU(SIZE), 2),
 }
 SIZED = (seqjax.Elman, seqjax.LSTM, seqjax.GRU, seqjax.LRU, seqjax.MinGRU, seqjax.MinLSTM)
+SIZED += (seqjax.SLSTM, seqjax.MLSTM, seqjax.RGLRU, seqjax.IndRNN, seqjax.MGU)
 
 
-@pytest.mark.parametrize("name", ["elman", "lstm", "lstm_coupled", "lstm_projection", "gru"])
+@pytest.mark.parametrize("name", ["elman", "lstm", "lstm_coupled", "lstm_projection", "gru", "mgu"])
 def test_recurrent_weights_are_orthogonal_gate_by_gate(getkey, name):
     cell, gates = GATED[name]
     matrices = np.split(np.asarray(cell.init(getkey(), 5)["w_h"]), gates, axis=-1)

@@ -10,8 +10,18 @@ from tests.recurrences import assert_close, draw_inputs, draw_params, draw_state
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-CELLS = {"lru": seqjax.LRU(4), "min_gru": seqjax.MinGRU(4), "min_lstm": seqjax.MinLSTM(4)}
-REFERENCES = {"lru": references.lru, "min_gru": references.min_gru, "min_lstm": references.min_lstm}
+CELLS = {
+    "lru": seqjax.LRU(4),
+    "min_gru": seqjax.MinGRU(4),
+    "min_lstm": seqjax.MinLSTM(4),
+    "rglru": seqjax.RGLRU(4),
+}
+REFERENCES = {
+    "lru": references.lru,
+    "min_gru": references.min_gru,
+    "min_lstm": references.min_lstm,
+    "rglru": references.rglru,
+}
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -107,6 +117,37 @@ def test_min_lstm_gates_do_not_overflow(scale):
     )
     np.testing.assert_allclose(h, 2 * 0.5 * 3.0, rtol=1e-5)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+
+
+def test_rglru_decays_start_between_the_bounds(getkey):
+    params = seqjax.RGLRU(4000, min_decay=0.5, max_decay=0.9).init(getkey(), 3)
+    decay = np.exp(-8 * np.logaddexp(0, -np.asarray(params["lambda"], np.float64)))
+    assert 0.5 <= decay.min() < 0.51 and 0.89 < decay.max() < 0.9001
+    np.testing.assert_allclose(decay.mean(), 0.7, atol=0.01)
+
+
+def test_rglru_keeps_white_noise_at_the_variance_of_its_input(getkey):
+    """sqrt(1 - a ** 2) is for that; the gates stand half open."""
+    cell = seqjax.RGLRU(16, min_decay=0.5, max_decay=0.9)
+    params = cell.init(getkey(), 16)
+    params["w_x"] = jnp.concatenate([jnp.zeros((16, 32)), 2 * jnp.eye(16)], axis=-1)
+    xs = np.random.default_rng(0).normal(size=(256, 100, 16)).astype(np.float32)
+    h, _ = seqjax.unroll(cell, params, xs)
+    np.testing.assert_allclose(np.square(h).mean(), 1, atol=0.1)
+
+
+@pytest.mark.parametrize("decays", [(0.9, 0.5), (0.0, 0.5), (0.5, 1.0)])
+def test_rglru_refuses_decays_that_do_not_fade(decays):
+    with pytest.raises(ValueError, match="give 0 < min_decay < max_decay < 1"):
+        seqjax.RGLRU(4, min_decay=decays[0], max_decay=decays[1])
+
+
+@pytest.mark.parametrize("scale", [-1e4, 1e4])
+def test_rglru_gates_have_finite_gradients(scale):
+    """Where r underflows, sqrt(1 - a ** 2) is 0 and its derivative infinite, if taken as written."""
+    params = {"w_x": jnp.zeros((1, 6)), "b": jnp.full(6, scale), "lambda": jnp.full(2, 3.0)}
+    loss = lambda p: seqjax.unroll(seqjax.RGLRU(2), p, jnp.ones((3, 1)))[1].sum()  # noqa: E731
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.grad(loss)(params)))
 
 
 def test_repr_names_what_differs_from_the_defaults():

@@ -7,6 +7,7 @@ import pytest
 import seqjax
 
 CELLS = (seqjax.Elman, seqjax.LSTM, seqjax.GRU, seqjax.LRU, seqjax.MinGRU, seqjax.MinLSTM)
+CELLS += (seqjax.SLSTM, seqjax.MLSTM, seqjax.RGLRU, seqjax.IndRNN, seqjax.MGU)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -62,6 +63,8 @@ def test_a_cell_of_ones_own_may_take_what_it_likes(unchecked):
         (lambda: seqjax.LRU(8, max_phase=np.nan), ValueError, "max_phase is nan"),
         (lambda: seqjax.LRU(8, max_phase=0.0), ValueError, "give more than 0"),
         (lambda: seqjax.LRU(8, min_radius="0.1"), TypeError, "min_radius is '0.1'; give a number"),
+        (lambda: seqjax.SLSTM(8, heads=0), ValueError, "SLSTM: heads is 0; give at least 1"),
+        (lambda: seqjax.IndRNN(8, max_weight="1"), TypeError, "max_weight is '1'; give a number"),
         (lambda: seqjax.dropout(seqjax.GRU(8), "0.1"), TypeError, "rate is '0.1'; give a number"),
         (lambda: seqjax.dropout(seqjax.GRU(8), np.nan), ValueError, "rate is nan"),
         (lambda: seqjax.dropout(seqjax.GRU(8), jnp.ones(2)), TypeError, "give a number"),

@@ -82,6 +82,8 @@ def test_rows_that_are_scored_are_not_rows_that_train():
     [
         (seqjax.LSTM(64), slice(64, 128), 1),
         (seqjax.GRU(64), slice(64, 128), 1),
+        (seqjax.SLSTM(64), slice(64, 128), 1),
+        (seqjax.MGU(64), slice(0, 64), -1),
         (seqjax.stack(seqjax.gated(seqjax.MinGRU(64))), slice(0, 64), -1),
         (seqjax.dropout(seqjax.GRU(64), 0.5), slice(64, 128), 1),
     ],
@@ -92,6 +94,13 @@ def test_memories_are_as_long_as_the_task(cell, gate, sign):
     while "b" not in params or "inner" in params:
         params = params.get("layer_0", params.get("inner"))
     memories = 1 + np.exp(sign * np.asarray(params["b"])[gate])
+    assert 2 <= memories.min() < 20 and 80 < memories.max() <= 100
+
+
+def test_memories_of_an_mlstm_are_as_long_as_the_task():
+    cell = seqjax.MLSTM(64, heads=64)
+    params = with_long_memories(cell, cell.init(jax.random.key(0), 2), 100, jax.random.key(1))
+    memories = 1 + np.exp(np.asarray(params["b_g"])[64:])
     assert 2 <= memories.min() < 20 and 80 < memories.max() <= 100
 
 

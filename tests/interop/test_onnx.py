@@ -18,13 +18,12 @@ from tests.recurrences import (
 )
 
 TIME = 5
-
 KNOWN = {
     name: recurrence
     for name, recurrence in RECURRENCES.items()
-    if not name.startswith(("learned_", "return_states", "stack_skip"))
+    if not name.startswith(("learned_", "return_states", "stack_skip", "slstm", "mlstm"))
 }
-"""All but the combinators that `interop.layers` refuses."""
+"""All but the cells and combinators that `interop` refuses."""
 
 
 def close(given, wanted):
@@ -134,6 +133,7 @@ class Mine(seqjax.GRU):
     [
         ((seqjax.bidirectional(seqjax.GRU(2)), None), {"step": True}, "has no step.*step=False"),
         ((Mine(2), None), {}, "knows no Mine.*stablehlo"),
+        ((seqjax.MLSTM(2), None), {}, "knows no MLSTM.*stablehlo"),
         ((seqjax.GRU(2), None), {"weights": "int4"}, "int4.*'float32', 'int8'"),
         (("net", {}), {}, "a str cannot be exported; known are AcousticModel"),
         (7, {}, "a int cannot be exported; give a seqjax.Trained"),

@@ -24,6 +24,7 @@ OTHERS = {
         "gru_after",
         "min_gru",
         "min_lstm",
+        "mlstm",
         "bidirectional_concat",
         "dropout",
         "gated_lru",

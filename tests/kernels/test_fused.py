@@ -312,6 +312,16 @@ AUTO = f"fused, {MISSING}" if MISSING else "native, the fastest that computes al
         (seqjax.LRU(8), {}, "LRU(8): linear scan, for it is linear in its state"),
         (seqjax.MinGRU(8), {"backend": "scan"}, "MinGRU(8): scan, as asked for"),
         (
+            seqjax.RGLRU(8),
+            {"backend": "native"},
+            "RGLRU(8): linear scan, for it is linear in its state",
+        ),
+        (
+            seqjax.SLSTM(8),
+            {"backend": "fused"},
+            "SLSTM(8): scan, no other implementation knows this recurrence",
+        ),
+        (
             seqjax.stack(seqjax.LSTM(8), seqjax.GRU(4, reset="before"), dropout=0.5),
             {},
             f"LSTM(8): {AUTO}; GRU(4, reset='before'): scan, no other implementation knows this recurrence",

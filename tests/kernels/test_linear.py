@@ -1,5 +1,7 @@
 """The linear recurrence against a loop in NumPy, in the form of each platform."""
 
+import hypothesis
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import jax.test_util
@@ -40,6 +42,24 @@ def test_values(x64, form, reverse, shape):
     inflow, state = rng.normal(size=(7, 2, 3)) + 0j, rng.normal(size=(2, 3)) + 0j
     states = form(*map(jnp.asarray, (decay, inflow, state)), reverse)
     np.testing.assert_allclose(states, loop(decay, inflow, state, reverse), rtol=1e-10)
+
+
+@hypothesis.given(seed=st.integers(0, 2**16), complex_numbers=st.booleans())
+def test_composing_steps_is_associative(seed, complex_numbers):
+    """What lets steps be taken together in any order: `lax.associative_scan` wants it."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.normal(size=(6, 2, 3)) + 1j * complex_numbers * rng.normal(size=(6, 2, 3))
+    with jax.enable_x64(True):
+        a, b, c = zip(map(jnp.asarray, numbers[:3]), map(jnp.asarray, numbers[3:]), strict=True)
+        left = linear._compose(linear._compose(a, b), c)
+        right = linear._compose(a, linear._compose(b, c))
+    np.testing.assert_allclose(left, right, rtol=1e-10)
+    # And it is what one step after another does.
+    state, (decay, inflow) = rng.normal(size=(2, 3)), map(np.asarray, left)
+    wanted = state
+    for by, more in zip(numbers[:3], numbers[3:], strict=True):
+        wanted = by * wanted + more
+    np.testing.assert_allclose(decay * state + inflow, wanted, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("reverse", [False, True])

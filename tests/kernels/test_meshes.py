@@ -62,6 +62,7 @@ QUICK = (
     "gru_after",
     "lru",
     "min_gru",
+    "mlstm",
     "bidirectional_max",
     "stack",
     "zoneout_gru",

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 import seqjax
+from seqjax.cells.linear import SHARPNESS
 from seqjax.interop.onnx.graph import Graph, Value
 from seqjax.typing import Params
 
@@ -130,6 +131,25 @@ def _gru(graph: Graph, cell: Any, params: Params, states: States, x: Value) -> t
     return [h], h
 
 
+def _mgu(graph: Graph, cell: Any, params: Params, states: States, x: Value) -> tuple[States, Value]:
+    (h,), (w_hf, w_hn) = states, np.split(np.asarray(params["w_h"]), 2, axis=-1)
+    from_x = graph.dense(x, params["w_x"], params["b"])
+    x_f, x_n = graph.split(from_x, [cell.hidden_size] * 2)
+    f = graph.node("Sigmoid", graph.node("Add", x_f, graph.dense(h, w_hf)))
+    # f must be known before the product of the candidate.
+    h_n = graph.dense(graph.node("Mul", f, h), w_hn)
+    return _towards(graph, h, graph.node("Tanh", graph.node("Add", x_n, h_n)), f)
+
+
+def _ind_rnn(
+    graph: Graph, cell: Any, params: Params, states: States, x: Value
+) -> tuple[States, Value]:
+    from_x = graph.dense(x, params["w_x"], params["b"])
+    sums = graph.node("Add", from_x, graph.node("Mul", states[0], _floats(params["u"])))
+    h = graph.node({"tanh": "Tanh", "relu": "Relu"}[cell.activation], sums)
+    return [h], h
+
+
 def _min_gru(
     graph: Graph, cell: Any, params: Params, states: States, x: Value
 ) -> tuple[States, Value]:
@@ -167,6 +187,22 @@ def _lru(graph: Graph, cell: Any, params: Params, states: States, x: Value) -> t
     return [real, imaginary], graph.node("Add", mixed, graph.dense(x, p["d"]))
 
 
+def _rg_lru(
+    graph: Graph, cell: Any, params: Params, states: States, x: Value
+) -> tuple[States, Value]:
+    sums = graph.dense(x, params["w_x"], params["b"])
+    r, i, u = graph.split(sums, [cell.hidden_size] * 3)
+    # The logarithm of the decay where its gate is wide open.
+    log_a = -SHARPNESS * np.logaddexp(0.0, -np.asarray(params["lambda"], np.float64))
+    a = graph.node("Exp", graph.node("Mul", graph.node("Sigmoid", r), _floats(log_a)))
+    # 1 - a ** 2, as a product that keeps the digits of 1 - a
+    room = graph.node("Mul", graph.node("Sub", 1.0, a), graph.node("Add", 1.0, a))
+    written = graph.node("Mul", graph.node("Sigmoid", i), u)
+    inflow = graph.node("Mul", graph.node("Sqrt", room), written)
+    h = graph.node("Add", graph.node("Mul", a, states[0]), inflow)
+    return [h], h
+
+
 STEPS: dict[type, Callable] = {
     seqjax.Elman: _elman,
     seqjax.LSTM: _lstm,
@@ -174,6 +210,9 @@ STEPS: dict[type, Callable] = {
     seqjax.LRU: _lru,
     seqjax.MinGRU: _min_gru,
     seqjax.MinLSTM: _min_lstm,
+    seqjax.MGU: _mgu,
+    seqjax.IndRNN: _ind_rnn,
+    seqjax.RGLRU: _rg_lru,
 }
 """By the exact class: a subclass may step in a way of its own."""
 
