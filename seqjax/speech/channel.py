@@ -73,7 +73,7 @@ def coloured_noise(generator: np.random.Generator, size: int, colour: float = 0.
 def draw_channel(generator: np.random.Generator, recordings: int, level: float) -> Channel:
     """Draws a channel: silence of every kind, and now and then an offset, clipping or a codec's zeros.
 
-    Floors lie between -60 and -18 dB of the peak, uniform in decibels. `KINDS` says how often one
+    Floors lie between -75 and -22 dB of the peak, uniform in decibels. `KINDS` says how often one
     lies under the whole, none anywhere, one under the pauses alone, one under the recordings
     alone, and one of its own under each stretch.
 
@@ -88,7 +88,7 @@ def draw_channel(generator: np.random.Generator, recordings: int, level: float) 
 
     size = 2 * recordings + 1
     pauses = np.arange(size) % 2 == 0
-    one, each = level * decibels(-60, -18), level * decibels(-60, -18, size)
+    one, each = level * decibels(-75, -22), level * decibels(-75, -22, size)
     kind = str(generator.choice(list(KINDS), p=list(KINDS.values())))
     floors = {
         "whole": one * np.ones(size),
@@ -102,7 +102,7 @@ def draw_channel(generator: np.random.Generator, recordings: int, level: float) 
         tuple(floors.tolist()),
         colour=float(generator.uniform(0, 2)) if often[0] < 0.3 else 0.0,
         gate=float(decibels(-60, -24)) if often[1] < 0.3 else 0.0,
-        limit=float(decibels(-18, -3)) if often[2] < 0.3 else 1.0,
+        limit=float(decibels(-18, 0)) if often[2] < 0.3 else 1.0,
         offset=float(level * generator.uniform(-0.5, 0.5)) if often[3] < 0.3 else 0.0,
     )
 
