@@ -12,6 +12,9 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from tests.datasets.data_files import tiny_files
 
+# An array that is broadcast over axes that it has not is a mistake until someone writes the axes.
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
 # Before the first import of seqjax: from here on its annotations are checked at every call.
 jaxtyping.install_import_hook("seqjax", "beartype.beartype")
 

@@ -199,7 +199,7 @@ def test_what_is_not_finite_changes_nothing_is_counted_and_is_left_behind(getkey
 def linear_loss(params, batch, rng, extra):
     """Its gradient is the batch."""
     return sum(
-        (params[name] * jax.lax.stop_gradient(batch[name])).sum() for name in params
+        (params[name][None] * jax.lax.stop_gradient(batch[name])).sum() for name in params
     ), training.Aux()
 
 
