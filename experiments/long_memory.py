@@ -1,7 +1,7 @@
 """experiments.long_memory: how far back can each network remember?
 
     python -m experiments.long_memory                            # adding, 200 steps, LSTM
-    python -m experiments.long_memory --task adding --suite      # every cell, in one picture
+    python -m experiments.long_memory --task adding --suite      # five cells, in one picture
     python -m experiments.long_memory --task copy --suite        # copy memory over 100 steps
     python -m experiments.long_memory --task psmnist --cell lru  # MNIST, pixels in a random order
 
@@ -43,10 +43,23 @@ from seqjax.diagnostics import memory
 from seqjax.training import RunConfig, option
 from seqjax.training.folders import read_json
 
-CELLS = ("elman", "lstm", "gru", "lru", "min_gru")
+CLASSIC = {
+    "elman": seqjax.Elman,
+    "lstm": seqjax.LSTM,
+    "gru": seqjax.GRU,
+    "mgu": seqjax.MGU,
+    "indrnn": lambda hidden: seqjax.IndRNN(hidden, min_weight=0.9),
+    "slstm": lambda hidden: seqjax.SLSTM(hidden, heads=4),
+}
+PARALLEL = {
+    "lru": lambda hidden, low, high: seqjax.LRU(hidden, min_radius=low, max_radius=high),
+    "rglru": lambda hidden, low, high: seqjax.RGLRU(hidden, min_decay=low, max_decay=high),
+    "min_gru": lambda hidden, low, high: seqjax.MinGRU(hidden),
+    "mlstm": lambda hidden, low, high: seqjax.MLSTM(hidden, heads=4, layer_norm=True),
+}
 SUITES = {
-    "adding": CELLS,
-    "copy": CELLS,
+    "adding": ("elman", "lstm", "gru", "lru", "min_gru"),
+    "copy": ("elman", "lstm", "gru", "lru", "min_gru"),
     "smnist": ("gru", "lru", "min_gru"),
     "psmnist": ("gru", "lru", "min_gru"),
 }
@@ -60,8 +73,8 @@ class Config(RunConfig):
     length: int | None = option(
         None, "steps to remember over (default: 200 for adding, 100 for copy)", least=2
     )
-    cell: str = option("lstm", "recurrent layer", choices=CELLS)
-    suite: bool = option(False, "every cell that the task is for, one after another")
+    cell: str = option("lstm", "recurrent layer", choices=(*CLASSIC, *PARALLEL))
+    suite: bool = option(False, "five cells (three of digits), one after another")
     chrono: bool = option(True, "begin with memories as long as the task")
     hidden_size: int = option(128, "units of a layer", least=1)
     enough: float = option(
@@ -132,21 +145,12 @@ def read(config: Config) -> tuple[Any, Any, Any, Any, str]:
 
 
 def build(config: Config) -> seqjax.Recurrence:
-    """Makes one layer of a classic cell, or two residual ones of a linear recurrence."""
-    match config.cell:
-        case "elman":
-            return seqjax.Elman(config.hidden_size)
-        case "lstm":
-            return seqjax.LSTM(config.hidden_size)
-        case "gru":
-            return seqjax.GRU(config.hidden_size)
-        case "lru":
-            longest = math.exp(-1 / (2 * config.span))  # 1/e is left after twice as many steps
-            shortest = min(0.9, longest**2)
-            cell = seqjax.LRU(config.hidden_size, min_radius=shortest, max_radius=longest)
-        case _:
-            cell = seqjax.MinGRU(config.hidden_size)
-    layer = seqjax.gated(cell)
+    """Makes one layer of a classic cell, or two residual ones whose gates see the input alone."""
+    if config.cell in CLASSIC:
+        return CLASSIC[config.cell](config.hidden_size)
+    longest = math.exp(-1 / (2 * config.span))  # 1/e is left after twice as many steps
+    shortest = min(0.9, longest**2)
+    layer = seqjax.gated(PARALLEL[config.cell](config.hidden_size, shortest, longest))
     return seqjax.stack(layer, layer, residual=True)
 
 

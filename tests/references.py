@@ -264,7 +264,7 @@ def slstm(params, xs, h, c, n, m):
     return (h, c / np.exp(m), n / np.exp(m), m), stacked(ys, h.size)
 
 
-def mlstm(params, xs, c, n, m):
+def mlstm(params, xs, c, n, m, layer_norm=False):
     """mLSTM (Beck et al., 2024, xLSTM), without its stabiliser; for each head
 
         q = x W_q + b_q,    k = x W_k / sqrt(D) + b_k,    v = x W_v + b_v
@@ -274,6 +274,9 @@ def mlstm(params, xs, c, n, m):
     params: `w_x [I, 4H]`, `b [4H]` in the order q, k, v, o; `w_g [I, 2 heads]`, `b_g [2 heads]` in
       the order i, f. State: `c [heads, D, D]`, `n [heads, D]`, `m [heads]`, where C and n are
       divided by exp(m), m' = max(log f + m, log i).
+
+    `layer_norm` (the block of the paper): the quotient becomes LN(quotient) * ln_h, head by head;
+    `ln_h [H]`.
     """
     p = as_float64(params)
     xs, m = np.asarray(xs, np.float64), np.asarray(m, np.float64).copy()
@@ -293,7 +296,10 @@ def mlstm(params, xs, c, n, m):
             i, f = np.exp(a_i[head]), sigmoid(a_f[head])
             memory[head] = f * memory[head] + i * np.outer(v[own], k[own])
             normaliser[head] = f * normaliser[head] + i * k[own]
-            y[own] *= memory[head] @ q[own] / max(abs(normaliser[head] @ q[own]), 1.0)
+            answer = memory[head] @ q[own] / max(abs(normaliser[head] @ q[own]), 1.0)
+            if layer_norm:
+                answer = normalise(answer) * p["ln_h"][own]
+            y[own] *= answer
             m[head] = max(np.log(f) + m[head], a_i[head])
         ys.append(y)
     c = np.array([part / np.exp(at) for part, at in zip(memory, m, strict=True)])

@@ -9,8 +9,15 @@ import jax.numpy as jnp
 from jax.nn import log_sigmoid, sigmoid
 from jaxtyping import Array, Float
 
-from seqjax.cells.gates import Cell, check_features, input_weights, product, step_arguments
-from seqjax.cells.options import check_heads, optional_size, settle, size
+from seqjax.cells.gates import (
+    Cell,
+    check_features,
+    input_weights,
+    layer_norm,
+    product,
+    step_arguments,
+)
+from seqjax.cells.options import check_heads, flag, optional_size, settle, size
 from seqjax.cells.slstm import UNSEEN
 from seqjax.checks import checked_key
 from seqjax.recurrence import Pass, Recurrence, spread, state_dtype, sweep_chunks
@@ -73,12 +80,18 @@ class MLSTM(Cell):
     matrices, as in attention, between chunks by the memory. Time and memory grow linearly with the
     sequence; the backward pass reads each chunk again, from the memory before it.
 
+    Where a key is orthogonal to all that is stored, the quotient is large: the paper's block
+    normalises it head by head, and so does `layer_norm`, before the output gate, with the scales
+    `ln_h [H]`.
+
     Params are `{w_x [I, 4H], b [4H], w_g [I, 2 heads], b_g [2 heads]}` in the orders q, k, v, o and
     i, f; the state is `MLSTMState(c [*batch, heads, D, D], n, m)` with D = H / heads.
 
     Attributes:
       hidden_size: units, H; a multiple of heads.
-      heads: memories side by side. Forget biases start evenly spread from 3 to 6 over them.
+      heads: memories side by side. At the start i and f do not depend on x; the biases of f are
+        evenly spread from 3 to 6.
+      layer_norm: normalise what each head answers.
       chunk_size: steps of a chunk, which change time and memory, not the result; None takes half of
         D, from 16 to 64, the fastest on a CPU.
 
@@ -97,6 +110,7 @@ class MLSTM(Cell):
     hidden_size: int
     _: dataclasses.KW_ONLY
     heads: int = 1
+    layer_norm: bool = False
     chunk_size: int | None = None
 
     parallel: ClassVar[bool] = True
@@ -104,19 +118,21 @@ class MLSTM(Cell):
     shows_state: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        settle(self, hidden_size=size, heads=size, chunk_size=optional_size)
+        settle(self, hidden_size=size, heads=size, layer_norm=flag, chunk_size=optional_size)
         check_heads(self, self.hidden_size, self.heads)
 
     def init(self, key: KeyArray, input_size: int) -> Params:
         """Draws the parameters for inputs of `input_size` features."""
-        key_x, key_g = jax.random.split(checked_key(key, "key"))
         forget = jnp.linspace(3.0, 6.0, self.heads)
-        return {
-            "w_x": input_weights(key_x, input_size, self.hidden_size, 4),
+        params = {
+            "w_x": input_weights(checked_key(key, "key"), input_size, self.hidden_size, 4),
             "b": jnp.zeros(4 * self.hidden_size),
-            "w_g": input_weights(key_g, input_size, self.heads, 2),
+            "w_g": jnp.zeros((input_size, 2 * self.heads)),
             "b_g": jnp.concatenate([jnp.zeros(self.heads), forget]),
         }
+        if self.layer_norm:
+            params |= {"ln_h": jnp.ones(self.hidden_size)}
+        return params
 
     def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> MLSTMState:
         """Makes an empty memory, float32 or wider."""
@@ -141,11 +157,11 @@ class MLSTM(Cell):
         written = (i * p.v)[..., :, None] * p.k[..., None, :]
         c, n = f[..., None] * c + written, f * n + i * p.k
         after = MLSTMState(*(leaf.astype(m.dtype) for leaf in (c, n, after)))
-        return after, _answer(p, after).astype(x.dtype)
+        return after, self._answer(params, p, after).astype(x.dtype)
 
     def read(self, params: Params, state: MLSTMState, x: Frame) -> Output:
         """Returns what the memory answers to the query of x."""
-        return _answer(self._projected(params, x), state)
+        return self._answer(params, self._projected(params, x), state)
 
     def scan(
         self,
@@ -198,6 +214,28 @@ class MLSTM(Cell):
         q, k, v = by_head(q + b_q), by_head(k + b_k), by_head(v + b_v)
         return Projected(q, k, v, sigmoid(o + b_o), log_i, log_sigmoid(f))
 
+    def _answer(self, params: Params, p: Projected, state: MLSTMState) -> Hidden:
+        """Returns what a memory answers to queries."""
+        values = jnp.einsum("...nvk,...nk->...nv", state.c, p.q)
+        norms = (state.n * p.q).sum(-1)
+        return self._output(params, p.o, values, norms, state.m)
+
+    def _output(
+        self,
+        params: Params,
+        o: Hidden,
+        values: Float[Array, "*batch heads values"],
+        norms: Float[Array, "*batch heads"],
+        m: Float[Array, "*batch heads"],
+    ) -> Hidden:
+        """Computes `o * values / max(|norms|, exp(-m))`, head by head normalised if wanted."""
+        norms = jnp.maximum(jnp.abs(norms), jnp.exp(jnp.clip(-m, -FLOOR, FLOOR)))
+        h = values / norms[..., None]
+        if self.layer_norm:
+            h = layer_norm(h, jnp.ones(h.shape[-1], h.dtype)).reshape(o.shape)
+            h = h * spread(params["ln_h"], h)
+        return o * h.reshape(o.shape)
+
     def _chunk(
         self, params: Params, state: MLSTMState, inputs: Any, how: Pass
     ) -> tuple[MLSTMState, Outputs]:
@@ -223,7 +261,7 @@ class MLSTM(Cell):
         values = values + kept[..., None] * jnp.einsum("...nvk,t...nk->t...nv", state.c, p.q)
         norms = jnp.moveaxis(scores.sum(-1), -1, 0)
         norms = norms + kept * jnp.einsum("...nk,t...nk->t...n", state.n, p.q)
-        ys = _normalised(p.o, values, norms, jnp.moveaxis(m, -1, 0)).astype(x.dtype)
+        ys = self._output(params, p.o, values, norms, jnp.moveaxis(m, -1, 0)).astype(x.dtype)
         if valid is not None:
             ys = jnp.where(valid, ys, 0)
         # The memory after the last step, which weighs as that step does: [s, *batch, heads, D].
@@ -264,21 +302,3 @@ def _weights(
     before = jnp.cumsum(log_f, axis=-1) + m[..., None]
     m = jnp.maximum(before, logs.max(-1))
     return jnp.exp(logs - m[..., None]), jnp.exp(before - m), m
-
-
-def _answer(p: Projected, state: MLSTMState) -> Hidden:
-    """Returns what a memory answers to queries."""
-    values = jnp.einsum("...nvk,...nk->...nv", state.c, p.q)
-    norms = (state.n * p.q).sum(-1)
-    return _normalised(p.o, values, norms, state.m)
-
-
-def _normalised(
-    o: Hidden,
-    values: Float[Array, "*batch heads values"],
-    norms: Float[Array, "*batch heads"],
-    m: Float[Array, "*batch heads"],
-) -> Hidden:
-    """Computes `o * values / max(|norms|, exp(-m))`."""
-    norms = jnp.maximum(jnp.abs(norms), jnp.exp(jnp.clip(-m, -FLOOR, FLOOR)))
-    return o * (values / norms[..., None]).reshape(o.shape)

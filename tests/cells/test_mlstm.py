@@ -20,11 +20,13 @@ TIME = 8
 
 
 @pytest.mark.parametrize("heads", [1, 2])
-def test_values(x64, heads):
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_values(x64, heads, layer_norm):
     def reference(params, xs, state):
-        return references.mlstm(params, xs, *state)
+        return references.mlstm(params, xs, *state, layer_norm)
 
-    assert_agrees(seqjax.MLSTM(4, heads=heads, chunk_size=2), reference)
+    cell = seqjax.MLSTM(8, heads=heads, layer_norm=layer_norm, chunk_size=2)
+    assert_agrees(cell, reference)
 
 
 def test_values_from_the_initial_state(x64):

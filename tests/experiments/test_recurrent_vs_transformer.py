@@ -35,7 +35,7 @@ def test_a_run_leaves_a_table_and_four_plots(monkeypatch, tmp_path):
     words = (*WORDS, "--longest", 256, "--longest-training", 128)
     assert call(monkeypatch, *words, "--out", out) == 0
     assert (out / "trade.png").read_bytes().startswith(b"\x89PNG")
-    models = ["transformer", "lstm", "gru", "lru"]
+    models = ["transformer", "lstm", "gru", "lru", "mlstm"]
     table = (out / "table.md").read_text()
     assert [line.split()[1] for line in table.splitlines()[2:]] == models
     measured = json.loads((out / "measurements.json").read_text())
@@ -50,10 +50,10 @@ def test_a_run_leaves_a_table_and_four_plots(monkeypatch, tmp_path):
     assert all(np.isfinite(value) for value in result["scores"].values())
     assert result["seconds_each"] == 0.01
     lines = training.read_metrics(out / "metrics.jsonl")
-    assert len(lines) == 4
-    # Each of the four takes one step at least.
+    assert len(lines) == 5
+    # Each of the five takes one step at least.
     taken = [line[f"{name}/steps"] for line, name in zip(lines, models, strict=True)]
-    assert result["counts"]["steps"] == sum(taken) >= 4
+    assert result["counts"]["steps"] == sum(taken) >= 5
     page = (out / "index.html").read_text()
     assert page.count("data:image/png;base64,") == 1 and "step p99, ms" in page
 
