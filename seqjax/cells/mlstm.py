@@ -80,7 +80,7 @@ class MLSTM(Cell):
     matrices, as in attention, between chunks by the memory. Time and memory grow linearly with the
     sequence; the backward pass reads each chunk again, from the memory before it.
 
-    Where a key is orthogonal to all that is stored, the quotient is large: the paper's block
+    Where a query is nearly orthogonal to n, the quotient is large: the paper's block
     normalises it head by head, and so does `layer_norm`, before the output gate, with the scales
     `ln_h [H]`.
 
