@@ -73,9 +73,9 @@ def _by_cudnn(
 ) -> tuple[States, Float[Array, "time rows hidden"]]:
     """Computes what `fused.scan` does; cuDNN reads rows first, and each from its first step on."""
     times = jnp.arange(len(xs))[:, None]
-    valid = times < lengths  # [time, rows]
+    valid = times < lengths[None]  # [time, rows]
     # The steps of each row from its own end backwards; the padding stays where it is.
-    order = jnp.where(valid, lengths - 1 - times, times)[..., None]
+    order = jnp.where(valid, lengths[None] - 1 - times, times)[..., None]
 
     def turned(array: Array) -> Array:
         """Turns each row around if it is read backwards; done twice it is as before."""

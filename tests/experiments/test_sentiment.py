@@ -133,7 +133,7 @@ def test_bad_rows_end_with_code_2_before_training(
 def test_other_mistakes(tmp_path, monkeypatch, capsys, files):
     for words, message in (
         (files[:2], "--train and --dev go together"),
-        (("--test", files[1]), "--train and --dev go together"),
+        (("--test", files[1]), "a file to --test goes with --train and --dev"),
         (("--train", tmp_path / "none.tsv", *files[2:]), "none.tsv: no such file"),
         (("--pooling", "first"), "first"),
         (("--html", "page.html"), "--html"),
