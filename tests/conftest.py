@@ -1,5 +1,6 @@
 """What the whole test run shares: shapes checked at run time, fresh keys, float64 on demand, short property tests."""
 
+import gc
 import itertools
 import os
 from pathlib import Path
@@ -19,11 +20,14 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jaxtyping.install_import_hook("seqjax", "beartype.beartype")
 
 # Hundreds of small functions are compiled and each runs for microseconds: XLA's older code
-# generator compiles them in half the time. XLA aborts at a flag it does not know, hence the guard.
+# generator, on one thread, compiles them in half the time. XLA aborts at a flag it does not know,
+# hence the guard.
 if jax.__version_info__[:2] == (0, 10):
-    os.environ["XLA_FLAGS"] = (
-        os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
-    )
+    quick = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {quick}"
+# No program of a test is looked up in its traceback, and what is traced makes garbage by the million.
+jax.config.update("jax_traceback_in_locations_limit", 0)
+gc.set_threshold(200_000, 50, 1000)
 
 hypothesis.settings.register_profile(
     "seqjax",
