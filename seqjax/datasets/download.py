@@ -92,7 +92,7 @@ def fetch_all(remotes: tuple[Remote, ...], folder: Path) -> None:
     for remote in remotes:
         if _is_there(remote, folder):
             continue
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / remote.name).parent.mkdir(parents=True, exist_ok=True)
         data = fetch(remote)
         if remote.name.endswith("/"):
             _unpack(remote, data, folder)

@@ -15,6 +15,7 @@ from seqjax.files.pictures import squared as squared
 from seqjax.files.recordings import Recording as Recording
 from seqjax.files.recordings import list_recordings as list_recordings
 from seqjax.files.recordings import read_wav as read_wav
+from seqjax.files.requests import read_requests as read_requests
 from seqjax.files.sound import check_audio as check_audio
 from seqjax.files.sound import read_audio as read_audio
 from seqjax.files.sound import resample as resample

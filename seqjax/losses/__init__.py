@@ -11,3 +11,5 @@ from seqjax.losses.ctc import focal as focal
 from seqjax.losses.ctc import uniform_cross_entropy as uniform_cross_entropy
 from seqjax.losses.masked import length_mask as length_mask
 from seqjax.losses.masked import masked_mean as masked_mean
+from seqjax.losses.penalties import activation_penalty as activation_penalty
+from seqjax.losses.penalties import change_penalty as change_penalty

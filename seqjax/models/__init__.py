@@ -25,4 +25,6 @@ from seqjax.models.recurrent import Recurrent as Recurrent
 from seqjax.models.seq2seq import Encoded as Encoded
 from seqjax.models.seq2seq import Encoder as Encoder
 from seqjax.models.seq2seq import Seq2Seq as Seq2Seq
+from seqjax.models.tagger import Intended as Intended
+from seqjax.models.tagger import IntentTagger as IntentTagger
 from seqjax.models.tagger import Tagger as Tagger

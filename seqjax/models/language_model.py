@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from seqjax.models.recurrent import Recurrent
 from seqjax.recurrence import Recurrence
@@ -23,6 +23,9 @@ class LanguageModel(nn.Module):
       embedding_size: features of a token's embedding.
       recurrence: any causal recurrence.
       dropout: rate on the embeddings and on the recurrence's outputs.
+      variational: each row has one mask of features for all steps (Gal and Ghahramani, 2016), which
+        Merity et al. (2018) call locked dropout.
+      embedding_dropout: rate at which a word is dropped, wherever it stands in the batch.
       tied: project with the transposed embedding (Press and Wolf, 2017); the sizes must be equal.
       remat: what the backward pass recomputes, see `seqjax.unroll`.
       backend: which implementation runs, see `seqjax.unroll`.
@@ -41,6 +44,8 @@ class LanguageModel(nn.Module):
     embedding_size: int
     recurrence: Recurrence
     dropout: float = 0.0
+    variational: bool = False
+    embedding_dropout: float = 0.0
     tied: bool = False
     remat: Remat = "none"
     backend: Backend = "auto"
@@ -68,7 +73,7 @@ class LanguageModel(nn.Module):
             self.vocab_size, self.embedding_size, embedding_init=nn.initializers.normal(spread)
         )
         self.recurrent = Recurrent(self.recurrence, self.remat, self.backend)
-        self.drop = nn.Dropout(self.dropout)
+        self.drop = nn.Dropout(self.dropout, broadcast_dims=(-2,) if self.variational else ())
         if self.tied:
             self.bias = self.param("bias", nn.initializers.zeros, (self.vocab_size,))
         else:
@@ -93,13 +98,28 @@ class LanguageModel(nn.Module):
         Returns:
           `(state, logits [*batch, time, vocab])`.
         """
-        state, ys = self.recurrent(self._embed(tokens), state, lengths=lengths, reset=reset)
-        return state, self._scores(ys)
+        state, _, logits = self.read(tokens, state, lengths=lengths, reset=reset)
+        return state, logits
+
+    def read(
+        self,
+        tokens: ArrayLike,
+        state: State | None = None,
+        *,
+        lengths: ArrayLike | list | tuple | None = None,
+        reset: ArrayLike | list | tuple | None = None,
+    ) -> tuple[State, Float[Array, "*batch time outputs"], Float[Array, "*batch time vocab"]]:
+        """Does as a call, and returns the recurrence's outputs, too: `(state, outputs, logits)`."""
+        xs = self._embed(jnp.asarray(tokens))
+        state, ys = self.recurrent(xs, state, lengths=lengths, reset=reset)
+        return state, ys, self._scores(ys)
 
     def step(self, state: State, tokens: jax.Array) -> tuple[State, jax.Array]:
         """Reads one token of each row, `[*batch]`; returns the state and logits `[*batch, vocab]`."""
-        state, y = self.recurrent.step(state, self._embed(tokens))
-        return state, self._scores(y)
+        # One step of time, [*batch, 1, features], which is where masks are shared.
+        x = self._embed(tokens[..., None])[..., 0, :]
+        state, y = self.recurrent.step(state, x)
+        return state, self._scores(y[..., None, :])[..., 0, :]
 
     def initial_state(self, batch_shape: tuple[int, ...]) -> State:
         """Makes the state before the first token."""
@@ -117,10 +137,18 @@ class LanguageModel(nn.Module):
         """Does as `initial_state`, as a pure function of the params, for `seqjax.decoding`."""
         return self.apply({"params": params}, batch_shape, method="initial_state")
 
-    def _embed(self, tokens: ArrayLike) -> Float[Array, "*batch embedding"]:
-        return self.drop(self.embed(jnp.asarray(tokens)), deterministic=not self.has_rng("dropout"))
+    def _embed(self, tokens: Int[Array, "*batch time"]) -> Float[Array, "*batch time embedding"]:
+        """Looks up the tokens, and drops words and features."""
+        off = not self.has_rng("dropout")
+        vectors = self.embed(tokens)
+        if self.embedding_dropout and not off:
+            rate = self.embedding_dropout
+            # One draw for each word of the vocabulary.
+            kept = jax.random.bernoulli(self.make_rng("dropout"), 1 - rate, (self.vocab_size,))
+            vectors = jnp.where(kept[tokens][..., None], vectors / (1 - rate), 0)
+        return self.drop(vectors, deterministic=off)
 
-    def _scores(self, ys: Float[Array, "*batch outputs"]) -> Float[Array, "*batch vocab"]:
+    def _scores(self, ys: Float[Array, "*batch time outputs"]) -> Float[Array, "*batch time vocab"]:
         ys = self.drop(ys, deterministic=not self.has_rng("dropout"))
         if not self.tied:
             return self.head(ys)

@@ -1,4 +1,6 @@
-"""A recurrent tagger with characters and a linear-chain CRF."""
+"""Recurrent taggers with characters and a linear-chain CRF; one names the intent of a request as well."""
+
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -147,6 +149,16 @@ class Tagger(nn.Module):
           ValueError: characters are given to a model without them, are missing, or are not those of
             the words.
         """
+        return self._score(self._read(words, characters, lengths, char_lengths))
+
+    def _read(
+        self,
+        words: ArrayLike,
+        characters: ArrayLike | None,
+        lengths: ArrayLike | None,
+        char_lengths: ArrayLike | None,
+    ) -> Float[Array, "*batch time features"]:
+        """Returns the recurrence's outputs at each word; the arguments are those of a call."""
         words = jnp.asarray(words)
         table = TokenEmbedding(
             self.vocab_size,
@@ -159,8 +171,11 @@ class Tagger(nn.Module):
         if spelling := self._spelling(words.shape, characters, char_lengths):
             features = jnp.concatenate([features, *spelling], axis=-1)
         recurrent = Recurrent(self.recurrence, self.remat, self.backend, name="recurrent")
-        _, ys = recurrent(self._drop(features), lengths=lengths)
-        emissions = nn.Dense(self.num_tags, name="emissions")(self._drop(ys))
+        return self._drop(recurrent(self._drop(features), lengths=lengths)[1])
+
+    def _score(self, ys: Float[Array, "*batch time features"]) -> Scores:
+        """Scores the tags of each word from what `_read` returned."""
+        emissions = nn.Dense(self.num_tags, name="emissions")(ys)
         return Scores(emissions, *map(self._chain, ("transitions", "start", "end")))
 
     def _drop(self, x: Array) -> Array:
@@ -202,3 +217,56 @@ class Tagger(nn.Module):
             name="spelling",
         )
         return [reader(characters, char_lengths)]
+
+
+class Intended(NamedTuple):
+    """Holds the scores of a request.
+
+    Attributes:
+      scores: of the tags of its words, see `Tagger`.
+      intents: logits of what it wants, `[*batch, intents]`.
+    """
+
+    scores: Scores
+    intents: Float[Array, "*batch intents"]
+
+
+class IntentTagger(Tagger, kw_only=True):
+    """Scores a tag for every word of a request, and what the request wants (Liu and Lane, 2016).
+
+    One recurrence serves both: the tags are those of a `Tagger`, the intent is read off the greatest
+    output of each feature over all words. A request without a word has the intent's bias alone.
+
+    Attributes:
+      num_intents: how many intents.
+
+    Example:
+      >>> import jax, seqjax
+      >>> tagger = seqjax.models.IntentTagger(vocab_size=100, num_tags=5, num_intents=3, embedding_size=8,
+      ...                                     recurrence=seqjax.bidirectional(seqjax.LSTM(16)))
+      >>> words, lengths = jax.numpy.ones((2, 6), int), jax.numpy.array([6, 2])
+      >>> variables = tagger.init(jax.random.key(0), words)
+      >>> tagger.apply(variables, words, lengths=lengths).intents.shape
+      (2, 3)
+    """
+
+    num_intents: int
+
+    @nn.compact
+    def __call__(
+        self,
+        words: ArrayLike,
+        characters: ArrayLike | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        char_lengths: ArrayLike | None = None,
+    ) -> Intended:
+        """Computes the scores of the tags, and those of the intents; see `Tagger`."""
+        ys = self._read(words, characters, lengths, char_lengths)
+        lengths = checked_lengths(lengths, ys.shape[:-2], ys.shape[-2])
+        mask = length_mask(lengths, ys.shape[-2])[..., None]
+        lowest = jnp.finfo(ys.dtype).min
+        # The greatest output of each feature: [*batch, features].
+        highest = jnp.where(mask, ys, lowest).max(-2, initial=lowest)
+        pooled = jnp.where(lengths[..., None] > 0, highest, 0)
+        return Intended(self._score(ys), nn.Dense(self.num_intents, name="intents")(pooled))

@@ -1,6 +1,8 @@
 """Work with words: tasks, codecs, pairs of sentences, tagged sentences, labelled texts."""
 
 from seqjax.text import codecs as codecs
+from seqjax.text.adaptation import cached_nats as cached_nats
+from seqjax.text.adaptation import dynamic_nats as dynamic_nats
 from seqjax.text.classifier import Classifier as Classifier
 from seqjax.text.codecs import Characters as Characters
 from seqjax.text.codecs import Codec as Codec
@@ -12,6 +14,9 @@ from seqjax.text.comparison import named_runs as named_runs
 from seqjax.text.corpora import Corpus as Corpus
 from seqjax.text.corpora import load_corpus as load_corpus
 from seqjax.text.corpora import read_corpus as read_corpus
+from seqjax.text.corpora import read_parts as read_parts
+from seqjax.text.intents import IntentTagger as IntentTagger
+from seqjax.text.intents import Understood as Understood
 from seqjax.text.labelled import LabelledTexts as LabelledTexts
 from seqjax.text.labelled import load_labelled as load_labelled
 from seqjax.text.labelled import read_labelled as read_labelled
@@ -29,6 +34,9 @@ from seqjax.text.pronunciations import is_arpabet as is_arpabet
 from seqjax.text.pronunciations import load_pronunciations as load_pronunciations
 from seqjax.text.pronunciations import read_pronunciations as read_pronunciations
 from seqjax.text.pronunciations import split_pronunciations as split_pronunciations
+from seqjax.text.requests import Requests as Requests
+from seqjax.text.requests import load_requests as load_requests
+from seqjax.text.requests import read_requests as read_requests
 from seqjax.text.scorers import Bleu as Bleu
 from seqjax.text.scorers import EditRate as EditRate
 from seqjax.text.scorers import Exact as Exact

@@ -20,6 +20,7 @@ from seqjax.tasks import Report
 from seqjax.text.codecs import Characters
 from seqjax.text.scoring import CHUNK, SCORES, nats_by_window, nats_carried
 from seqjax.text.streams import TextStream
+from seqjax.text.window_batches import continued_windows, windows_anywhere
 from seqjax.text.writing import pad_chosen, serving_batches, write_on
 from seqjax.typing import KeyArray, Params, State
 
@@ -63,6 +64,9 @@ class LanguageModel:
       carried: train on windows that continue each other, each from the state that the one before
         ended in (truncated backpropagation through time). Else windows come from any place, each
         read from the initial state.
+      varied: continued windows are cut at other places in every epoch, see `seqjax.data.segments`.
+      activation_penalty: weight of the mean square of the recurrence's outputs (AR).
+      change_penalty: weight of the mean square of their change from step to step (TAR).
 
     Example:
       >>> import jax, seqjax
@@ -77,6 +81,9 @@ class LanguageModel:
     codec: Any
     window: int = 100
     carried: bool = False
+    varied: bool = False
+    activation_penalty: float = 0.0
+    change_penalty: float = 0.0
 
     monitor: ClassVar[tuple[str, ...]] = ("nats",)
     unit: ClassVar[str] = "windows"
@@ -85,6 +92,8 @@ class LanguageModel:
     def __post_init__(self):
         if self.window < 1:
             raise ValueError(f"window is {self.window}; give at least 1 token")
+        if self.varied and not self.carried:
+            raise ValueError("varied windows continue each other; give carried=True")
 
     def __repr__(self) -> str:
         return f"LanguageModel({self.model.recurrence!r} over {len(self.codec):,} tokens)"
@@ -99,6 +108,9 @@ class LanguageModel:
         embedding_size: int = 128,
         window: int = 100,
         carried: bool = False,
+        varied: bool = False,
+        activation_penalty: float = 0.0,
+        change_penalty: float = 0.0,
         **settings: Any,
     ) -> "LanguageModel":
         """Makes the task of a text.
@@ -112,6 +124,9 @@ class LanguageModel:
           embedding_size: features of a token.
           window: see the class.
           carried: see the class.
+          varied: see the class.
+          activation_penalty: see the class.
+          change_penalty: see the class.
           **settings: further ones of `seqjax.models.LanguageModel`, such as `dropout` and `tied`.
 
         Raises:
@@ -123,7 +138,7 @@ class LanguageModel:
             raise ValueError(f"{recurrence} reads the future; give a causal recurrence")
         known = Characters.of(text) if codec is None else codec
         model = models.LanguageModel(len(known), embedding_size, recurrence, **settings)
-        return cls(model, known, window, carried)
+        return cls(model, known, window, carried, varied, activation_penalty, change_penalty)
 
     @property
     def opening(self) -> str:
@@ -168,36 +183,44 @@ class LanguageModel:
             even.
         """
         rows = data.rows_of_batch(batch_size or self.batch_size, multiple_of)
-        ids, epochs = self.codec.encode(examples), 1 if once else None
+        ids = self.codec.encode(examples)
+        if self.varied and not once:
+            return data.segments(ids, rows, self.window, seed=seed)
         if self.carried:
-            source = data.contiguous(ids, rows, self.window)
-            return data.batches(source, None, shuffle=False, epochs=epochs)
-        if once:
-            source = data.Windows(ids, self.window, stride=self.window)
-            return data.batches(source, rows, shuffle=False, epochs=1)
-        windows = data.Windows(ids, self.window)
-        return _Passes(data.batches(windows, rows, seed=seed, drop_remainder=True))
+            return continued_windows(ids, rows, self.window, once)
+        return windows_anywhere(ids, rows, self.window, seed, once)
 
     def loss(
         self, params: Params, batch: Any, rng: KeyArray, step: Any, carry: State | None = None
     ) -> tuple[jax.Array, training.Aux]:
-        """Computes the mean cross-entropy of the next tokens, in nats."""
+        """Computes the mean cross-entropy of the next tokens, in nats, and adds the penalties."""
         found: Any = self.model.apply(
             {"params": params},
             batch["inputs"],
             carry,
             reset=batch.get("reset"),
             rngs={"dropout": rng},
+            method="read",
         )
-        carry, logits = found
+        carry, ys, logits = found
+        penalty = self._penalty(ys)
         targets = batch["targets"]
         if "weight" not in batch:
             nats = losses.cross_entropy(logits, targets)
-            return nats, training.Aux(weight=targets.size, extra=carry)
+            return nats + penalty, training.Aux(weight=targets.size, extra=carry)
         # A batch of one pass may have rows that only fill it up.
         counted = jnp.broadcast_to(batch["weight"][:, None], targets.shape)
         nats = losses.cross_entropy(logits, targets, counted)
-        return nats, training.Aux(weight=counted.sum(), extra=carry)
+        return nats + penalty, training.Aux(weight=counted.sum(), extra=carry)
+
+    def _penalty(self, ys: jax.Array) -> jax.Array | float:
+        """What large and changing outputs cost."""
+        cost = 0.0
+        if self.activation_penalty:
+            cost += self.activation_penalty * losses.activation_penalty(ys)
+        if self.change_penalty:
+            cost += self.change_penalty * losses.change_penalty(ys)
+        return cost
 
     def evaluate(self, params: Params, examples: str) -> dict[str, float]:
         """Scores parameters on a text.
@@ -371,18 +394,3 @@ class LanguageModel:
         """The text of new tokens as it stands after the prompt's, with the blank that may part them."""
         before, whole = self.codec.decode(prompt), self.codec.decode(np.append(prompt, new))
         return whole[len(before) :] if whole.startswith(before) else self.codec.decode(new)
-
-
-class _Passes(data.Mapped):
-    """Batches of windows from any place; an epoch reads as many tokens as the text has."""
-
-    def __init__(self, iterator: data.BatchIterator):
-        super().__init__(lambda batch: batch, iterator)
-        windows = iterator.source
-        tokens = (iterator.batch_size or 1) * windows.length
-        self._batches_per_epoch = math.ceil(len(windows.tokens) / tokens)
-
-    @property
-    def batches_per_epoch(self) -> int:
-        """How many batches an epoch has."""
-        return self._batches_per_epoch

@@ -103,5 +103,20 @@ def table_of_spans(
     return str(classification_report(*spans, digits=4, zero_division=0))  # pyright: ignore
 
 
+def spans(tags: Sequence[str], scheme: str | None) -> list[tuple[str, slice]]:
+    """Lists the spans of a sentence, each with its kind and its place; none without a scheme.
+
+    Example:
+      >>> spans(["O", "B-city", "I-city"], "BIO")
+      [('city', slice(1, 3, None))]
+    """
+    if scheme is None:
+        return []
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    found = get_entities(crf.in_bioes(tags, scheme))
+    return [(kind, slice(first, last + 1)) for kind, first, last in found]
+
+
 def _in_bioes(rows: Sequence[Sequence[str]], scheme: str) -> list[list[str]]:
     return [crf.in_bioes(tags, scheme) for tags in rows]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
@@ -91,12 +91,7 @@ class WordTagger:
         Raises:
           ValueError: there is no word, or words and tags differ in number.
         """
-        train = as_tagged(train)
-        lowered = ([word.lower() for word in sentence] for sentence in train.tokens)
-        words = data.Vocabulary.words(lowered)
-        letters = {letter for sentence in train.tokens for letter in "".join(sentence)}
-        spelling = data.Vocabulary.characters(letters, data.SPECIALS)
-        tags = data.Vocabulary.characters({tag for tags in train.tags for tag in tags})
+        words, spelling, tags = learn_vocabularies(as_tagged(train))
         model = Tagger(
             len(words),
             len(tags),
@@ -172,13 +167,16 @@ class WordTagger:
             epochs=1 if once else None,
             multiple_of=multiple_of,
         )
-        return data.mapped(functools.partial(_collate, self._encoded(part)), order)
+        return data.mapped(functools.partial(collate, self._encoded(part)), order)
 
     def loss(
         self, params: Params, batch: Any, rng: KeyArray, step: Any
     ) -> tuple[jax.Array, training.Aux]:
         """Computes the negative log-likelihood of the tags, in nats a word."""
-        scores = self._scores(params, batch, {"dropout": rng})
+        return self._nats_of_tags(batch, self._scores(params, batch, {"dropout": rng}))
+
+    def _nats_of_tags(self, batch: Any, scores: crf.Scores) -> tuple[jax.Array, training.Aux]:
+        """The nats a word of a batch's tags."""
         words = batch["lengths"].sum()
         likelihood = crf.log_likelihood(batch["tags"], *scores, lengths=batch["lengths"]).sum()
         return -likelihood / jnp.maximum(words, 1), training.Aux(weight=words)
@@ -203,12 +201,9 @@ class WordTagger:
         Returns:
           The tags of each sentence.
         """
-        tokens = [_as_words(sentence) for sentence in sentences]
+        tokens = [as_words(sentence) for sentence in sentences]
         part = TaggedSentences(tokens, [[self.tags.tokens[0]] * len(row) for row in tokens], "")
-        sentences_encoded = self._encoded(part)
-        order = data.serving_batches([len(row) for row in tokens])
-        batches = (_collate(sentences_encoded, chosen) for chosen in order)
-        return self._decoded(params, batches, len(tokens))[0]
+        return self._decoded(params, self._served(part), len(tokens))[0]
 
     def report(self, params: Params, examples: Tagged, folder: Path) -> Report:
         """Scores parameters, and writes predictions, the confusion of tags, and a table of spans.
@@ -223,7 +218,7 @@ class WordTagger:
 
         part = as_tagged(examples)
         found, nats = self._tagged(params, part)
-        write_atomically(folder / "predictions.conll", _in_columns(part, found).encode())
+        write_atomically(folder / "predictions.conll", in_columns(part, found).encode())
         truth = [tag for tags in part.tags for tag in tags]
         guesses = [tag for tags in found for tag in tags]
         strange = tag_sets.strangers(part, self.tags)
@@ -244,6 +239,12 @@ class WordTagger:
         if strange:
             counts["words_of_unknown_tags"] = strange.total()
         return Report(metrics, counts)
+
+    def _served(self, part: TaggedSentences) -> Iterator[dict[str, Any]]:
+        """Batches of few shapes, in which every sentence comes once."""
+        encoded = self._encoded(part)
+        for chosen in data.serving_batches([len(row) for row in part.tokens]):
+            yield collate(encoded, chosen)
 
     def _tagged(self, params: Params, part: TaggedSentences) -> tuple[list[list[str]], float]:
         """The best tags of each sentence, and the nats a word of the true ones."""
@@ -280,31 +281,40 @@ class WordTagger:
     def _decoded(
         self, params: Params, batches: Iterator[Any], sentences: int
     ) -> tuple[list[list[str]], float]:
+        """The best tags of each sentence, and the nats a word of those given, where all are known."""
         found: list[list[str]] = [[] for _ in range(sentences)]
         total, words = 0.0, 0
-        for batch in batches:
-            best, likelihood = jax.device_get(self._search(params, batch))
-            known = batch["tagged"]
-            total += float(likelihood[known].sum())
-            words += int(batch["lengths"][known].sum())
-            for row, index, length in zip(best, batch["indices"], batch["lengths"], strict=True):
-                if index >= 0:
-                    found[index] = self.tags.decode(row[:length])
-        return found, -total / max(words, 1)
+        for index, row in rows_of(functools.partial(self._search, params), batches):
+            found[index] = self.tags.decode(row["tags"][: row["lengths"]])
+            if row["tagged"]:
+                total -= float(row["likelihood"])
+                words += int(row["lengths"])
+        return found, total / max(words, 1)
 
     @functools.partial(jax.jit, static_argnums=0)
-    def _search(self, params: Params, batch: Any) -> tuple[jax.Array, jax.Array]:
-        """The best tags `[rows, time]`, and the log-likelihood of the true ones `[rows]`."""
-        scores = self._scores(params, batch, None)
+    def _search(self, params: Params, batch: Any) -> dict[str, jax.Array]:
+        """The best `tags [rows, time]`, and the `likelihood [rows]` of the true ones, its logarithm."""
+        return self._best(batch, self._scores(params, batch, None))
+
+    def _best(self, batch: Any, scores: crf.Scores) -> dict[str, jax.Array]:
         likelihood = crf.log_likelihood(batch["tags"], *scores, lengths=batch["lengths"])
-        return crf.viterbi(*scores, lengths=batch["lengths"]).tags, likelihood
+        best = crf.viterbi(*scores, lengths=batch["lengths"]).tags
+        return {"tags": best, "likelihood": likelihood}
 
     def _scores(self, params: Params, batch: Any, rngs: Any) -> crf.Scores:
         """The chain of a batch, kept to the scheme of its tags."""
+        return self._kept(self._outputs(params, batch, rngs))
+
+    def _kept(self, scores: crf.Scores) -> crf.Scores:
+        """Scores that never break the scheme."""
+        return scores if self.constraints is None else crf.constrain(scores, self.constraints)
+
+    def _outputs(self, params: Params, batch: Any, rngs: Any) -> Any:
+        """What the network gives for a batch."""
         spelling = ()
         if self.model.char_vocab_size is not None:
             spelling = (batch["characters"],)
-        scores: Any = self.model.apply(
+        return self.model.apply(
             {"params": params},
             batch["words"],
             *spelling,
@@ -312,9 +322,18 @@ class WordTagger:
             char_lengths=batch["char_lengths"],
             rngs=rngs,
         )
-        if self.constraints is None:
-            return scores
-        return crf.constrain(scores, self.constraints)
+
+
+def learn_vocabularies(
+    train: TaggedSentences,
+) -> tuple[data.Vocabulary, data.Vocabulary, data.Vocabulary]:
+    """Numbers the words, in lower case, the characters and the tags of training sentences."""
+    lowered = ([word.lower() for word in sentence] for sentence in train.tokens)
+    words = data.Vocabulary.words(lowered)
+    letters = {letter for sentence in train.tokens for letter in "".join(sentence)}
+    spelling = data.Vocabulary.characters(letters, data.SPECIALS)
+    tags = data.Vocabulary.characters({tag for tags in train.tags for tag in tags})
+    return words, spelling, tags
 
 
 def as_tagged(examples: Tagged) -> TaggedSentences:
@@ -342,7 +361,8 @@ def as_tagged(examples: Tagged) -> TaggedSentences:
     return part
 
 
-def _as_words(sentence: str | Sequence[str]) -> list[str]:
+def as_words(sentence: str | Sequence[str]) -> list[str]:
+    """Cuts a text into words; a list of words stays as it is."""
     if isinstance(sentence, str):
         return [word for word in words_of(sentence) if word.strip()]
     return list(sentence)
@@ -355,22 +375,37 @@ def _shortened(word: str) -> str:
     return word[:half] + word[-half:]
 
 
-def _collate(sentences: list[dict[str, np.ndarray]], chosen: data.IndexBatch) -> dict[str, Any]:
-    """One batch of encoded sentences, padded."""
+def collate(sentences: list[dict[str, np.ndarray]], chosen: data.IndexBatch) -> dict[str, Any]:
+    """Makes one batch of encoded sentences: what they have a word is padded, the rest stands by row."""
     rows = [sentences[index] for index in chosen.indices]
     batch: dict[str, Any] = {}
-    for name in ("words", "characters", "char_lengths", "tags"):
-        columns = [row[name] for row in rows]
-        batch[name], batch["lengths"], _ = data.pad_batch(columns, chosen.time, chosen.rows)
+    for name, first in rows[0].items():
+        column = [row[name] for row in rows]
+        if np.ndim(first):
+            batch[name], batch["lengths"], _ = data.pad_batch(column, chosen.time, chosen.rows)
+        else:
+            batch[name] = np.zeros(chosen.rows, first.dtype)
+            batch[name][: len(rows)] = column
     batch["indices"] = np.full(chosen.rows, -1)
     batch["indices"][: len(rows)] = chosen.indices
-    batch["tagged"] = np.zeros(chosen.rows, bool)
-    batch["tagged"][: len(rows)] = [row["tagged"] for row in rows]
     return batch
 
 
-def _in_columns(part: TaggedSentences, found: list[list[str]]) -> str:
-    """Word, tag and prediction of every word, with tabs between and empty lines between sentences."""
+def rows_of(
+    search: Callable[[Any], dict[str, jax.Array]], batches: Iterator[Any]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields the place of each sentence among all, and its row of the batch and of what was found."""
+    for batch in batches:
+        known = ("lengths", "tagged", "intended")
+        columns = {name: batch[name] for name in known if name in batch}
+        columns |= jax.device_get(search(batch))
+        for row, index in enumerate(batch["indices"]):
+            if index >= 0:
+                yield int(index), {name: column[row] for name, column in columns.items()}
+
+
+def in_columns(part: TaggedSentences, found: list[list[str]]) -> str:
+    """Spells word, tag and prediction of every word, with tabs between, empty lines between sentences."""
     blocks = []
     for rows in zip(part.tokens, part.tags, found, strict=True):
         lines = ["\t".join(columns) + "\n" for columns in zip(*rows, strict=True)]

@@ -28,6 +28,7 @@ from seqjax.training.loop import restore_best as restore_best
 from seqjax.training.loop import resume as resume
 from seqjax.training.options import OWN as OWN
 from seqjax.training.options import Options as Options
+from seqjax.training.options import check_parts as check_parts
 from seqjax.training.options import option as option
 from seqjax.training.options import test_option as test_option
 from seqjax.training.peers import PEERS as PEERS

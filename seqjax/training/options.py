@@ -48,6 +48,18 @@ def test_option() -> Any:
     return option(None, text, metavar="FILE", alone=OWN)
 
 
+def check_parts(config: Any) -> None:
+    """Refuses settings `train`, `dev` and `test` that do not go together.
+
+    Raises:
+      ValueError: one of the first two is given alone, or they are given and `test` has no name.
+    """
+    if (config.train is None) != (config.dev is None):
+        raise ValueError("--train and --dev go together; give both")
+    if config.train is not None and config.test == OWN:
+        raise ValueError("--test wants a name beside --train and --dev; give it")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
     """Settings of a call, each a field made by `option`.

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from seqjax.datasets.registry import sounds
+
 
 def write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,6 +77,21 @@ def tiny_files(root: Path) -> Path:
         write(root / "gum" / f"{stem}.conllu.gz", words * 2)
     for name in ("wnut17train.conll", "emerging.dev.conll", "emerging.test.annotated"):
         write(root / "wnut17" / name, "Empire\tB-location\nState\tI-location\n\t\n:)\tO\n\n")
+    chunks = "A DT B-NP\nDog NN I-NP\nruns VBZ B-VP\n. . O\n\n"
+    for stem in ("train", "test"):
+        write(root / "conll2000" / f"{stem}.txt.gz", chunks * 10)
+    for name in ("atis", "snips"):
+        for split in ("train", "valid", "test"):
+            # SNIPS has a blank at the end of each line of slots.
+            write(root / name / split / "seq.in", "fly to new york\nstop\n")
+            write(root / name / split / "seq.out", "O O B-city I-city \nO \n")
+            write(root / name / split / "label", "flight\nhalt\n")
+    for split in ("train", "valid", "test"):
+        write(root / "penn" / f"ptb.{split}.txt.gz", f" no it was n't <unk> \n {split} N \n")
+    for split in ("train", "dev", "test"):
+        for language in sounds.LANGUAGES:
+            path = root / "sigmorphon2020" / split / f"{language}_{split}.tsv"
+            write(path, "ab\ta bː\nba\tb a\n")
     for split in ("train", "dev", "test"):
         write(root / "sst2" / f"stsa.binary.{split}", "1 a fine film .\n0 dull .\n")
     header = "date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT\n"

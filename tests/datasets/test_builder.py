@@ -82,7 +82,7 @@ def test_a_malformed_file_is_named(tiny, tmp_path):
 def test_unknown_builders():
     from seqjax.datasets.builder import builder_of
 
-    with pytest.raises(ValueError, match="no builder 'nope'; choose one of captions, ett"):
+    with pytest.raises(ValueError, match="no builder 'nope'; choose one of atis, captions"):
         builder_of("nope")
 
 

@@ -10,6 +10,10 @@ COUNTS = [
     ("multi30k", {"train": 29_000, "validation": 1_014, "test": 1_000}),
     ("gum", {"train": 10_330, "dev": 1_575}),
     ("wnut17", {"train": 3_394, "dev": 1_009}),
+    ("conll2000", {"train": 8_042, "validation": 894}),
+    ("atis", {"train": 4_478, "validation": 500, "test": 893}),
+    ("snips", {"train": 13_084, "validation": 700}),
+    ("sigmorphon2020/ice", {"train": 3_600, "validation": 450, "test": 450}),
     ("sst2", {"train": 6_920, "dev": 872}),
     ("m4_hourly", {"train": 414, "test": 414}),
     ("captions/stamps", {"full": 707}),
@@ -28,6 +32,13 @@ def test_tiny_shakespeare(real_data):
         for split in ("train", "validation")
     )
     assert len(text) == 1_115_394 and len(set(text)) == 65
+
+
+def test_penn(real_data):
+    text = load("penn", "train", real_data).records[0]["text"]
+    assert len(text) == 5_017_482 and len(set(text)) == 50
+    assert len(text.split()) == 887_521 and text.count("\n") == 42_068
+    assert len(load("penn", "dev", real_data).records[0]["text"]) == 393_042
 
 
 def test_fsdd(real_data):

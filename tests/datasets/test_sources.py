@@ -15,6 +15,18 @@ def test_records_of_the_local_folder(tiny):
         "gum": {"tokens": ["A", "dög"], "upos": ["DET", "NOUN"], "xpos": ["DT", "NN"]},
         "wnut17": {"tokens": ["Empire", "State"], "tags": ["B-location", "I-location"]},
         "sst2": {"label": 1, "sentence": "a fine film ."},
+        "snips": {
+            "tokens": ["fly", "to", "new", "york"],
+            "tags": ["O", "O", "B-city", "I-city"],
+            "intent": "flight",
+        },
+        "penn": {"text": "no it was n't <unk>\ntrain N\n"},
+        "sigmorphon2020/ice": {"word": "ab", "phonemes": ["a", "bː"]},
+        "conll2000": {
+            "tokens": ["A", "Dog", "runs", "."],
+            "pos": ["DT", "NN", "VBZ", "."],
+            "tags": ["B-NP", "I-NP", "B-VP", "O"],
+        },
     }
     for name, record in expected.items():
         assert load(name, "train", tiny).records[0] == record
@@ -36,6 +48,8 @@ def test_the_splits_of_one_file(tiny):
         "7_ann_0.wav",
     }
     assert len(load("fsdd", "train", tiny).records) == 4
+    splits = ("train", "validation", "test")
+    assert [len(load("conll2000", split, tiny).records) for split in splits] == [9, 1, 10]
     lengths = {
         split: len(load("ett", split, tiny).records[0]["OT"]) for split in catalogue()["ett/h1"]
     }
@@ -154,7 +168,7 @@ def test_a_file_missing_from_a_local_set_is_an_error_and_no_reason_to_go_elsewhe
 
 def test_mistakes_of_the_caller(tiny, tmp_path, monkeypatch):
     with pytest.raises(
-        ValueError, match="data set 'imagenet' is unknown; choose one of captions/emoji"
+        ValueError, match="data set 'imagenet' is unknown; choose one of atis, captions/emoji"
     ):
         load("imagenet", "train")
     with pytest.raises(

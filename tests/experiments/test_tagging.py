@@ -186,4 +186,4 @@ def test_a_test_file_and_that_of_the_corpus_are_scored_in_the_end(
         result = json.loads((tmp_path / run / "result.json").read_text())
         assert result["split"] == "test" and result["counts"]["words"] == words
     assert call(monkeypatch, *TINY, *files, "--test", "--out", tmp_path / "three") == 2
-    assert "--test wants a file beside --train" in capsys.readouterr().err
+    assert "--test wants a name beside --train" in capsys.readouterr().err

@@ -187,3 +187,45 @@ def test_it_learns_a_periodic_text(tied):
     params, _ = train((params, optimiser.init(params)), jax.random.key(2))
     assert before > 1.0
     assert float(loss(params, test_text)) < 0.05
+
+
+def test_variational_masks_hold_for_all_steps_of_a_row(getkey):
+    tokens = tokens_of(getkey(), (4, 6))
+    model = LanguageModel(11, 8, seqjax.GRU(8), dropout=0.5, variational=True)
+    params = fresh_params(model)
+    bound = model.bind({"params": params}, rngs={"dropout": getkey()})
+    vectors = np.asarray(bound._embed(tokens))
+    kept = vectors != 0
+    assert (kept == kept[:, :1]).all() and 0.2 < kept.mean() < 0.8
+    assert len({row.tobytes() for row in kept[:, 0]}) == 4
+    table = params["embed"]["embedding"]
+    np.testing.assert_allclose(vectors, np.where(kept, 2 * table[tokens], 0), rtol=1e-6)
+    # By step no mask is shared among the rows.
+    state = bound.initial_state((4,))
+    _, logits = bound.step(state, tokens[:, 0] * 0)
+    assert len(np.unique(np.asarray(logits), axis=0)) == 4
+
+
+def test_a_dropped_word_is_dropped_wherever_it_stands(getkey):
+    tokens = jnp.arange(11)[None].repeat(3, 0)
+    model = LanguageModel(11, 8, seqjax.GRU(8), embedding_dropout=0.5)
+    params = fresh_params(model)
+    bound = model.bind({"params": params}, rngs={"dropout": getkey()})
+    vectors = np.asarray(bound._embed(tokens))
+    gone = (vectors == 0).all(-1)
+    assert (gone == gone[:1]).all() and 0 < gone[0].sum() < 11
+    table = np.asarray(params["embed"]["embedding"])
+    np.testing.assert_allclose(vectors[:, ~gone[0]], 2 * table[None, ~gone[0]].repeat(3, 0))
+    off = model.bind({"params": params})
+    np.testing.assert_allclose(off._embed(tokens)[0], table)
+
+
+def test_reading_gives_the_outputs_between(getkey):
+    model, tokens = LanguageModel(11, 5, STACK), tokens_of(getkey())
+    variables = {"params": fresh_params(model)}
+    state, ys, logits = model.apply(variables, tokens, method="read")
+    assert_close((state, logits), model.apply(variables, tokens))
+    wanted = seqjax.unroll(
+        STACK, variables["params"]["recurrent"], model.bind(variables)._embed(tokens)
+    )
+    assert_close((state, ys), wanted)

@@ -6,7 +6,7 @@ import pytest
 
 import seqjax
 from seqjax.losses import crf
-from seqjax.models import Tagger
+from seqjax.models import IntentTagger, Tagger
 from seqjax.models.tagger import Spelling
 
 LENGTHS = np.array([4, 2, 0])
@@ -116,3 +116,24 @@ def test_mistakes_are_named(getkey, batch):
         make().init(getkey(), words, characters[:, :2])
     with pytest.raises(ValueError, match="reads words alone"):
         make(char_vocab_size=None).init(getkey(), words, characters)
+
+
+def test_an_intent_is_read_off_the_greatest_outputs(getkey, batch):
+    words, characters, char_lengths = batch
+    tagger = make()
+    model = IntentTagger(9, 5, tagger.recurrence, 8, 7, 3, 4, num_intents=2)
+    options = {"lengths": LENGTHS, "char_lengths": char_lengths}
+    params = model.init(getkey(), words, characters)["params"]
+    found = model.apply({"params": params}, words, characters, **options)
+    layer = params.pop("intents")
+    scores = tagger.apply({"params": params}, words, characters, **options)
+    jax.tree.map(np.testing.assert_array_equal, found.scores, scores)
+    # The outputs again, from the emissions' inputs: the tagger without a chain, its layer the identity.
+    wide = Tagger(9, 12, tagger.recurrence, 8, 7, 3, 4, crf=False)
+    same = {"emissions": {"kernel": np.eye(12, dtype=np.float32), "bias": np.zeros(12, np.float32)}}
+    kept = {name: params[name] for name in ("words", "spelling", "recurrent")}
+    ys = wide.apply({"params": kept | same}, words, characters, **options).emissions
+    for row, length in enumerate(LENGTHS):
+        highest = np.asarray(ys[row, :length]).max(0) if length else np.zeros(12)
+        wanted = highest @ layer["kernel"] + layer["bias"]
+        np.testing.assert_allclose(found.intents[row], wanted, atol=1e-6)

@@ -1,5 +1,6 @@
 """Language models of text: what they learn, write, tell and pay."""
 
+import dataclasses
 import functools
 import json
 import signal
@@ -331,3 +332,34 @@ def test_mistakes_are_told_in_one_line(fresh, call, message):
     with pytest.raises(ValueError, match=message) as caught:
         call(fresh)
     assert "\n" not in str(caught.value)
+
+
+def test_large_and_changing_outputs_cost_what_they_are_given():
+    layer = seqjax.GRU(6)
+    plain = text.LanguageModel.of(SENTENCE, layer, embedding_size=4, window=6)
+    costly = dataclasses.replace(plain, activation_penalty=2.0, change_penalty=0.5)
+    params = plain.init(jax.random.key(3))
+    batch = next(plain.batches(SENTENCE * 3, batch_size=4))
+    key = jax.random.key(0)
+    xs = params["embed"]["embedding"][batch["inputs"]]
+    ys = np.asarray(seqjax.unroll(layer, params["recurrent"], xs)[1], np.float64)
+    wanted = 2 * (ys**2).mean() + 0.5 * (np.diff(ys, axis=1) ** 2).mean()
+    extra = costly.loss(params, batch, key, 0)[0] - plain.loss(params, batch, key, 0)[0]
+    assert float(extra) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_varied_windows_continue_each_other():
+    settings = {"embedding_size": 4, "window": 16, "carried": True}
+    task = text.LanguageModel.of(SENTENCE, seqjax.GRU(6), varied=True, **settings)
+    batches = task.batches(SENTENCE * 40, batch_size=2)
+    first = [next(batches)["inputs"] for _ in range(batches.batches_per_epoch)]
+    assert len({piece.shape[1] for piece in first}) > 1
+    row = np.concatenate(first, axis=1)[0]
+    assert task.codec.decode(row).startswith(SENTENCE * 10)
+    once = task.batches(SENTENCE * 40, batch_size=2, once=True)
+    assert {batch["inputs"].shape for batch in once} == {(2, 16)}
+    recipe = training.Recipe(steps=40, batch_size=2, learning_rate=0.02)
+    trained = training.fit(task, SENTENCE * 40, recipe=recipe, quiet=True)
+    assert trained.evaluate(SENTENCE)["nats"] < np.log(len(task.codec))
+    with pytest.raises(ValueError, match="varied windows continue each other; give carried=True"):
+        text.LanguageModel.of(SENTENCE, seqjax.GRU(6), varied=True)

