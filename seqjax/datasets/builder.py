@@ -19,7 +19,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.utils import tqdm_utils
 
 from seqjax.datasets.entry import DataSet
-from seqjax.datasets.features import Feature, Image, Label, Series, Text, Words
+from seqjax.datasets.features import Channels, Feature, Image, Label, Series, Text, Words
 from seqjax.datasets.registry import REGISTRY
 
 OWN_VERSION = "1.0.0"
@@ -190,6 +190,8 @@ def tfds_feature(kind: Feature) -> tfds.features.FeatureConnector:
             # As bytes, because the lists of numbers of a TFDS example hold float32 alone.
             encoding = "bytes" if dtype == "float64" else "none"
             return tfds.features.Tensor(shape=(None,), dtype=np.dtype(dtype), encoding=encoding)
+        case Channels(count):
+            return tfds.features.Tensor(shape=(None, count), dtype=np.float64, encoding="bytes")
 
 
 def _encode(value: Any, kind: Feature) -> Any:

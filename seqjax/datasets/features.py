@@ -49,4 +49,15 @@ class Series:
     dtype: str = "float64"
 
 
-Feature = Text | Words | Label | Image | Series
+@dataclasses.dataclass(frozen=True)
+class Channels:
+    """Several values over time, float64 `[time, channels]`, of any length.
+
+    Attributes:
+      count: of the channels.
+    """
+
+    count: int
+
+
+Feature = Text | Words | Label | Image | Series | Channels

@@ -3,6 +3,8 @@
 from seqjax.files.captions import CAPTION_FILES as CAPTION_FILES
 from seqjax.files.captions import Caption as Caption
 from seqjax.files.captions import read_captions as read_captions
+from seqjax.files.classified_series import ClassifiedSeries as ClassifiedSeries
+from seqjax.files.classified_series import read_classified_series as read_classified_series
 from seqjax.files.conll import Sentence as Sentence
 from seqjax.files.conll import read_conll as read_conll
 from seqjax.files.conll import read_conllu as read_conllu

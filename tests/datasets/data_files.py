@@ -94,6 +94,12 @@ def tiny_files(root: Path) -> Path:
             write(path, "ab\ta bː\nba\tb a\n")
     for split in ("train", "dev", "test"):
         write(root / "sst2" / f"stsa.binary.{split}", "1 a fine film .\n0 dull .\n")
+    lines = "@problemName Vowels\n@classLabel true 1 2\n@data\n"
+    for label, length in (("1", 3), ("2", 2)):
+        channel = ",".join(f"{step + 0.25}" for step in range(length))
+        lines += ":".join([channel] * 12) + f":{label}\n"
+    for split in ("TRAIN", "TEST"):
+        write(root / f"series_classification/JapaneseVowels_{split}.ts", lines)
     header = "date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT\n"
     rows = "".join(
         f"2016-07-01 {hour}:00,{hour}.1,1,2,3,4,5,{hour + 0.25}\n" for hour in range(14_500)

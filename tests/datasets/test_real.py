@@ -14,6 +14,7 @@ COUNTS = [
     ("atis", {"train": 4_478, "validation": 500, "test": 893}),
     ("snips", {"train": 13_084, "validation": 700}),
     ("sigmorphon2020/ice", {"train": 3_600, "validation": 450, "test": 450}),
+    ("japanese_vowels", {"train": 270, "test": 370}),
     ("sst2", {"train": 6_920, "dev": 872}),
     ("m4_hourly", {"train": 414, "test": 414}),
     ("captions/stamps", {"full": 707}),

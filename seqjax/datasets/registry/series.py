@@ -7,8 +7,8 @@ import numpy as np
 from seqjax.data.splits import chronological
 from seqjax.datasets.download import GITHUB, Remote, remotes_at
 from seqjax.datasets.entry import DataSet, Package
-from seqjax.datasets.features import Series, Text, Words
-from seqjax.files import read_csv, read_lines, read_wide_series
+from seqjax.datasets.features import Channels, Series, Text, Words
+from seqjax.files import read_classified_series, read_csv, read_lines, read_wide_series
 
 ETT_URL = f"{GITHUB}zhouhaoyi/ETDataset/1d16c8f4f943005d613b5bc962e9eeb06058cf07/ETT-small/"
 M4_URL = f"{GITHUB}Mcompetitions/M4-methods/"
@@ -50,6 +50,11 @@ def _ett(path: Path, split: str) -> dict:
 def _m4_hourly(path: Path, split: str) -> dict:
     series = read_wide_series(path)
     return {"id": list(series), "values": list(series.values())}
+
+
+def _japanese_vowels(path: Path, split: str) -> dict:
+    series = read_classified_series(path)
+    return {"values": series.values, "label": series.labels}
 
 
 def _vic_elec(folder: Path, split: str) -> dict:
@@ -122,6 +127,20 @@ ENTRIES = (
             ),
         ),
         subfolder="m4",
+    ),
+    DataSet(
+        name="japanese_vowels",
+        description=(
+            "Japanese Vowels (Kudo et al., 1999): two vowels of nine speakers, who are to be told; "
+            "12 channels, 7 to 29 steps."
+        ),
+        features={"values": Channels(12), "label": Text()},
+        splits={
+            "train": ("JapaneseVowels_TRAIN.ts",),
+            "test": ("JapaneseVowels_TEST.ts",),
+        },
+        reader=_japanese_vowels,
+        subfolder="series_classification",
     ),
     DataSet(
         name="vic_elec",
