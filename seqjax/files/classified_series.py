@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqjax.files.tables import numbers, read_table
+from seqjax.files.tables import MISSING, numbers, read_table
 from seqjax.files.text import read_lines
 
-GAPS = ("", "?", "na", "nan", "null", "none")
+GAPS = MISSING | {"?"}
 """What stands for a value that is missing, in small letters."""
 
 
