@@ -194,4 +194,6 @@ def _adapt(
     gradients, (after, nats) = jax.grad(loss, has_aux=True)(params)
     updates, memory = optimiser.update(gradients, memory, params)
     back = jax.tree.map(lambda now, before: now + decay * (before - now), params, trained)
-    return optax.apply_updates(back, updates), memory, after, nats
+    # optax knows any tree of arrays, of which parameters are one.
+    learnt: Any = optax.apply_updates(back, updates)
+    return learnt, memory, after, nats
