@@ -121,8 +121,8 @@ def segments(
       ValueError: the text is too short for one batch.
 
     Example:
-      >>> [batch["inputs"].tolist() for batch in segments(range(17), 1, 8, seed=1, epochs=1)]
-      [[[0, 1, 2, 3, 4, 5, 6, 7, 8]], [[9, 10, 11, 12, 13, 14, 15]]]
+      >>> [batch["inputs"].tolist() for batch in segments(range(17), 1, 8, seed=0, epochs=1)]
+      [[[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]], [[10, 11, 12, 13, 14, 15]]]
     """
     return Segments(tokens, batch, length, seed=seed, epochs=epochs)
 
