@@ -90,9 +90,9 @@ def plot_confusion(
             fontsize=8,
             color="white" if dark else "0.15",
         )
-    axes.set_xticks(
-        range(len(names)), names, rotation=0 if max(map(len, names)) < 3 else 60, ha="center"
-    )
+    # Long names end at their column.
+    slanted = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(len(names)), names, **(slanted if max(map(len, names)) > 2 else {}))
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(length=0)
     axes.set(
