@@ -5,9 +5,9 @@
     python -m experiments.classify_series --train FILE --test FILE --hold-out 0.2   # stops by a part
     python -m experiments.classify_series predict RUN FILE
 
-Two bidirectional LSTM layers read the standardised channels to their ends; the greatest output of
-each feature over time names the class. All training series are learnt, for as many steps as it takes, and
-the weights are an average; nothing is chosen by the test series. Japanese Vowels (Kudo et al.,
+A bidirectional GRU reads the standardised channels, with noise in training; the mean of its outputs
+over time names the class. All training series are learnt, and the weights are an average; nothing
+is chosen by the test series. Japanese Vowels (Kudo et al.,
 1999) are 270 utterances of nine speakers to learn and 370 to test, 12 channels, 7 to 29 steps.
 """
 
@@ -21,7 +21,7 @@ from seqjax import datasets, files, training
 from seqjax.training import Options, RunConfig, option
 
 CELLS = {"lstm": seqjax.LSTM, "gru": seqjax.GRU}
-POOLINGS = ("max", "attention", "mean", "last")
+POOLINGS = ("mean", "max", "attention", "last")
 
 Examples = tuple[list[np.ndarray], list[str]]
 """Series `[time, channels]`, and their classes."""
@@ -34,12 +34,13 @@ class Config(RunConfig):
     hold_out: float = option(
         0.0, "share of the training series that is scored and stops early", least=0, below=1
     )
-    cell: str = option("lstm", "recurrent layer", choices=tuple(CELLS))
-    hidden_size: int = option(64, "units of each layer and direction", least=1)
-    layers: int = option(2, "bidirectional layers", least=1)
-    pooling: str = option("max", "of the outputs", choices=POOLINGS)
-    dropout: float = option(0.4, "rate between layers and before the classes", least=0, below=1)
-    steps: int | None = option(1000, "training steps", least=1)
+    cell: str = option("gru", "recurrent layer", choices=tuple(CELLS))
+    hidden_size: int = option(128, "units of each layer and direction", least=1)
+    layers: int = option(1, "bidirectional layers", least=1)
+    pooling: str = option("mean", "of the outputs", choices=POOLINGS)
+    dropout: float = option(0.5, "rate between layers and before the classes", least=0, below=1)
+    noise: float = option(0.3, "added to the standardised values in training", least=0)
+    steps: int | None = option(600, "training steps", least=1)
     batch_size: int | None = option(32, "series of a step", least=1)
     weight_decay: float = option(1e-3, "AdamW's; 0 for plain Adam", least=0)
     average: float | None = option(0.99, "decay of the weights' moving average", least=0, below=1)
@@ -75,6 +76,7 @@ def build(config: Config, train: Examples) -> seqjax.Classifier:
         recurrence=seqjax.stack(*layers, dropout=config.dropout),
         pooling=config.pooling,
         dropout=config.dropout,
+        noise=config.noise,
         backend=config.backend,
     )
 

@@ -51,6 +51,7 @@ class SequenceClassifier(nn.Module):
       dropout: rate on the embeddings and on the pooled vector.
       word_dropout: rate at which tokens are read as `unknown`.
       unknown: the token of unknown words, that of `seqjax.data.Vocabulary.words`.
+      noise: standard deviation of what is added to features at random, while there is a key.
       remat: what the backward pass recomputes, see `seqjax.unroll`.
       backend: which implementation runs, see `seqjax.unroll`.
 
@@ -76,6 +77,7 @@ class SequenceClassifier(nn.Module):
     dropout: float = 0.0
     word_dropout: float = 0.0
     unknown: int = 1
+    noise: float = 0.0
     remat: Remat = "none"
     backend: Backend = "auto"
 
@@ -172,8 +174,13 @@ class SequenceClassifier(nn.Module):
         return self.recurrent.initial_state(batch_shape, input_size or self.embedding_size or 1)
 
     def _features(self, inputs: Array) -> Array:
-        """Embeds tokens; features are taken as they are."""
-        return inputs if self.vocab_size is None else self.embed(inputs)
+        """Embeds tokens; features are taken as they are, or with noise."""
+        if self.vocab_size is not None:
+            return self.embed(inputs)
+        if self.noise and self.has_rng("dropout"):
+            drawn = jax.random.normal(self.make_rng("dropout"), inputs.shape, inputs.dtype)
+            return inputs + self.noise * drawn
+        return inputs
 
     def _classify(self, inputs: ArrayLike, lengths: ArrayLike | None) -> tuple[Array, Array | None]:
         """Returns logits, and the weights of the steps where there are any."""

@@ -11,7 +11,7 @@ from tests.datasets.data_files import write
 from tests.experiments.running import run_page
 
 TINY = (
-    *("--hidden-size", "4", "--layers", "1", "--dropout", "0", "--batch-size", "8"),
+    *("--hidden-size", "4", "--layers", "1", "--dropout", "0", "--noise", "0", "--batch-size", "8"),
     *("--steps", "40", "--learning-rate", "0.05", "--average", "0.5", "--quiet"),
 )
 

@@ -203,3 +203,13 @@ def test_mistakes_are_named(getkey, tokens, features, unchecked):
     variables = model.init(getkey(), tokens)
     with pytest.raises(ValueError, match="the whole sequence"):
         model.apply(variables, jnp.zeros((4, 4)), tokens[:, 0], method="step")
+
+
+def test_noise_is_added_to_features_in_training_alone(getkey):
+    xs = jnp.zeros((64, 10, 8))
+    model = SequenceClassifier(2, seqjax.GRU(3), noise=0.5)
+    variables = model.init(getkey(), xs)
+    bound = model.bind(variables, rngs={"dropout": getkey()})
+    drawn = np.asarray(bound._features(xs))
+    assert drawn.std() == pytest.approx(0.5, rel=0.05) and abs(drawn.mean()) < 0.03
+    assert model.bind(variables)._features(xs) is xs
