@@ -107,8 +107,10 @@ def unchecked():
 def quick_compile():
     """A module of many small functions: XLA spends no time on making them fast, and they are forgotten afterwards."""
     jax.config.update("jax_disable_most_optimizations", True)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # in fresh processes, which share programs
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+    del os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
     jax.clear_caches()
 
 

@@ -12,6 +12,8 @@ import pytest
 import seqjax
 from seqjax import data, training
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 ROWS = [
     np.asarray(np.random.default_rng(n).normal(size=(3 + n % 5, 2)), np.float32) for n in range(40)
 ]
