@@ -11,7 +11,6 @@ import pytest
 
 from experiments import char_lm
 from seqjax import training
-from tests.experiments.running import run_page
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -75,10 +74,11 @@ def test_devices_and_processes_agree_and_a_run_moves_between_them(tmp_path):
     assert (two / "result.json").exists()
 
 
-def test_several_processes_are_given_a_folder(monkeypatch, capsys):
+def test_several_processes_are_given_a_folder(monkeypatch):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    assert run_page(char_lm, monkeypatch, *TINY, "--quiet") == 2
-    assert "name it with --out" in capsys.readouterr().err
+    monkeypatch.setattr("seqjax.training.run.use_devices", lambda devices: None)
+    with pytest.raises(ValueError, match="several processes .* name it with --out"):
+        training.Run("char_lm", char_lm.Config())
 
 
 def test_a_carried_state_is_the_same_on_any_number_of_devices(tmp_path):
