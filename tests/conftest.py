@@ -3,12 +3,14 @@
 import gc
 import itertools
 import os
+import threading
 from pathlib import Path
 
 import hypothesis
 import jax
 import jaxtyping
 import pytest
+from jax._src.interpreters import mlir
 from jax.experimental.compilation_cache import compilation_cache
 
 from tests.datasets.data_files import tiny_files
@@ -29,6 +31,19 @@ if jax.__version_info__[:2] == (0, 10):
 jax.config.update("jax_traceback_in_locations_limit", 0)
 gc.set_threshold(200_000, 50, 1000)
 
+# JAX makes a new MLIR context for each program, which takes longer than to write a small program
+# into it: a thread's programs share one, and begin a new one now and then, for it only grows.
+if jax.__version_info__[:2] == (0, 10):
+    new_context, own = mlir.make_ir_context, threading.local()
+
+    def shared_context():
+        own.uses = getattr(own, "uses", -1) + 1
+        if own.uses % 200 == 0:
+            own.context = new_context()
+        return own.context
+
+    mlir.make_ir_context = shared_context
+
 hypothesis.settings.register_profile(
     "seqjax",
     max_examples=4,
@@ -44,12 +59,19 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("seqjax")
 
 
+def pytest_configure(config):
+    """What another process has half written is compiled anew, without a word."""
+    config.addinivalue_line("filterwarnings", "ignore:Error .*persistent compilation cache")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once(tmp_path_factory):
-    """What takes long to compile is kept on disk for the run's other processes, which ask for the same programs."""
+    """What is compiled is kept on disk for the run's other modules and processes: many programs are the same."""
+    place = tmp_path_factory.getbasetemp()
+    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
     settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-        "jax_persistent_cache_min_compile_time_secs": 0.2,
+        "jax_compilation_cache_dir": str(place / "compiled"),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": 0,
     }
     for name, value in settings.items():
@@ -85,8 +107,10 @@ def unchecked():
 def quick_compile():
     """A module of many small functions: XLA spends no time on making them fast, and they are forgotten afterwards."""
     jax.config.update("jax_disable_most_optimizations", True)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # in fresh processes, which share programs
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+    del os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
     jax.clear_caches()
 
 

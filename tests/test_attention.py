@@ -6,6 +6,8 @@ import pytest
 from seqjax import attention
 from seqjax.attention import masked_softmax
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def test_it_is_the_softmax_of_what_is_valid(getkey):
     scores = jax.random.normal(getkey(), (3, 5))

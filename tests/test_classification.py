@@ -8,6 +8,8 @@ import seqjax
 from seqjax import training
 from seqjax.classification import Features
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def waves(count=60, seed=0):
     """Fast and slow waves of any length, in two channels of different size."""
@@ -27,7 +29,7 @@ def trained():
     task = seqjax.Classifier.of(
         rows, labels, recurrence=seqjax.bidirectional(seqjax.GRU(8)), pooling="mean"
     )
-    recipe = training.Recipe(epochs=15, learning_rate=0.02, average=0.9)
+    recipe = training.Recipe(epochs=15, every=15, learning_rate=0.02, average=0.9)
     return training.fit(task, (rows, labels), validation=waves(20, 1), recipe=recipe, quiet=True)
 
 

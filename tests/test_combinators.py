@@ -8,6 +8,8 @@ import pytest
 import seqjax
 from seqjax import combinators
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 XS = jax.random.normal(jax.random.key(7), (3, 6, 4))
 
 

@@ -10,6 +10,8 @@ from flax import nnx
 
 import seqjax
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 NET = seqjax.stack(seqjax.LSTM(6), seqjax.bidirectional(seqjax.GRU(4)))
 LENGTHS = np.array([5, 2])
 

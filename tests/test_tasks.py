@@ -11,6 +11,8 @@ from seqjax.files.weights import read_weights, write_weights
 from seqjax.tasks import Trained, flatten_params, unflatten_params
 from tests.fresh import run_afresh
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 ROWS = [np.asarray(np.random.default_rng(n).normal(size=(n, 2)), np.float32) for n in range(3, 9)]
 LABELS = ["even" if len(row) % 2 == 0 else "odd" for row in ROWS]
 

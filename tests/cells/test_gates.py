@@ -8,6 +8,8 @@ import pytest
 import seqjax
 from seqjax.cells.gates import layer_norm, product
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 SIZE = 16
 GATED = {
     "elman": (seqjax.Elman(SIZE), 1),

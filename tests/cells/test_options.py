@@ -6,6 +6,8 @@ import pytest
 
 import seqjax
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 CELLS = (seqjax.Elman, seqjax.LSTM, seqjax.GRU, seqjax.LRU, seqjax.MinGRU, seqjax.MinLSTM)
 CELLS += (seqjax.SLSTM, seqjax.MLSTM, seqjax.RGLRU, seqjax.IndRNN, seqjax.MGU)
 

@@ -13,6 +13,8 @@ from seqjax.combinators import Stack
 from seqjax.diagnostics.observe import observe
 from tests.recurrences import assert_close
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def doubled(base):
     """A subclass whose outputs are twice those of `base`."""

@@ -12,6 +12,8 @@ from jax.extend import core
 
 from seqjax.decoding import ctc
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 beam = importlib.import_module(
     "seqjax.decoding.ctc.beam"
 )  # of that name the package has a function

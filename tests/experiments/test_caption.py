@@ -9,6 +9,7 @@ from PIL import Image
 
 import seqjax
 from experiments import caption
+from seqjax.vision import scenes
 from tests.experiments.running import run_page
 
 TINY = (
@@ -27,6 +28,9 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 @pytest.fixture(autouse=True)
 def few_pictures(monkeypatch):
     monkeypatch.setattr(caption, "SCENES", {"train": 10**9, "validation": 4, "test": 7, "novel": 5})
+    # Those of one object and of two, so that every word is there.
+    some = scenes.captions()[:300]
+    monkeypatch.setattr(scenes, "captions", lambda: some)
 
 
 @pytest.fixture

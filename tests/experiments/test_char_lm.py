@@ -13,6 +13,8 @@ from experiments import char_lm
 from seqjax import datasets, training
 from tests.experiments.running import run_page
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 TINY = (
     *("--hidden-size", "8", "--embedding-size", "4", "--batch-size", "4"),
     *("--window", "20", "--every", "10", "--quiet"),

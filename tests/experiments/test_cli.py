@@ -20,6 +20,8 @@ from seqjax import training
 from seqjax.training import locks, run
 from tests.experiments import tiny
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 ROOT = Path(cli.__file__).parents[1]
 
 

@@ -5,9 +5,14 @@ import socket
 import subprocess
 import sys
 
+import jax
 import numpy as np
+import pytest
 
+from experiments import char_lm
 from seqjax import training
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 TINY = (
     "--hidden-size",
@@ -52,10 +57,6 @@ def test_devices_and_processes_agree_and_a_run_moves_between_them(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    homeless = [start(*words, "--devices", 2, processes=f"{address},2,{i}") for i in range(2)]
-    for process in homeless:
-        _, errors = process.communicate(timeout=240)
-        assert process.returncode == 2 and "name it with --out" in errors
     one, four, two = tmp_path / "one", tmp_path / "four", tmp_path / "two"
     finish(start(*words, "--steps", 8, "--out", one))
     finish(start(*words, "--steps", 4, "--out", four, "--devices", 4))
@@ -71,6 +72,13 @@ def test_devices_and_processes_agree_and_a_run_moves_between_them(tmp_path):
     np.testing.assert_allclose(losses(four), expected, rtol=1e-5)
     np.testing.assert_allclose(losses(two), expected, rtol=1e-5)
     assert (two / "result.json").exists()
+
+
+def test_several_processes_are_given_a_folder(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr("seqjax.training.run.use_devices", lambda devices: None)
+    with pytest.raises(ValueError, match="several processes .* name it with --out"):
+        training.Run("char_lm", char_lm.Config())
 
 
 def test_a_carried_state_is_the_same_on_any_number_of_devices(tmp_path):

@@ -12,8 +12,8 @@ from seqjax.text.pairs import SHARES
 from tests.experiments.running import run_page
 
 TINY = (
-    *("--hidden-size", "16", "--embedding-size", "8", "--layers", "1", "--batch-size", "400"),
-    *("--steps", "150", "--every", "75", "--average", "0.9", "--learning-rate", "0.02"),
+    *("--hidden-size", "16", "--embedding-size", "8", "--layers", "1", "--batch-size", "100"),
+    *("--steps", "100", "--every", "50", "--average", "0.9", "--learning-rate", "0.03"),
     *("--dropout", "0", "--beam", "2", "--quiet"),
 )
 WORDS = [
@@ -40,7 +40,7 @@ def test_letters_are_learnt_scored_and_said(tmp_path, monkeypatch, capsys, table
     run = tmp_path / "run"
     assert call(monkeypatch, *TINY, "--model", model, "--table", table, "--out", run) == 0
     result = json.loads((run / "result.json").read_text())
-    assert result["scores"]["per"] < 0.25 and result["counts"]["steps"] == 150
+    assert result["scores"]["per"] < 0.25 and result["counts"]["steps"] == 100
     assert {"wer", "greedy_wer", "greedy_per"} <= set(result["scores"])
     assert sum(result["counts"][f"{split}_words"] for split in SHARES) == len(WORDS)
     assert all((run / f"{name}.png").exists() for name in ("loss", "attention"))

@@ -9,8 +9,8 @@ from experiments import toy_sequences
 from tests.experiments.running import run_page
 
 TINY = (
-    *("--task", "copy", "--longest", "3", "--questions", "3000", "--hidden-size", "32"),
-    *("--batch-size", "300", "--steps", "300", "--every", "150", "--learning-rate", "0.01"),
+    *("--task", "copy", "--longest", "2", "--questions", "3000", "--hidden-size", "16"),
+    *("--batch-size", "100", "--steps", "200", "--every", "100", "--learning-rate", "0.03"),
     "--quiet",
 )
 
@@ -27,10 +27,10 @@ def test_copying_is_learnt_and_answers_are_given(tmp_path, monkeypatch, capsys):
     evaluation = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     assert 0 < evaluation["nats"] < 0.5 and evaluation["error"] < 0.1
     assert result["scores"]["exact"] > 0.9 and (run / "attention.png").exists()
-    assert call(monkeypatch, "answer", run, "cab", "CAB") == 0
-    assert capsys.readouterr().out == "cab\tcab\nCAB\tcab\n"
-    assert call(monkeypatch, "answer", run, "cäb") == 2
-    assert "source 0 ('cäb'): 'ä' occurs in no training source" in capsys.readouterr().err
+    assert call(monkeypatch, "answer", run, "ca", "CA") == 0
+    assert capsys.readouterr().out == "ca\tca\nCA\tca\n"
+    assert call(monkeypatch, "answer", run, "cä") == 2
+    assert "source 0 ('cä'): 'ä' occurs in no training source" in capsys.readouterr().err
 
 
 def test_one_state_remembers_the_question(tmp_path, monkeypatch):

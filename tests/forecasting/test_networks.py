@@ -16,7 +16,7 @@ from seqjax.losses import likelihoods
 from tests.forecasting.panels import rich, waves
 
 SMALL = {"context": 8, "horizon": 3, "lags": (1, 2, 6), "recurrence": seqjax.GRU(4)}
-RECIPE = training.Recipe(steps=150, batch_size=16, learning_rate=2e-2, average=0.9)
+RECIPE = training.Recipe(steps=150, every=75, batch_size=16, learning_rate=2e-2, average=0.9)
 KINDS = {
     "deepar": forecasting.DeepAR(**SMALL, paths=4),
     "direct": forecasting.Direct(**SMALL, units=8),

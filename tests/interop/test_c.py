@@ -16,6 +16,8 @@ import seqjax
 from seqjax import interop, models, text
 from seqjax.tasks import Trained
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 STEPS = 1000
 FEATURES = 5
 STRICT = "-std=c99 -Wall -Wextra -Werror -O1 -fsanitize=undefined,address -fno-sanitize-recover=all"

@@ -9,6 +9,8 @@ import seqjax
 from seqjax import interop, text, training
 from seqjax.tasks import Trained, flatten_params
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 SENTENCE = "the quick brown fox jumps over the lazy dog; my cat sleeps in the sun all day.\n"
 
 
@@ -17,7 +19,7 @@ def trained():
     """A character model as large as file sizes want it, in the midst of learning."""
     net = seqjax.stack(seqjax.LSTM(128), seqjax.GRU(128))
     task = text.LanguageModel.of(SENTENCE, net, embedding_size=64, window=32)
-    recipe = training.Recipe(steps=30, batch_size=8, learning_rate=0.005)
+    recipe = training.Recipe(steps=30, every=15, batch_size=8, learning_rate=0.005)
     return training.fit(task, SENTENCE * 20, validation=SENTENCE * 3, recipe=recipe, quiet=True)
 
 

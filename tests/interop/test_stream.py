@@ -10,6 +10,8 @@ from seqjax import interop, models, text
 from seqjax.interop import stream as streams
 from seqjax.tasks import Trained
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 NET = seqjax.stack(seqjax.LSTM(5), seqjax.GRU(4), dropout=0.5)
 WORDS = "to be or not to be\n"
 

@@ -11,6 +11,8 @@ import seqjax
 from seqjax import kernels
 from tests.recurrences import INPUT_SIZE, RECURRENCES, each, params_like, state_like
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 OF_JAX = {"Sharding", "annotate_device_placement", "shape_assertion", "cu_threefry2x32_ffi"}
 """Custom calls of JAX itself: places of arrays, checks of shapes, its random numbers on CUDA."""
 

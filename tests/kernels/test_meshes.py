@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 PROGRAM = """
 import functools, json, sys
 import jax

@@ -7,6 +7,8 @@ import pytest
 
 from seqjax.losses import doubly_stochastic
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 WEIGHTS = np.random.default_rng(0).dirichlet(np.ones(4), (3, 5)).astype(np.float32)
 STEPS = np.arange(5) < np.array([5, 2, 0])[:, None]
 POSITIONS = np.array([[True] * 4, [True, True, False, True], [True] * 4])

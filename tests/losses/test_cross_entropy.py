@@ -10,6 +10,8 @@ import pytest
 
 from seqjax.losses import cross_entropy
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def sample(shape=(3, 4), vocab=5, seed=0):
     rng = np.random.default_rng(seed)

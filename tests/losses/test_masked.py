@@ -7,6 +7,8 @@ import pytest
 
 from seqjax.losses import length_mask, masked_mean
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def test_length_mask_is_true_at_the_first_steps():
     np.testing.assert_array_equal(

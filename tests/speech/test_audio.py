@@ -14,6 +14,8 @@ import soundfile
 from seqjax import files, speech
 from tests.datasets.data_files import write_wav
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 
 

@@ -10,6 +10,8 @@ import pytest
 from seqjax import speech
 from seqjax.files.settings import from_plain, to_plain
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def front_end_of(clips, streaming=False):
     return speech.FrontEnd.of(speech.Part(clips, speech.whole(clips)), 20, streaming=streaming)

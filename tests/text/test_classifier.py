@@ -25,7 +25,9 @@ def make(**settings):
 
 @pytest.fixture(scope="module")
 def trained():
-    recipe = training.Recipe(epochs=8, batch_size=8, learning_rate=0.1, schedule="constant")
+    recipe = training.Recipe(
+        epochs=8, every=20, batch_size=8, learning_rate=0.1, schedule="constant"
+    )
     return training.fit(make(), (TEXTS, LABELS), recipe=recipe, quiet=True)
 
 

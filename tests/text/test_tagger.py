@@ -26,7 +26,7 @@ def tagger_of(words=WORDS, tags=TAGS, **settings):
 
 @pytest.fixture(scope="module")
 def trained():
-    recipe = training.Recipe(steps=30, learning_rate=0.1, schedule="constant")
+    recipe = training.Recipe(steps=30, every=15, learning_rate=0.1, schedule="constant")
     return training.fit(tagger_of(), (WORDS, TAGS), recipe=recipe, quiet=True)
 
 

@@ -49,7 +49,7 @@ def trained():
         scorer=text.Exact(),
         beam=3,
     )
-    recipe = training.Recipe(steps=160, batch_size=200, learning_rate=0.03)
+    recipe = training.Recipe(steps=160, every=80, batch_size=200, learning_rate=0.03)
     return training.fit(task, (WORDS, BACK), recipe=recipe, quiet=True)
 
 
@@ -242,7 +242,7 @@ def test_sounds_are_learnt_frame_by_frame():
     task = task_of(
         WORDS, SAID, codecs=("characters", "symbols"), decoder=None, recurrence=LAYER, frames=2
     )
-    recipe = training.Recipe(steps=80, batch_size=120, learning_rate=0.03, average=0.8)
+    recipe = training.Recipe(steps=80, every=40, batch_size=120, learning_rate=0.03, average=0.8)
     model = training.fit(task, (WORDS, SAID), recipe=recipe, quiet=True)
     found = model.translations(WORDS)
     right = [best.output == way for (best,), way in zip(found, SAID, strict=True)]

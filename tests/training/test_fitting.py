@@ -12,6 +12,8 @@ import pytest
 import seqjax
 from seqjax import data, training
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 ROWS = [
     np.asarray(np.random.default_rng(n).normal(size=(3 + n % 5, 2)), np.float32) for n in range(40)
 ]
@@ -28,13 +30,28 @@ def fit(**options):
     return training.fit(task(), (ROWS, LABELS), **options)
 
 
+@pytest.fixture(scope="module")
+def whole():
+    """A training to its end, and how each of its evaluations came out."""
+    scores = []
+
+    def note(event):
+        if event.kind == "evaluation":
+            scores.append((event.metrics["error"], event.metrics["nats"]))
+
+    return fit(callbacks=[note]), scores
+
+
+@pytest.fixture(scope="module")
+def unjudged():
+    return fit(validation=None)
+
+
 def equal(a, b):
     jax.tree.map(np.testing.assert_array_equal, a.params, b.params)
 
 
-def test_a_training_that_was_interrupted_goes_on_to_the_same_parameters(tmp_path):
-    whole = fit()
-
+def test_a_training_that_was_interrupted_goes_on_to_the_same_parameters(tmp_path, whole):
     def kill(event):
         if event.kind == "step" and event.step == 7:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -43,7 +60,7 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_parameters(tmp_path
         fit(folder=tmp_path, callbacks=[kill])
     assert caught.value.signal == signal.SIGTERM
     assert set(caught.value.trained.predict(ROWS)) <= {"up", "down"}
-    equal(fit(folder=tmp_path), whole)
+    equal(fit(folder=tmp_path), whole[0])
 
 
 def test_another_recipe_or_other_data_are_refused_in_the_folder(tmp_path):
@@ -52,27 +69,18 @@ def test_another_recipe_or_other_data_are_refused_in_the_folder(tmp_path):
         training.fit(task(), (ROWS[:20], LABELS[:20]), recipe=RECIPE, folder=tmp_path, quiet=True)
 
 
-def test_the_best_parameters_are_kept_and_without_validation_the_last():
-    scores = []
-
-    def note(event):
-        if event.kind == "evaluation":
-            scores.append((event.metrics["error"], event.metrics["nats"]))
-
-    best = fit(callbacks=[note])
+def test_the_best_parameters_are_kept_and_without_validation_the_last(whole, unjudged):
+    best, scores = whole
     found = best.evaluate((ROWS[:9], LABELS[:9]))
     assert (found["error"], pytest.approx(found["nats"])) == min(scores)
-    last = fit(validation=None)
-    assert last.evaluate((ROWS, LABELS))["accuracy"] > 0.8
+    assert unjudged.evaluate((ROWS, LABELS))["accuracy"] > 0.8
 
 
-def test_the_average_is_what_is_kept():
-    plain, averaged = (
-        fit(validation=None),
-        fit(validation=None, recipe=training.Recipe(steps=9, average=0.5)),
-    )
-    assert jax.tree.structure(plain.params) == jax.tree.structure(averaged.params)
-    assert averaged.evaluate((ROWS, LABELS))["nats"] > plain.evaluate((ROWS, LABELS))["nats"]
+def test_the_average_is_what_is_kept(unjudged):
+    recipe = training.Recipe(steps=9, every=9, average=0.5)
+    averaged = fit(validation=None, recipe=recipe)
+    assert jax.tree.structure(unjudged.params) == jax.tree.structure(averaged.params)
+    assert averaged.evaluate((ROWS, LABELS))["nats"] > unjudged.evaluate((ROWS, LABELS))["nats"]
 
 
 @dataclasses.dataclass(frozen=True)

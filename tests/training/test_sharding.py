@@ -15,6 +15,8 @@ import seqjax
 from seqjax import training
 from tests.training import sharding_script
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 STEPS = sharding_script.STEPS
 
 

@@ -3,8 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from seqjax.vision import vary_images
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 def test_images_vary_each_in_its_own_way_and_white_stays_white(getkey):

@@ -34,7 +34,7 @@ def make(recurrence=None, **settings):
 
 @pytest.fixture(scope="module")
 def trained():
-    recipe = training.Recipe(epochs=20, batch_size=8, learning_rate=0.05)
+    recipe = training.Recipe(epochs=20, every=50, batch_size=8, learning_rate=0.05)
     return training.fit(make(), bars(), validation=bars(10, 1), recipe=recipe, quiet=True)
 
 
