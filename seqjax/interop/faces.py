@@ -92,16 +92,32 @@ def _classifier(model: Any, params: Params, step: bool) -> Face:
 @face_of(models.Tagger)
 def _tagger(model: Any, params: Params, step: bool) -> Face:
     check_step(model, not step)
+
+    def read(model: Any, params: Params, inputs: Inputs, state: Any) -> Result:
+        return model.apply({"params": params}, **inputs)._asdict(), None
+
+    return Face(_words(model), None, read)
+
+
+@face_of(models.IntentTagger)
+def _intent_tagger(model: Any, params: Params, step: bool) -> Face:
+    check_step(model, not step)
+
+    def read(model: Any, params: Params, inputs: Inputs, state: Any) -> Result:
+        found = model.apply({"params": params}, **inputs)
+        return found.scores._asdict() | {"intents": found.intents}, None
+
+    return Face(_words(model), None, read)
+
+
+def _words(model: Any) -> list[Slot]:
+    """What a tagger reads."""
     inputs = [Slot("words", "int32", ("batch", "time"), model.vocab_size), LENGTHS]
     if model.char_vocab_size is not None:
         spelling = ("batch", "time", "characters")
         inputs.append(Slot("characters", "int32", spelling, model.char_vocab_size))
         inputs.append(Slot("char_lengths", "int32", ("batch", "time"), "characters"))
-
-    def read(model: Any, params: Params, inputs: Inputs, state: Any) -> Result:
-        return model.apply({"params": params}, **inputs)._asdict(), None
-
-    return Face(inputs, None, read)
+    return inputs
 
 
 @face_of(models.AcousticModel)

@@ -87,6 +87,23 @@ def test_a_tagger_scores_words_and_says_its_chain(options, tmp_path):
         np.testing.assert_allclose(found[name], getattr(wanted, name), rtol=1e-5, atol=1e-5)
 
 
+def test_a_tagger_says_the_intent_too(tmp_path):
+    spelt = np.ones((2, 6, 4), np.int32)
+    network = models.IntentTagger(5, 4, BOTH, 3, char_vocab_size=5, num_intents=3)
+    model, params = with_params(network, TOKENS, spelt)
+    agree((model, params), tmp_path / "intents.onnx")
+    inputs = {
+        "words": tokens(),
+        "lengths": LENGTHS,
+        "characters": tokens(shape=(3, 6, 4)),
+        "char_lengths": np.tile(np.array([0, 1, 4], np.int32), (3, 2)),
+    }
+    found = run(tmp_path / "intents.onnx", inputs)
+    wanted = model.apply({"params": params}, **inputs)
+    for name, array in {**wanted.scores._asdict(), "intents": wanted.intents}.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(("stride", "convolution"), [(1, None), (2, None), (1, 6), (3, 6)])
 def test_an_acoustic_model_hears_whole_and_by_step(stride, convolution, tmp_path):
     layers = (CAUSAL, seqjax.LRU(4))

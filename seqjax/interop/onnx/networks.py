@@ -92,6 +92,20 @@ def _classifier_step(graph: Graph, model: Any, params: Params, inputs: Values) -
 
 @emits(models.Tagger)
 def _tagger(graph: Graph, model: Any, params: Params, inputs: Values) -> dict[str, Value]:
+    return _tags(graph, model, params, inputs)[0]
+
+
+@emits(models.IntentTagger)
+def _intent_tagger(graph: Graph, model: Any, params: Params, inputs: Values) -> dict[str, Value]:
+    outputs, ys, found = _tags(graph, model, params, inputs)
+    pooled = highest(graph, ys, _batch_major(graph, found.mask), found.read)
+    return outputs | {"intents": layer(graph, params["intents"], pooled)}
+
+
+def _tags(
+    graph: Graph, model: Any, params: Params, inputs: Values
+) -> tuple[dict[str, Value], Value, Rows]:
+    """Writes a tagger; returns the scores of its chain, and the outputs that they were read off."""
     words = inputs["words"]
     xs = embedded(graph, params["words"], words)
     if model.char_vocab_size is not None:
@@ -107,7 +121,7 @@ def _tagger(graph: Graph, model: Any, params: Params, inputs: Values) -> dict[st
     for name, shape in chain.items():
         scores = np.asarray(params.get(name, np.zeros(shape)), np.float32)
         outputs[name] = graph.constant(scores)
-    return outputs
+    return outputs, ys, found
 
 
 @emits(models.AcousticModel)
