@@ -3,14 +3,12 @@
 import gc
 import itertools
 import os
-import threading
 from pathlib import Path
 
 import hypothesis
 import jax
 import jaxtyping
 import pytest
-from jax._src.interpreters import mlir
 from jax.experimental.compilation_cache import compilation_cache
 
 from tests.datasets.data_files import tiny_files
@@ -31,19 +29,6 @@ if jax.__version_info__[:2] == (0, 10):
 jax.config.update("jax_traceback_in_locations_limit", 0)
 gc.set_threshold(200_000, 50, 1000)
 
-# JAX makes a new MLIR context for each program, which takes longer than to write a small program
-# into it: a thread's programs share one, and begin a new one now and then, for it only grows.
-if jax.__version_info__[:2] == (0, 10):
-    new_context, own = mlir.make_ir_context, threading.local()
-
-    def shared_context():
-        own.uses = getattr(own, "uses", -1) + 1
-        if own.uses % 200 == 0:
-            own.context = new_context()
-        return own.context
-
-    mlir.make_ir_context = shared_context
-
 hypothesis.settings.register_profile(
     "seqjax",
     max_examples=4,
@@ -57,6 +42,11 @@ hypothesis.settings.register_profile(
     ],
 )
 hypothesis.settings.load_profile("seqjax")
+
+
+def pytest_xdist_auto_num_workers(config):
+    """One process more than there are cores: tests that start processes of their own wait for them."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_configure(config):

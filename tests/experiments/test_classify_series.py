@@ -12,7 +12,7 @@ from tests.experiments.running import run_page
 
 TINY = (
     *("--hidden-size", "4", "--layers", "1", "--dropout", "0", "--noise", "0", "--batch-size", "8"),
-    *("--steps", "40", "--learning-rate", "0.05", "--average", "0.5", "--quiet"),
+    *("--steps", "30", "--every", "15", "--learning-rate", "0.1", "--average", "0.5", "--quiet"),
 )
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

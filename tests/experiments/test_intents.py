@@ -13,7 +13,7 @@ from tests.experiments.running import run_page
 TINY = (
     *("--hidden-size", "4", "--embedding-size", "4", "--char-features", "4"),
     *("--batch-size", "60", "--dropout", "0", "--word-dropout", "0", "--quiet"),
-    *("--epochs", "30", "--learning-rate", "0.1", "--average", "0.3"),
+    *("--epochs", "20", "--every", "10", "--learning-rate", "0.1", "--average", "0.3"),
 )
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -47,8 +47,8 @@ def test_requests_are_learnt_scored_and_understood(tmp_path, monkeypatch, capsys
 
 def test_the_test_set_of_a_corpus(tmp_path, monkeypatch, tiny):
     run = tmp_path / "run"
-    words = ("--corpus", "snips", "--data-dir", tiny, "--test", "--epochs", "1", "--quiet")
-    assert call(monkeypatch, *words, "--out", run) == 0
+    words = ("--corpus", "snips", "--data-dir", tiny, "--test")
+    assert call(monkeypatch, *TINY, *words, "--epochs", "1", "--out", run) == 0
     assert json.loads((run / "result.json").read_text())["split"] == "test"
 
 

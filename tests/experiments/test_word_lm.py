@@ -10,8 +10,8 @@ from tests.datasets.data_files import write
 from tests.experiments.running import run_page
 
 TINY = (
-    *("--hidden-size", "8", "--layers", "2", "--window", "8", "--batch-size", "4"),
-    *("--epochs", "3", "--learning-rate", "0.02", "--average", "0.5", "--quiet"),
+    *("--hidden-size", "8", "--layers", "2", "--window", "4", "--batch-size", "4"),
+    *("--epochs", "3", "--every", "40", "--learning-rate", "0.02", "--average", "0.5", "--quiet"),
 )
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -50,7 +50,7 @@ def test_words_are_learnt_scored_and_written(tmp_path, monkeypatch, capsys, file
 def test_characters_of_the_corpus(tmp_path, monkeypatch, tiny):
     run = tmp_path / "run"
     words = ("--characters", "--data-dir", tiny, "--test", *TINY, "--batch-size", "1")
-    assert call(monkeypatch, *words, "--window", "6", "--out", run) == 0
+    assert call(monkeypatch, *words, "--out", run) == 0
     result = json.loads((run / "result.json").read_text())
     assert result["split"] == "test" and "bits_per_character" in result["scores"]
 
