@@ -44,6 +44,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("seqjax")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
     """One process more than there are cores: tests that start processes of their own wait for them."""
     return (os.cpu_count() or 1) + 1
