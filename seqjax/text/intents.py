@@ -17,15 +17,8 @@ from seqjax.recurrence import Recurrence
 from seqjax.tasks import Report
 from seqjax.text import tag_sets
 from seqjax.text.requests import Requests
-from seqjax.text.tagged import TaggedSentences
-from seqjax.text.tagger import (
-    WordTagger,
-    as_tagged,
-    as_words,
-    in_columns,
-    learn_vocabularies,
-    rows_of,
-)
+from seqjax.text.tagged import TaggedSentences, as_tagged, in_columns
+from seqjax.text.tagger import WordTagger, as_words, learn_vocabularies, rows_of
 from seqjax.typing import KeyArray, Params
 
 Asked: TypeAlias = Requests | tuple[Sequence[Sequence[str]], Sequence[Sequence[str]], Sequence[str]]

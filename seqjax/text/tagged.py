@@ -2,7 +2,8 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from seqjax import datasets
 from seqjax.data import fingerprint
@@ -38,6 +39,35 @@ class TaggedSentences:
         if self.path is None:
             return f"{self.origin}, word {count + 1}"
         return f"{self.path}, line {next(itertools.islice(word_lines(self.path), count, None)) + 1}"
+
+
+Tagged: TypeAlias = TaggedSentences | tuple[Sequence[Sequence[str]], Sequence[Sequence[str]]]
+"""Sentences as lists of words, and the tags of each word."""
+
+
+def as_tagged(examples: Tagged) -> TaggedSentences:
+    """Takes sentences and their tags as one object.
+
+    Raises:
+      ValueError: there is no word, or words and tags differ in number (where).
+    """
+    if isinstance(examples, TaggedSentences):
+        part = examples
+    else:
+        tokens, tags = ([list(row) for row in rows] for rows in examples)
+        part = TaggedSentences(tokens, tags, "the examples")
+    if len(part.tokens) != len(part.tags):
+        raise ValueError(
+            f"{len(part.tokens):,} sentences and the tags of {len(part.tags):,}; give one for each"
+        )
+    for row, (words, tags) in enumerate(zip(part.tokens, part.tags, strict=True)):
+        if len(words) != len(tags):
+            raise ValueError(
+                f"sentence {row} has {len(words)} words and {len(tags)} tags; give one for each"
+            )
+    if not any(part.tokens):
+        raise ValueError("there is no word; give at least one sentence")
+    return part
 
 
 def read_tagged(path: str, column: str = "upos", tagged: bool = True) -> TaggedSentences:
@@ -169,3 +199,12 @@ def annotate(path: str, predictions: list[list[str]], column: str = "upos") -> s
             )
         lines[place] = separator.join(fields)
     return "\n".join(lines) + "\n"
+
+
+def in_columns(part: TaggedSentences, found: list[list[str]]) -> str:
+    """Spells word, tag and prediction of every word, with tabs between, empty lines between sentences."""
+    blocks = []
+    for rows in zip(part.tokens, part.tags, found, strict=True):
+        lines = ["\t".join(columns) + "\n" for columns in zip(*rows, strict=True)]
+        blocks.append("".join(lines))
+    return "\n".join(blocks)

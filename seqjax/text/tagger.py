@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +18,8 @@ from seqjax.models import Tagger
 from seqjax.recurrence import Recurrence
 from seqjax.tasks import Report
 from seqjax.text import tag_sets
-from seqjax.text.tagged import TaggedSentences
+from seqjax.text.tagged import Tagged, TaggedSentences, as_tagged, in_columns
 from seqjax.typing import KeyArray, Params
-
-Tagged: TypeAlias = TaggedSentences | tuple[Sequence[Sequence[str]], Sequence[Sequence[str]]]
-"""Sentences as lists of words, and the tags of each word."""
 
 BUCKETS = 5
 """Lengths that training pads to, at most."""
@@ -336,31 +333,6 @@ def learn_vocabularies(
     return words, spelling, tags
 
 
-def as_tagged(examples: Tagged) -> TaggedSentences:
-    """Takes sentences and their tags as one object.
-
-    Raises:
-      ValueError: there is no word, or words and tags differ in number (where).
-    """
-    if isinstance(examples, TaggedSentences):
-        part = examples
-    else:
-        tokens, tags = ([list(row) for row in rows] for rows in examples)
-        part = TaggedSentences(tokens, tags, "the examples")
-    if len(part.tokens) != len(part.tags):
-        raise ValueError(
-            f"{len(part.tokens):,} sentences and the tags of {len(part.tags):,}; give one for each"
-        )
-    for row, (words, tags) in enumerate(zip(part.tokens, part.tags, strict=True)):
-        if len(words) != len(tags):
-            raise ValueError(
-                f"sentence {row} has {len(words)} words and {len(tags)} tags; give one for each"
-            )
-    if not any(part.tokens):
-        raise ValueError("there is no word; give at least one sentence")
-    return part
-
-
 def as_words(sentence: str | Sequence[str]) -> list[str]:
     """Cuts a text into words; a list of words stays as it is."""
     if isinstance(sentence, str):
@@ -402,12 +374,3 @@ def rows_of(
         for row, index in enumerate(batch["indices"]):
             if index >= 0:
                 yield int(index), {name: column[row] for name, column in columns.items()}
-
-
-def in_columns(part: TaggedSentences, found: list[list[str]]) -> str:
-    """Spells word, tag and prediction of every word, with tabs between, empty lines between sentences."""
-    blocks = []
-    for rows in zip(part.tokens, part.tags, found, strict=True):
-        lines = ["\t".join(columns) + "\n" for columns in zip(*rows, strict=True)]
-        blocks.append("".join(lines))
-    return "\n".join(blocks)
