@@ -2,7 +2,7 @@
 
     python -m experiments.classify_series                            # who said these vowels?
     python -m experiments.classify_series --train FILE --test FILE   # .ts of the UEA archive, .npz, CSV
-    python -m experiments.classify_series --train FILE --test FILE --hold-out 0.2   # stops by a part
+    python -m experiments.classify_series --train FILE --test FILE --hold-out 0.2   # chosen, scored by a part
     python -m experiments.classify_series predict RUN FILE
 
 A bidirectional GRU reads the standardised channels, with noise in training; the mean of its outputs
@@ -33,7 +33,7 @@ class Config(RunConfig):
     train: str | None = option(None, "series to learn", metavar="FILE")
     test: str | None = option(None, "series of the same form to score", metavar="FILE")
     hold_out: float = option(
-        0.0, "share of the training series that is scored and stops early", least=0, below=1
+        0.0, "share of the training series that chooses the model, and is scored", least=0, below=1
     )
     cell: str = option("gru", "recurrent layer", choices=tuple(CELLS))
     hidden_size: int = option(128, "units of each layer and direction", least=1)

@@ -1,6 +1,7 @@
 """Multivariate series of unequal length, each with its class: `.ts` of the UEA archive, CSV, NumPy."""
 
 import os
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,8 +69,9 @@ def _read_ts(path: str | os.PathLike) -> tuple[list[np.ndarray], list[str]]:
             name, _, rest = line[1:].partition(" ")
             settings[name.lower()] = rest.strip()
             begun = name.lower() == "data"
+            if begun:
+                _check_settings(path, settings)
             continue
-        _check_settings(path, settings)
         *channels, label = line.split(":")
         if not channels:
             raise ValueError(f"{where}: no class; wanted channels and a class, colons between")
@@ -111,9 +113,11 @@ def _as_series(where: str, channels: list[str]) -> np.ndarray:
 
 def _read_npz(path: str | os.PathLike) -> tuple[list[np.ndarray], list[str]]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in ("x", "y") if name in arrays}
-    except (OSError, ValueError) as error:
+        with open(path, "rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            names = getattr(arrays, "files", ())
+            found = {name: arrays[name] for name in ("x", "y") if name in names}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: no .npz of plain arrays ({error})") from None
     if found.keys() != {"x", "y"}:
         raise ValueError(f"{path}: wanted the arrays x and y; it has {', '.join(found) or 'none'}")

@@ -2,6 +2,7 @@
 
 from seqjax.metrics.classes import Labels as Labels
 from seqjax.metrics.classes import Marked as Marked
+from seqjax.metrics.classes import as_tsv as as_tsv
 from seqjax.metrics.classes import mark as mark
 from seqjax.metrics.classes import place as place
 from seqjax.metrics.classes import plain as plain

@@ -115,7 +115,7 @@ def write_answers(
         "probability": [f"{p:.3f}" for p in marked.probabilities.max(-1)],
         **(columns or {}),
     }
-    write_atomically(Path(folder, "predictions.tsv"), _as_tsv(table).encode())
+    write_atomically(Path(folder, "predictions.tsv"), as_tsv(table).encode())
     strange = sorted(set(marked.labels) - set(classes), key=str)
     names = [_on_a_line(name) for name in (*classes, *strange)]
     if len(names) <= DRAWN:
@@ -124,8 +124,8 @@ def write_answers(
         figures.plot_confusion(Path(folder, "confusion.png"), truth, predicted, names)
 
 
-def _as_tsv(table: Mapping[str, Sequence[Any]]) -> str:
-    """Spells columns as lines."""
+def as_tsv(table: Mapping[str, Sequence[Any]]) -> str:
+    """Spells columns as lines, their names first; what would part fields or lines becomes a blank."""
     lines = ["\t".join(table)]
     for row in zip(*table.values(), strict=True):
         lines.append("\t".join(map(_on_a_line, row)))

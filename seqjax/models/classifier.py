@@ -12,7 +12,7 @@ from seqjax.attention import masked_softmax
 from seqjax.checks import checked_lengths
 from seqjax.losses import length_mask
 from seqjax.models.embedding import TokenEmbedding
-from seqjax.models.pooling import ends
+from seqjax.models.pooling import ends, highest
 from seqjax.models.recurrent import Recurrent
 from seqjax.recurrence import Recurrence
 from seqjax.typing import Backend, Lengths, Remat, State
@@ -201,15 +201,12 @@ class SequenceClassifier(nn.Module):
         """Makes one vector of each row, `[*batch, features]`, and weights where there are any."""
         if self.pooling == "last":
             return ends(self.recurrence, ys, lengths), None
-        # [*batch, time]
-        mask = length_mask(lengths, ys.shape[-2])
         if self.pooling == "mean":
             # The outputs past a row's end are 0.
             return ys.sum(-2) / jnp.maximum(lengths, 1)[..., None].astype(ys.dtype), None
         if self.pooling == "max":
-            highest = jnp.where(mask[..., None], ys, jnp.finfo(ys.dtype).min).max(-2)
-            return jnp.where(lengths[..., None] > 0, highest, 0), None
+            return highest(ys, lengths), None
         # v . tanh(W y + b), [*batch, time]
         scores = self.query(jnp.tanh(self.key(ys)))[..., 0]
-        weights = masked_softmax(scores, mask)
+        weights = masked_softmax(scores, length_mask(lengths, ys.shape[-2]))
         return jnp.einsum("...t,...tf->...f", weights, ys), weights

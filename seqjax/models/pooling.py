@@ -1,8 +1,9 @@
-"""What a recurrence has read: its outputs at the two ends of a row."""
+"""What a recurrence has read: its outputs at the two ends of a row, or the greatest over its steps."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from seqjax.losses import length_mask
 from seqjax.recurrence import Recurrence
 from seqjax.typing import Lengths
 
@@ -29,3 +30,13 @@ def ends(
     # Each [*batch, features].
     at_last = jnp.take_along_axis(ys, last, axis=-2)[..., 0, :]
     return recurrence.ends(ys[..., 0, :], at_last)
+
+
+def highest(
+    ys: Float[Array, "*batch time features"], lengths: Lengths
+) -> Float[Array, "*batch features"]:
+    """Returns the greatest value of each feature over the valid steps; 0 for a row of length 0."""
+    mask = length_mask(lengths, ys.shape[-2])[..., None]
+    lowest = jnp.finfo(ys.dtype).min
+    top = jnp.where(mask, ys, lowest).max(-2, initial=lowest)
+    return jnp.where(lengths[..., None] > 0, top, 0)

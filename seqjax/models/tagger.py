@@ -11,7 +11,7 @@ from seqjax.checks import checked_lengths
 from seqjax.losses import length_mask
 from seqjax.losses.crf import Scores
 from seqjax.models.embedding import TokenEmbedding
-from seqjax.models.pooling import ends
+from seqjax.models.pooling import ends, highest
 from seqjax.models.recurrent import Recurrent
 from seqjax.recurrence import Recurrence
 from seqjax.typing import Backend, Remat
@@ -61,10 +61,7 @@ class Spelling(nn.Module):
         edges = jnp.pad(xs, [(0, 0)] * (xs.ndim - 2) + [(1, 1), (0, 0)])
         triples = jnp.concatenate([edges[..., :-2, :], xs, edges[..., 2:, :]], axis=-1)
         ys = nn.Dense(self.features, name="convolution")(triples)
-        lowest = jnp.finfo(ys.dtype).min
-        # The maximum over a word's characters: [*batch, features].
-        highest = jnp.where(mask, ys, lowest).max(-2, initial=lowest)
-        return jnp.where(lengths[..., None] > 0, highest, 0)
+        return highest(ys, lengths)
 
 
 class Tagger(nn.Module):
@@ -264,9 +261,5 @@ class IntentTagger(Tagger, kw_only=True):
         """Computes the scores of the tags, and those of the intents; see `Tagger`."""
         ys = self._read(words, characters, lengths, char_lengths)
         lengths = checked_lengths(lengths, ys.shape[:-2], ys.shape[-2])
-        mask = length_mask(lengths, ys.shape[-2])[..., None]
-        lowest = jnp.finfo(ys.dtype).min
-        # The greatest output of each feature: [*batch, features].
-        highest = jnp.where(mask, ys, lowest).max(-2, initial=lowest)
-        pooled = jnp.where(lengths[..., None] > 0, highest, 0)
-        return Intended(self._score(ys), nn.Dense(self.num_intents, name="intents")(pooled))
+        intents = nn.Dense(self.num_intents, name="intents")(highest(ys, lengths))
+        return Intended(self._score(ys), intents)

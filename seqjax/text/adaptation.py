@@ -18,7 +18,6 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from seqjax.losses import cross_entropy
 from seqjax.tasks import Trained
 from seqjax.text.scoring import CHUNK
 from seqjax.typing import Params, State
@@ -189,7 +188,7 @@ def _adapt(
     def loss(params: Params) -> tuple[Array, tuple[State, Array]]:
         after, logits = model.apply({"params": params}, inputs[None], state)
         nats = optax.softmax_cross_entropy_with_integer_labels(logits[0], targets)
-        return cross_entropy(logits[0], targets), (after, nats)
+        return nats.mean(), (after, nats)
 
     gradients, (after, nats) = jax.grad(loss, has_aux=True)(params)
     updates, memory = optimiser.update(gradients, memory, params)

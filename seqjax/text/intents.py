@@ -4,12 +4,12 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
 
-from seqjax import data, training
+from seqjax import data, metrics, training
 from seqjax.files.disk import write_atomically
 from seqjax.losses import cross_entropy
 from seqjax.models import IntentTagger as Network
@@ -17,7 +17,7 @@ from seqjax.recurrence import Recurrence
 from seqjax.tasks import Report
 from seqjax.text import tag_sets
 from seqjax.text.requests import Requests
-from seqjax.text.tagged import TaggedSentences, as_tagged, in_columns
+from seqjax.text.tagged import TaggedSentences, as_tagged
 from seqjax.text.tagger import WordTagger, as_words, learn_vocabularies, rows_of
 from seqjax.typing import KeyArray, Params
 
@@ -64,8 +64,6 @@ class IntentTagger(WordTagger):
 
     model: Network
     intents: tuple[str, ...]
-
-    monitor: ClassVar[tuple[str, ...]] = ("error", "nats")
 
     def __repr__(self) -> str:
         inner = super().__repr__().partition("(")[2]
@@ -173,16 +171,18 @@ class IntentTagger(WordTagger):
         tags = [one.tags for one in found]
         guesses = [one.intent for one in found]
         names = sorted({*self.intents, *requests.intents})
-        write_atomically(folder / "predictions.conll", in_columns(requests, tags).encode())
-        write_atomically(folder / "intents.tsv", _as_tsv(requests, guesses).encode())
+        table = {
+            "intent": requests.intents,
+            "predicted": guesses,
+            "request": list(map(" ".join, requests.tokens)),
+        }
+        write_atomically(folder / "intents.tsv", metrics.as_tsv(table).encode())
         figures.plot_confusion(folder / "confusion.png", requests.intents, guesses, names)
-        if self.scheme is not None:
-            table = tag_sets.table_of_spans(requests.tags, tags, self.scheme)
-            write_atomically(folder / "spans.txt", table.encode())
-        metrics = self._scored(requests, found, nats)
-        del metrics["error"]
+        self._write_tags(requests, tags, folder)
+        scores = self._scored(requests, found, nats)
+        del scores["error"]
         counts = {"requests": len(found), "words": sum(map(len, requests.tokens))}
-        return Report(metrics, counts)
+        return Report(scores, counts)
 
     def _read(self, params: Params, requests: Requests) -> tuple[list[Understood], float]:
         """What is understood, and the nats of what is true."""
@@ -213,10 +213,7 @@ class IntentTagger(WordTagger):
         """The best tags, and the logarithm of the likelihood of every intent."""
         outputs = self._outputs(params, batch, None)
         found = self._best(batch, self._kept(outputs.scores))
-        return found | {
-            "likelihoods": jax.nn.log_softmax(outputs.intents),
-            "intents": batch["intents"],
-        }
+        return found | {"likelihoods": jax.nn.log_softmax(outputs.intents)}
 
     def _encoded(self, part: TaggedSentences) -> list[dict[str, np.ndarray]]:
         """Each request as a sentence, with the number of its intent and whether it is known."""
@@ -231,11 +228,11 @@ class IntentTagger(WordTagger):
     def _scored(self, requests: Requests, found: list[Understood], nats: float) -> dict[str, float]:
         """The metrics of what was found."""
         tags = [one.tags for one in found]
-        metrics = {"nats": nats, **tag_sets.score(requests.tags, tags, self.scheme)}
+        scores = {"nats": nats, **tag_sets.score(requests.tags, tags, self.scheme)}
         right = [one.intent == intent for one, intent in zip(found, requests.intents, strict=True)]
         tagged = [one.tags == given for one, given in zip(found, requests.tags, strict=True)]
         understood = float(np.mean(np.array(right) & np.array(tagged)))
-        return metrics | {
+        return scores | {
             "intent_accuracy": float(np.mean(right)),
             "understood": understood,
             "error": 1 - understood,
@@ -260,11 +257,3 @@ def as_requests(examples: Asked) -> Requests:
             "give one for each"
         )
     return examples
-
-
-def _as_tsv(requests: Requests, guesses: Sequence[str]) -> str:
-    """Spells a request a line: its intent, what was predicted, its words."""
-    lines = ["intent\tpredicted\trequest"]
-    for intent, guess, words in zip(requests.intents, guesses, requests.tokens, strict=True):
-        lines.append(f"{intent}\t{guess}\t{' '.join(words)}")
-    return "\n".join(lines) + "\n"

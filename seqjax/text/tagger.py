@@ -215,15 +215,12 @@ class WordTagger:
 
         part = as_tagged(examples)
         found, nats = self._tagged(params, part)
-        write_atomically(folder / "predictions.conll", in_columns(part, found).encode())
+        self._write_tags(part, found, folder)
         truth = [tag for tags in part.tags for tag in tags]
         guesses = [tag for tags in found for tag in tags]
         strange = tag_sets.strangers(part, self.tags)
         names = (*self.tags.tokens, *sorted(strange))
         figures.plot_confusion(folder / "confusion.png", truth, guesses, names)
-        if self.scheme is not None:
-            table = tag_sets.table_of_spans(part.tags, found, self.scheme)
-            write_atomically(folder / "spans.txt", table.encode())
         metrics = self._metrics(part, found, nats)
         del metrics["error"]
         counts = {"sentences": len(part.tokens), "words": len(truth)}
@@ -236,6 +233,13 @@ class WordTagger:
         if strange:
             counts["words_of_unknown_tags"] = strange.total()
         return Report(metrics, counts)
+
+    def _write_tags(self, part: TaggedSentences, found: list[list[str]], folder: Path) -> None:
+        """Writes each word with its tag and the one found, and where tags are spans how each kind was found."""
+        write_atomically(folder / "predictions.conll", in_columns(part, found).encode())
+        if self.scheme is not None:
+            table = tag_sets.table_of_spans(part.tags, found, self.scheme)
+            write_atomically(folder / "spans.txt", table.encode())
 
     def _served(self, part: TaggedSentences) -> Iterator[dict[str, Any]]:
         """Batches of few shapes, in which every sentence comes once."""
@@ -368,8 +372,8 @@ def rows_of(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields the place of each sentence among all, and its row of the batch and of what was found."""
     for batch in batches:
-        known = ("lengths", "tagged", "intended")
-        columns = {name: batch[name] for name in known if name in batch}
+        # What is said of a row as a whole, and what was found.
+        columns = {name: array for name, array in batch.items() if array.ndim == 1}
         columns |= jax.device_get(search(batch))
         for row, index in enumerate(batch["indices"]):
             if index >= 0:

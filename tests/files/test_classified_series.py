@@ -61,6 +61,14 @@ def test_arrays_of_numpy(tmp_path):
     np.savez(tmp_path / "e.npz", x=np.array([object()]), y=np.zeros(1))
     with refused("e.npz: no .npz of plain arrays"):
         read_classified_series(tmp_path / "e.npz")
+    for content in (b"", b"PK\x03\x04 cut off"):
+        (tmp_path / "f.npz").write_bytes(content)
+        with refused("f.npz: no .npz of plain arrays"):
+            read_classified_series(tmp_path / "f.npz")
+    np.save(tmp_path / "g.npy", x)
+    (tmp_path / "g.npy").rename(tmp_path / "g.npz")
+    with refused("g.npz: wanted the arrays x and y; it has none"):
+        read_classified_series(tmp_path / "g.npz")
 
 
 @pytest.mark.parametrize(
