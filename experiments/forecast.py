@@ -1,20 +1,23 @@
 """experiments.forecast: probabilistic forecasts of time series, beside the naive ones and a linear model.
 
-    python -m experiments.forecast                                        # half-hourly electricity demand
-    python -m experiments.forecast --dataset m4_hourly                    # 414 series, official test of 48 hours
-    python -m experiments.forecast --dataset etth1 --horizon 24           # transformer temperature, 12/4/4 months
-    python -m experiments.forecast --dataset etth1 --model encoder_decoder --compare    # teacher forcing or sampling
     python -m experiments.forecast --csv FILE --target COLUMN --time COLUMN             # any table
     python -m experiments.forecast predict RUN FILE                       # what comes after the end of a table
+    python -m experiments.forecast                                        # half-hourly electricity demand
+    python -m experiments.forecast --model deepar --dataset m4_hourly     # 414 series, official test of 48 hours
+    python -m experiments.forecast --model direct --dataset etth1         # transformer temperature, 12/4/4 months
+    python -m experiments.forecast --dataset etth1 --model encoder_decoder --compare    # teacher forcing or sampling
 
-A stacked LSTM as DeepAR (it draws paths), as a direct forecaster of all steps at once, or as encoder
-and decoder with attention. A table has a row for each time, and for many series a column that names
-them; rows at the end without a target are still to come. The last `--folds` horizons are scored;
-those before choose the weights and calibrate intervals. Expect a MASE of 0.61 for the demand in 3
-minutes, 1.06 for M4 in 7. Papers: Salinas et al., 2017; Wen et al., 2017; Romano et al., 2019.
+Simple forecasters and networks are compared on what the end of the series would have been forecast
+as, for `--minutes`, and the best are blended. Or one network is trained: a stacked LSTM as DeepAR
+(it draws paths), as a direct forecaster of all steps at once, or as encoder and decoder with
+attention. A table has a row for each time, and for many series a column that names them; rows at
+the end without a target are still to come. The last fifth is scored, from many cuts; the fifth
+before it chooses and calibrates intervals. `--folds` cuts at so many horizons instead.
+Papers: Salinas et al., 2017; Wen et al., 2017; Romano et al., 2019; Caruana et al., 2004.
 """
 
 import dataclasses
+import functools
 import warnings
 from typing import Any
 
@@ -30,11 +33,12 @@ from seqjax.training import RunConfig, option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(forecasting.SeriesOptions, RunConfig):
-    model: str = option("deepar", "forecaster", choices=tuple(NETWORKS))
+    model: str = option("auto", "forecaster; auto compares many", choices=("auto", *NETWORKS))
+    minutes: float = option(5.0, "for --model auto to compare", least=0)
     likelihood: str | None = option(None, "of a value; else the model's", choices=[*LIKELIHOODS])
     horizon: int | None = option(None, "steps to forecast (default: a season)", least=1)
     context: int | None = option(None, "steps read (default: three horizons)", least=1)
-    folds: int | None = option(4, "last horizons to score; those before choose", least=1)
+    folds: int | None = option(None, "last horizons to score (default: a fifth)", least=1)
     refit: int | None = option(None, "horizons after which it is also fitted anew", least=1)
     scaling: str = option("mean", "of each window", choices=SCALINGS)
     hidden_size: int = option(40, "units of each layer", least=1)
@@ -52,19 +56,19 @@ class Config(forecasting.SeriesOptions, RunConfig):
     average: float | None = option(0.99, "decay of the weights' moving average", least=0, below=1)
 
     def preset(self) -> "Config":
-        """Gives the settings of the data set."""
-        return PRESETS["csv" if self.csv else self.dataset]
+        """Gives the settings of a network on a data set; `auto` finds its own."""
+        if self.model == "auto" or self.csv:
+            return Config()
+        return PRESETS.get(self.dataset, Config())
 
 
 PRESETS: dict[str, Config] = {
     "vic_elec": Config(horizon=48, context=168, folds=28),
-    "m4_hourly": Config(horizon=48, context=168, folds=1, power=0.1, identity=True, steps=2500),
+    "m4_hourly": Config(horizon=48, context=168, power=0.1, identity=True, steps=2500),
     "etth1": Config(
-        model="direct",
         likelihood="point",
         horizon=24,
         context=336,
-        folds=None,
         scaling="last",
         hidden_size=16,
         layers=1,
@@ -74,8 +78,13 @@ PRESETS: dict[str, Config] = {
     ),
     "co2": Config(horizon=52, context=104),
     "sunspots": Config(horizon=11, context=44, steps=500),
-    "csv": Config(),
 }
+
+ANY_MODEL = {field.name for field in dataclasses.fields(forecasting.SeriesOptions)} | {
+    *("model", "minutes", "horizon", "folds", "seed"),
+    *("data_dir", "out", "resume", "quiet", "devices", "backend"),
+}
+"""The settings that `--model auto` heeds; the others are a network's."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,24 +99,51 @@ def main(config: Config) -> dict:
         config = run.config
         check(config)
         loaded = config.load(config.data_dir)
-        horizon = config.horizon or max(loaded.season, 8)
+        horizon = config.horizon or loaded.horizon
         split = loaded.split(horizon, config.folds)
-        task = build(config, split, horizon)
-        run.say(f"{len(split.panel)} series, {len(split.test)} cuts: {loaded.origin}\n{task}")
-        validation, test = split.held_out("validation"), split.held_out("test")
-        trained = run.fit(task, split.train, validation=validation, source=loaded.origin)
-        model = forecasting.calibrated(trained, validation)
-        model.save(run.folder / "model")
-        result = run.finish(model, test.beside(rivals(run, split, task)), "test")
+        run.say(f"{len(split.panel)} series, {len(split.test)} cuts: {loaded.origin}")
+        model = train(run, split, horizon, loaded.origin)
+        test = split.held_out("test").beside(rivals(run, split, model))
+        result = run.finish(model, test, "test")
         run.say((run.folder / "scores.txt").read_text())
         return result
 
 
+def train(run: training.Run, split: forecasting.Split, horizon: int, origin: str) -> Any:
+    """Trains the forecaster that is named, or searches for one, and calibrates its intervals."""
+    config, validation = run.config, split.held_out("validation")
+    if config.model == "auto":
+        options = {"minutes": config.minutes, "season": split.season, "seed": config.seed}
+        choose = functools.partial(
+            forecasting.auto,
+            *(split.train, horizon),
+            validation=validation,
+            say=run.say,
+            **options,
+        )
+        found = run.search(choose, (split.train, validation), source=origin)
+        run.write_text("tried.txt", forecasting.tried_table(found) + "\n")
+        return found
+    task = build(config, split, horizon)
+    run.say(repr(task))
+    trained = run.fit(task, split.train, validation=validation, source=origin)
+    model = forecasting.calibrated(trained, validation)
+    model.save(run.folder / "model")
+    return model
+
+
 def check(config: Config) -> None:
     """Refuses options that do not go together."""
+    own = sorted(config.given - ANY_MODEL)
+    if config.model == "auto" and own:
+        raise ValueError(
+            f"--{own[0].replace('_', '-')} is of a network; name it, as --model deepar"
+        )
     folds = config.folds or 1
     if config.refit and config.refit >= folds:
-        raise ValueError(f"--refit {config.refit} never fits anew within {folds} folds; give less")
+        raise ValueError(
+            f"--refit {config.refit} never fits anew within --folds {folds}; give more folds"
+        )
     if config.model != "encoder_decoder" and (config.compare or config.sampling_steps):
         raise ValueError("--compare and --sampling-steps go with --model encoder_decoder")
     if config.compare and jax.process_count() > 1:
@@ -140,10 +176,15 @@ def build(config: Config, split: forecasting.Split, horizon: int) -> forecasting
     )
 
 
-def rivals(run: training.Run, split: forecasting.Split, task: Any) -> dict[str, Any]:
+def rivals(run: training.Run, split: forecasting.Split, trained: Any) -> dict[str, Any]:
     """Makes the forecasters and forecasts that the scores stand beside."""
-    config = run.config
-    found = forecasting.baselines(split.train, task.horizon, task.context, split.season)
+    config, task = run.config, trained.task
+    learnt = split.train
+    if config.model == "auto":
+        learnt = split.panel.until(max(split.test))
+    context = config.context or 3 * task.horizon
+    found: dict[str, Any] = {**forecasting.baselines(learnt, task.horizon, context, split.season)}
+    task = getattr(task, "forecaster", task)
     if config.refit:
         again = {"folds": len(split.test), "refit": config.refit, "recipe": config}
         found["refitted"] = forecasting.backtest(task, split.panel, **again).forecast

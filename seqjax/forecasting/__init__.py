@@ -1,13 +1,18 @@
 """Forecast time series: panels, calendars, forecasters, baselines, metrics, intervals, backtests, plots."""
 
+from seqjax.forecasting.auto import auto as auto
+from seqjax.forecasting.auto import tried_table as tried_table
 from seqjax.forecasting.backtest import Backtest as Backtest
 from seqjax.forecasting.backtest import backtest as backtest
 from seqjax.forecasting.baselines import Linear as Linear
 from seqjax.forecasting.baselines import SeasonalNaive as SeasonalNaive
 from seqjax.forecasting.baselines import baselines as baselines
+from seqjax.forecasting.blend import Blend as Blend
 from seqjax.forecasting.calendar import calendar_features as calendar_features
 from seqjax.forecasting.calendar import lags as lags
 from seqjax.forecasting.calendar import seasons as seasons
+from seqjax.forecasting.candidates import Candidate as Candidate
+from seqjax.forecasting.candidates import candidates as candidates
 from seqjax.forecasting.columns import Columns as Columns
 from seqjax.forecasting.conformal import Conformal as Conformal
 from seqjax.forecasting.conformal import calibrated as calibrated

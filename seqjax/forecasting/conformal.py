@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -60,8 +60,7 @@ def conformal(
     """
     task = trained.task
     forecast = trained.predict(panel, ago=ago)
-    windows = task.windows(panel)
-    scale = windows.at(forecast.series, forecast.cuts)["scale"][:, None] * windows.units[1]
+    scale = task.sizes(panel, forecast.series, forecast.cuts)[:, None]
     y = truth(panel, forecast)
     margins = []
     for share in sorted(shares):
@@ -167,18 +166,23 @@ class Conformal(Forecaster):
         }
         return write_report(Path(folder), held_out, own)
 
-    def forecast(self, params: Params, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
-        """Forecasts the forecaster's median within the moved ends."""
-        forecast = self.forecaster.forecast(params, batch, key)
+    def predict_at(
+        self, params: Params, panel: Panel, series: np.ndarray, cuts: np.ndarray, *, seed: int = 0
+    ) -> Forecast:
+        """Forecasts the forecaster's median within the moved ends, see `Forecaster.predict_at`."""
+        forecast = self.forecaster.predict_at(params, panel, series, cuts, seed=seed)
+        sizes = self.forecaster.sizes(panel, series, cuts)[:, None]
         lows, highs = [], []
         low = high = forecast.median
         for share, margin in zip(self.shares, self.margins, strict=True):
             # A wider interval holds every narrower one.
-            ends, move = _ends(forecast, share), np.asarray(margin) * batch["scale"][:, None]
+            ends, move = _ends(forecast, share), np.asarray(margin)[None, :] * sizes
             low, high = np.minimum(low, ends[0] - move), np.maximum(high, ends[1] + move)
             lows.append(low)
             highs.append(high)
         quantiles = np.stack([*lows[::-1], forecast.median, *highs], axis=-1)
         below = tuple(round((1 - share) / 2, 9) for share in self.shares[::-1])
         levels = (*below, 0.5, *(round(1 - level, 9) for level in below[::-1]))
-        return Forecast(forecast.mean, quantiles, levels)
+        return Forecast(
+            forecast.mean, quantiles, levels, series=forecast.series, cuts=forecast.cuts
+        )

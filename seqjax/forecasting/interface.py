@@ -179,6 +179,14 @@ class Forecaster:
             forecast = forecast.moved(*windows.units)
         return forecast
 
+    def sizes(self, panel: Panel, series: np.ndarray, cuts: np.ndarray) -> np.ndarray:
+        """Measures the values before these cuts, `[rows]`: what intervals are counted in."""
+        windows, parts = self.windows(panel), []
+        for start in range(0, len(cuts), ROWS):
+            rows = slice(start, start + ROWS)
+            parts.append(windows.at(series[rows], cuts[rows])["scale"].astype(np.float64))
+        return np.concatenate(parts) * windows.units[1]
+
     def evaluate(self, params: Params, examples: Panel | HeldOut) -> dict[str, float]:
         """Scores parameters.
 

@@ -63,17 +63,41 @@ def mase(y: ArrayLike, forecast: ArrayLike, error_scale: ArrayLike) -> float:
 
     Series whose scale is NaN are left out (Hyndman and Koehler, 2006); NaN where all are.
     """
-    error, scale = (
-        np.where(_seen(y), np.abs(_difference(y, forecast)), 0),
-        np.asarray(error_scale, np.float64),
-    )
-    seen = _seen(y).sum(1)
-    counts = (seen > 0) & ~np.isnan(scale)
-    return (
-        float((error.sum(1)[counts] / seen[counts] / scale[counts]).mean())
-        if counts.any()
-        else float("nan")
-    )
+    counts = _seen(y).any(1) & ~np.isnan(np.asarray(error_scale, np.float64))
+    if not counts.any():
+        return float("nan")
+    return float(scaled_errors(y, forecast, error_scale)[counts].mean())
+
+
+def scaled_errors(y: ArrayLike, forecast: ArrayLike, error_scale: ArrayLike) -> np.ndarray:
+    """Computes the mean absolute error of each series in units of `error_scale`, `[series]`.
+
+    NaN where nothing was observed or the scale is NaN.
+    """
+    seen = _seen(y)
+    total = np.where(seen, np.abs(_difference(y, forecast)), 0).sum(1)
+    counts = np.where(seen.any(1), seen.sum(1), np.nan)
+    return total / counts / np.asarray(error_scale, np.float64)
+
+
+def standard_error(errors: np.ndarray, groups: np.ndarray) -> float:
+    """Estimates the standard error of a mean of errors of which those of one group hang together.
+
+    Args:
+      errors: `[rows]`; NaN counts nowhere.
+      groups: of each row, int `[rows]`; where all are of one, each row is a group of its own.
+
+    Returns:
+      The deviation of the groups' means over the root of their number; NaN of fewer than two.
+    """
+    counts = np.isfinite(errors)
+    means, groups = errors[counts], groups[counts]
+    several = np.unique(groups)
+    if len(several) > 1:
+        means = np.array([means[groups == group].mean() for group in several])
+    if len(means) < 2:
+        return float("nan")
+    return float(means.std(ddof=1) / len(means) ** 0.5)
 
 
 def nd(y: ArrayLike, forecast: ArrayLike) -> float:

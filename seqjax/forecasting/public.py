@@ -31,6 +31,11 @@ class LoadedPanel:
     name: str | None = None
 
     @property
+    def horizon(self) -> int:
+        """Steps to forecast: those published, else a season, and at least 8."""
+        return HORIZONS.get(self.name or "", max(self.season, 8))
+
+    @property
     def season(self) -> int:
         """Steps of the season."""
         return SEASONS.get(self.name or "", self.panel.season)
@@ -40,21 +45,32 @@ class LoadedPanel:
 
         Args:
           horizon: steps to forecast.
-          folds: horizons to judge by; None for cuts that are published.
+          folds: horizons to judge by; None for cuts that are published, else as many as the series
+            allow, see `Split.rolling`.
 
         Raises:
           ValueError: the series are too short, have no value where they judge, or have cuts that
             are published.
         """
+        if self.name == "m4_hourly":
+            folds = folds or 1
         if self.name != "etth1":
-            return Split.by_folds(self.panel, self.season, horizon, folds or 1).check(horizon)
+            return self._split(horizon, folds).check(horizon)
         if folds is not None:
             raise ValueError(f"the cuts of {self.name} are published, one an hour; give no folds")
         return Split.of_ett(self.panel, horizon)
 
+    def _split(self, horizon: int, folds: int | None) -> Split:
+        if folds is None:
+            return Split.rolling(self.panel, self.season, horizon)
+        return Split.by_folds(self.panel, self.season, horizon, folds)
+
 
 SEASONS = {"sunspots": 11}
 """Seasons that the step of a data set does not tell."""
+
+HORIZONS = {"m4_hourly": 48}
+"""Steps that are forecast in the papers, where that is no season."""
 
 PANELS = {
     "vic_elec": Columns("demand", "time", known=("holiday",), past=("temperature",)),
@@ -64,7 +80,10 @@ PANELS = {
 }
 """The data sets of one series, with their columns."""
 
-DATA_SETS = (*PANELS, "m4_hourly")
+MANY = ("m4_hourly", "exchange_rate")
+"""The data sets of many series."""
+
+DATA_SETS = (*PANELS, *MANY)
 """All names of `load_panel`."""
 
 SOURCES = {"etth1": "ett/h1"}
@@ -76,7 +95,8 @@ def load_panel(name: str, data_dir: str | os.PathLike | None = None) -> LoadedPa
 
     Args:
       name: one of `DATA_SETS`; `"m4_hourly"` are the 414 hourly series of the M4 competition, the
-        official test of 48 hours at their ends.
+        official test of 48 hours at their ends; `"exchange_rate"` the daily rates of eight
+        currencies, without dates.
       data_dir: the local folder of data sets.
 
     Returns:
@@ -88,6 +108,10 @@ def load_panel(name: str, data_dir: str | os.PathLike | None = None) -> LoadedPa
     """
     if name == "m4_hourly":
         return _m4_hourly(data_dir)
+    if name == "exchange_rate":
+        part = load(name, "full", data_dir)
+        columns = part.records.columns()
+        return LoadedPanel(Panel(list(columns["values"]), list(columns["id"])), part.origin, name)
     if name not in PANELS:
         raise ValueError(f"panel {name!r} is unknown; choose one of {', '.join(DATA_SETS)}")
     about = PANELS[name]

@@ -36,7 +36,8 @@ def score(panel: Panel, forecast: Forecast, season: int = 1) -> dict[str, float]
     Returns:
       Score by name; quantile loss, CRPS and the coverage of the 50 and 90 % intervals only for
       those with a spread, MAPE, ND and quantile loss only where a value is not 0, MASE only where a
-      history is a season long and changes; none that is not finite.
+      history is a season long and changes; none that is not finite. `mase_se` is the standard error
+      of MASE.
 
     Raises:
       ValueError: nothing of what was forecast has come yet.
@@ -49,13 +50,17 @@ def score(panel: Panel, forecast: Forecast, season: int = 1) -> dict[str, float]
     histories = [
         panel.values[s][:cut] for s, cut in zip(forecast.series, forecast.cuts, strict=True)
     ]
+    error_scale = metrics.seasonal_error(histories, season)
+    # Forecasts whose horizons overlap are not independent: those within one horizon hang together.
+    together = (panel.lengths[forecast.series] - forecast.cuts) // y.shape[1]
     scores = {
         "mae": metrics.mae(y, median),
         "rmse": metrics.rmse(y, forecast.mean),
         "mape": metrics.mape(y, median),
         "smape": metrics.smape(y, median),
         "nd": metrics.nd(y, median),
-        "mase": metrics.mase(y, median, metrics.seasonal_error(histories, season)),
+        "mase": metrics.mase(y, median, error_scale),
+        "mase_se": metrics.standard_error(metrics.scaled_errors(y, median, error_scale), together),
     }
     if not forecast.spread:
         return _finite(scores)

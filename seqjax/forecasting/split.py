@@ -1,12 +1,16 @@
 """`Split`: which part of a panel is learnt, which chooses among what was learnt, and which judges."""
 
 import dataclasses
+import math
 from typing import Literal
 
 import numpy as np
 
 from seqjax.forecasting.held_out import HeldOut
 from seqjax.forecasting.panel import Panel
+
+ROLLING = 600
+"""Forecasts that choose or judge, where cuts are not given."""
 
 MONTH = 30 * 24
 """Hours of a month, as the published protocol of ETT counts them (Zhou et al., 2021)."""
@@ -73,6 +77,31 @@ class Split:
         return cls(whole, panel.season, tuple(validation), tuple(test), units)
 
     @classmethod
+    def rolling(cls, panel: Panel, season: int, horizon: int) -> "Split":
+        """Cuts a panel at many times: the last fifth of its shortest series judges, the fifth before it chooses.
+
+        Cuts fall on every phase of the season; there are as many as give `ROLLING` forecasts in
+        all.
+
+        Raises:
+          ValueError: a series is too short, see `by_folds`.
+        """
+        by_one = cls.by_folds(panel, season, horizon, 1)
+        part = max(horizon, int(panel.lengths.min()) // 5)
+        cuts = _cuts(part, horizon, season, max(1, ROLLING // len(panel)))
+        return dataclasses.replace(by_one, validation=tuple(part + ago for ago in cuts), test=cuts)
+
+    @classmethod
+    def chosen(cls, panel: Panel, season: int, horizon: int) -> HeldOut:
+        """Cuts a panel of which no part judges: its last fifth chooses.
+
+        Raises:
+          ValueError: a series is too short, see `by_folds`.
+        """
+        split = cls.rolling(panel, season, horizon)
+        return split.held_out("test")
+
+    @classmethod
     def by_folds(cls, panel: Panel, season: int, horizon: int, folds: int) -> "Split":
         """Cuts a panel: the last `folds` horizons judge, as many before them choose.
 
@@ -89,6 +118,14 @@ class Split:
                 )
         cuts = tuple(horizon * fold for fold in range(2 * folds, 0, -1))
         return cls(panel, season, cuts[:folds], cuts[folds:])
+
+
+def _cuts(part: int, horizon: int, season: int, most: int) -> tuple[int, ...]:
+    """Spreads cuts over a part of so many steps, the earliest first; none shares a divisor with the season."""
+    stride = max(1, -(-(part - horizon + 1) // most))
+    while math.gcd(stride, season) > 1:
+        stride += 1
+    return tuple(range(part, horizon - 1, -stride))
 
 
 def _has_value(panel: Panel, ago: int, horizon: int) -> bool:

@@ -5,11 +5,12 @@ with training.Run("tagging", config) as run:
     run.finish(trained, test)
 """
 
+import contextlib
 import io
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -87,6 +88,7 @@ class Run:
             check_free(self.folder)
         self.leads = jax.process_index() == 0
         self._task: Any = None
+        self._began = time.monotonic()
 
     def __enter__(self) -> "Run":
         return self
@@ -132,7 +134,7 @@ class Run:
         if self.leads:
             log = MetricsLog(self.folder / "metrics.jsonl", self._newest_step())
             callbacks = (*callbacks, log)
-        try:
+        with self._advised():
             trained = fit(
                 task,
                 examples,
@@ -144,6 +146,37 @@ class Run:
                 on_nonfinite=self.dump,
                 quiet=self.config.quiet or not self.leads,
             )
+        if not self.leads:
+            raise Followed
+        trained.save(self.folder / "model")
+        return trained
+
+    def search(self, choose: Callable[..., Trained], examples: Any, *, source: str = "") -> Trained:
+        """Takes a model that a function chooses among several trainings, in place of `fit`.
+
+        Args:
+          choose: trains, with a `folder=` for its checkpoints; on a resumed run it is called
+            again, and goes on from those.
+          examples: what it learns from, for the fingerprint.
+          source: where they come from, for the record.
+
+        Raises:
+          Interrupted: a signal ended it; all is saved.
+          ValueError: the folder will not do, there are several processes, or `choose` raises it.
+        """
+        if jax.process_count() > 1:
+            raise ValueError("a search runs in one process; take SEQJAX_PROCESSES away")
+        self.begin(source, examples)
+        with self._advised():
+            trained = choose(folder=self.folder / "checkpoints")
+        trained.save(self.folder / "model")
+        return trained
+
+    @contextlib.contextmanager
+    def _advised(self) -> Iterator[None]:
+        """Says beside an error of training how to go on."""
+        try:
+            yield
         except Interrupted as stop:
             advice = f"{stop}; go on with --resume {self.folder}"
             raise Interrupted(advice, stop.trained, stop.signal) from None
@@ -154,10 +187,6 @@ class Run:
         except KeyboardInterrupt as error:
             advice = f"go on from the last checkpoint with --resume {self.folder}"
             raise KeyboardInterrupt(advice) from error
-        if not self.leads:
-            raise Followed
-        trained.save(self.folder / "model")
-        return trained
 
     def begin(self, source: str, examples: Any) -> None:
         """Makes the folder, becomes its only writer and writes `config.json`; `fit` does so itself.
@@ -218,8 +247,9 @@ class Run:
         else:
             report = Report(trained.evaluate(examples), {})
         history = self.history()
-        scores = {name: f"validation {name}" for name in _scored(history, trained.task.monitor)}
-        plot_history(self.folder / "loss.png", history, scores, self.config.clip)
+        if history:
+            scores = {name: f"validation {name}" for name in _scored(history, trained.task.monitor)}
+            plot_history(self.folder / "loss.png", history, scores, self.config.clip)
         metrics = {**report.metrics, **(metrics or {})}
         return self.write_result(metrics, {**(counts or {}), **report.counts}, split)
 
@@ -244,7 +274,8 @@ class Run:
           What `result.json` holds.
         """
         history = self.history()
-        minutes = notes.pop("minutes", history[-1]["seconds"] / 60 if history else 0.0)
+        seconds = history[-1]["seconds"] if history else time.monotonic() - self._began
+        minutes = notes.pop("minutes", seconds / 60)
         skipped = skipped_of(history)
         result = {
             "experiment": self.name,

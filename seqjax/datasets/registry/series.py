@@ -11,8 +11,16 @@ from seqjax.datasets.features import Channels, Series, Text, Words
 from seqjax.files import read_classified_series, read_csv, read_lines, read_wide_series
 
 ETT_URL = f"{GITHUB}zhouhaoyi/ETDataset/1d16c8f4f943005d613b5bc962e9eeb06058cf07/ETT-small/"
+EXCHANGE_URL = (
+    f"{GITHUB}laiguokun/multivariate-time-series-data/"
+    "d5be4e85367f2033d1bd843a02e2dce4bb860efc/exchange_rate/"
+)
 M4_URL = f"{GITHUB}Mcompetitions/M4-methods/"
 
+CURRENCIES = (
+    *("australia", "britain", "canada", "switzerland"),
+    *("china", "japan", "new zealand", "singapore"),
+)
 CHANNELS = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
 MONTH = 30 * 24
 ETT_ROWS = {
@@ -50,6 +58,16 @@ def _ett(path: Path, split: str) -> dict:
 def _m4_hourly(path: Path, split: str) -> dict:
     series = read_wide_series(path)
     return {"id": list(series), "values": list(series.values())}
+
+
+def _exchange_rate(path: Path, split: str) -> dict:
+    try:
+        rates = np.loadtxt(path, delimiter=",", ndmin=2)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; give numbers between commas, a day a line") from None
+    if rates.shape[1] != len(CURRENCIES):
+        raise ValueError(f"{path}: {rates.shape[1]} columns; it has {len(CURRENCIES)}")
+    return {"id": list(CURRENCIES), "values": list(rates.T)}
 
 
 def _japanese_vowels(path: Path, split: str) -> dict:
@@ -127,6 +145,22 @@ ENTRIES = (
             ),
         ),
         subfolder="m4",
+    ),
+    DataSet(
+        name="exchange_rate",
+        description=(
+            "Exchange rates (Lai et al., 2018): eight currencies against the US dollar, 7,588 days "
+            "from 1990 on, without their dates."
+        ),
+        features={"id": Text(), "values": Series()},
+        splits={"full": ("exchange_rate.txt",)},
+        reader=_exchange_rate,
+        remotes=remotes_at(
+            EXCHANGE_URL,
+            {
+                "exchange_rate.txt.gz": "6a4fbb561dcdee43f071a83badbeec9223a335552278348656738b556f1c2e9d"
+            },
+        ),
     ),
     DataSet(
         name="japanese_vowels",
