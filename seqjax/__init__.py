@@ -24,6 +24,7 @@ from seqjax.cells import MLSTMState as MLSTMState
 from seqjax.cells import SLSTMState as SLSTMState
 from seqjax.combinators import BidirectionalState as BidirectionalState
 from seqjax.combinators import bidirectional as bidirectional
+from seqjax.combinators import block as block
 from seqjax.combinators import dropout as dropout
 from seqjax.combinators import gated as gated
 from seqjax.combinators import learn_initial_state as learn_initial_state

@@ -54,6 +54,8 @@ RECURRENCES = {
     ),
     "return_states": seqjax.return_states(seqjax.stack(seqjax.LSTM(3), seqjax.LRU(2))),
     "stack_skip": seqjax.stack(seqjax.GRU(4), seqjax.LSTM(2), skip="concat"),
+    "block": seqjax.block(seqjax.RGLRU(4), width=3),
+    "block_mlstm": seqjax.block(seqjax.MLSTM(4, heads=2, chunk_size=4)),
     "weight_drop": seqjax.weight_drop(seqjax.LSTM(4), 0.5),
 }
 CAUSAL = {name: recurrence for name, recurrence in RECURRENCES.items() if recurrence.causal}

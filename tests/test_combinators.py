@@ -7,6 +7,7 @@ import pytest
 
 import seqjax
 from seqjax import combinators
+from tests.recurrences import draw_inputs, draw_params
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -321,3 +322,33 @@ def test_every_combinator_prints_compares_and_hashes_by_value():
         repr(combinators.Dropout(seqjax.LSTM(8, peephole=True), 0.5))
         == "Dropout(LSTM(8, peephole=True), 0.5)"
     )
+
+
+def test_a_block_is_its_equation():
+    net = seqjax.block(seqjax.Elman(5), width=3)
+    params = draw_params(net)
+    xs = draw_inputs((2, 7))
+    _, ys = seqjax.unroll(net, params, xs)
+
+    def silu(a):
+        return a / (1 + np.exp(-a))
+
+    p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
+    inner, taps = p["inner"], p["convolution"]
+    for row, out in zip(xs.astype(np.float64), ys, strict=True):
+        u = row / np.sqrt((row**2).mean(-1, keepdims=True) + 1e-6) * p["norm"]
+        v = np.concatenate([np.zeros((2, 5)), u @ p["w_in"]])
+        h = np.zeros(5)
+        for t in range(7):
+            seen = silu((taps["w"] * v[t : t + 3]).sum(0) + taps["b"])
+            h = np.tanh(seen @ inner["w_x"] + h @ inner["w_h"] + inner["b"])
+            wanted = row[t] + (h * silu(u[t] @ p["w_gate"])) @ p["w_out"]
+            np.testing.assert_allclose(out[t], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_blocks_want_a_causal_recurrence():
+    with pytest.raises(ValueError, match="reads the future, so it has no step"):
+        seqjax.block(seqjax.bidirectional(seqjax.GRU(3)))
+    with pytest.raises(ValueError, match="Block: width is 0; give at least 1"):
+        seqjax.block(seqjax.GRU(3), width=0)
+    assert seqjax.block(seqjax.GRU(3)) == seqjax.block(seqjax.GRU(3), width=4)

@@ -52,7 +52,7 @@ def test_the_public_face_names_what_the_readme_uses():
     cells = ("LSTM", "GRU", "Elman", "LRU", "MinGRU", "MinLSTM")
     cells += ("SLSTM", "MLSTM", "RGLRU", "IndRNN", "MGU")
     combinators = ("stack", "bidirectional", "residual", "dropout", "zoneout", "gated")
-    combinators += ("skip", "weight_drop", "learn_initial_state", "return_states")
+    combinators += ("block", "skip", "weight_drop", "learn_initial_state", "return_states")
     for name in (
         *cells,
         *combinators,

@@ -1,6 +1,10 @@
 """Recurrences made of recurrences: each function here takes some and gives one."""
 
 from seqjax.combinators.base import Wrapper as Wrapper
+from seqjax.combinators.blocks import Block as Block
+from seqjax.combinators.blocks import BlockState as BlockState
+from seqjax.combinators.blocks import Convolution as Convolution
+from seqjax.combinators.blocks import block as block
 from seqjax.combinators.directions import Bidirectional as Bidirectional
 from seqjax.combinators.directions import BidirectionalState as BidirectionalState
 from seqjax.combinators.directions import bidirectional as bidirectional

@@ -13,6 +13,8 @@ from seqjax import forecasting
 from tests.experiments.running import run_page
 
 TINY = (
+    "--model",
+    "deepar",
     "--hidden-size",
     "4",
     "--layers",
@@ -342,7 +344,7 @@ def test_counted_rows_are_no_years(tmp_path, monkeypatch, capsys):
         (
             None,
             ("--refit", "10"),
-            "--refit 10 never fits anew within 10 folds; give less",
+            "--refit 10 never fits anew within --folds 10; give more folds",
         ),
     ],
 )
@@ -419,6 +421,8 @@ def test_a_run_without_a_calendar_forecasts_a_table_with_times(tmp_path, monkeyp
         "--batch-size",
         "8",
         "--quiet",
+        "--model",
+        "deepar",
     )
     run = tmp_path / "run"
     assert (
@@ -458,13 +462,31 @@ def test_options_that_want_each_other(monkeypatch, capsys):
 
 
 def test_presets_are_whole_and_what_is_given_lies_over_them():
-    given = forecast.Config(dataset="etth1", dropout=0.1)
+    given = forecast.Config(dataset="etth1", model="direct", dropout=0.1)
     config = given.settled()
-    assert (config.model, config.horizon, config.steps) == ("direct", 24, 600)
+    assert (config.likelihood, config.horizon, config.steps) == ("point", 24, 600)
     assert config.dropout == forecast.Config().dropout == 0.1  # given, though a default elsewhere
-    assert config.given == {"dataset", "dropout"}
-    assert forecast.Config(csv="a.csv", dataset="etth1").settled().model == "deepar"
-    assert set(forecast.PRESETS) == {*forecasting.DATA_SETS, "csv"}
+    assert config.given == {"dataset", "model", "dropout"}
+    assert forecast.Config(dataset="etth1").settled().likelihood is None  # auto finds its own
+    assert forecast.Config(csv="a.csv", dataset="etth1", model="direct").settled().steps == 1500
+    assert set(forecast.PRESETS) <= set(forecasting.DATA_SETS)
+
+
+def test_forecasters_are_compared_and_the_best_forecasts(tmp_path, monkeypatch, capsys):
+    run, table = tmp_path / "run", write(tmp_path / "a.csv", lines())
+    words = ("--csv", table, *COLUMNS, "--horizon", "3", "--minutes", "0", "--out", run)
+    assert call(monkeypatch, *words) == 0
+    printed = capsys.readouterr().out
+    assert "no time  direct" in printed and "linear" in (run / "tried.txt").read_text()
+    result = json.loads((run / "result.json").read_text())
+    # The last fifth judges, from each of its days.
+    assert result["split"] == "test" and result["counts"]["forecasts"] == 16
+    assert {"mae", "conformal_coverage_90"} <= result["scores"].keys()
+    new = write(tmp_path / "new.csv", lines(38, "2024-03-01"))
+    assert call(monkeypatch, "predict", run, new) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert call(monkeypatch, *words[:-1], tmp_path / "b", "--dropout", "0.2") == 2
+    assert "--dropout is of a network; name it, as --model deepar" in capsys.readouterr().err
 
 
 def test_the_published_cuts_of_ett(tmp_path, monkeypatch, capsys):
@@ -478,12 +500,13 @@ def test_the_published_cuts_of_ett(tmp_path, monkeypatch, capsys):
     (tmp_path / "ett").mkdir()
     write(tmp_path / "ett" / "ETTh1.csv", ["date,OT", *rows])
     words = ("--dataset", "etth1", "--data-dir", tmp_path, "--out", tmp_path / "run")
+    words += ("--model", "direct")
     for options in (("--folds", "3"), ("--refit", "2")):
         assert call(monkeypatch, *words, *options) == 2
     complaints = capsys.readouterr().err.splitlines()
     assert complaints[0] == "error: the cuts of etth1 are published, one an hour; give no folds"
     assert "--refit 2 never fits anew" in complaints[1]
-    config = forecast.Config(dataset="etth1", data_dir=str(tmp_path)).settled()
+    config = forecast.Config(dataset="etth1", model="direct", data_dir=str(tmp_path)).settled()
     split = config.load(config.data_dir).split(24, config.folds)
     task = forecast.build(config, split, 24)
     learnt = np.array(values[:8640])

@@ -7,7 +7,16 @@ import pytest
 
 import seqjax
 from seqjax import forecasting
-from seqjax.forecasting import LIKELIHOODS, Candidate, Direct, HeldOut, Linear, Panel, SeasonalNaive, Split
+from seqjax.forecasting import (
+    LIKELIHOODS,
+    Candidate,
+    Direct,
+    HeldOut,
+    Linear,
+    Panel,
+    SeasonalNaive,
+    Split,
+)
 from seqjax.forecasting.auto import blend_weights
 from seqjax.training import Recipe
 from tests.forecasting.panels import HOUR, waves
@@ -108,7 +117,9 @@ def test_weights_of_opposite_errors_are_halves():
     medians = np.stack([y + off, y - off, y + 3])
     filled = np.nan_to_num(medians, nan=9.0)
     np.testing.assert_allclose(blend_weights(y, filled, np.ones(2)), [0.5, 0.5, 0.0])
-    np.testing.assert_allclose(blend_weights(y, np.stack([filled[0], y + 9]), np.ones(2)), [1.0, 0.0])
+    np.testing.assert_allclose(
+        blend_weights(y, np.stack([filled[0], y + 9]), np.ones(2)), [1.0, 0.0]
+    )
 
 
 @pytest.mark.parametrize("step", [HOUR, np.timedelta64(1, "W"), None])

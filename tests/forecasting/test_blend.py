@@ -16,9 +16,7 @@ PANEL = waves(series=2, steps=60, step=HOUR)
 
 def blended(*members, weights):
     trained = [member.fit(PANEL) for member in members]
-    blend = Blend(
-        horizon=4, members=tuple(each.task for each in trained), weights=weights
-    )
+    blend = Blend(horizon=4, members=tuple(each.task for each in trained), weights=weights)
     params = {f"member_{place}": each.params for place, each in enumerate(trained)}
     return seqjax.Trained(blend, params), trained
 
@@ -42,15 +40,15 @@ def test_quantiles_are_averaged_level_by_level():
     outer = wide.predict(PANEL)
     point = naive.predict(PANEL)
     # A point counts at every level, so the interval is half as wide.
-    np.testing.assert_allclose(
-        found.quantile(0.95), (outer.quantile(0.95) + point.median) / 2
-    )
+    np.testing.assert_allclose(found.quantile(0.95), (outer.quantile(0.95) + point.median) / 2)
     assert found.spread
 
 
 def test_settings_go_and_come_back():
     blend, _ = blended(Linear(horizon=4, context=12), weights=(1.0,))
-    task = dataclasses.replace(blend.task, form=forecasting.Form.of(PANEL), tried=(("a", 0.5, 1.0),))
+    task = dataclasses.replace(
+        blend.task, form=forecasting.Form.of(PANEL), tried=(("a", 0.5, 1.0),)
+    )
     assert from_plain(to_plain(task)) == task
     assert repr(task).startswith("Blend(1 Linear(")
 
