@@ -18,23 +18,8 @@ import sys
 import seqjax
 from experiments.cli import Verb, launch
 from seqjax import data, datasets, files, text, training
+from seqjax.combinators import LAYERS, stack_of
 from seqjax.training import Options, RunConfig, option
-
-LAYERS = {
-    "elman": seqjax.Elman,
-    "lstm": seqjax.LSTM,
-    "gru": seqjax.GRU,
-    "mgu": seqjax.MGU,
-    "indrnn": seqjax.IndRNN,
-    "slstm": lambda hidden: seqjax.SLSTM(hidden, heads=4),
-    "mlstm": lambda hidden: seqjax.gated(seqjax.MLSTM(hidden, heads=4, layer_norm=True)),
-    "lru": lambda hidden: seqjax.gated(seqjax.LRU(hidden)),
-    "min_gru": lambda hidden: seqjax.gated(seqjax.MinGRU(hidden)),
-    "min_lstm": lambda hidden: seqjax.gated(seqjax.MinLSTM(hidden)),
-    "rglru": lambda hidden: seqjax.gated(seqjax.RGLRU(hidden)),
-}
-RESIDUAL = ("mlstm", "lru", "min_gru", "min_lstm", "rglru")
-"""Layers whose gates see the input alone."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,8 +74,7 @@ def main(config: Config) -> dict:
 
 def build(config: Config, corpus: text.Corpus) -> text.LanguageModel:
     """Makes the task of a config."""
-    layers = [LAYERS[config.cell](config.hidden_size) for _ in range(config.layers)]
-    recurrence = seqjax.stack(*layers, dropout=config.dropout, residual=config.cell in RESIDUAL)
+    recurrence = stack_of(config.cell, config.hidden_size, config.layers, dropout=config.dropout)
     codec = None
     if config.tokens == "words":
         codec = text.codecs.Lines.of(corpus.train, config.vocab_size)

@@ -1,6 +1,7 @@
 """experiments.recurrent_vs_transformer: the trade that the field argues about, measured on this machine.
 
     python -m experiments.recurrent_vs_transformer
+    python -m experiments.recurrent_vs_transformer --cells slstm,mlstm,rglru
 
 A small causal Transformer (Flax attention with a key/value cache) and an LSTM, a GRU, an LRU and
 an mLSTM of as many parameters:
@@ -26,16 +27,16 @@ import jax
 import numpy as np
 import optax
 
-import seqjax
 from experiments.char_lm import load_or_prose
 from experiments.cli import launch
 from experiments.transformer import Attentive
 from seqjax import data, figures, training
+from seqjax.combinators import LAYERS, stack_of
 from seqjax.diagnostics import cost, writers
 from seqjax.diagnostics.plots import Panel, plot_panels
 from seqjax.training import Settings, option
 
-EMBEDDING, LAYERS = 128, 2
+EMBEDDING, DEPTH = 128, 2
 HIDDEN = range(64, 289, 4)  # sizes to choose from for equal parameter counts
 TIMED_TOKENS = 24  # at each context, of which the median is told
 STREAMED_TOKENS, STREAMED_CONTEXT = 200, 1024
@@ -43,15 +44,9 @@ VALIDATIONS = 8  # along the training time
 VALIDATION_WINDOWS, ROWS = 64, 16
 MEMORY_BATCH = 4
 KIBIBYTE, MEBIBYTE = 2**10, 2**20
+CHUNKED = ("lru", "rglru", "mlstm", "min_gru", "min_lstm")
+"""Layers whose scans recompute by themselves."""
 PARTS = ("inputs", "targets")
-LAYER = {
-    "lstm": seqjax.LSTM,
-    "gru": seqjax.GRU,
-    "lru": lambda hidden: seqjax.gated(seqjax.LRU(hidden, min_radius=0.9, max_radius=0.999)),
-    "mlstm": lambda hidden: seqjax.gated(seqjax.MLSTM(hidden, heads=4, layer_norm=True)),
-}
-RESIDUAL = ("lru", "mlstm")
-"""Layers whose gates see the input alone; their scans recompute by themselves."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,6 +54,7 @@ class Config(Settings):
     corpus: str = option(
         "tiny_shakespeare", "text to learn", choices=("tiny_shakespeare", "pydoc_topics")
     )
+    cells: str = option("lstm,gru,lru,mlstm", "recurrent layers, with commas between")
     seconds: float = option(60.0, "training time of each model", least=0.01)
     window: int = option(256, "characters of a training window", least=2)
     batch_size: int = option(16, "windows a step", least=1)
@@ -67,11 +63,18 @@ class Config(Settings):
     longest: int = option(16384, "longest context, from 128 in factors of 2", least=128)
     longest_training: int = option(4096, "longest sequence for training memory", least=128)
 
+    @property
+    def names(self) -> list[str]:
+        """The recurrent layers to compare."""
+        return self.cells.split(",")
+
 
 def main(config: Config) -> dict[str, Any]:
     """Trains, measures, draws; returns what `result.json` holds."""
     if config.resume is not None:
         raise ValueError("times are measured in one go; leave --resume out")
+    if unknown := [name for name in config.names if name not in LAYERS]:
+        raise ValueError(f"--cells: {unknown[0]!r} is unknown; choose of {', '.join(LAYERS)}")
     with training.Run("recurrent_vs_transformer", config) as run:
         corpus = load_or_prose(config.corpus, config.data_dir)
         vocabulary = data.Vocabulary.characters(corpus.train + corpus.validation)
@@ -103,15 +106,15 @@ def contenders(vocab_size: int, config: Config) -> dict[str, Any]:
     """Makes the Transformer, and recurrent models of as many parameters as can be, layer for layer."""
 
     def make(name: str, hidden: int) -> writers.RecurrentWriter:
-        recurrence = seqjax.stack(*[LAYER[name](hidden)] * LAYERS, residual=name in RESIDUAL)
+        recurrence = stack_of(name, hidden, DEPTH)
         return writers.RecurrentWriter(vocab_size, EMBEDDING, recurrence, backend=config.backend)
 
     def size_of(name: str, hidden: int) -> int:
         return writers.count_params(make(name, hidden))
 
-    models: dict[str, Any] = {"transformer": Attentive(vocab_size, EMBEDDING, LAYERS)}
+    models: dict[str, Any] = {"transformer": Attentive(vocab_size, EMBEDDING, DEPTH)}
     target = writers.count_params(models["transformer"])
-    for name in LAYER:
+    for name in config.names:
         hidden = cost.nearest_size(HIDDEN, functools.partial(size_of, name), target)
         models[name] = make(name, hidden)
     return models
@@ -185,17 +188,17 @@ def validation_batches(ids: np.ndarray, window: int) -> list[dict[str, np.ndarra
 def measure(models: dict[str, Any], config: Config) -> dict[str, Any]:
     """Measures time and memory by the length of context and sequence."""
     contexts, lengths = doublings(config.longest), doublings(config.longest_training)[::-2][::-1]
-    hidden = {name: models[name].recurrence.output_size(EMBEDDING) for name in LAYER}
+    layers = {name: repr(models[name].recurrence) for name in config.names}
     tokens, peaks = {}, {}
     for name, model in models.items():
         tokens[name] = [writers.cost_of_token(model, size, TIMED_TOKENS) for size in contexts]
     sparing = dict(models)
-    for name in [name for name in LAYER if name not in RESIDUAL]:
+    for name in [name for name in config.names if name not in CHUNKED]:
         sparing[f'{name} remat="sqrt"'] = dataclasses.replace(models[name], remat="sqrt")
     for name, model in sparing.items():
         peaks[name] = [writers.training_bytes(model, MEMORY_BATCH, length) for length in lengths]
     return {
-        "hidden": hidden,
+        "layers": layers,
         "contexts": contexts,
         "generation": tokens,
         "lengths": lengths,

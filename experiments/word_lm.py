@@ -24,13 +24,11 @@ import seqjax
 from experiments.char_lm import Generate, generate
 from experiments.cli import Verb, launch
 from seqjax import files, text, training
+from seqjax.combinators import LAYERS, RESIDUAL
 from seqjax.training import OWN, Options, RunConfig, check_parts, option, test_option
 
-CELLS = {
-    "lstm": seqjax.LSTM,
-    "gru": seqjax.GRU,
-    "slstm": lambda hidden: seqjax.SLSTM(hidden, heads=4),
-}
+WEIGHTED = ("lstm", "gru", "elman", "mgu", "slstm")
+"""Layers with recurrent weights that can be dropped."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +37,7 @@ class Config(RunConfig):
     dev: str | None = option(None, "text that chooses the model", metavar="FILE")
     test: str | None = test_option()
     characters: bool = option(False, "read characters, not words")
-    cell: str = option("lstm", "recurrent layer", choices=tuple(CELLS))
+    cell: str = option("lstm", "recurrent layer", choices=tuple(LAYERS))
     hidden_size: int = option(400, "units of each layer, and features of a token", least=1)
     layers: int = option(2, "recurrent layers", least=1)
     dropout: float = option(0.4, "rate on embeddings and outputs", least=0, below=1)
@@ -84,10 +82,12 @@ def main(config: Config) -> dict:
 
 def build(config: Config, corpus: text.Corpus) -> text.LanguageModel:
     """Makes the task of a config."""
+    if "weight_dropout" in config.given and config.cell not in WEIGHTED:
+        raise ValueError(f"--weight-dropout wants recurrent weights, and {config.cell} has none")
     layers = []
     for place in range(config.layers):
-        layer = CELLS[config.cell](config.hidden_size)
-        if config.weight_dropout:
+        layer = LAYERS[config.cell](config.hidden_size)
+        if config.weight_dropout and config.cell in WEIGHTED:
             layer = seqjax.weight_drop(layer, config.weight_dropout)
         if config.layer_dropout and place < config.layers - 1:
             layer = seqjax.dropout(layer, config.layer_dropout, variational=True)
@@ -95,7 +95,7 @@ def build(config: Config, corpus: text.Corpus) -> text.LanguageModel:
     codec = None if config.characters else text.codecs.Lines.of(corpus.train, tokenised=True)
     return text.LanguageModel.of(
         corpus.train + corpus.validation + (corpus.test or ""),
-        seqjax.stack(*layers),
+        seqjax.stack(*layers, residual=config.cell in RESIDUAL),
         codec=codec,
         embedding_size=config.hidden_size,
         window=config.window,

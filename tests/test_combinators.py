@@ -352,3 +352,13 @@ def test_blocks_want_a_causal_recurrence():
     with pytest.raises(ValueError, match="Block: width is 0; give at least 1"):
         seqjax.block(seqjax.GRU(3), width=0)
     assert seqjax.block(seqjax.GRU(3)) == seqjax.block(seqjax.GRU(3), width=4)
+
+
+@pytest.mark.parametrize("name", combinators.LAYERS)
+def test_layers_by_name_stack(name):
+    net = combinators.stack_of(name, 8, 2, dropout=0.1)
+    params = net.init(jax.random.key(0), 8)
+    _, ys = seqjax.unroll(net, params, jnp.ones((1, 3, 8)))
+    assert ys.shape == (1, 3, 8) and len(net.layers) == 2
+    with pytest.raises(ValueError, match="stack_of: 'gro' is unknown; choose one of elman, lstm"):
+        combinators.stack_of("gro", 8)

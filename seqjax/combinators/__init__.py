@@ -8,6 +8,9 @@ from seqjax.combinators.blocks import block as block
 from seqjax.combinators.directions import Bidirectional as Bidirectional
 from seqjax.combinators.directions import BidirectionalState as BidirectionalState
 from seqjax.combinators.directions import bidirectional as bidirectional
+from seqjax.combinators.named import LAYERS as LAYERS
+from seqjax.combinators.named import RESIDUAL as RESIDUAL
+from seqjax.combinators.named import stack_of as stack_of
 from seqjax.combinators.stacks import Stack as Stack
 from seqjax.combinators.stacks import stack as stack
 from seqjax.combinators.states import LearnedInitialState as LearnedInitialState

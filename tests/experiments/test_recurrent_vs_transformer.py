@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -44,7 +45,8 @@ def test_a_run_leaves_a_table_and_four_plots(monkeypatch, tmp_path):
     for name, points in measured["generation"].items():
         remembered[name] = [size for _, size in points]
     assert remembered["transformer"][1] == pytest.approx(2 * remembered["transformer"][0], rel=0.01)
-    assert remembered["lstm"] == [2 * 4 * measured["hidden"]["lstm"]] * 2
+    units = int(re.search(r"LSTM\((\d+)\)", measured["layers"]["lstm"])[1])
+    assert remembered["lstm"] == [2 * 4 * units] * 2
     assert {'lstm remat="sqrt"', 'gru remat="sqrt"'} < measured["training_bytes"].keys()
     result = json.loads((out / "result.json").read_text())
     assert all(np.isfinite(value) for value in result["scores"].values())
