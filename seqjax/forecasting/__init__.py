@@ -21,6 +21,8 @@ from seqjax.forecasting.deepar import DeepAR as DeepAR
 from seqjax.forecasting.deepar import sample_paths as sample_paths
 from seqjax.forecasting.direct import Direct as Direct
 from seqjax.forecasting.encoder_decoder import EncoderDecoder as EncoderDecoder
+from seqjax.forecasting.explain import Explanation as Explanation
+from seqjax.forecasting.explain import explain as explain
 from seqjax.forecasting.forecast import LEVELS as LEVELS
 from seqjax.forecasting.forecast import LIKELIHOODS as LIKELIHOODS
 from seqjax.forecasting.forecast import SHARES as SHARES

@@ -3,8 +3,9 @@
 import dataclasses
 import warnings
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -91,6 +92,15 @@ class SeasonalNaive(Forecaster):
         season = np.take_along_axis(values, newest[:, None], axis=1)[:, 0]
         return Forecast.of_points(season[:, np.arange(self.horizon) % steps].astype(np.float64))
 
+    def point(self, params: Params, batch: Mapping[str, Any]) -> jax.Array:
+        """Repeats the last season, as an array of JAX."""
+        context, steps = slice(None, -self.horizon), self.season or 1
+        seen = np.asarray(batch["seen"])[:, context].reshape(-1, SEASONS, steps)
+        newest = SEASONS - 1 - seen[:, ::-1].argmax(1)
+        values = batch["values"][:, context].reshape(seen.shape)
+        season = jnp.take_along_axis(values, newest[:, None], axis=1)[:, 0]
+        return season[:, np.arange(self.horizon) % steps]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Linear(Forecaster):
@@ -140,6 +150,12 @@ class Linear(Forecaster):
         """Computes the weighted sums."""
         found = _columns(batch, self.horizon) @ np.asarray(params["weights"], np.float64)
         return Forecast.of_points(found * batch["scale"][:, None])
+
+    def point(self, params: Params, batch: Mapping[str, Any]) -> jax.Array:
+        """Computes the weighted sums, as an array of JAX."""
+        weights, scale = jnp.asarray(params["weights"]), batch["scale"][:, None]
+        context = batch["values"][:, : -self.horizon] / scale
+        return (context @ weights[:-1] + weights[None, -1]) * scale
 
 
 def _bare(panel: Panel) -> Panel:

@@ -103,10 +103,15 @@ class DeepAR(NetworkForecaster):
         paths = sample_paths(self, params, dict(batch), key)
         return Forecast.of_samples(np.asarray(paths, np.float64))
 
+    def point(self, params: Params, batch: Mapping[str, Any]) -> jax.Array:
+        """Follows the one path on which every value is the mean of what was said of it."""
+        one = dataclasses.replace(self, paths=1)
+        return sample_paths(one, params, dict(batch), None)[:, 0]
+
 
 @functools.partial(jax.jit, static_argnums=0)
 def sample_paths(
-    forecaster: DeepAR, params: Params, batch: Any, key: KeyArray
+    forecaster: DeepAR, params: Params, batch: Any, key: KeyArray | None
 ) -> Float[Array, "rows paths horizon"]:
     """Ancestral sampling: `y_t` is drawn, then read at `t + lag` for every lag.
 
@@ -114,7 +119,7 @@ def sample_paths(
       forecaster: settled.
       params: its parameters.
       batch: windows; of the horizon nothing is looked at but what is known beforehand.
-      key: of the draws.
+      key: of the draws; None takes the mean in place of each.
 
     Returns:
       Values minus the windows' `loc`.
@@ -146,9 +151,14 @@ def sample_paths(
         )
         state, raw = apply(state, x, method="step")
         # Of all paths, [paths, rows].
-        value = forecaster.likelihood.sample(key, forecaster.likelihood.parameters(raw, scale))
+        parameters = forecaster.likelihood.parameters(raw, scale)
+        if key is None:
+            value = forecaster.likelihood.mean(parameters)
+        else:
+            value = forecaster.likelihood.sample(key, parameters)
         return (state, drawn.at[near + t].set(value / scale)), value
 
-    steps = (jnp.arange(horizon), jnp.moveaxis(known, 1, 0), jax.random.split(key, horizon))
+    keys = None if key is None else jax.random.split(key, horizon)
+    steps = (jnp.arange(horizon), jnp.moveaxis(known, 1, 0), keys)
     _, values = jax.lax.scan(advance, (jax.tree.map(widen, state), drawn), steps)
     return jnp.moveaxis(values, (0, 1, 2), (2, 1, 0))

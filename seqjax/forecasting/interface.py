@@ -81,6 +81,13 @@ class Forecaster:
         """Forecasts what comes after the cuts of some windows, minus their `loc`."""
         raise NotImplementedError
 
+    def point(self, params: Params, batch: Mapping[str, Any]) -> jax.Array:
+        """Computes the middle of the forecasts of some windows, minus their `loc`, `[rows, horizon]`.
+
+        It draws nothing and can be differentiated: what `seqjax.forecasting.explain` follows.
+        """
+        raise NotImplementedError
+
     def batches(self, examples: Any, **options: Any) -> Any:
         """Refuses: only a network learns from batches.
 

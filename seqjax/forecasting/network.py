@@ -295,6 +295,11 @@ class HorizonForecaster(NetworkForecaster):
         raw = _said(self, params, dict(batch))
         return Forecast.of_numbers(self.likelihood, raw, jnp.asarray(batch["scale"]), key)
 
+    def point(self, params: Params, batch: Mapping[str, Any]) -> jax.Array:
+        """Computes the likelihood's mean of each step of the horizon."""
+        raw = self._apply(params, batch)
+        return self.likelihood.mean(self.likelihood.parameters(raw, batch["scale"][:, None]))
+
 
 @functools.partial(jax.jit, static_argnums=0)
 def _said(forecaster: HorizonForecaster, params: Params, batch: Any) -> Array:

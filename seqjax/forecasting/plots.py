@@ -122,6 +122,45 @@ def plot_by_step(panel: Panel, forecasts: Mapping[str, Forecast], title: str = "
     return _finished(figure, title, axis)
 
 
+def plot_explanation(explanation: Any, steps_ahead: int | None = None) -> Any:
+    """Draws what moved a forecast: the past, what each of its values added, what the covariates did.
+
+    Args:
+      explanation: from `seqjax.forecasting.explain`.
+      steps_ahead: of the step to explain, from 1; None for the mean over the horizon.
+
+    Returns:
+      The figure.
+
+    Raises:
+      ValueError: there is no such step.
+    """
+    one = explanation.at(steps_ahead)
+    steps, times = len(explanation.history), _plottable(explanation.times)
+    figure = _figure((9.0, 6.4 if one.beside else 5.0))
+    rows = 3 if one.beside else 2
+    above, middle, *beside = figure.subplots(rows, 1, height_ratios=(3, 2, 1.6)[:rows])
+    above.plot(times[:steps], explanation.history, color="0.25", linewidth=1.0, label="the past")
+    above.plot(times[steps:], explanation.forecast, color="C0", linewidth=1.4, label="forecast")
+    above.plot(
+        times[steps:], explanation.baseline, color="C0", linestyle=":", label="had it stood still"
+    )
+    added = one.values[0]
+    signs = np.where(added >= 0, "C2", "C3")
+    middle.bar(np.arange(-steps, 0), added, width=1.0, color=signs)
+    middle.axhline(0, color="0.5", linewidth=0.8)
+    middle.set(xlabel="steps before the forecast", ylabel="added by the value")
+    if beside:
+        names = list(one.beside)
+        moved = np.array([one.beside[name][0] for name in names])
+        beside[0].barh(names, moved, color=np.where(moved >= 0, "C2", "C3"))
+        beside[0].axvline(0, color="0.5", linewidth=0.8)
+        beside[0].set(xlabel="added by the covariate")
+    which = "mean of the horizon" if steps_ahead is None else f"{steps_ahead} steps ahead"
+    told = f"{one.baseline[0]:.4g} standing still, {one.forecast[0]:.4g} as it is"
+    return _finished(figure, f"{explanation.name}, {which}: {told}", above)
+
+
 def _draw(axis: Any, times: np.ndarray, forecast: Forecast, labelled: bool = True) -> None:
     times = times[: forecast.mean.shape[1]]
     for share, alpha in BANDS if forecast.spread else ():
