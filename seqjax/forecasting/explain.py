@@ -168,7 +168,7 @@ def _explained(
     first, last, slopes = follow(standing, moved, steps)
     scale = windows.units[1]
     added = {
-        name: scale * np.asarray(slopes[name]) * np.asarray(moved[name] - standing[name])
+        name: scale * np.asarray(slopes[name], np.float64) * np.asarray(moved[name] - standing[name])
         for name in MOVED
     }
     offset = float(batch["loc"][0])
