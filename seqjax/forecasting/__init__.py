@@ -38,6 +38,7 @@ from seqjax.forecasting.public import LoadedPanel as LoadedPanel
 from seqjax.forecasting.public import load_panel as load_panel
 from seqjax.forecasting.scores import by_step as by_step
 from seqjax.forecasting.scores import calibration as calibration
+from seqjax.forecasting.scores import pooled as pooled
 from seqjax.forecasting.scores import score as score
 from seqjax.forecasting.scores import table as table
 from seqjax.forecasting.scores import truth as truth

@@ -10,13 +10,13 @@ from jaxtyping import Array, Bool, Float
 
 from seqjax.cells import GRU
 from seqjax.forecasting.forecast import LEVELS
-from seqjax.forecasting.inputs import Batch, WindowNetwork, located, scaled, without_horizon
+from seqjax.forecasting.inputs import Batch, WindowNetwork, located, scaled
 from seqjax.forecasting.network import HorizonForecaster, NetworkForecaster
 from seqjax.forecasting.panel import Panel
 from seqjax.losses.likelihoods import Likelihood, Quantile
-from seqjax.models.recurrent import Recurrent
 from seqjax.recurrence import Recurrence
 from seqjax.typing import KeyArray, Params, State
+from seqjax.unrolling import unroll
 
 
 class SegRNNNetwork(WindowNetwork):
@@ -44,35 +44,38 @@ class SegRNNNetwork(WindowNetwork):
         read, last = _context(batch, self.horizon)
         # [rows, segments read, units]
         embedded = nn.relu(nn.Dense(units, name="read")(_segments(read, self.segment)))
-        recurrent = Recurrent(self.recurrence, backend=self.backend, name="recurrent")
-        state, _ = recurrent(embedded)
+        params = self.param("recurrent", self.recurrence.init, units)
+        rng = self.make_rng("dropout") if self.has_rng("dropout") else None
+        state, _ = unroll(self.recurrence, params, embedded, rng=rng, backend=self.backend)
+        position, series = self._told(batch, units)
         # [rows, segments to come, units]
-        outputs = _one_step_each(recurrent, state, self._told(batch, units))
+        outputs = _one_step_each(self.recurrence, params, state, position, series, rng)
         size = self.likelihood.size
         raw = nn.Dense(self.segment * size, name="head")(drop(outputs))
         # The segments' steps one after another; those behind the horizon are left out.
         raw = raw.reshape(raw.shape[0], -1, size)[:, : self.horizon]
         return raw.at[..., located(self.likelihood)].add(last[:, None, None])
 
-    def _told(self, batch: Batch, units: int) -> Float[Array, "rows segments units"]:
-        """Makes what each step to come reads: half a vector of its place, half one of the series."""
+    def _told(self, batch: Batch, units: int) -> tuple[Array, Array]:
+        """Makes what each step to come reads: a vector of its place and one of the series.
+
+        Returns:
+          `[segments, half of the units]` and `[rows, segments or 1, the other half]`, which is the
+          same for all segments where nothing is known of their steps.
+        """
         half = units // 2
         # From the front, so that the first segment begins with the horizon: [rows, segments, ...].
         ahead = batch["features"][:, -self.horizon :]
         fill = -self.horizon % self.segment
         ahead = _cut(jnp.pad(ahead, ((0, 0), (0, fill), (0, 0))), self.segment)
-        rows, segments, features = ahead.shape
         series = nn.Dense(half, use_bias=False, name="size")(jnp.log10(batch["scale"])[:, None])
         for kind, count in enumerate(self.kinds):
             embed = nn.Embed(count, half, embedding_init=_standard, name=f"kind_{kind}")
             series = series + embed(batch["category"][:, kind])
-        # [rows, segments, half]
-        series = jnp.broadcast_to(series[:, None], (rows, segments, half))
-        if features:
+        series = series[:, None]
+        if ahead.shape[-1]:
             series = series + nn.Dense(half, use_bias=False, name="ahead")(ahead)
-        position = self.param("position", _standard, (segments, units - half))
-        position = jnp.broadcast_to(position[None], (rows, segments, units - half))
-        return jnp.concatenate([position, series], axis=-1)
+        return self.param("position", _standard, (ahead.shape[1], units - half)), series
 
 
 def _standard(key: KeyArray, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
@@ -87,10 +90,9 @@ def _context(
 
     The values are minus that last one; where one is missing it is 0, and a 1 beside it says so.
     """
-    hidden = without_horizon(batch, horizon)
-    steps = batch["features"].shape[1]
-    context = slice(-steps, -horizon)
-    values, seen = scaled(hidden)[:, context], hidden["seen"][:, context]
+    # Neither what is before the context nor anything behind the cut.
+    context = slice(-batch["features"].shape[1], -horizon)
+    values, seen = scaled(batch)[:, context], batch["seen"][:, context]
     last = _last(values, seen)
     parts = [jnp.where(seen, values - last[:, None], 0)[..., None], ~seen[..., None]]
     beside = [batch[name][:, :-horizon] for name in ("features", "past")]
@@ -122,22 +124,57 @@ def _cut(
 
 
 def _one_step_each(
-    recurrent: Recurrent, state: State, xs: Float[Array, "rows segments units"]
+    recurrence: Recurrence,
+    params: Params,
+    state: State,
+    position: Float[Array, "segments half"],
+    series: Float[Array, "rows parts other"],
+    rng: KeyArray | None,
 ) -> Float[Array, "rows segments units"]:
-    """Makes one step from the same state for each segment, none after another."""
+    """Makes one step from the same state for each segment, none after another.
 
-    def step(layer: Recurrent, state: State, x: Array) -> Array:
-        return layer.step(state, x)[1]
-
-    # The state has no axis of segments, so that its product is computed once for all of them.
-    each = nn.vmap(
-        step,
-        variable_axes={"params": None},
-        split_rngs={"params": False, "dropout": True},
-        in_axes=(None, 1),
-        out_axes=1,
+    The state has no axis of segments, so that its product is computed once for all of them.
+    """
+    if isinstance(recurrence, GRU) and not recurrence.layer_norm and series.shape[1] == 1:
+        return _gru_step_each(recurrence, params, state, position, series[:, 0])
+    shape = (series.shape[0], *position.shape)
+    # [rows, segments, units]
+    xs = jnp.concatenate(
+        [
+            jnp.broadcast_to(position[None], shape),
+            jnp.broadcast_to(series, (*shape[:2], series.shape[2])),
+        ],
+        axis=-1,
     )
-    return each(recurrent, state, xs)
+
+    def step(x: Array) -> Array:
+        return recurrence.step(params, state, x, rng=rng)[1]
+
+    return jax.vmap(step, in_axes=1, out_axes=1)(xs)
+
+
+def _gru_step_each(
+    gru: GRU,
+    params: Params,
+    state: Float[Array, "rows units"],
+    position: Float[Array, "segments half"],
+    series: Float[Array, "rows other"],
+) -> Float[Array, "rows segments units"]:
+    """Makes the steps of a GRU whose input is the same for a row or for a segment.
+
+    The product with the series' half is computed once a row, and goes into the bias; that with the
+    position once a segment. With `rows * segments` products the input would cost the most.
+    """
+    half = position.shape[1]
+    # [rows, 3 units]
+    biases = params["b"][None] + series @ params["w_x"][half:]
+    shared = {**params, "w_x": params["w_x"][:half]}
+
+    def step(bias: Array, h: Array, x: Array) -> Array:
+        return gru.step({**shared, "b": bias}, h, x)[1]
+
+    of_row = jax.vmap(step, in_axes=(None, None, 0))
+    return jax.vmap(of_row, in_axes=(0, 0, None))(biases, state, position)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
