@@ -60,7 +60,7 @@ def conformal(
     """
     task = trained.task
     forecast = trained.predict(panel, ago=ago)
-    scale = task.sizes(panel, forecast.series, forecast.cuts)[:, None]
+    scale = task.sizes(panel, forecast.series, forecast.cuts)
     y = truth(panel, forecast)
     margins = []
     for share in sorted(shares):
