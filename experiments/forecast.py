@@ -1,6 +1,7 @@
 """experiments.forecast: probabilistic forecasts of time series, beside the naive ones and a linear model.
 
     python -m experiments.forecast --csv FILE --target COLUMN --time COLUMN             # any table
+    python -m experiments.forecast --dataset etth1 --multivariate --horizon 720         # all 7 columns (or --csv)
     python -m experiments.forecast predict RUN FILE                       # what comes after the end of a table
     python -m experiments.forecast                                        # half-hourly electricity demand
     python -m experiments.forecast --model deepar --dataset m4_hourly     # 414 series, official test of 48 hours
@@ -42,7 +43,8 @@ class Config(forecasting.SeriesOptions, RunConfig):
     refit: int | None = option(None, "horizons after which it is also fitted anew", least=1)
     scaling: str = option("mean", "of each window", choices=SCALINGS)
     hidden_size: int = option(40, "units of each layer", least=1)
-    layers: int = option(2, "LSTM layers", least=1)
+    layers: int = option(2, "layers of LSTM, of a segrnn GRU", least=1)
+    segment: int = option(24, "steps of a segment of a segrnn", least=1)
     dropout: float = option(0.1, "rate between layers", least=0, below=1)
     power: float = option(0.0, "oversampling exponent of larger series", least=0)
     identity: bool = option(False, "learn a vector for each series, and forecast no others")
@@ -57,6 +59,8 @@ class Config(forecasting.SeriesOptions, RunConfig):
 
     def preset(self) -> "Config":
         """Gives the settings of a network on a data set; `auto` finds its own."""
+        if self.multivariate and (self.model == "segrnn" or "model" not in self.given):
+            return MULTIVARIATE
         if self.model == "auto" or self.csv:
             return Config()
         return PRESETS.get(self.dataset, Config())
@@ -85,6 +89,27 @@ ANY_MODEL = {field.name for field in dataclasses.fields(forecasting.SeriesOption
     *("data_dir", "out", "resume", "quiet", "devices", "backend"),
 }
 """The settings that `--model auto` heeds; the others are a network's."""
+
+MULTIVARIATE = Config(
+    model="segrnn",
+    likelihood="median",
+    horizon=96,
+    context=96,
+    folds=None,
+    scaling="none",
+    hidden_size=512,
+    layers=1,
+    segment=48,
+    dropout=0.5,
+    identity=True,
+    steps=500,
+    every=100,
+    batch_size=128,
+    learning_rate=1e-3,
+    clip=1.0,
+    average=0.98,
+)
+"""For series that are the columns of one table (Lin et al., 2023)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -152,12 +177,17 @@ def check(config: Config) -> None:
 
 def build(config: Config, split: forecasting.Split, horizon: int) -> forecasting.NetworkForecaster:
     """Makes the forecaster of a config."""
-    layers = [seqjax.LSTM(config.hidden_size)] * config.layers
+    cell = seqjax.GRU if config.model == "segrnn" else seqjax.LSTM
+    recurrence = cell(config.hidden_size)
+    if config.model != "segrnn" or config.layers > 1:
+        recurrence = seqjax.stack(*[recurrence] * config.layers, dropout=config.dropout)
     own: dict[str, Any] = {}
     if config.likelihood is not None:
         own["likelihood"] = LIKELIHOODS[config.likelihood]
-    if config.model == "direct":
+    if config.model in ("direct", "segrnn"):
         own["dropout"] = config.dropout
+    if config.model == "segrnn":
+        own["segment"] = config.segment
     if config.model == "encoder_decoder":
         own["sampling_steps"] = config.sampling_steps
         if config.compare and config.sampling_steps is None:
@@ -166,11 +196,11 @@ def build(config: Config, split: forecasting.Split, horizon: int) -> forecasting
         split.train,
         horizon=horizon,
         context=config.context or 3 * horizon,
-        recurrence=seqjax.stack(*layers, dropout=config.dropout),
+        recurrence=recurrence,
         scaling=config.scaling,
         power=config.power,
         value_units=split.units,
-        identity=config.identity,
+        identity=config.identity or config.multivariate,
         backend=config.backend,
         **own,
     )

@@ -40,9 +40,11 @@ from seqjax.forecasting.public import LoadedPanel as LoadedPanel
 from seqjax.forecasting.public import load_panel as load_panel
 from seqjax.forecasting.scores import by_step as by_step
 from seqjax.forecasting.scores import calibration as calibration
+from seqjax.forecasting.scores import pooled as pooled
 from seqjax.forecasting.scores import score as score
 from seqjax.forecasting.scores import table as table
 from seqjax.forecasting.scores import truth as truth
+from seqjax.forecasting.segrnn import SegRNN as SegRNN
 from seqjax.forecasting.series_options import SeriesOptions as SeriesOptions
 from seqjax.forecasting.series_options import TableOptions as TableOptions
 from seqjax.forecasting.split import Split as Split
@@ -52,5 +54,5 @@ from seqjax.forecasting.windows import SCALINGS as SCALINGS
 from seqjax.forecasting.windows import PanelWindows as PanelWindows
 from seqjax.forecasting.windows import scales as scales
 
-NETWORKS = {network.name: network for network in (DeepAR, Direct, EncoderDecoder)}
+NETWORKS = {network.name: network for network in (DeepAR, Direct, EncoderDecoder, SegRNN)}
 """The forecasters that are networks, by name."""

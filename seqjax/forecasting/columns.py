@@ -8,7 +8,7 @@ class Columns:
     """Names the columns of a table, see `seqjax.forecasting.read_panel`.
 
     Attributes:
-      target: the column to forecast.
+      target: the column to forecast; several are a series each.
       time: the column of times.
       series: the column that names the series; None where all rows are one.
       known: columns known beforehand.
@@ -17,7 +17,7 @@ class Columns:
       time_format: how times are written; None for ISO 8601.
     """
 
-    target: str
+    target: str | tuple[str, ...]
     time: str
     series: str | None = None
     known: tuple[str, ...] = ()

@@ -60,12 +60,12 @@ def conformal(
     """
     task = trained.task
     forecast = trained.predict(panel, ago=ago)
-    scale = task.sizes(panel, forecast.series, forecast.cuts)[:, None]
+    scale = task.sizes(panel, forecast.series, forecast.cuts)
     y = truth(panel, forecast)
     margins = []
     for share in sorted(shares):
         low, high = _ends(forecast, share)
-        margin = _margins(np.maximum(low - y, y - high) / scale, share)
+        margin = _margins(np.maximum(low - y, y - high) / scale[:, None], share)
         margins.append(tuple(margin.tolist()))
     made = Conformal(
         horizon=task.horizon,
@@ -160,10 +160,7 @@ class Conformal(Forecaster):
     ) -> Report:
         """Scores the forecaster, see `Forecaster.report`; predictions are within the intervals."""
         held_out = HeldOut.of(examples, self.horizon)
-        own = {
-            task.name: task.predict(params, held_out.panel, ago=held_out.ago)
-            for task in (self.forecaster, self)
-        }
+        own = {task.name: Trained(task, params) for task in (self.forecaster, self)}
         return write_report(Path(folder), held_out, own)
 
     def predict_at(

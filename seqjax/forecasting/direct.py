@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from seqjax.forecasting.forecast import LEVELS
-from seqjax.forecasting.inputs import Batch, Static, WindowNetwork, scaled, split_inputs
+from seqjax.forecasting.inputs import Batch, Static, WindowNetwork, located, scaled, split_inputs
 from seqjax.forecasting.network import HorizonForecaster
-from seqjax.losses.likelihoods import Likelihood, Mixture, Quantile
+from seqjax.losses.likelihoods import Likelihood, Quantile
 from seqjax.models.recurrent import Recurrent
 from seqjax.typing import KeyArray, Params
 
@@ -53,17 +53,7 @@ class DirectNetwork(WindowNetwork):
         straight = nn.Dense(self.horizon, use_bias=False, kernel_init=nn.initializers.zeros)(
             context
         )
-        return raw.at[..., self._located].add(straight[..., None])
-
-    @property
-    def _located(self) -> slice:
-        """The numbers that say where a value lies: all quantiles, of a mixture none by itself, else the first."""
-        match self.likelihood:
-            case Quantile():
-                return slice(None)
-            case Mixture():
-                return slice(0, 0)
-        return slice(0, 1)
+        return raw.at[..., located(self.likelihood)].add(straight[..., None])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)

@@ -32,6 +32,7 @@ LIKELIHOODS: dict[str, Likelihood] = {
     "poisson": Poisson(),
     "quantile": Quantile(LEVELS),
     "point": SquaredError(),
+    "median": Quantile((0.5,)),
 }
 """What may be said of a value, by name."""
 
@@ -158,26 +159,29 @@ class Forecast:
             self, **{name: None if a is None else a[chosen] for name, a in arrays.items()}
         )
 
-    def moved(self, loc: np.ndarray | float, scale: float = 1.0) -> "Forecast":
-        """Gives the forecast times `scale`, then `loc` higher, a number or one for each row."""
-        up = np.broadcast_to(loc, len(self))[:, None]
-        return self._with(lambda values, up: scale * values + up, up)
+    def moved(self, loc: np.ndarray | float, scale: np.ndarray | float = 1.0) -> "Forecast":
+        """Gives the forecast times `scale`, then `loc` higher, each a number or one for each row."""
+        return self._with(lambda values, loc, scale: scale * values + loc, loc, scale)
 
-    def standardised(self, loc: float, scale: float) -> "Forecast":
-        """Gives the forecast minus `loc`, over `scale`."""
-        down = np.full((len(self), 1), loc)
-        return self._with(lambda values, down: (values - down) / scale, down)
+    def standardised(self, loc: np.ndarray | float, scale: np.ndarray | float) -> "Forecast":
+        """Gives the forecast minus `loc`, over `scale`, each a number or one for each row."""
+        return self._with(lambda values, loc, scale: (values - loc) / scale, loc, scale)
 
     def _with(
-        self, change: Callable[[np.ndarray, np.ndarray], np.ndarray], rows: np.ndarray
+        self,
+        change: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+        loc: np.ndarray | float,
+        scale: np.ndarray | float,
     ) -> "Forecast":
-        """Changes all values; `rows` `[rows, 1]` is what the change takes of each row."""
+        """Changes all values by what each row has of `loc` and `scale`."""
+        # Both [rows, 1], and for quantiles and samples [rows, 1, 1].
+        loc, scale = (np.broadcast_to(part, len(self))[:, None] for part in (loc, scale))
         samples = self.samples
         if samples is not None:
-            samples = change(samples, rows[..., None])
+            samples = change(samples, loc[..., None], scale[..., None])
         return dataclasses.replace(
             self,
-            mean=change(self.mean, rows),
-            quantiles=change(self.quantiles, rows[..., None]),
+            mean=change(self.mean, loc, scale),
+            quantiles=change(self.quantiles, loc[..., None], scale[..., None]),
             samples=samples,
         )

@@ -4,11 +4,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from seqjax.forecasting import metrics
+import numpy as np
+
 from seqjax.forecasting.forecast import Forecast
-from seqjax.forecasting.panel import Panel
-from seqjax.forecasting.scores import score, truth
+from seqjax.forecasting.panel import PLAIN, Panel, Units
+from seqjax.forecasting.scores import Weighed, pooled, weighed
 from seqjax.tasks import Trained
+
+MOST = 2**18
+"""Values that are forecast at once to be scored, and at most in pictures."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -19,15 +23,19 @@ class HeldOut:
       panel: the series with all that came.
       ago: steps before the end of every series at which it is forecast.
       season: of the seasonal naive error that MASE counts in.
-      units: `(loc, scale)`: scores count values minus loc, over scale.
-      others: forecasts of other forecasters at the same times, which a report shows beside.
+      units: `(loc, scale)`, numbers or one for each series: scores count values minus loc, over
+        scale.
+      others: forecasts of other forecasters at the same times, or these forecasters, which a report
+        shows beside.
+      monitor: the score that chooses among parameters; None for what `Forecaster.evaluate` takes.
     """
 
     panel: Panel
     ago: tuple[int, ...]
     season: int = 1
-    units: tuple[float, float] = (0.0, 1.0)
-    others: Mapping[str, Forecast] = dataclasses.field(default_factory=dict)
+    units: Units = PLAIN
+    others: Mapping[str, Forecast | Trained] = dataclasses.field(default_factory=dict)
+    monitor: str | None = None
 
     @classmethod
     def of(cls, examples: Any, horizon: int) -> "HeldOut":
@@ -38,22 +46,63 @@ class HeldOut:
 
     def beside(self, others: Mapping[str, Forecast | Trained]) -> "HeldOut":
         """Adds more forecasts, or forecasters, to show in a report."""
-        found = dict(self.others)
-        for name, other in others.items():
-            if isinstance(other, Trained):
-                other = other.predict(self.panel, ago=self.ago)
-            found[name] = other
-        return dataclasses.replace(self, others=found)
+        return dataclasses.replace(self, others={**self.others, **others})
 
-    def scores(self, forecast: Forecast) -> dict[str, float]:
-        """Scores a forecast, see `seqjax.forecasting.score`; `mse` beside."""
-        panel, forecast = self._in_units(forecast)
-        found = score(panel, forecast, self.season)
-        found["mse"] = metrics.mse(truth(panel, forecast), forecast.mean)
+    def scores(self, said: Forecast | Trained) -> dict[str, float]:
+        """Scores forecasts, see `seqjax.forecasting.score`; `mse` beside.
+
+        Args:
+          said: the forecasts, or a forecaster. This is asked for some of its forecasts at a time,
+            so that the memory does not grow with their number.
+        """
+        if isinstance(said, Forecast):
+            parts = [self._weighed(said)]
+        else:
+            parts = [part._weighed(part.forecast(said)) for part in self._parts(said)]
+        found = pooled(parts)
+        if "rmse" in found:
+            found["mse"] = found["rmse"] ** 2
         return found
 
-    def _in_units(self, forecast: Forecast) -> tuple[Panel, Forecast]:
-        loc, scale = self.units
-        if self.units == (0.0, 1.0):
+    def forecast(self, said: Forecast | Trained) -> Forecast:
+        """Asks a forecaster at all times that are held out; forecasts stay what they are."""
+        if isinstance(said, Forecast):
+            return said
+        return said.predict(self.panel, ago=self.ago)
+
+    def thinned(self, horizon: int) -> "HeldOut":
+        """Keeps as many times as pictures want, evenly spread."""
+        count = self._times_at_once(horizon)
+        if len(self.ago) <= count:
+            return self
+        kept = np.unique(np.linspace(0, len(self.ago) - 1, count).astype(int))
+        others = {name: self._rows(said, kept) for name, said in self.others.items()}
+        ago = tuple(self.ago[place] for place in kept)
+        return dataclasses.replace(self, ago=ago, others=others)
+
+    def in_units(self, forecast: Forecast) -> tuple[Panel, Forecast]:
+        """Gives the panel and a forecast of it in the units of the scores."""
+        if self.units == PLAIN:
             return self.panel, forecast
-        return self.panel.standardised(loc, scale), forecast.standardised(loc, scale)
+        loc, scale = (np.broadcast_to(part, len(self.panel)) for part in self.units)
+        rows = forecast.series
+        return self.panel.standardised(self.units), forecast.standardised(loc[rows], scale[rows])
+
+    def _weighed(self, forecast: Forecast) -> Weighed:
+        return weighed(*self.in_units(forecast), self.season)
+
+    def _parts(self, trained: Trained) -> list["HeldOut"]:
+        """Cuts the times into parts of few values each."""
+        size = self._times_at_once(trained.task.horizon)
+        starts = range(0, len(self.ago), size)
+        return [dataclasses.replace(self, ago=self.ago[start : start + size]) for start in starts]
+
+    def _times_at_once(self, horizon: int) -> int:
+        return max(1, MOST // (horizon * len(self.panel)))
+
+    def _rows(self, said: Forecast | Trained, kept: np.ndarray) -> Forecast | Trained:
+        """Takes the forecasts at some of the times: they stand time after time, a row for each series."""
+        if not isinstance(said, Forecast):
+            return said
+        rows = kept[:, None] * len(self.panel) + np.arange(len(self.panel))[None, :]
+        return said.rows(rows.ravel())

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-from seqjax.losses.likelihoods import Likelihood
+from seqjax.losses.likelihoods import Likelihood, Mixture, Quantile
 from seqjax.recurrence import Recurrence
 from seqjax.typing import Backend
 
@@ -79,6 +79,16 @@ def split_inputs(batch: Batch, lags: tuple[int, ...], horizon: int, static: Arra
     xs = inputs(without_horizon(batch, horizon), lags, static)
     # The step after the context still reads what lies before the cut alone.
     return Split(xs[:, 1 : -horizon + 1 or None], xs[:, -horizon:])
+
+
+def located(likelihood: Likelihood) -> slice:
+    """Selects the numbers that say where a value lies: all quantiles, of a mixture none by itself, else the first."""
+    match likelihood:
+        case Quantile():
+            return slice(None)
+        case Mixture():
+            return slice(0, 0)
+    return slice(0, 1)
 
 
 class WindowNetwork(nn.Module):

@@ -182,9 +182,7 @@ class Forecaster:
             found = found.moved(batch["loc"].astype(np.float64)).rows(slice(len(rows)))
             parts.append(dataclasses.replace(found, series=series[rows], cuts=cuts[rows]))
         forecast = Forecast.join(parts)
-        if windows.units != (0.0, 1.0):
-            forecast = forecast.moved(*windows.units)
-        return forecast
+        return forecast.moved(*windows.units_of(forecast.series))
 
     def sizes(self, panel: Panel, series: np.ndarray, cuts: np.ndarray) -> np.ndarray:
         """Measures the values before these cuts, `[rows]`: what intervals are counted in."""
@@ -192,7 +190,7 @@ class Forecaster:
         for start in range(0, len(cuts), ROWS):
             rows = slice(start, start + ROWS)
             parts.append(windows.at(series[rows], cuts[rows])["scale"].astype(np.float64))
-        return np.concatenate(parts) * windows.units[1]
+        return np.concatenate(parts) * windows.units_of(series)[1]
 
     def evaluate(self, params: Params, examples: Panel | HeldOut) -> dict[str, float]:
         """Scores parameters.
@@ -202,15 +200,18 @@ class Forecaster:
           examples: what is held out; the last horizon of a panel.
 
         Returns:
-          `error`, and `nd`, `mase` and `rmse` where they are defined. The error is MASE of many
+          `error`, and `nd`, `mase` and `rmse` where they are defined. The error is the score that
+          `HeldOut.monitor` names. Else it is MASE of many
           series; of one it is its quantile loss, or the root of the mean squared error of a
           forecast without spread. The quantile loss of many series would hear the largest alone.
         """
         held_out = HeldOut.of(examples, self.horizon)
-        scores = held_out.scores(self.predict(params, held_out.panel, ago=held_out.ago))
+        scores = held_out.scores(Trained(self, params))
         error = scores.get("wql", scores.get("rmse", float("inf")))
         if len(held_out.panel) > 1:
             error = scores.get("mase", error)
+        if held_out.monitor is not None:
+            error = scores[held_out.monitor]
         shown = {name: scores[name] for name in ("nd", "mase", "rmse") if name in scores}
         return {"error": error, **shown}
 
@@ -225,8 +226,7 @@ class Forecaster:
           folder: where to write.
         """
         held_out = HeldOut.of(examples, self.horizon)
-        forecast = self.predict(params, held_out.panel, ago=held_out.ago)
-        return write_report(Path(folder), held_out, {self.name: forecast})
+        return write_report(Path(folder), held_out, {self.name: Trained(self, params)})
 
 
 def _rounded(rows: int) -> int:

@@ -51,11 +51,14 @@ def seasonal_error(history: Sequence[np.ndarray], season: int) -> np.ndarray:
     Returns:
       `[series]`; NaN where a series is too short or never changes.
     """
-    errors = [np.abs(values[season:] - values[:-season]) for values in history]
-    means = [
-        error[np.isfinite(error)].mean() if np.isfinite(error).any() else np.nan for error in errors
-    ]
-    return np.where(np.asarray(means) == 0, np.nan, means)
+    # One after another: of many windows of long series all at once would fill the memory.
+    means = np.full(len(history), np.nan)
+    for place, values in enumerate(history):
+        error = np.abs(values[season:] - values[:-season])
+        error = error[np.isfinite(error)]
+        if len(error):
+            means[place] = error.mean()
+    return np.where(means == 0, np.nan, means)
 
 
 def mase(y: ArrayLike, forecast: ArrayLike, error_scale: ArrayLike) -> float:

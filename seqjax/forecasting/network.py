@@ -20,7 +20,7 @@ from seqjax.forecasting.forecast import Forecast
 from seqjax.forecasting.form import Form
 from seqjax.forecasting.held_out import HeldOut
 from seqjax.forecasting.interface import RECIPE, Forecaster
-from seqjax.forecasting.panel import Panel
+from seqjax.forecasting.panel import PLAIN, Panel, Units
 from seqjax.forecasting.windows import PanelWindows, Scaling
 from seqjax.losses import masked_mean
 from seqjax.losses.likelihoods import Likelihood, NegativeBinomial, Poisson, StudentT
@@ -46,7 +46,8 @@ class NetworkForecaster(Forecaster):
       power: oversampling exponent: larger series are drawn more often, see
         `seqjax.forecasting.PanelWindows`.
       value_units: `(loc, scale)`: values are learnt minus loc, over scale; forecasts are in the
-        panel's own unit all the same.
+        panel's own unit all the same. With `identity` there may be one of each for every series
+        that is learnt, see `Panel.own_units`.
       identity: learn a vector for each series; then no other series can be forecast.
       embedding_size: features of a category.
       form: of the panels; None for that of the one that is learnt.
@@ -59,7 +60,7 @@ class NetworkForecaster(Forecaster):
     lags: tuple[int, ...] | None = None
     scaling: Scaling = "mean"
     power: float = 0.0
-    value_units: tuple[float, float] = (0.0, 1.0)
+    value_units: Units = PLAIN
     identity: bool = False
     embedding_size: int = 8
     form: Form | None = None
@@ -118,6 +119,7 @@ class NetworkForecaster(Forecaster):
         form = self.form
         if form is None:
             form = Form.of(self._told_apart(panel))
+            self._check_units(panel)
         return dataclasses.replace(self, lags=lags, form=form)
 
     def check(self) -> None:
@@ -139,7 +141,7 @@ class NetworkForecaster(Forecaster):
                 f"scaling={self.scaling!r} moves the values, and {self.likelihood} is of counts; "
                 "take 'mean' or 'none'"
             )
-        if self.value_units != (0.0, 1.0):
+        if self.value_units != PLAIN:
             raise ValueError(
                 f"value_units={self.value_units} move the values, and {self.likelihood} is of counts"
             )
@@ -254,15 +256,39 @@ class NetworkForecaster(Forecaster):
 
     def _windows(self, panel: Panel, power: float) -> PanelWindows:
         lags, form = self._known()
+        panel = form.seen(self._told_apart(panel))
         return PanelWindows(
-            form.seen(self._told_apart(panel)),
+            panel,
             self.context,
             self.horizon,
             max(lags),
             self.scaling,
             power=power,
-            units=self.value_units,
+            units=self._units(panel),
         )
+
+    def _units(self, panel: Panel) -> Units:
+        """Looks up the units of a panel's series."""
+        loc, scale = self.value_units
+        return self._of_series(loc, panel), self._of_series(scale, panel)
+
+    def _check_units(self, panel: Panel) -> None:
+        """Refuses units of each series where they cannot be told apart, or are of other ones."""
+        each = [part for part in self.value_units if isinstance(part, tuple)]
+        if each and not self.identity:
+            raise ValueError("value_units are of each series; tell them apart by identity=True")
+        for part in each:
+            if len(part) != len(panel):
+                raise ValueError(
+                    f"value_units are of {len(part)} series; the panel has {len(panel)}"
+                )
+
+    def _of_series(self, part: float | tuple[float, ...], panel: Panel) -> Any:
+        """Looks up what each series of a panel has, by its name among those that were learnt."""
+        if not isinstance(part, tuple):
+            return part
+        place = list(panel.kinds).index(NAME) - len(panel.kinds)
+        return tuple(part[number] for number in panel.categories[:, place])
 
     def _known(self) -> tuple[tuple[int, ...], Form]:
         if self.lags is None or self.form is None:

@@ -10,6 +10,12 @@ import numpy as np
 from seqjax.forecasting.calendar import calendar_features, lags, seasons
 from seqjax.forecasting.columns import Columns
 
+Units = tuple[float | tuple[float, ...], float | tuple[float, ...]]
+"""`(loc, scale)`, each a number for all series of a panel or one for each of them."""
+
+PLAIN: Units = (0.0, 1.0)
+"""The units in which values are what they are."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Panel:
@@ -132,9 +138,22 @@ class Panel:
             past=[columns[:end] for columns, end in zip(self.past, ends, strict=False)],
         )
 
-    def standardised(self, loc: float, scale: float) -> "Panel":
+    def standardised(self, units: Units) -> "Panel":
         """Subtracts `loc` from each value, and divides by `scale`."""
-        return dataclasses.replace(self, values=[(values - loc) / scale for values in self.values])
+        if units == PLAIN:
+            return self
+        locs, scales = (np.broadcast_to(part, len(self)) for part in units)
+        values = [
+            (values - loc) / scale
+            for values, loc, scale in zip(self.values, locs, scales, strict=True)
+        ]
+        return dataclasses.replace(self, values=values)
+
+    def own_units(self) -> Units:
+        """Measures the mean and the standard deviation of each series; 1 of one that never changes."""
+        locs = tuple(float(np.nanmean(values)) for values in self.values)
+        scales = tuple(float(np.nanstd(values)) or 1.0 for values in self.values)
+        return locs, scales
 
     def labelled(self, kind: str, labels: Sequence[str]) -> "Panel":
         """Adds a kind of category: a label of each series, numbered as they first come."""

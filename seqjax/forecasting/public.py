@@ -10,7 +10,7 @@ import numpy as np
 from seqjax.datasets.sources import load
 from seqjax.forecasting.columns import Columns
 from seqjax.forecasting.panel import Panel
-from seqjax.forecasting.split import Split
+from seqjax.forecasting.split import Split, is_ett
 from seqjax.forecasting.times import parse_time
 
 HOUR, YEAR = np.timedelta64(1, "h"), np.timedelta64(12, "M")
@@ -43,6 +43,9 @@ class LoadedPanel:
     def split(self, horizon: int, folds: int | None) -> Split:
         """Cuts the series, see `Split.by_folds`; ETT's as published, see `Split.of_ett`.
 
+        Series that are columns of one table are judged from every time of their end, see
+        `Split.by_shares`, unless folds are given.
+
         Args:
           horizon: steps to forecast.
           folds: horizons to judge by; None for cuts that are published, else as many as the series
@@ -54,11 +57,24 @@ class LoadedPanel:
         """
         if self.name == "m4_hourly":
             folds = folds or 1
-        if self.name != "etth1":
-            return self._split(horizon, folds).check(horizon)
-        if folds is not None:
+        if self.name == "etth1" and folds is not None:
             raise ValueError(f"the cuts of {self.name} are published, one an hour; give no folds")
-        return Split.of_ett(self.panel, horizon)
+        if self.name == "etth1" or (self.is_multivariate and folds is None):
+            return self._by_time(horizon).check(horizon)
+        split = self._split(horizon, folds).check(horizon)
+        return split.standardised() if self.is_multivariate else split
+
+    @property
+    def is_multivariate(self) -> bool:
+        """Whether the series are columns of one table."""
+        columns = self.panel.columns
+        return columns is not None and not isinstance(columns.target, str)
+
+    def _by_time(self, horizon: int) -> Split:
+        """Cuts series of which every time judges; tables of ETT are told by their columns."""
+        if self.name == "etth1" or is_ett(self.panel):
+            return Split.of_ett(self.panel, horizon)
+        return Split.by_shares(self.panel, self.season, horizon)
 
     def _split(self, horizon: int, folds: int | None) -> Split:
         if folds is None:
@@ -90,7 +106,9 @@ SOURCES = {"etth1": "ett/h1"}
 """The names of `seqjax.datasets.load`, where they are others."""
 
 
-def load_panel(name: str, data_dir: str | os.PathLike | None = None) -> LoadedPanel:
+def load_panel(
+    name: str, data_dir: str | os.PathLike | None = None, multivariate: bool = False
+) -> LoadedPanel:
     """Loads a data set of time series, from the first place that has it, see `seqjax.datasets.load`.
 
     Args:
@@ -98,6 +116,7 @@ def load_panel(name: str, data_dir: str | os.PathLike | None = None) -> LoadedPa
         official test of 48 hours at their ends; `"exchange_rate"` the daily rates of eight
         currencies, without dates.
       data_dir: the local folder of data sets.
+      multivariate: take each column of numbers as a series, in place of the one to forecast.
 
     Returns:
       The panel and its origin.
@@ -107,6 +126,8 @@ def load_panel(name: str, data_dir: str | os.PathLike | None = None) -> LoadedPa
       DataUnavailable: no place has it.
     """
     if name == "m4_hourly":
+        if multivariate:
+            raise ValueError("m4_hourly has many series as it is; leave out --multivariate")
         return _m4_hourly(data_dir)
     if name == "exchange_rate":
         part = load(name, "full", data_dir)
@@ -114,16 +135,20 @@ def load_panel(name: str, data_dir: str | os.PathLike | None = None) -> LoadedPa
         return LoadedPanel(Panel(list(columns["values"]), list(columns["id"])), part.origin, name)
     if name not in PANELS:
         raise ValueError(f"panel {name!r} is unknown; choose one of {', '.join(DATA_SETS)}")
-    about = PANELS[name]
+    about: Any = PANELS[name]
     part = load(SOURCES.get(name, name), "full", data_dir)
     columns = {key: column[0] for key, column in part.records.columns().items()}
     first, second = (parse_time(str(text)) for text in columns[about.time][:2])
     step = YEAR if about.time == "year" else second - first
+    names = [about.target]
+    if multivariate:
+        names = [key for key in columns if key != about.time]
+        about = Columns(tuple(names), about.time)
     panel = Panel(
-        [columns[about.target]],
-        [about.target],
+        [columns[key] for key in names],
+        names,
         step,
-        np.array([first]),
+        np.array([first] * len(names)),
         known=_side_by_side(columns, about.known),
         past=_side_by_side(columns, about.past),
         columns=about,

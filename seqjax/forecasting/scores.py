@@ -1,6 +1,7 @@
 """Forecasts beside what came: every score at once, step by step, and as a table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,21 @@ from seqjax.forecasting.panel import Panel
 
 DECILES = tuple(level / 10 for level in range(1, 10))
 """The levels of the weighted quantile loss."""
+
+
+class Weighed(NamedTuple):
+    """Holds the scores of some forecasts, to be pooled with those of others.
+
+    Attributes:
+      scores: by name `(score, weight)`: values, series or their size, so that the scores of all are
+        the weighted means of those of the parts; none where no value came.
+      errors: the scaled error of each row, `[rows]`, NaN where there is none.
+      together: a number of each row, `[rows]`; errors of one number are not independent.
+    """
+
+    scores: Mapping[str, tuple[float, float]]
+    errors: np.ndarray
+    together: np.ndarray
 
 
 def truth(panel: Panel, forecast: Forecast) -> np.ndarray:
@@ -42,43 +58,70 @@ def score(panel: Panel, forecast: Forecast, season: int = 1) -> dict[str, float]
     Raises:
       ValueError: nothing of what was forecast has come yet.
     """
-    y, median = truth(panel, forecast), forecast.median
-    if not np.isfinite(y).any():
+    return pooled([weighed(panel, forecast, season)])
+
+
+def pooled(parts: Sequence[Weighed]) -> dict[str, float]:
+    """Computes the scores of many forecasts from those of parts of them, see `weighed`.
+
+    Raises:
+      ValueError: nothing of what was forecast has come yet.
+    """
+    parts = [part for part in parts if part.scores]
+    if not parts:
         raise ValueError(
             "nothing of what was forecast has come yet; forecast from a time before the panel's end"
         )
+    found = {}
+    for name in parts[0].scores:
+        values, weights = np.array([part.scores[name] for part in parts]).T
+        counts = weights > 0
+        if not counts.any():
+            continue
+        # Roots are pooled as the squares that they are roots of.
+        power = 2 if name == "rmse" else 1
+        mean = np.average(values[counts] ** power, weights=weights[counts])
+        found[name] = float(mean ** (1 / power))
+    errors = np.concatenate([part.errors for part in parts])
+    together = np.concatenate([part.together for part in parts])
+    found["mase_se"] = metrics.standard_error(errors, together)
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def weighed(panel: Panel, forecast: Forecast, season: int = 1) -> Weighed:
+    """Scores forecasts as `score` does, each score with what its mean is taken over."""
+    y, median = truth(panel, forecast), forecast.median
+    seen = np.isfinite(y)
+    if not seen.any():
+        return Weighed({}, np.zeros(0), np.zeros(0, int))
     histories = [
         panel.values[s][:cut] for s, cut in zip(forecast.series, forecast.cuts, strict=True)
     ]
     error_scale = metrics.seasonal_error(histories, season)
+    errors = metrics.scaled_errors(y, median, error_scale)
     # Forecasts whose horizons overlap are not independent: those within one horizon hang together.
     together = (panel.lengths[forecast.series] - forecast.cuts) // y.shape[1]
+    count, size = float(seen.sum()), float(np.nansum(np.abs(y)))
     scores = {
-        "mae": metrics.mae(y, median),
-        "rmse": metrics.rmse(y, forecast.mean),
-        "mape": metrics.mape(y, median),
-        "smape": metrics.smape(y, median),
-        "nd": metrics.nd(y, median),
-        "mase": metrics.mase(y, median, error_scale),
-        "mase_se": metrics.standard_error(metrics.scaled_errors(y, median, error_scale), together),
+        "mae": (metrics.mae(y, median), count),
+        "rmse": (metrics.rmse(y, forecast.mean), count),
+        "mape": (metrics.mape(y, median), float((seen & (y != 0)).sum())),
+        "smape": (metrics.smape(y, median), count),
+        "nd": (metrics.nd(y, median), size),
+        "mase": (metrics.mase(y, median, error_scale), float(np.isfinite(errors).sum())),
     }
     if not forecast.spread:
-        return _finite(scores)
+        return Weighed(scores, errors, together)
     low, high = max(forecast.levels[0], DECILES[0]), min(forecast.levels[-1], DECILES[-1])
     levels = [level for level in DECILES if low <= level <= high]
     quantiles = np.stack([forecast.quantile(level) for level in levels], axis=-1)
-    scores["wql"] = metrics.weighted_quantile_loss(y, quantiles, levels)
+    scores["wql"] = metrics.weighted_quantile_loss(y, quantiles, levels), size
     if forecast.samples is not None:
-        scores["crps"] = metrics.crps(y, forecast.samples)
-    covered = {
-        f"coverage_{share}": metrics.coverage(y, *forecast.interval(share / 100))
-        for share in (50, 90)
-    }
-    return _finite(scores | covered)
-
-
-def _finite(scores: dict[str, float]) -> dict[str, float]:
-    return {name: value for name, value in scores.items() if np.isfinite(value)}
+        scores["crps"] = metrics.crps(y, forecast.samples), count
+    for share in (50, 90):
+        covered = metrics.coverage(y, *forecast.interval(share / 100))
+        scores[f"coverage_{share}"] = covered, count
+    return Weighed(scores, errors, together)
 
 
 def by_step(panel: Panel, forecast: Forecast) -> np.ndarray:

@@ -39,7 +39,7 @@ class TableOptions(Options):
             if value is None:
                 continue
             if field.name in ("known", "past", "static"):
-                value = tuple(name.strip() for name in value.split(",") if name.strip())
+                value = _names(value)
             found[field.name] = value
         return found
 
@@ -51,10 +51,12 @@ class SeriesOptions(TableOptions):
     Attributes:
       dataset: a name of `seqjax.forecasting.load_panel`.
       csv: a table in place of it.
+      multivariate: each column is a series.
     """
 
     dataset: str = option("vic_elec", "data set, with defaults of its own", choices=DATA_SETS)
     csv: str | None = option(None, "table to learn in place of the data set", metavar="FILE")
+    multivariate: bool = option(False, "each column (or those of --target a,b) is a series")
 
     def load(self, data_dir: str | os.PathLike | None) -> LoadedPanel:
         """Reads the series.
@@ -70,7 +72,18 @@ class SeriesOptions(TableOptions):
             if columns:
                 words = "--target, --time, --time-format, --series, --known, --past and --static"
                 raise ValueError(f"{words} go with --csv FILE")
-            return load_panel(self.dataset, data_dir)
+            return load_panel(self.dataset, data_dir, self.multivariate)
+        if self.multivariate:
+            columns["target"] = _names(self.target)
+            if "time" not in columns:
+                raise ValueError("--csv wants --time COLUMN")
         if not columns.keys() >= {"target", "time"}:
             raise ValueError("--csv wants --target COLUMN and --time COLUMN")
         return LoadedPanel(read_panel(self.csv, **columns), self.csv)
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """Splits names with commas between; None where none are given."""
+    if text is None:
+        return None
+    return tuple(name.strip() for name in text.split(",") if name.strip())

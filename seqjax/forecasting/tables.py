@@ -13,7 +13,7 @@ from seqjax.forecasting.times import Calendar, calendar_of, read_clocks
 
 def read_panel(
     path: str | os.PathLike,
-    target: str,
+    target: str | Sequence[str] | None,
     time: str,
     *,
     series: str | None = None,
@@ -23,6 +23,9 @@ def read_panel(
     time_format: str | None = None,
 ) -> Panel:
     """Reads the series of a table, one row for each time of each series.
+
+    Where several columns are forecast, each is a series, and a row holds the values of all at one
+    time.
 
     An empty cell of the target, or one that says NA or NaN, is a missing value. Rows at the end
     whose target is missing are still to come: they hold the covariates known beforehand.
@@ -34,7 +37,8 @@ def read_panel(
     Args:
       path: the file, UTF-8, plain or gzipped, with a header; columns between commas, semicolons,
         tabs or bars.
-      target: the column to forecast.
+      target: the column to forecast; several of them; or None for all columns that have no other
+        part.
       time: the column of times, ISO 8601 unless `time_format` says otherwise.
       series: the column that names the series; None where all rows are one.
       known: columns known beforehand, such as holidays.
@@ -51,19 +55,18 @@ def read_panel(
         backwards, leave a gap or are irregular, or what a series is changes (with the line and the
         column).
     """
-    if target in (*known, *past):
-        raise ValueError(
-            f"the target {target!r} is among the columns known; what is forecast cannot be read"
-        )
     table = read_table(path)
-    for name in (target, time, *known, *past, *static, *((series,) if series else ())):
+    targets = _targets(table, target, (time, *known, *past))
+    if not isinstance(target, str) and (series or static):
+        raise ValueError("series and static go with one target, not with a series in each column")
+    for name in (*targets, time, *known, *past, *static, *((series,) if series else ())):
         if name not in table.columns:
             raise ValueError(
                 f"{path}, line 1: no column {name!r}; the columns are {', '.join(table.columns)}"
             )
     if not table.lines:
         raise ValueError(f"{path}: no row below the header; give at least two")
-    names = table.columns[series] if series else [target] * len(table.lines)
+    names = table.columns[series] if series else [targets[0]] * len(table.lines)
     rows = {name: np.flatnonzero(np.asarray(names) == name) for name in dict.fromkeys(names)}
     clocks = read_clocks(path, time, table.columns[time], table.lines, time_format)
     calendar = calendar_of(clocks, list(rows.values()))
@@ -71,27 +74,38 @@ def read_panel(
     for chosen in rows.values():
         part = _rows(table, chosen)
         _check_times(path, time, part, calendar, chosen)
-        values = _values(path, target, part)
-        found["values"].append(values)
-        found["starts"].append(calendar.times[chosen[0]])
+        columns = [_values(path, name, part) for name in targets]
+        # Columns of a table end where the last of them does.
+        steps = max(len(values) for values in columns)
+        for values in columns:
+            missing = steps - len(values)
+            found["values"].append(np.pad(values, (0, missing), constant_values=np.nan))
+            found["starts"].append(calendar.times[chosen[0]])
         for kind, columns in (("known", known), ("past", past)):
-            end = len(part.lines) if kind == "known" else len(values)
+            end = len(part.lines) if kind == "known" else steps
             cells = [
                 numbers(path, name, part.columns[name][:end], part.lines, table.decimal)
                 for name in columns
             ]
-            found[kind].append(np.stack(cells, axis=1) if cells else np.zeros((end, 0)))
+            beside = np.stack(cells, axis=1) if cells else np.zeros((end, 0))
+            found[kind].extend([beside] * len(targets))
     known_columns, past_columns = found["known"] if known else (), found["past"] if past else ()
     panel = Panel(
         found["values"],
-        list(rows),
+        list(rows) if series else targets,
         calendar.step,
         np.array(found["starts"]),
         known_columns,
         past_columns,
         weekdays=calendar.weekdays,
         columns=Columns(
-            target, time, series, tuple(known), tuple(past), tuple(static), time_format
+            target if isinstance(target, str) else targets,
+            time,
+            series,
+            tuple(known),
+            tuple(past),
+            tuple(static),
+            time_format,
         ),
     )
     for name in static:
@@ -99,6 +113,24 @@ def read_panel(
             name, [_label(path, name, _rows(table, chosen)) for chosen in rows.values()]
         )
     return panel
+
+
+def _targets(
+    table: Table, target: str | Sequence[str] | None, others: Sequence[str]
+) -> tuple[str, ...]:
+    """Lists the columns to forecast."""
+    if target is None:
+        found = tuple(name for name in table.columns if name not in others)
+        if not found:
+            raise ValueError(f"no column is left to forecast beside {', '.join(others)}; give some")
+        return found
+    targets = (target,) if isinstance(target, str) else tuple(target)
+    for name in targets:
+        if name in others[1:]:
+            raise ValueError(
+                f"the target {name!r} is among the columns known; what is forecast cannot be read"
+            )
+    return targets
 
 
 def _check_times(

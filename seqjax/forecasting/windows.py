@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from seqjax.data.windows import Source
-from seqjax.forecasting.panel import Panel
+from seqjax.forecasting.panel import PLAIN, Panel, Units
 
 Scaling = Literal["none", "mean", "standard", "robust", "last"]
 
@@ -45,7 +45,8 @@ class PanelWindows(Source):
       power: oversampling exponent: larger series are drawn more often. A window comes about
         `(mean |y| / the median series' mean |y|)` to this power times `TIMES`, at least once
         (Salinas et al., 2017, section 3.3); 0 takes each window once.
-      units: `(loc, scale)`: values are read minus loc, over scale, before all else.
+      units: `(loc, scale)`, numbers or one for each series: values are read minus loc, over scale,
+        before all else.
 
     Raises:
       ValueError: a number is out of range, the scaling is unknown, or no series is long enough (how
@@ -61,7 +62,7 @@ class PanelWindows(Source):
         scaling: Scaling = "mean",
         stride: int = 1,
         power: float = 0.0,
-        units: tuple[float, float] = (0.0, 1.0),
+        units: Units = PLAIN,
     ):
         if min(context, horizon, stride) < 1 or history < 0:
             given = f"context={context}, horizon={horizon}, history={history}, stride={stride}"
@@ -71,9 +72,7 @@ class PanelWindows(Source):
                 f"scaling={scaling!r} is unknown; choose one of {', '.join(map(repr, SCALINGS))}"
             )
         self.units = units
-        if units != (0.0, 1.0):
-            panel = panel.standardised(*units)
-        self.panel = panel
+        self.panel = panel = panel.standardised(units)
         self.scaling: Scaling = scaling
         self.context, self.horizon, self.history = context, horizon, history
         last = panel.lengths - horizon
@@ -89,6 +88,11 @@ class PanelWindows(Source):
 
     def __len__(self) -> int:
         return len(self._cuts)
+
+    def units_of(self, series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Looks up the loc and the scale of these series, each `[rows]`."""
+        loc, scale = (np.broadcast_to(part, len(self.panel))[series] for part in self.units)
+        return loc, scale
 
     def check(self) -> "PanelWindows":
         """Returns itself, where there is a window.

@@ -469,6 +469,10 @@ def test_presets_are_whole_and_what_is_given_lies_over_them():
     assert config.given == {"dataset", "model", "dropout"}
     assert forecast.Config(dataset="etth1").settled().likelihood is None  # auto finds its own
     assert forecast.Config(csv="a.csv", dataset="etth1", model="direct").settled().steps == 1500
+    every = forecast.Config(csv="a.csv", multivariate=True, horizon=720).settled()
+    assert (every.model, every.horizon, every.context, every.folds) == ("segrnn", 720, 96, None)
+    other = forecast.Config(csv="a.csv", multivariate=True, model="direct").settled()
+    assert other.hidden_size == forecast.Config().hidden_size
     assert set(forecast.PRESETS) <= set(forecasting.DATA_SETS)
 
 
@@ -487,6 +491,44 @@ def test_forecasters_are_compared_and_the_best_forecasts(tmp_path, monkeypatch, 
     assert len(capsys.readouterr().out.splitlines()) == 4
     assert call(monkeypatch, *words[:-1], tmp_path / "b", "--dropout", "0.2") == 2
     assert "--dropout is of a network; name it, as --model deepar" in capsys.readouterr().err
+
+
+def test_columns_of_a_table_are_learnt_judged_and_forecast(tmp_path, monkeypatch, capsys):
+    """Of every time of the last fifth; scores count in standard deviations of each column."""
+    days = np.datetime64("2024-01-01") + np.arange(100)
+    waves = [np.sin(2 * np.pi * np.arange(100) / 7 + phase) for phase in (0, 2)]
+    values = np.stack([1000 + 300 * waves[0], 0.1 * waves[1]], axis=1)
+    rows = [f"{day},{low:.4f},{high:.4f}" for day, (low, high) in zip(days, values, strict=True)]
+    run, table = tmp_path / "run", write(tmp_path / "a.csv", ["day,large,small", *rows])
+    sizes = ("--hidden-size", "8", "--segment", "7", "--context", "14", "--horizon", "3")
+    words = ("--csv", table, "--time", "day", "--multivariate", "--quiet")
+    quick = ("--steps", "60", "--every", "30", "--learning-rate", "0.02", "--dropout", "0.1")
+    assert call(monkeypatch, *words, *sizes, *quick, "--out", run) == 0
+    result = json.loads((run / "result.json").read_text())
+    counts = {"series": 2, "forecasts": 2 * (20 - 3 + 1), "horizon": 3}
+    assert result["counts"].items() >= counts.items()
+    scores = json.loads((run / "scores.json").read_text())
+    assert list(scores) == ["naive", "seasonal naive", "linear", "segrnn", "conformal"]
+    # The naive error of a wave is of its size, which in these units is 1.
+    assert 0.5 < scores["naive"]["mse"] < 4
+    assert scores["segrnn"]["mse"] < 0.7 * scores["naive"]["mse"]
+    task = seqjax.load(run).task.forecaster
+    assert (task.name, task.identity, task.likelihood.levels) == ("segrnn", True, (0.5,))
+    np.testing.assert_allclose(
+        task.value_units, (values[:70].mean(0), values[:70].std(0)), 0.01, 1e-4
+    )
+
+    capsys.readouterr()
+    turned = ["day,small,large", *(",".join(np.array(row.split(","))[[0, 2, 1]]) for row in rows)]
+    assert call(monkeypatch, "predict", run, write(tmp_path / "new.csv", turned)) == 0
+    said = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [row["series"] for row in said] == ["large"] * 3 + ["small"] * 3
+    assert said[0]["time"][:10] == "2024-04-10"
+    means = [float(row["mean"]) for row in said]
+    assert min(means[:3]) > 500 and max(map(abs, means[3:])) < 0.2
+    short = ("--horizon", "50", "--out", tmp_path / "short")
+    assert call(monkeypatch, *words, *short) == 2
+    assert "have 100 values, of which a tenth chooses; a horizon of 50" in capsys.readouterr().err
 
 
 def test_the_published_cuts_of_ett(tmp_path, monkeypatch, capsys):

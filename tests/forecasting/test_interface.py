@@ -179,6 +179,44 @@ def test_units_are_learnt_and_forecasts_are_in_the_panels_own():
     np.testing.assert_allclose(outer.task.margins, inner.task.margins, rtol=1e-3, atol=1e-4)
 
 
+def test_each_series_has_units_of_its_own():
+    """They go by the series' name, wherever it stands in a panel."""
+    panel = waves()
+    loc, scale = np.array([100.0, -5.0, 0.0]), np.array([4.0, 0.5, 2.0])
+    moved = dataclasses.replace(
+        panel,
+        values=[s * v + at for v, at, s in zip(panel.values, loc, scale, strict=True)],
+    )
+    plain = dataclasses.replace(KINDS["direct"], identity=True).settled(panel)
+    units = tuple(loc.tolist()), tuple(scale.tolist())
+    task = dataclasses.replace(plain, value_units=units)
+    params = plain.init(jax.random.key(0))
+    wanted = plain.predict(params, panel).quantiles * scale[:, None, None] + loc[:, None, None]
+    np.testing.assert_allclose(task.predict(params, moved).quantiles, wanted, rtol=1e-5)
+    turned = dataclasses.replace(moved, values=moved.values[::-1], names=moved.names[::-1])
+    np.testing.assert_allclose(task.predict(params, turned).quantiles, wanted[::-1], rtol=1e-5)
+    held_out = HeldOut(moved, (3, 6), season=6, units=units)
+    assert task.evaluate(params, held_out) == pytest.approx(
+        plain.evaluate(params, HeldOut(panel, (3, 6), season=6)), rel=1e-4
+    )
+    inner = forecasting.conformal(seqjax.Trained(plain, params), panel, range(3, 20))
+    outer = forecasting.conformal(seqjax.Trained(task, params), moved, range(3, 20))
+    np.testing.assert_allclose(outer.task.margins, inner.task.margins, rtol=1e-3, atol=1e-4)
+    with pytest.raises(ValueError, match="value_units are of 3 series; the panel has 2"):
+        dataclasses.replace(task, form=None).settled(waves(series=2))
+    with pytest.raises(ValueError, match="value_units are of each series; tell them apart by iden"):
+        dataclasses.replace(task, form=None, identity=False).settled(panel)
+
+
+def test_what_is_held_out_says_which_score_chooses():
+    panel = waves()
+    naive = forecasting.SeasonalNaive(horizon=3, season=6).fit(panel)
+    held_out = HeldOut(panel, (3, 6), season=6)
+    mse = naive.evaluate(dataclasses.replace(held_out, monitor="mse"))["error"]
+    assert mse == pytest.approx(naive.evaluate(held_out)["rmse"] ** 2)
+    assert mse != naive.evaluate(held_out)["error"]
+
+
 def test_scores_of_a_panel_are_those_of_its_last_horizon():
     panel = waves(step=np.timedelta64(4, "h"))
     naive = forecasting.SeasonalNaive(horizon=3, season=6).fit(panel)

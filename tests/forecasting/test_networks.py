@@ -21,6 +21,7 @@ KINDS = {
     "deepar": forecasting.DeepAR(**SMALL, paths=4),
     "direct": forecasting.Direct(**SMALL, units=8),
     "encoder_decoder": forecasting.EncoderDecoder(**SMALL),
+    "segrnn": forecasting.SegRNN(**SMALL | {"recurrence": seqjax.GRU(8)}, segment=2, dropout=0.1),
 }
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

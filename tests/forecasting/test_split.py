@@ -49,3 +49,33 @@ def test_the_published_cuts_of_ett():
     np.testing.assert_allclose(split.units, (values[:8640].mean(), values[:8640].std()))
     with pytest.raises(ValueError, match="has 99 values; 20 months are 14400"):
         Split.of_ett(Panel([values[:99]]), horizon=24)
+
+
+def test_series_of_one_table_of_ett_have_units_each():
+    hours = np.arange(14_405) * 1.0
+    panel = Panel([hours, 3 * hours + 1], step=np.timedelta64(1, "h"))
+    split = Split.of_ett(panel, horizon=96)
+    assert (split.monitor, len(split.test)) == ("mse", 2880 - 96 + 1)
+    assert split.held_out("validation").monitor == "mse"
+    standard = split.panel.standardised(split.units)
+    for values in standard.values:
+        np.testing.assert_allclose([values[:8640].mean(), values[:8640].std()], [0, 1], atol=1e-9)
+    quarters = Panel([np.arange(57_600.0)] * 2, step=np.timedelta64(15, "m"))
+    split = Split.of_ett(quarters, horizon=96)
+    assert (max(split.test), len(split.test)) == (11_520, 11_520 - 96 + 1)
+    assert split.validation[0] - split.validation[1] == 32
+
+
+def test_shares_of_a_table():
+    split = Split.by_shares(waves(steps=1000), season=6, horizon=10)
+    assert split.train.lengths.tolist() == [700] * 3 and split.season == 6
+    assert split.validation == tuple(range(300, 209, -1))
+    assert split.test == tuple(range(200, 9, -1))
+    assert len(split.units[0]) == 3 and split.monitor == "mse"
+    # Many times choose on every phase of the season.
+    long = Split.by_shares(waves(series=1, steps=13_000), season=6, horizon=10)
+    assert len({ago % 6 for ago in long.validation}) == 6 and len(long.validation) < 400
+    with pytest.raises(
+        ValueError, match="have 80 values, of which a tenth chooses; a horizon of 9"
+    ):
+        Split.by_shares(waves(steps=80), season=6, horizon=9)
