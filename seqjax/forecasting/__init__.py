@@ -28,6 +28,8 @@ from seqjax.forecasting.forecast import LIKELIHOODS as LIKELIHOODS
 from seqjax.forecasting.forecast import SHARES as SHARES
 from seqjax.forecasting.forecast import Forecast as Forecast
 from seqjax.forecasting.form import Form as Form
+from seqjax.forecasting.frames import fit as fit
+from seqjax.forecasting.frames import read_frame as read_frame
 from seqjax.forecasting.held_out import HeldOut as HeldOut
 from seqjax.forecasting.interface import RECIPE as RECIPE
 from seqjax.forecasting.interface import Forecaster as Forecaster

@@ -12,6 +12,7 @@ from seqjax.forecasting.direct import Direct
 from seqjax.forecasting.encoder_decoder import EncoderDecoder
 from seqjax.forecasting.interface import Forecaster
 from seqjax.forecasting.panel import Panel
+from seqjax.forecasting.segrnn import SegRNN
 from seqjax.training import Recipe
 
 LONGEST = 512
@@ -76,6 +77,14 @@ def _networks(panel: Panel, horizon: int, contexts: list[int]) -> list[Candidate
         DeepAR(**shared, context=middle, recurrence=_deep(), scaling="standard"),
         Direct(**shared, context=longest, recurrence=GRU(16), scaling="standard", dropout=0.3),
         EncoderDecoder(**shared, context=middle, recurrence=small, scaling="last"),
+        SegRNN(
+            horizon=horizon,
+            context=longest,
+            recurrence=GRU(64),
+            segment=max(2, min(24, horizon // 2)),
+            scaling="standard",
+            dropout=0.2,
+        ),
         DeepAR(**shared, context=middle, recurrence=_deep(), scaling="mean"),
     ]
     return [Candidate(f"{each.name}, {_described(each)}", each, RECIPE) for each in made]

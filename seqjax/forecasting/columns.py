@@ -8,7 +8,7 @@ class Columns:
     """Names the columns of a table, see `seqjax.forecasting.read_panel`.
 
     Attributes:
-      target: the column to forecast; several are a series each.
+      target: the column to forecast; several are a series each; None for all that are left.
       time: the column of times.
       series: the column that names the series; None where all rows are one.
       known: columns known beforehand.
@@ -17,7 +17,7 @@ class Columns:
       time_format: how times are written; None for ISO 8601.
     """
 
-    target: str | tuple[str, ...]
+    target: str | tuple[str, ...] | None
     time: str
     series: str | None = None
     known: tuple[str, ...] = ()

@@ -161,18 +161,24 @@ def _explained(
     batch = windows.at(np.array([place]), np.array([cut]))
     standing = _standing(batch, task.horizon)
     moved = {name: jnp.asarray(batch[name], jnp.float32) for name in MOVED}
-    held = {name: jnp.asarray(array) for name, array in batch.items() if name not in MOVED}
+    held: dict[str, Any] = {
+        name: jnp.asarray(array) for name, array in batch.items() if name not in MOVED
+    }
     # SeasonalNaive looks values up by what was seen, which is known beforehand.
     held["seen"] = batch["seen"]
     follow = functools.partial(_follow, task, params, held)
     first, last, slopes = follow(standing, moved, steps)
-    scale = windows.units[1]
+    loc, scale = (
+        float(np.broadcast_to(part, 1)[0]) for part in windows.units_of(np.array([place]))
+    )
     added = {
-        name: scale * np.asarray(slopes[name], np.float64) * np.asarray(moved[name] - standing[name])
+        name: scale
+        * np.asarray(slopes[name], np.float64)
+        * np.asarray(moved[name] - standing[name])
         for name in MOVED
     }
     offset = float(batch["loc"][0])
-    to_units = lambda said: windows.units[0] + scale * (np.asarray(said, np.float64) + offset)  # noqa: E731
+    to_units = lambda said: loc + scale * (np.asarray(said, np.float64) + offset)  # noqa: E731
     history = batch["values"].shape[1] - task.horizon
     known = min(history, cut)
     return Explanation(

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -52,6 +53,8 @@ class Forecast:
         None where there are only steps one by one.
       series: which series of the panel each row is of, int `[rows]`.
       cuts: how many of its values came before, int `[rows]`.
+      panel: the series that were forecast, for `plot`, `to_frame` and `to_columns`; None where it
+        is not known.
     """
 
     mean: np.ndarray
@@ -60,6 +63,7 @@ class Forecast:
     samples: np.ndarray | None = None
     series: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, int))
     cuts: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, int))
+    panel: Any = None
 
     @classmethod
     def of_points(cls, points: np.ndarray) -> "Forecast":
@@ -99,7 +103,7 @@ class Forecast:
             name: None if column[0] is None else np.concatenate(column)
             for name, column in columns.items()
         }
-        return cls(levels=parts[0].levels, **joined)  # pyright: ignore[reportArgumentType]
+        return cls(levels=parts[0].levels, panel=parts[0].panel, **joined)  # pyright: ignore[reportArgumentType]
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -146,6 +150,58 @@ class Forecast:
     def spread(self) -> bool:
         """Whether there are quantiles beside the median."""
         return len(self.levels) > 1
+
+    def plot(self, rows: Sequence[int] | None = None, *, history: int | None = None) -> Any:
+        """Draws forecasts with their 50 and 90 % intervals, over the history before them and beside what came.
+
+        Args:
+          rows: which ones; None for the last six.
+          history: steps to show before the cut; None for three horizons.
+
+        Returns:
+          A matplotlib figure.
+
+        Raises:
+          ValueError: the panel is not known.
+        """
+        from seqjax.forecasting.plots import plot_forecasts
+
+        if rows is None:
+            rows = range(max(0, len(self) - 6), len(self))
+        return plot_forecasts(self._known_panel(), self, rows, history or 3 * self.mean.shape[1])
+
+    def to_columns(self) -> dict[str, np.ndarray]:
+        """Lays out all values as columns of equal length, see `seqjax.forecasting.lines.columns_of`.
+
+        A frame of any library takes them: `polars.DataFrame(forecast.to_columns())`.
+
+        Raises:
+          ValueError: the panel is not known.
+        """
+        from seqjax.forecasting.lines import columns_of
+
+        return columns_of(self._known_panel(), self)
+
+    def to_frame(self) -> Any:
+        """Makes a frame of pandas of `to_columns`.
+
+        Raises:
+          ImportError: there is no pandas.
+          ValueError: the panel is not known.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            wanted = "to_frame wants pandas: pip install pandas; to_columns wants nothing"
+            raise ImportError(wanted) from error
+        return pandas.DataFrame(self.to_columns())
+
+    def _known_panel(self) -> Any:
+        if self.panel is None:
+            raise ValueError(
+                "the forecast does not know its panel; dataclasses.replace(forecast, panel=panel)"
+            )
+        return self.panel
 
     def row(self, index: int) -> "Forecast":
         """Selects one row, still with its first axis."""

@@ -161,7 +161,8 @@ class Forecaster:
         back = np.atleast_1d(np.asarray(ago if isinstance(ago, int) else list(ago)))
         series = np.tile(np.arange(len(panel)), len(back))
         cuts = panel.lengths[series] - np.repeat(back, len(panel))
-        return self.predict_at(params, panel, series, cuts, seed=seed)
+        forecast = self.predict_at(params, panel, series, cuts, seed=seed)
+        return dataclasses.replace(forecast, panel=panel)
 
     def predict_at(
         self, params: Params, panel: Panel, series: np.ndarray, cuts: np.ndarray, *, seed: int = 0

@@ -51,11 +51,13 @@ class SeriesOptions(TableOptions):
     Attributes:
       dataset: a name of `seqjax.forecasting.load_panel`.
       csv: a table in place of it.
+      fill_gaps: put in the rows of the table that are missing between two others.
       multivariate: each column is a series.
     """
 
     dataset: str = option("vic_elec", "data set, with defaults of its own", choices=DATA_SETS)
     csv: str | None = option(None, "table to learn in place of the data set", metavar="FILE")
+    fill_gaps: bool = option(False, "put in rows that are missing between two others")
     multivariate: bool = option(False, "each column (or those of --target a,b) is a series")
 
     def load(self, data_dir: str | os.PathLike | None) -> LoadedPanel:
@@ -79,7 +81,8 @@ class SeriesOptions(TableOptions):
                 raise ValueError("--csv wants --time COLUMN")
         if not columns.keys() >= {"target", "time"}:
             raise ValueError("--csv wants --target COLUMN and --time COLUMN")
-        return LoadedPanel(read_panel(self.csv, **columns), self.csv)
+        panel = read_panel(self.csv, **columns, fill_gaps=self.fill_gaps)
+        return LoadedPanel(panel, self.csv)
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

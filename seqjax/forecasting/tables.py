@@ -1,5 +1,6 @@
 """Panels from a user's table: regular times, named columns, and a complaint that says where."""
 
+import dataclasses
 import os
 from collections.abc import Sequence
 
@@ -21,6 +22,7 @@ def read_panel(
     past: Sequence[str] = (),
     static: Sequence[str] = (),
     time_format: str | None = None,
+    fill_gaps: bool = False,
 ) -> Panel:
     """Reads the series of a table, one row for each time of each series.
 
@@ -46,6 +48,8 @@ def read_panel(
       static: columns that say what a series is, such as its region; each becomes a kind of
         category.
       time_format: how times are written, as of `datetime.strptime`, for example "%m/%d/%Y".
+      fill_gaps: put in the rows that are missing between two others: without a value, with the
+        covariates of the row before.
 
     Returns:
       A panel; series keep the order in which they first appear.
@@ -55,7 +59,51 @@ def read_panel(
         backwards, leave a gap or are irregular, or what a series is changes (with the line and the
         column).
     """
-    table = read_table(path)
+    columns = columns_named(
+        target,
+        time,
+        series=series,
+        known=known,
+        past=past,
+        static=static,
+        time_format=time_format,
+    )
+    return panel_of(read_table(path), path, columns, fill_gaps=fill_gaps)
+
+
+def columns_named(
+    target: str | Sequence[str] | None,
+    time: str,
+    *,
+    series: str | None = None,
+    known: Sequence[str] = (),
+    past: Sequence[str] = (),
+    static: Sequence[str] = (),
+    time_format: str | None = None,
+) -> Columns:
+    """Takes the names of columns as `read_panel` does."""
+    if target is not None and not isinstance(target, str):
+        target = tuple(target)
+    parts = tuple(known), tuple(past), tuple(static)
+    return Columns(target, time, series, *parts, time_format)
+
+
+def panel_of(
+    table: Table, path: str | os.PathLike, about: Columns, *, fill_gaps: bool = False
+) -> Panel:
+    """Makes a panel of a table, see `read_panel`.
+
+    Args:
+      table: its cells as text.
+      path: what a complaint names it.
+      about: the columns.
+      fill_gaps: see `read_panel`.
+
+    Raises:
+      ValueError: see `read_panel`.
+    """
+    target, time, series = about.target, about.time, about.series
+    known, past, static = about.known, about.past, about.static
     targets = _targets(table, target, (time, *known, *past))
     if not isinstance(target, str) and (series or static):
         raise ValueError("series and static go with one target, not with a series in each column")
@@ -68,12 +116,14 @@ def read_panel(
         raise ValueError(f"{path}: no row below the header; give at least two")
     names = table.columns[series] if series else [targets[0]] * len(table.lines)
     rows = {name: np.flatnonzero(np.asarray(names) == name) for name in dict.fromkeys(names)}
-    clocks = read_clocks(path, time, table.columns[time], table.lines, time_format)
+    clocks = read_clocks(path, time, table.columns[time], table.lines, about.time_format)
     calendar = calendar_of(clocks, list(rows.values()))
     found = {"values": [], "starts": [], "known": [], "past": []}
     for chosen in rows.values():
         part = _rows(table, chosen)
-        _check_times(path, time, part, calendar, chosen)
+        _check_times(path, time, part, calendar, chosen, fill_gaps)
+        if fill_gaps:
+            part = _filled(part, calendar, chosen, targets)
         columns = [_values(path, name, part) for name in targets]
         # Columns of a table end where the last of them does.
         steps = max(len(values) for values in columns)
@@ -98,15 +148,7 @@ def read_panel(
         known_columns,
         past_columns,
         weekdays=calendar.weekdays,
-        columns=Columns(
-            target if isinstance(target, str) else targets,
-            time,
-            series,
-            tuple(known),
-            tuple(past),
-            tuple(static),
-            time_format,
-        ),
+        columns=dataclasses.replace(about, target=target if isinstance(target, str) else targets),
     )
     for name in static:
         panel = panel.labelled(
@@ -133,12 +175,35 @@ def _targets(
     return targets
 
 
+def _filled(part: Table, calendar: Calendar, rows: np.ndarray, targets: Sequence[str]) -> Table:
+    """Puts in the rows that are missing between two others."""
+    positions, each = calendar.positions[rows], int(calendar.step.astype(np.int64))
+    places = (positions - positions[0]) // each
+    # Of each step the row that it is, or the last one before it.
+    source = np.searchsorted(places, np.arange(places[-1] + 1), side="right") - 1
+    missing = places[source] != np.arange(len(source))
+    columns = {}
+    for name, column in part.columns.items():
+        columns[name] = [column[row] for row in source]
+        if name in targets:
+            columns[name] = [
+                "" if gap else cell for cell, gap in zip(columns[name], missing, strict=True)
+            ]
+    return part._replace(columns=columns, lines=[part.lines[row] for row in source])
+
+
 def _check_times(
-    path: str | os.PathLike, name: str, part: Table, calendar: Calendar, rows: np.ndarray
+    path: str | os.PathLike,
+    name: str,
+    part: Table,
+    calendar: Calendar,
+    rows: np.ndarray,
+    gaps: bool,
 ) -> None:
-    """Refuses times of one series that are not one step apart."""
+    """Refuses times of one series that are not one step apart, or with `gaps` not whole steps."""
     apart, each = np.diff(calendar.positions[rows]), int(calendar.step.astype(np.int64))
-    if not (wrong := np.flatnonzero(apart != each)).size:
+    irregular = (apart <= 0) | (apart % each != 0) if gaps else apart != each
+    if not (wrong := np.flatnonzero(irregular)).size:
         return
     place = int(wrong[0])
     here, before = part.columns[name][place + 1], part.columns[name][place]
@@ -156,7 +221,8 @@ def _check_times(
             ("a row is", "it") if gap == 2 * each else (f"{gap // each - 1} rows are", "them")
         )
         raise ValueError(
-            f"{where}: {missing} missing after {before!r}; put {them} in, with an empty value where none is known"
+            f"{where}: {missing} missing after {before!r}; put {them} in, with an empty value where none is known "
+            "(fill_gaps=True or --fill-gaps does so)"
         )
     unit = np.datetime_data(calendar.step.dtype)[0]
     raise ValueError(
