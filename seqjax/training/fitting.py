@@ -14,8 +14,8 @@ from jax.sharding import Mesh
 from seqjax import data
 from seqjax.tasks import Task, Trained
 from seqjax.training.checkpoints import Checkpoints
-from seqjax.training.health import clip_by_norm
-from seqjax.training.loop import Callback, fit_batches, restore_best, resume
+from seqjax.training.health import clip_by_norm, is_finite
+from seqjax.training.loop import Callback, Outcome, fit_batches, restore_best, resume
 from seqjax.training.recipe import Recipe
 from seqjax.training.reports import progress_bar
 from seqjax.training.sharding import gather, make_mesh, shard_batch, shard_params
@@ -134,7 +134,7 @@ def fit(
                 f"the training diverged: {task.monitor[0]} was never a finite number in {steps} "
                 "steps; lower the learning rate or the clipping threshold"
             )
-        best = parameters_of(restore_best(outcome.state, checkpoints))
+        best = parameters_of(_best(outcome, checkpoints))
         trained = Trained(task, gather(best))
     if outcome.reason == "interrupted":
         message = f"stopped at step {outcome.progress.step} of {steps}"
@@ -162,6 +162,18 @@ def _evaluate(task: Task, validation: Any, mesh: Mesh, state: TrainState) -> dic
     if mesh.size > 1:
         params = gather(params)
     return task.evaluate(params, validation)
+
+
+def _best(outcome: Outcome, checkpoints: Checkpoints) -> TrainState:
+    """Gives the state with the best score, or the last one where nothing was scored.
+
+    A training often ends with it, and then nothing needs to be read.
+    """
+    state, best = outcome.state, outcome.progress.best_step
+    at_hand = int(jax.device_get(state.step)) == (best or outcome.progress.step)
+    if at_hand and is_finite((state.params, state.ema)):
+        return state
+    return restore_best(state, checkpoints)
 
 
 def own_share(batch: Any) -> Any:

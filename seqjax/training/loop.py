@@ -256,10 +256,12 @@ def restore_best(state: TrainState, checkpoints: Checkpoints) -> TrainState:
     Raises:
       CheckpointError: there is no sound checkpoint, or it is of another model.
     """
-    _, newest, saved = checkpoints.restore(state)
+    step, newest, saved = checkpoints.restore(state)
     best = saved["best_step"]
+    if best is None or best == step:
+        return newest
     try:
-        return newest if best is None else checkpoints.restore(state, best)[1]
+        return checkpoints.restore(state, best)[1]
     except CheckpointError as error:
         warnings.warn(
             f"the best checkpoint, of step {best}, cannot be had ({error}); the newest is taken",
