@@ -44,7 +44,10 @@ def whole():
 
 @pytest.fixture(scope="module")
 def unjudged():
-    return fit(validation=None)
+    """A training that keeps its last state, which is at hand: no checkpoint is read for it."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("seqjax.training.fitting.restore_best", None)
+        return fit(validation=None)
 
 
 def equal(a, b):
@@ -74,6 +77,17 @@ def test_the_best_parameters_are_kept_and_without_validation_the_last(whole, unj
     found = best.evaluate((ROWS[:9], LABELS[:9]))
     assert (found["error"], pytest.approx(found["nats"])) == min(scores)
     assert unjudged.evaluate((ROWS, LABELS))["accuracy"] > 0.8
+
+
+def test_an_earlier_best_is_read_back(monkeypatch):
+    scores = iter([0.0, 0.5])
+    monkeypatch.setattr(
+        seqjax.Classifier, "evaluate", lambda *_: {"error": next(scores), "nats": 1.0}
+    )
+    recipe = dataclasses.replace(RECIPE, epochs=None, steps=4, every=2)
+    best, last = fit(recipe=recipe), fit(recipe=recipe, validation=None)
+    leaves = zip(jax.tree.leaves(best.params), jax.tree.leaves(last.params), strict=True)
+    assert all((a != b).any() for a, b in leaves)
 
 
 def test_the_average_is_what_is_kept(unjudged):
