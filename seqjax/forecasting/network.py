@@ -211,7 +211,7 @@ class NetworkForecaster(Forecaster):
             "category": jnp.zeros((1, len(form.kinds)), jnp.int32),
             "scale": jnp.ones(1),
         }
-        return jax.jit(self.network().init)(key, fake)["params"]
+        return _initial(self.network(), key, fake)["params"]
 
     def loss(
         self, params: Params, batch: Any, rng: KeyArray, step: Any
@@ -325,6 +325,12 @@ class HorizonForecaster(NetworkForecaster):
         """Computes the likelihood's mean of each step of the horizon."""
         raw = self._apply(params, batch)
         return self.likelihood.mean(self.likelihood.parameters(raw, batch["scale"][:, None]))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _initial(network: nn.Module, key: KeyArray, fake: Mapping[str, Array]) -> Any:
+    """Draws the variables of a network; one that was drawn before is not compiled again."""
+    return network.init(key, fake)
 
 
 @functools.partial(jax.jit, static_argnums=0)
