@@ -11,7 +11,7 @@ import pytest
 import seqjax
 from experiments import char_lm
 from seqjax import datasets, training
-from tests.experiments.running import run_page
+from tests.experiments.running import run_in_two, run_page
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -81,11 +81,15 @@ def test_a_run_leaves_its_folder_writes_text_and_scores_one(monkeypatch, capsys,
 
 @pytest.mark.parametrize("options", [(), ("--tokens", "words", "--window", "5", "--carried")])
 def test_resume_goes_on_bit_for_bit(monkeypatch, text, tmp_path, options):
+    """A run that was over and is given more steps, and one that a signal has stopped."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     words = ("--text", text, *TINY, *options, "--steps")
     assert call(monkeypatch, *words, 15, "--out", whole) == 0
-    assert call(monkeypatch, *words, 10, "--out", parts) == 0
-    assert call(monkeypatch, "--resume", parts, "--steps", 15, "--quiet") == 0
+    if options:
+        run_in_two(char_lm, monkeypatch, 10, *words, 15, "--out", parts)
+    else:
+        assert call(monkeypatch, *words, 10, "--out", parts) == 0
+        assert call(monkeypatch, "--resume", parts, "--steps", 15, "--quiet") == 0
     expected, found = seqjax.load(whole), seqjax.load(parts)
     assert expected.task == found.task
     jax.tree.map(np.testing.assert_array_equal, expected.params, found.params)

@@ -12,7 +12,7 @@ import seqjax
 from experiments import long_memory
 from seqjax import training
 from seqjax.diagnostics import memory
-from tests.experiments.running import run_page
+from tests.experiments.running import run_in_two, run_page
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -75,10 +75,8 @@ def test_a_run_ends_once_it_has_solved_its_task(monkeypatch, tmp_path):
 def test_resume_draws_the_same_rows(monkeypatch, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     words = (*TINY, "--length", 6, "--cell", "elman", "--learning-rate", 0.01, "--every", 4)
-    monkeypatch.setattr(long_memory.optax, "cosine_decay_schedule", lambda rate, *_, **__: rate)
     assert call(monkeypatch, *words, "--steps", 4, "--out", whole) == 0
-    assert call(monkeypatch, *words, "--steps", 2, "--out", parts) == 0
-    assert call(monkeypatch, "--resume", parts, "--steps", 4, "--quiet") == 0
+    run_in_two(long_memory, monkeypatch, 2, *words, "--steps", 4, "--out", parts)
     losses = [
         [
             line["loss"]

@@ -7,7 +7,7 @@ import pytest
 
 import seqjax
 from experiments import sentiment
-from tests.experiments.running import run_page
+from tests.experiments.running import run_in_two, run_page
 
 TINY = "--hidden-size 4 --embedding-size 4 --batch-size 8 --epochs 3 --min-count 1".split()
 LEARN = "--learning-rate 0.1 --average 0.5 --dropout 0 --word-dropout 0".split()
@@ -32,19 +32,16 @@ call = functools.partial(run_page, sentiment)
 
 def test_a_run_scores_draws_resumes_and_predicts(tmp_path, monkeypatch, capsys, files):
     run = tmp_path / "run"
-    assert call(monkeypatch, *TINY, *LEARN, *files, "--quiet", "--out", run) == 0
+    run_in_two(sentiment, monkeypatch, 4, *TINY, *LEARN, *files, "--quiet", "--out", run)
     result = json.loads((run / "result.json").read_text())
     assert result["split"] == "validation" and result["scores"]["accuracy"] == 1.0
+    assert result["counts"]["steps"] == 12
     assert result["counts"]["texts"] == result["counts"]["right"] == 8
     rows = (run / "predictions.tsv").read_text().splitlines()
     assert len(rows) == 9 and rows[1].startswith("glad\tglad\t")
     assert "sad&lt;" in (run / "attention.html").read_text()
     assert all((run / f"{name}.png").exists() for name in ("loss", "confusion"))
     assert seqjax.load(run).predict(["a GOOD film", "didn't work"]) == ["glad", "sad<"]
-
-    assert call(monkeypatch, "--resume", run, "--epochs", "4", "--quiet") == 0
-    steps = json.loads((run / "result.json").read_text())["counts"]["steps"]
-    assert steps == result["counts"]["steps"] // 3 * 4
 
     capsys.readouterr()
     page = tmp_path / "page.html"

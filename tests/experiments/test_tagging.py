@@ -2,11 +2,12 @@
 
 import functools
 import json
+import shutil
 
 import pytest
 
 from experiments import tagging
-from tests.experiments.running import run_page
+from tests.experiments.running import run_in_two, run_page
 
 TINY = (
     "--hidden-size",
@@ -66,20 +67,17 @@ def test_entities_are_learnt_scored_by_spans_resumed_and_predicted(
     tmp_path, monkeypatch, capsys, files
 ):
     run = tmp_path / "run"
-    assert call(monkeypatch, *TINY, *LEARN, *files, "--out", run) == 0
+    # The files may move between a run and its resume.
+    moved = tmp_path / "moved.conll"
+    shutil.copy(files[1], moved)
+    resume = ("--train", moved, "--dev", files[3])
+    run_in_two(tagging, monkeypatch, 2, *TINY, *LEARN, *files, "--out", run, resume=resume)
     result = json.loads((run / "result.json").read_text())
     assert result["scores"]["span_f1"] == 1.0 and result["counts"]["words"] == 5
     predictions = (run / "predictions.conll").read_text()
     assert predictions == conll([[(w, f"{t}\t{t}") for w, t in sentence] for sentence in SENTENCES])
     assert "per" in (run / "spans.txt").read_text()
     assert all((run / f"{name}.png").exists() for name in ("loss", "confusion"))
-
-    # The files may move between a run and its resume.
-    moved = files[1].rename(tmp_path / "moved.conll")
-    steps = result["counts"]["steps"]
-    resume = "--resume", run, "--train", moved, "--dev", files[3]
-    assert call(monkeypatch, *resume, "--epochs", "5", "--quiet") == 0
-    assert json.loads((run / "result.json").read_text())["counts"]["steps"] == steps // 4 * 5
 
     capsys.readouterr()
     words = tmp_path / "words.conll"
