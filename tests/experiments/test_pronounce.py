@@ -35,19 +35,22 @@ def table(tmp_path):
 call = functools.partial(run_page, pronounce)
 
 
-@pytest.mark.parametrize("model", ["attention", "ctc"])
-def test_letters_are_learnt_scored_and_said(tmp_path, monkeypatch, capsys, table, model):
-    run = tmp_path / "run"
-    assert call(monkeypatch, *TINY, "--model", model, "--table", table, "--out", run) == 0
+def learn(monkeypatch, table, run, model, *options):
+    """Trains a model on a table; returns the result that it leaves."""
+    words = (*TINY, *options, "--model", model, "--table", table, "--out", run)
+    assert call(monkeypatch, *words) == 0
     result = json.loads((run / "result.json").read_text())
     assert result["scores"]["per"] < 0.25 and result["counts"]["steps"] == 100
     assert {"wer", "greedy_wer", "greedy_per"} <= set(result["scores"])
-    assert sum(result["counts"][f"{split}_words"] for split in SHARES) == len(WORDS)
     assert all((run / f"{name}.png").exists() for name in ("loss", "attention"))
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     evaluations = [line for line in lines if line["kind"] == "evaluation"]
     assert all({"wer", "per", "nats"} <= set(line) for line in evaluations)
+    return result
 
+
+def check_what_is_said(monkeypatch, capsys, run):
+    """Lets a model say words, known letters and others."""
     capsys.readouterr()
     assert call(monkeypatch, "say", run, "ABC", "ca") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -61,26 +64,34 @@ def test_letters_are_learnt_scored_and_said(tmp_path, monkeypatch, capsys, table
     assert "'z' occurs in no training source" in capsys.readouterr().err
 
 
-def test_rare_letters_and_sounds_of_held_out_words_are_counted(
+def test_letters_are_learnt_scored_and_said_by_frames(tmp_path, monkeypatch, capsys, table):
+    run = tmp_path / "run"
+    result = learn(monkeypatch, table, run, "ctc")
+    assert sum(result["counts"][f"{split}_words"] for split in SHARES) == len(WORDS)
+    check_what_is_said(monkeypatch, capsys, run)
+
+
+def test_with_attention_rare_letters_and_sounds_of_held_out_words_are_counted(
     tmp_path, monkeypatch, capsys, table
 ):
     rare = [f"{word}é" for word in WORDS]
     splits = dict(zip(rare, hash_splits(rare, SHARES), strict=True))
-    chosen = [
+    judged, tested = [
         next(word for word in rare if splits[word] == split) for split in ("validation", "test")
     ]
+    sounds = " ".join(f"{letter.upper()}1" for letter in tested[:-1])
     with table.open("a") as file:
-        file.writelines(f"{word}\tA1 E2\n" for word in chosen)
-    loud = [option for option in TINY if option != "--quiet"]
-    steps = ("--steps", "2", "--every", "1")
-    assert call(monkeypatch, *loud, *steps, "--table", table, "--out", tmp_path / "run") == 0
+        file.write(f"{judged}\tA1 E2\n{tested}\t{sounds}\n")
+    run = tmp_path / "run"
+    result = learn(monkeypatch, table, run, "attention", "--no-quiet")
     out = capsys.readouterr().out
-    assert f"test: 1 of 8 words have a letter that no training word has: 'é' ({chosen[1]})" in out
-    assert f"have a sound that no training word has: 'E2' ({chosen[0]})" in out
-    counts = json.loads((tmp_path / "run" / "result.json").read_text())["counts"]
-    assert (
-        counts["test_words_of_unknown_letters"] == counts["validation_words_of_unknown_sounds"] == 1
-    )
+    assert f"test: 1 of 8 words have a letter that no training word has: 'é' ({tested})" in out
+    assert f"have a sound that no training word has: 'E2' ({judged})" in out
+    counts = result["counts"]
+    assert sum(counts[f"{split}_words"] for split in SHARES) == len(WORDS) + 2
+    assert counts["test_words_of_unknown_letters"] == 1
+    assert counts["validation_words_of_unknown_sounds"] == 1
+    check_what_is_said(monkeypatch, capsys, run)
 
 
 @pytest.mark.parametrize(
