@@ -17,6 +17,12 @@ BIOES = ("O", "B-x", "I-x", "E-x", "S-x")
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
+LOG_PARTITION = jax.jit(crf.log_partition, static_argnames="associative")
+MARGINALS = jax.jit(crf.marginals, static_argnames="associative")
+VITERBI = jax.jit(crf.viterbi)
+"""One program each: call by call every step of them is compiled alone."""
+
+
 def random_scores(key, batch=4, time=4, tags=3, dtype=jnp.float32):
     shapes = ((batch, time, tags), (tags, tags), (tags,), (tags,))
     return crf.Scores(
@@ -90,10 +96,10 @@ def test_both_forms_agree_and_no_sequence_beats_the_partition(time, tags, seed):
     key = jax.random.key(seed)
     scores = random_scores(key, batch=3, time=time, tags=tags)
     lengths = jax.random.randint(key, (3,), 0, time + 1)
-    one, other = (crf.log_partition(*scores, lengths=lengths, associative=a) for a in (False, True))
+    one, other = (LOG_PARTITION(*scores, lengths=lengths, associative=a) for a in (False, True))
     np.testing.assert_allclose(one, other, atol=1e-4)
-    assert (crf.viterbi(*scores, lengths=lengths).scores <= one + 1e-4).all()
-    mass = crf.marginals(*scores, lengths=lengths).sum(-1)
+    assert (VITERBI(*scores, lengths=lengths).scores <= one + 1e-4).all()
+    mass = MARGINALS(*scores, lengths=lengths).sum(-1)
     np.testing.assert_allclose(mass, np.arange(time) < np.asarray(lengths)[:, None], atol=1e-4)
 
 
@@ -111,7 +117,7 @@ def test_gradients_match_finite_differences(x64, getkey, associative):
     loss = lambda *chain: crf.log_likelihood(  # noqa: E731
         tags, *chain, lengths=LENGTHS, associative=associative
     ).sum()
-    check_grads(loss, tuple(scores), order=1, modes=["rev"])
+    check_grads(jax.jit(loss), tuple(scores), order=1, modes=["rev"])
 
 
 @pytest.mark.parametrize("associative", [False, True])
@@ -125,8 +131,9 @@ def test_padding_may_hold_anything(getkey, associative):
         return crf.log_likelihood(tags, *chain, lengths=LENGTHS, associative=associative).sum()
 
     garbage = jnp.where(padding[..., None], jnp.nan, scores.emissions)
-    clean = jax.value_and_grad(loss)(scores.emissions, tags)
-    dirty = jax.value_and_grad(loss)(garbage, jnp.where(padding, 99, tags))
+    both = jax.jit(jax.value_and_grad(loss))
+    clean = both(scores.emissions, tags)
+    dirty = both(garbage, jnp.where(padding, 99, tags))
     np.testing.assert_array_equal(clean[0], dirty[0])
     np.testing.assert_array_equal(clean[1], dirty[1])
     assert (np.asarray(dirty[1])[padding] == 0).all()
@@ -152,7 +159,8 @@ def test_the_forbidden_is_impossible_and_its_gradients_are_finite(getkey, associ
     loss = lambda *chain: crf.log_likelihood(  # noqa: E731
         tags, *chain, lengths=LENGTHS, associative=associative
     ).sum()
-    assert all(np.isfinite(g).all() for g in jax.grad(loss, argnums=(0, 1, 2, 3))(*scores))
+    slopes = jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3)))(*scores)
+    assert all(np.isfinite(g).all() for g in slopes)
     assert crf.forbidden(tags, *scores, lengths=LENGTHS).tolist() == [True, False, True, True]
     assert np.isneginf(crf.path_score(tags, *scores, lengths=LENGTHS)).tolist() == [
         True,
@@ -160,7 +168,7 @@ def test_the_forbidden_is_impossible_and_its_gradients_are_finite(getkey, associ
         True,
         True,
     ]
-    marginals = crf.marginals(*scores, lengths=LENGTHS, associative=associative)
+    marginals = MARGINALS(*scores, lengths=LENGTHS, associative=associative)
     assert marginals[0, 1, 0] == 0 and (marginals[:, 0, 2] == 0).all()
     paths = crf.kbest(*scores, lengths=LENGTHS, k=3)
     assert paths.scores[0, 0] > -jnp.inf and (paths.tags[:, :, 0][(LENGTHS > 0)] != 2).all()
@@ -192,7 +200,8 @@ def test_a_rows_own_tags_are_allowed_and_counted(getkey, associative, forbidden)
             if path != own
         ]
         np.testing.assert_allclose(found[row], score - log_sum([*others, (own, score)]), atol=1e-5)
-    grads = jax.grad(lambda *chain: nats(*chain).sum(), argnums=(0, 1, 2, 3))(*chain)
+    slopes = jax.grad(lambda *chain: nats(*chain).sum(), argnums=(0, 1, 2, 3))
+    grads = jax.jit(slopes)(*chain)
     assert all(np.isfinite(g).all() and np.abs(g).max() < 9 for g in grads)
     np.testing.assert_allclose(jax.jit(nats)(*chain), found, rtol=1e-5)
 
@@ -271,9 +280,10 @@ def test_lengths_out_of_range_under_jit_are_clamped(getkey):
 
 def test_a_chain_in_which_everything_is_forbidden_stays_finite(getkey):
     scores = random_scores(getkey())._replace(transitions=jnp.full((3, 3), -jnp.inf))
-    value, grads = jax.value_and_grad(
+    slopes = jax.value_and_grad(
         lambda *chain: crf.log_partition(*chain).sum(), argnums=(0, 1, 2, 3)
-    )(*scores)
+    )
+    value, grads = jax.jit(slopes)(*scores)
     assert np.isfinite(value) and all(np.isfinite(g).all() for g in grads)
 
 
