@@ -71,6 +71,14 @@ def compiled_once(tmp_path_factory):
     compilation_cache.reset_cache()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def unflushed():
+    """No test cuts the power: what is written need not wait for the disk, ten times a checkpoint."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda file: None)
+        yield
+
+
 @pytest.fixture
 def getkey():
     """A function that gives a fresh key at each call, the same ones in every run."""
