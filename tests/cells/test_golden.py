@@ -10,6 +10,8 @@ import pytest
 import seqjax
 from tests.golden_weights import onnx_network, torch_gradients, torch_network, torch_state
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 FOLDER = Path(__file__).parent.parent / "golden"
 TORCH = sorted(FOLDER.glob("torch_*.npz"))
 ONNX = sorted(FOLDER.glob("onnx_*.npz"))

@@ -17,6 +17,8 @@ from tests.recurrences import (
     each,
 )
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 TIME = 5
 KNOWN = {
     name: recurrence
