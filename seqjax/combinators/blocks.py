@@ -9,7 +9,7 @@ from jax import lax
 from jax.nn import silu
 from jaxtyping import Array, Float, Int
 
-from seqjax.cells.gates import input_weights, product
+from seqjax.cells.gates import input_weights, product, step_arguments
 from seqjax.cells.options import settle, size
 from seqjax.checks import checked_key
 from seqjax.combinators.base import Wrapper, branch, check_causal, check_recurrences
@@ -109,6 +109,7 @@ class Block(Wrapper):
         self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
     ) -> tuple[BlockState, Output]:
         """Reads one step."""
+        params, state, x = step_arguments(Block, self, params, state, x)
         window, inner = state
         u = self._normalised(params, x)
         v = _project(u, params["w_in"])
@@ -181,6 +182,7 @@ class Convolution(Recurrence):
         self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
     ) -> tuple[Array, Output]:
         """Reads one step."""
+        params, state, x = step_arguments(Convolution, self, params, state, x)
         # [*batch, width, F]
         seen = jnp.concatenate([state, x[..., None, :].astype(state.dtype)], axis=-2)
         sums = (seen * spread(params["w"], seen)).sum(-2)

@@ -85,7 +85,7 @@ class Blend(Forecaster):
     ) -> Forecast:
         """Forecasts these series at these cuts, each `[rows]`, see `Forecaster.predict_at`."""
         parts = [
-            member.predict_at(params[_slot(place)], panel, series, cuts, seed=seed)
+            member.predict_at(params.get(_slot(place), {}), panel, series, cuts, seed=seed)
             for place, member in enumerate(self.members)
         ]
         return weighted_mean(parts, self.weights)

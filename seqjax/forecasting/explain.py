@@ -148,7 +148,7 @@ def _members(task: Forecaster, params: Params) -> list[tuple[float, Forecaster, 
         return [(1.0, task, params)]
     found = []
     for slot, (member, weight) in enumerate(zip(task.members, task.weights, strict=True)):
-        for share, part, own in _members(member, params[f"member_{slot}"]):
+        for share, part, own in _members(member, params.get(f"member_{slot}", {})):
             found.append((weight * share, part, own))
     return found
 

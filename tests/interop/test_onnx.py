@@ -23,7 +23,7 @@ TIME = 5
 KNOWN = {
     name: recurrence
     for name, recurrence in RECURRENCES.items()
-    if not name.startswith(("learned_", "return_states", "stack_skip", "slstm", "mlstm"))
+    if not name.startswith(("learned_", "return_states", "stack_skip", "block", "slstm", "mlstm"))
 }
 """All but the cells and combinators that `interop` refuses."""
 
