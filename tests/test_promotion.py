@@ -18,6 +18,8 @@ from seqjax.decoding import ctc
 from seqjax.losses import crf
 from tests.recurrences import RECURRENCES, draw_inputs, draw_params, draw_state, each
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 @contextlib.contextmanager
 def both():

@@ -10,6 +10,8 @@ import pytest
 
 from seqjax.kernels import linear
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def loop(decay, inflow, state, reverse):
     steps, states = range(len(inflow)), np.zeros_like(inflow)

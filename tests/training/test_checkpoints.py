@@ -17,6 +17,8 @@ from seqjax import training
 from seqjax.training import CheckpointError, Checkpoints
 from tests.training.regression import assert_same_bits, fresh_params, make_batch, weighted_loss
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 class Memory(NamedTuple):
     h: jax.Array
