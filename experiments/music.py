@@ -24,7 +24,6 @@ from seqjax.training import OWN, Options, RunConfig, check_parts, option, test_o
 
 CELLS = {"lstm": seqjax.LSTM, "gru": seqjax.GRU}
 HEADS = ("nade", "independent")
-TEMPO = option(100.0, "quarter notes a minute", least=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,7 +56,7 @@ class Compose(Options):
     opening: str | None = option(None, "MIDI file to go on from", metavar="FILE")
     length: int = option(64, "frames to write", least=1)
     temperature: float = option(1.0, "below 1 keeps to what is likely", least=0)
-    tempo: float = TEMPO
+    tempo: float = option(100.0, "quarter notes a minute", least=1)
     seed: int = option(0, "seed of the draws", least=0)
 
 

@@ -315,7 +315,7 @@ class Composer:
         found: Any = self.model.apply({"params": params}, method=score)
         return found
 
-    @functools.partial(jax.jit, static_argnums=0, static_argnames="length")
+    @functools.partial(jax.jit, static_argnums=(0, 5))
     def _write(
         self,
         params: Params,
