@@ -118,7 +118,8 @@ class Composer:
     def init(self, key: KeyArray) -> Params:
         """Makes fresh parameters."""
         silence = jnp.full((1, 1, 1), KEYS)
-        return self.model.init(key, silence, silence)["params"]
+        # Compiled as one program: the network is small, and each of its operations else one more.
+        return jax.jit(self.model.init)(key, silence, silence)["params"]
 
     def batches(
         self,
