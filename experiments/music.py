@@ -56,6 +56,7 @@ class Compose(Options):
     opening: str | None = option(None, "MIDI file to go on from", metavar="FILE")
     length: int = option(64, "frames to write", least=1)
     temperature: float = option(1.0, "below 1 keeps to what is likely", least=0)
+    transpose: int = option(0, "semitones to move it up, or down by less than 0")
     tempo: float = option(100.0, "quarter notes a minute", least=1)
     seed: int = option(0, "seed of the draws", least=0)
 
@@ -124,6 +125,7 @@ def compose(folder: str, options: Compose) -> None:
     piece = model.compose(
         options.length, opening=opening, temperature=options.temperature, seed=options.seed
     )
+    piece = music.moved(piece, options.transpose)
     music.write_piece(options.output, piece, beats, options.tempo)
     print(f"{len(piece)} frames, {len(piece) * beats * 60 / options.tempo:.0f} s: {options.output}")
 

@@ -2,6 +2,7 @@
 
 from seqjax.music.composer import Composer as Composer
 from seqjax.music.notes import as_rolls as as_rolls
+from seqjax.music.notes import moved as moved
 from seqjax.music.notes import notes_of as notes_of
 from seqjax.music.notes import polyphony as polyphony
 from seqjax.music.notes import roll_of as roll_of

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import math
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +17,7 @@ from seqjax.files.disk import write_atomically
 from seqjax.models import NoteModel
 from seqjax.music import pictures
 from seqjax.music.batches import piece_batches, with_silence
-from seqjax.music.notes import as_rolls, notes_of, polyphony, roll_of, transpose
+from seqjax.music.notes import Rolls, as_rolls, notes_of, polyphony, roll_of, transpose
 from seqjax.music.scoring import Scored, metrics_of, table_of
 from seqjax.music.sound import write_piece
 from seqjax.recurrence import Recurrence
@@ -83,7 +82,7 @@ class Composer:
     @classmethod
     def of(
         cls,
-        pieces: Sequence[Any],
+        pieces: Rolls,
         recurrence: Recurrence,
         *,
         nade_size: int | None = 128,
@@ -123,7 +122,7 @@ class Composer:
 
     def batches(
         self,
-        examples: Sequence[Any],
+        examples: Rolls,
         *,
         batch_size: int | None = None,
         seed: int = 0,
@@ -166,7 +165,7 @@ class Composer:
         mask = losses.length_mask(batch["lengths"], notes.shape[1] - 1)
         return losses.masked_mean(-found[1], mask), training.Aux(weight=mask.sum())
 
-    def evaluate(self, params: Params, examples: Sequence[Any]) -> dict[str, float]:
+    def evaluate(self, params: Params, examples: Rolls) -> dict[str, float]:
         """Scores parameters on pieces.
 
         Returns:
@@ -180,7 +179,7 @@ class Composer:
         rolls = as_rolls(examples)
         return metrics_of(rolls, self.score(params, rolls))
 
-    def score(self, params: Params, examples: Sequence[Any]) -> list[Scored]:
+    def score(self, params: Params, examples: Rolls) -> list[Scored]:
         """Tells of each frame of each piece how unlikely it was, and what was expected."""
         rolls = as_rolls(examples)
         found: list[Any] = [Scored(np.zeros(0, np.float32), roll[:0]) for roll in rolls]
@@ -202,7 +201,7 @@ class Composer:
     def predict(
         self,
         params: Params,
-        inputs: Sequence[Any],
+        inputs: Rolls,
         *,
         length: int = 64,
         temperature: int | float = 1.0,
@@ -262,7 +261,7 @@ class Composer:
         )
         return np.concatenate([*as_rolls([begun]), written])
 
-    def report(self, params: Params, examples: Sequence[Any], folder: str | os.PathLike) -> Report:
+    def report(self, params: Params, examples: Rolls, folder: str | os.PathLike) -> Report:
         """Scores on pieces; writes a table, pictures, and a composed piece to hear.
 
         Args:

@@ -1,7 +1,7 @@
 """Frames of music in two forms: piano rolls, and the numbers of the keys that sound."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,11 @@ from jaxtyping import Array, Int
 from seqjax.files import KEYS
 from seqjax.typing import KeyArray
 
+Rolls: TypeAlias = Sequence[Any] | np.ndarray
+"""Piano rolls, `[frames, 88]` each, not 0 where a key sounds."""
 
-def as_rolls(pieces: Sequence[Any] | np.ndarray) -> list[np.ndarray]:
+
+def as_rolls(pieces: Rolls) -> list[np.ndarray]:
     """Takes pieces as piano rolls.
 
     Args:
@@ -72,6 +75,18 @@ def roll_of(notes: np.ndarray) -> np.ndarray:
     roll = np.zeros((len(notes), KEYS + 1), np.uint8)
     np.put_along_axis(roll, notes, 1, axis=1)
     return roll[:, :KEYS]
+
+
+def moved(roll: np.ndarray, semitones: int) -> np.ndarray:
+    """Moves a piano roll up, or down by less than 0 semitones.
+
+    Raises:
+      ValueError: a note leaves the piano.
+    """
+    away = roll[:, :-semitones] if semitones < 0 else roll[:, KEYS - semitones :]
+    if away.any():
+        raise ValueError(f"moved by {semitones} semitones a note leaves the piano; give fewer")
+    return np.roll(roll, semitones, axis=1)
 
 
 def transpose(

@@ -55,6 +55,9 @@ def test_pieces_are_composed_in_every_form(run, tmp_path, monkeypatch, capsys):
     words = ("compose", run, "--length", "3", "--opening", tmp_path / "b.mid")
     assert call(monkeypatch, *words, "--output", tmp_path / "c.mid") == 0
     np.testing.assert_array_equal(files.read_midi(tmp_path / "c.mid", 1)[:6], opening)
+    assert call(monkeypatch, *words, "--output", tmp_path / "d.mid", "--transpose", "-12") == 0
+    lower = files.read_midi(tmp_path / "d.mid", 1)[:6]
+    np.testing.assert_array_equal(lower, np.roll(opening, -12, axis=1))
 
 
 def test_midi_files_of_ones_own(tmp_path, monkeypatch, capsys, run):

@@ -33,6 +33,16 @@ def test_transposed_pieces_are_moved_whole():
     assert (moved[~sounds] == 88).all()
 
 
+def test_a_roll_is_moved_as_far_as_the_piano_reaches():
+    roll = np.eye(88, dtype=np.uint8)[[0, 40]]
+    for by in (0, 1, 47):
+        assert music.moved(roll, by).nonzero()[1].tolist() == [by, 40 + by]
+    assert music.moved(roll[1:], -40).nonzero()[1].tolist() == [0]
+    for by in (-1, 48, 300, -300):
+        with pytest.raises(ValueError, match=f"moved by {by} semitones a note leaves the piano"):
+            music.moved(roll, by)
+
+
 def test_no_note_leaves_the_piano():
     notes = jnp.array([[[0, 87]], [[0, 88]], [[87, 88]], [[88, 88]]])
     moved = np.stack([transpose(jax.random.key(seed), notes, 6) for seed in range(30)])

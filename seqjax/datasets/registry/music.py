@@ -38,7 +38,7 @@ ENTRIES = (
     _rolls_of(
         "jsb_chorales",
         "JSB_Chorales",
-        "Chorales by J. S. Bach in four voices, a quarter note a frame",
+        "Chorales by J. S. Bach in four voices, an octave high, a quarter note a frame",
         "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4",
     ),
     _rolls_of(
