@@ -16,3 +16,4 @@ from seqjax.music.scoring import Scored as Scored
 from seqjax.music.sound import check_form as check_form
 from seqjax.music.sound import play as play
 from seqjax.music.sound import write_piece as write_piece
+from seqjax.music.stream import MusicStream as MusicStream

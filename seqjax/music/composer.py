@@ -20,6 +20,7 @@ from seqjax.music.batches import piece_batches, with_silence
 from seqjax.music.notes import Rolls, as_rolls, notes_of, polyphony, roll_of, transpose
 from seqjax.music.scoring import Scored, metrics_of, table_of
 from seqjax.music.sound import write_piece
+from seqjax.music.stream import MusicStream
 from seqjax.recurrence import Recurrence
 from seqjax.tasks import Report
 from seqjax.typing import KeyArray, Params, State
@@ -260,6 +261,10 @@ class Composer:
             params, [begun], length=length, temperature=temperature, seed=seed
         )
         return np.concatenate([*as_rolls([begun]), written])
+
+    def stream(self, params: Params) -> MusicStream:
+        """Opens a stream that hears a piece frame by frame and proposes what may come next."""
+        return MusicStream(self.model, params, self.most)
 
     def report(self, params: Params, examples: Rolls, folder: str | os.PathLike) -> Report:
         """Scores on pieces; writes a table, pictures, and a composed piece to hear.

@@ -112,6 +112,23 @@ def test_pieces_are_continued_each_in_its_place(trained):
     assert trained.predict([]) == []
 
 
+def test_a_stream_hears_what_a_score_reads(trained):
+    (roll,) = scales(1, 10)
+    (scored,) = trained.score([roll])
+    stream = trained.stream()
+    before = stream.state
+    for frame, nats, predicted in zip(roll, scored.nats, scored.predicted, strict=True):
+        np.testing.assert_array_equal(stream.propose(0), predicted)
+        before = stream.state
+        assert stream.step(frame) == pytest.approx(nats, rel=1e-3, abs=1e-4)
+    stream.state = before
+    assert stream.step(roll[-1]) == pytest.approx(scored.nats[-1], rel=1e-3, abs=1e-4)
+    drawn = np.stack([stream.propose(seed=seed) for seed in range(8)])
+    assert drawn.shape == (8, 88) and drawn.any() and (drawn != drawn[:1]).any()
+    with pytest.raises(ValueError, match=r"piece 0 is float64\[1, 12\]"):
+        stream.step(np.zeros(12))
+
+
 def test_it_is_saved_and_loaded(trained, tmp_path):
     trained.save(tmp_path)
     again = seqjax.load(tmp_path, music.Composer)
