@@ -12,7 +12,7 @@ predicted, by default by a NADE, each key given those below it (Boulanger-Lewand
 training moves each piece up or down by some semitones. The score is nats a frame: minus the log
 probability of its keys together, a mean over all frames but the first of each piece, as in the
 published figures of Bai et al., 2018 (JSB chorales: GRU 8.43, LSTM 8.45, TCN 8.10, each key alone).
-Expect 5.57 on the validation chorales after 10 minutes on a crowded machine, 3 of a core of one's own.
+Expect 5.57 on the validation chorales, 10 minutes on a machine that others share.
 """
 
 import dataclasses
