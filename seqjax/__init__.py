@@ -56,6 +56,7 @@ _ROOMS = (
     "interop",
     "metrics",
     "models",
+    "music",
     "nnx",
     "rtrl",
     "speech",

@@ -190,8 +190,9 @@ def tfds_feature(kind: Feature) -> tfds.features.FeatureConnector:
             # As bytes, because the lists of numbers of a TFDS example hold float32 alone.
             encoding = "bytes" if dtype == "float64" else "none"
             return tfds.features.Tensor(shape=(None,), dtype=np.dtype(dtype), encoding=encoding)
-        case Channels(count):
-            return tfds.features.Tensor(shape=(None, count), dtype=np.float64, encoding="bytes")
+        case Channels(count, dtype):
+            shape = (None, count)
+            return tfds.features.Tensor(shape=shape, dtype=np.dtype(dtype), encoding="bytes")
 
 
 def _encode(value: Any, kind: Feature) -> Any:

@@ -63,12 +63,14 @@ class Remote:
         return urllib.parse.urlsplit(self.url).hostname or ""
 
 
-def remotes_at(address: str, sums: Mapping[str, str], ending: str = "") -> tuple[Remote, ...]:
+def remotes_at(
+    address: str, sums: Mapping[str, str | None], ending: str = ""
+) -> tuple[Remote, ...]:
     """Lists files that lie side by side at one address.
 
     Args:
       address: what each url begins with.
-      sums: name of each file, here and there, to its sha256.
+      sums: name of each file, here and there, to its sha256 where it is known.
       ending: what each name ends with beside, such as ".gz".
     """
     names = {f"{name}{ending}": sha256 for name, sha256 in sums.items()}

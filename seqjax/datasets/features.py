@@ -51,13 +51,15 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Channels:
-    """Several values over time, float64 `[time, channels]`, of any length.
+    """Several values over time, `[time, channels]`, of any length.
 
     Attributes:
       count: of the channels.
+      dtype: NumPy's name of their numbers.
     """
 
     count: int
+    dtype: str = "float64"
 
 
 Feature = Text | Words | Label | Image | Series | Channels

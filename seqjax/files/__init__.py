@@ -10,6 +10,10 @@ from seqjax.files.conll import read_conll as read_conll
 from seqjax.files.conll import read_conllu as read_conllu
 from seqjax.files.headers import header_order as header_order
 from seqjax.files.idx import read_idx as read_idx
+from seqjax.files.midi import Note as Note
+from seqjax.files.midi import held_notes as held_notes
+from seqjax.files.midi import read_midi as read_midi
+from seqjax.files.midi import write_midi as write_midi
 from seqjax.files.pictures import likeness as likeness
 from seqjax.files.pictures import read_image as read_image
 from seqjax.files.pictures import read_picture as read_picture
@@ -18,6 +22,9 @@ from seqjax.files.recordings import Recording as Recording
 from seqjax.files.recordings import list_recordings as list_recordings
 from seqjax.files.recordings import read_wav as read_wav
 from seqjax.files.requests import read_requests as read_requests
+from seqjax.files.rolls import KEYS as KEYS
+from seqjax.files.rolls import LOWEST as LOWEST
+from seqjax.files.rolls import read_rolls as read_rolls
 from seqjax.files.sound import check_audio as check_audio
 from seqjax.files.sound import read_audio as read_audio
 from seqjax.files.sound import resample as resample
@@ -34,3 +41,4 @@ from seqjax.files.text import read_labelled as read_labelled
 from seqjax.files.text import read_lines as read_lines
 from seqjax.files.text import read_stdin as read_stdin
 from seqjax.files.text import read_text as read_text
+from seqjax.files.wav import write_wav as write_wav

@@ -1,8 +1,14 @@
-"""WAV files by their chunks: where the samples are, and whether all of them are there."""
+"""WAV files: their chunks, whether all samples are there, and new files."""
 
+import io
 import os
+import wave
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
+
+import numpy as np
+
+from seqjax.files.disk import write_atomically
 
 UNKNOWN_SIZE = 0x7FFFF000
 """Sizes from here on stand in the header of a file that was written to a pipe: nobody knew how long it would be."""
@@ -105,3 +111,29 @@ def _wav(form: bytes, start: int, size: int, length: int, order: Order) -> Wav |
     if size == 0 and held:
         promised = None
     return Wav(encoding, number(2, 2), number(4, 4), number(14, 2), start, promised, held, order)
+
+
+def write_wav(path: str | os.PathLike, rate: int, samples: np.ndarray) -> None:
+    """Writes a mono recording of 16-bit samples.
+
+    Args:
+      path: the file.
+      rate: samples a second.
+      samples: floats `[samples]` between -1 and 1; what goes beyond is cut.
+
+    Raises:
+      ValueError: the samples are no floats of one channel.
+    """
+    samples = np.asarray(samples)
+    if samples.ndim != 1 or samples.dtype.kind != "f":
+        raise ValueError(
+            f"samples are {samples.dtype}{list(samples.shape)}; give floats of one channel, -1 to 1"
+        )
+    whole = np.round(np.clip(samples, -1, 1) * 32767).astype("<i2")
+    data = io.BytesIO()
+    with wave.open(data, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(whole.tobytes())
+    write_atomically(path, data.getvalue())

@@ -9,6 +9,8 @@ from seqjax.losses.ctc import ctc as ctc
 from seqjax.losses.ctc import ctc_frames as ctc_frames
 from seqjax.losses.ctc import focal as focal
 from seqjax.losses.ctc import uniform_cross_entropy as uniform_cross_entropy
+from seqjax.losses.keys import keys_log_prob as keys_log_prob
+from seqjax.losses.keys import nade_logits as nade_logits
 from seqjax.losses.masked import length_mask as length_mask
 from seqjax.losses.masked import masked_mean as masked_mean
 from seqjax.losses.penalties import activation_penalty as activation_penalty

@@ -21,6 +21,7 @@ from seqjax.models.framewise import FramewiseWriter as FramewiseWriter
 from seqjax.models.framewise import framewise_loss as framewise_loss
 from seqjax.models.framewise import framewise_nats as framewise_nats
 from seqjax.models.language_model import LanguageModel as LanguageModel
+from seqjax.models.note_model import NoteModel as NoteModel
 from seqjax.models.recurrent import Recurrent as Recurrent
 from seqjax.models.seq2seq import Encoded as Encoded
 from seqjax.models.seq2seq import Encoder as Encoder

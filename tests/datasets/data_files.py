@@ -44,6 +44,34 @@ def write_png(path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
+def write_mat(path: Path, **cells: list[np.ndarray]) -> Path:
+    """A MATLAB file of cell arrays."""
+    from scipy import io
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    variables = {}
+    for name, arrays in cells.items():
+        variables[name] = np.empty((1, len(arrays)), object)
+        for place, array in enumerate(arrays):
+            variables[name][0, place] = array
+    io.savemat(path, variables, do_compression=True)
+    return path
+
+
+def scales(count: int, seed: int = 0) -> list[np.ndarray]:
+    """Pieces in two voices, which go up and down the white keys."""
+    random = np.random.default_rng(seed)
+    white = np.array([39, 41, 43, 44, 46, 48, 50, 51])
+    rolls = []
+    for length in random.choice([9, 12], count):
+        steps = np.abs((np.arange(length) + random.integers(14)) % 14 - 7)
+        roll = np.zeros((length, 88), np.uint8)
+        roll[np.arange(length), white[steps]] = 1
+        roll[np.arange(length), white[steps] - 12] = 1
+        rolls.append(roll)
+    return rolls
+
+
 def tiny_files(root: Path) -> Path:
     """Every data set in the form of the published files, a few records each."""
     random = np.random.default_rng(0)
@@ -100,6 +128,9 @@ def tiny_files(root: Path) -> Path:
         lines += ":".join([channel] * 12) + f":{label}\n"
     for split in ("TRAIN", "TEST"):
         write(root / f"series_classification/JapaneseVowels_{split}.ts", lines)
+    parts = {"traindata": scales(6), "validdata": scales(2, 1), "testdata": scales(2, 2)}
+    for name in ("JSB_Chorales", "MuseData", "Nottingham", "Piano_midi"):
+        write_mat(root / f"music/{name}.mat", **parts)
     header = "date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT\n"
     rows = "".join(
         f"2016-07-01 {hour}:00,{hour}.1,1,2,3,4,5,{hour + 0.25}\n" for hour in range(14_500)

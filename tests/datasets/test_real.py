@@ -15,6 +15,8 @@ COUNTS = [
     ("snips", {"train": 13_084, "validation": 700}),
     ("sigmorphon2020/ice", {"train": 3_600, "validation": 450, "test": 450}),
     ("japanese_vowels", {"train": 270, "test": 370}),
+    ("jsb_chorales", {"train": 229, "validation": 76, "test": 77}),
+    ("musedata", {"train": 524, "validation": 135, "test": 124}),
     ("sst2", {"train": 6_920, "dev": 872}),
     ("m4_hourly", {"train": 414, "test": 414}),
     ("captions/stamps", {"full": 707}),

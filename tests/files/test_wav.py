@@ -146,3 +146,17 @@ def test_every_cut_of_a_header_is_one_line(tmp_path):
             with pytest.raises(ValueError) as caught:
                 read(path)
             assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+
+
+def test_what_is_written_is_read(tmp_path):
+    path, sound = tmp_path / "a.wav", np.sin(np.arange(500) / 5)
+    files.write_wav(path, 8000, sound)
+    for read in (files.read_wav, files.read_audio):
+        rate, samples = read(path)
+        loudest = 32767 if samples.dtype == np.int16 else 1.0
+        assert rate == 8000
+        np.testing.assert_allclose(samples / loudest, sound, atol=1e-4)
+    files.write_wav(path, 8000, np.array([2.0, -2.0]))
+    assert files.read_wav(path)[1].tolist() == [32767, -32767]
+    with pytest.raises(ValueError, match=r"samples are int16\[2\]; give floats of one channel"):
+        files.write_wav(path, 8000, np.zeros(2, np.int16))
