@@ -1,4 +1,4 @@
-"""The README's code runs as it stands there."""
+"""The README's code runs as it stands there, its length is kept, and its links lead somewhere."""
 
 import re
 from pathlib import Path
@@ -7,23 +7,30 @@ import pytest
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_code_of_the_readme_runs(tmp_path, monkeypatch, unchecked):
-    # Unchecked, for annotations say int where a size is symbolic, of jax.export.
     monkeypatch.chdir(tmp_path)
     names = {}
-    for block in re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL):
+    for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
         exec(block, names)
-    assert names["ys"].shape == (32, 50, 256) and names["y"].shape == (32, 64)
-    assert names["samples"].tokens.shape == (4, 200)
     assert names["trained"].evaluate((names["rows"], names["labels"]))["accuracy"] > 0.8
-    assert sorted(path.name for path in (tmp_path / "trend").iterdir()) == [
-        "model.json",
-        "weights.safetensors",
-    ]
-    assert names["small"].predict(names["rows"][:9]) == names["trained"].predict(names["rows"][:9])
-    assert "writer_step(" in (tmp_path / "writer.h").read_text()
-    assert names["metrics"]["finite"] == 1 and names["metrics"]["gradient_norm"] > 0
-    assert names["difference"] < 1e-5
+    saved = sorted(path.name for path in (tmp_path / "trend").iterdir())
+    assert saved == ["model.json", "weights.safetensors"]
+    assert names["ys"].shape == (32, 50, 256) and names["y"].shape == (32, 64)
+    state, ys = names["layer"].apply(names["variables"], names["xs"], lengths=names["lengths"])
+    assert ys.shape == names["module"](names["xs"])[1].shape
+    wave = 20 + 5 * names["np"].sin(2 * names["np"].pi * (182 + names["np"].arange(14)) / 7)
+    assert abs(names["forecast"].median[0] - wave).max() < 0.5
+    assert (names["low"] <= names["high"]).all()
+
+
+def test_it_is_read_in_one_go():
+    assert len(TEXT.splitlines()) <= 150
+    links = re.findall(r"\]\(([^)#]+)\)", TEXT)
+    missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
+    # The reference is written when the site is built.
+    assert missing in ([], ["docs/reference/index.md"])
+    assert sum(link.endswith((".png", ".svg")) for link in links) >= 2

@@ -77,8 +77,9 @@ class Blend(Forecaster):
         return {_slot(place): member.init(keys[place]) for place, member in enumerate(self.members)}
 
     def windows(self, panel: Panel) -> PanelWindows:
-        """Makes the windows of the first member: its scale is the blend's."""
-        return self.members[0].windows(panel)
+        """Makes the windows of the member that looks back furthest: their scale is the steadiest."""
+        found = [member.windows(panel) for member in self.members]
+        return max(found, key=lambda windows: windows.context)
 
     def predict_at(
         self, params: Params, panel: Panel, series: np.ndarray, cuts: np.ndarray, *, seed: int = 0

@@ -103,9 +103,10 @@ def _cycles(panel: Panel, season: int | None) -> list[int]:
 
 
 def _contexts(panel: Panel, horizon: int, cycles: list[int]) -> list[int]:
-    """Lists contexts: short, a few seasons, the longest season and a bit more; none above a third of a series."""
+    """Lists contexts: short, two seasons, the longest season and a bit more; none above a third of a series."""
     most = max(2, min(LONGEST, (int(panel.lengths.max()) - horizon) // 3))
-    wanted = {max(8, horizon), max(16, 2 * horizon, 2 * cycles[0]), cycles[-1] + cycles[0]}
+    long = max(32, 4 * horizon, cycles[-1] + cycles[0])
+    wanted = {max(8, horizon), max(16, 2 * horizon, 2 * cycles[0]), long}
     return sorted({min(context, most) for context in wanted})
 
 

@@ -142,6 +142,9 @@ def tiny_files(root: Path) -> Path:
         '"V1","V2","V3","V4"\n"H1","1","2.125","3"\n"H2","7","0.1",""\n',
     )
     write(root / "m4/Hourly-test.csv", '"V1","V2","V3"\n"H1","4","5"\n"H2","8","9"\n')
+    rates = random.random((20, 8)).round(6).tolist()
+    lines = [",".join(map(str, day)) for day in rates]
+    write(root / "exchange_rate/exchange_rate.txt", "\n".join(lines) + "\n")
     for collection in ("stamps", "emoji"):
         names = [f"{collection}{number}.png" for number in range(30)]
         for name in names:
