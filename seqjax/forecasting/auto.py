@@ -238,8 +238,9 @@ class _Search:
         panel, ago = self.validation.panel, self.validation.ago
         histories = [values[: len(values) - back] for back in ago for values in panel.values]
         scale = metrics.seasonal_error(histories, self.validation.season)
-        sizes = [np.nanmean(np.abs(values)) for values in histories]
-        return np.where(np.isfinite(scale), scale, np.where(np.asarray(sizes) > 0, sizes, 1.0))
+        sizes = np.array([np.nanmean(np.abs(values)) for values in histories])
+        size = np.where(sizes > 0, sizes, 1.0)
+        return np.where(np.isfinite(scale), scale, size)
 
 
 class _Watch:
