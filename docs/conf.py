@@ -17,8 +17,8 @@ author = "the seqjax authors"
 release = version = seqjax.__version__
 html_title = "seqjax"
 
-extensions = ["myst_nb", "sphinx_copybutton", "reference", "notebooks"]
-exclude_patterns = ["_build", "_ext", "learn/_notebooks"]
+extensions = ["myst_nb", "sphinx_copybutton", "reference", "results", "notebooks"]
+exclude_patterns = ["_build", "_ext", "learn/_notebooks", "runs.md"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "amsmath"]
 myst_heading_anchors = 3
