@@ -35,14 +35,16 @@ nb_execution_show_tb = True
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["seqjax.css"]
-html_show_sourcelink = True
-html_copy_source = True
+html_show_copyright = False
 html_theme_options = {"navigation_with_keys": True}
 copybutton_exclude = ".linenos, .gp, .go"
 
 maximum_signature_line_length = 72
 toc_object_entries_show_parents = "hide"
 add_module_names = False
+# Links that the reference makes of names in backquotes must lead somewhere; annotations need not.
+nitpicky = True
+nitpick_ignore_regex = [("py:(?!obj).*", ".*")]
 python_display_short_literal_types = True
 # Pages of other sites, which a build without a network does not ask.
 linkcheck_ignore = [r"https?://.*"]

@@ -413,13 +413,16 @@ def _described(entry: Entry, link: Any, seen: dict[int, str]) -> list[str]:
     else:
         kind = "class" if inspect.isclass(value) else "function"
         signature = signature_of(entry)
-    lines = [f"::::{{py:{kind}}} {entry.path}{signature}"]
+    # The module is that of the page, the class that of the block around.
+    lines = [f"::::{{py:{kind}}} {entry.name}{signature}"]
     if kind == "data":
         shown = " ".join(repr(value).split())
         if len(shown) <= CONSTANT and "<" not in shown and " at 0x" not in shown:
             lines.append(f":value: {shown}")
     lines.append("")
-    first = seen.setdefault(id(value), entry.path) if kind != "data" else entry.path
+    first = entry.path
+    if kind != "data":
+        first = seen.setdefault(id(value), entry.path)
     if first != entry.path:
         lines += [f"The same as {{py:obj}}`{first}`: {_marked(entry.summary, link)}"]
     else:
@@ -449,8 +452,7 @@ def _members(entry: Entry, link: Any) -> list[str]:
         about = inspect.getdoc(member)
         if not about:
             continue
-        path = f"{entry.path}.{name}"
-        lines += ["", f":::{{py:{kind}}} {path}{signature}", *options, ""]
+        lines += ["", f":::{{py:{kind}}} {name}{signature}", *options, ""]
         lines += [markdown_of(about, link), ":::"]
     return lines
 
