@@ -11,8 +11,8 @@ LINE = re.compile(r"^\| `(.+?)`(.*?) \| ([\d.]+) \| (\w*) \| (.*) \|$")
 
 OPENING = """# Results
 
-What each experiment scores. A row is a run: its command, the minutes that it took on one core of two that other work
-shared, which part of the data the scores are of, and the scores. **Validation** chose the step that is scored, and flatters;
+What each experiment scores. A row is a run: its command without `python -m experiments.`, the minutes that it took on one
+core of two that other work shared, which part of the data the scores are of, and the scores. **Validation** chose the step that is scored, and flatters;
 **test** was looked at once, at the end. The main run of each task comes first, others below it. `DATA` is a folder of data
 sets, as in `SEQJAX_DATA`.
 
@@ -73,11 +73,11 @@ def page(runs: list[Run], tasks: list[dict[str, Any]]) -> str:
         if not own:
             continue
         parts += [f"## {task['title']}\n", f"{task['about']}\n"]
-        parts += ["| command | minutes | measured on | scores |", "|---|---|---|---|"]
+        parts += ["| run | scores |", "|---|---|"]
         for run in own:
             command = run.command.removeprefix("python -m experiments.")
-            line = f"| `{command}`{run.remark} | {run.minutes} | {run.split} | {run.scores} |"
-            parts.append(line)
+            measured = f"{run.minutes} minutes" + (f", {run.split}" if run.split else "")
+            parts.append(f"| `{command}`{run.remark}, {measured} | {run.scores} |")
         parts.append("")
         if task.get("published"):
             parts += ["Published:\n", *(f"* {line}" for line in task["published"]), ""]
