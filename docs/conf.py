@@ -7,7 +7,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 # The kernels of the course import the package beside this folder, without installing it.
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.getenv("PYTHONPATH")]))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(HERE.parent), os.getenv("PYTHONPATH")])
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import seqjax  # noqa: E402

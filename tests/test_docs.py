@@ -35,7 +35,12 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch, unchecked):
 
 
 def test_links_between_pages_lead_somewhere():
-    pages = [*DOCS.glob("*.md"), *(DOCS / "learn").glob("*.md"), *(DOCS / "guides").glob("*.md"), *PAGES]
+    pages = [
+        *DOCS.glob("*.md"),
+        *(DOCS / "learn").glob("*.md"),
+        *(DOCS / "guides").glob("*.md"),
+        *PAGES,
+    ]
     assert len(pages) > 20
     for page in pages:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):

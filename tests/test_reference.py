@@ -51,7 +51,9 @@ def test_every_public_name_has_an_entry(pages, room):
 
 def test_signatures_read_as_they_were_written(pages):
     core = pages["seqjax.md"]
-    assert "{py:function} unroll(recurrence: Recurrence, params: Params, xs: ArrayLike | list" in core
+    assert (
+        "{py:function} unroll(recurrence: Recurrence, params: Params, xs: ArrayLike | list" in core
+    )
     assert "{py:class} LSTM(hidden_size: int, *, forget_bias: float = 1.0" in core
     assert "-> Float[Array, '']" in pages["seqjax.losses.md"]
 

@@ -11,10 +11,10 @@ LINE = re.compile(r"^\| `(.+?)`(.*?) \| ([\d.]+) \| (\w*) \| (.*) \|$")
 
 OPENING = """# Results
 
-What each experiment scores. A row is a run: its command without `python -m experiments.`, the minutes that it took on one
-core of two that other work shared, which part of the data the scores are of, and the scores. **Validation** chose the step that is scored, and flatters;
-**test** was looked at once, at the end. The main run of each task comes first, others below it. `DATA` is a folder of data
-sets, as in `SEQJAX_DATA`.
+What each experiment scores. A row is a run: its command without `python -m experiments.`, the minutes that
+it took on one core of two that other work shared, which part of the data the scores are of, and the scores.
+**Validation** chose the step that is scored, and flatters; **test** was looked at once, at the end. The main
+run of each task comes first, others below it. `DATA` is a folder of data sets, as in `SEQJAX_DATA`.
 
 Each run leaves a folder with all settings, metrics by step, predictions, pictures and the model;
 `python -m experiments.table runs/*` prints this table from run folders.
