@@ -19,7 +19,7 @@ author = "the seqjax authors"
 release = version = seqjax.__version__
 html_title = "seqjax"
 
-extensions = ["myst_nb", "sphinx_copybutton", "reference", "results", "notebooks"]
+extensions = ["myst_nb", "sphinx_copybutton", "mathml", "reference", "results", "notebooks"]
 exclude_patterns = ["_build", "_ext", "learn/_notebooks", "runs.md"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "amsmath"]
@@ -35,6 +35,8 @@ nb_merge_streams = True
 nb_execution_show_tb = True
 
 html_theme = "furo"
+html_math_renderer = "mathml"
+pygments_dark_style = "monokai"
 html_static_path = ["_static"]
 html_css_files = ["seqjax.css"]
 html_show_copyright = False
