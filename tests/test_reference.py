@@ -11,8 +11,6 @@ import pytest
 import seqjax
 from tests.pages import DOCS
 
-sphinx = pytest.importorskip("sphinx")
-
 
 @pytest.fixture(scope="module")
 def reference():

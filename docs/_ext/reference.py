@@ -14,8 +14,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from sphinx.application import Sphinx
-
 FOLDER = "reference"
 
 GROUPS = {
@@ -493,7 +491,7 @@ def pages() -> dict[str, str]:
     return written
 
 
-def write_pages(app: Sphinx) -> None:
+def write_pages(app: Any) -> None:
     """Writes the pages that have changed, and removes those of modules that are gone."""
     folder = Path(app.srcdir) / FOLDER
     folder.mkdir(exist_ok=True)
@@ -507,7 +505,7 @@ def write_pages(app: Sphinx) -> None:
             path.write_text(text, encoding="utf-8")
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Any) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("builder-inited", write_pages, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -5,8 +5,6 @@ import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sphinx.application import Sphinx
-
 LINE = re.compile(r"^\| `(.+?)`(.*?) \| ([\d.]+) \| (\w*) \| (.*) \|$")
 
 OPENING = """# Results
@@ -84,7 +82,7 @@ def page(runs: list[Run], tasks: list[dict[str, Any]]) -> str:
     return "\n".join(parts)
 
 
-def write_page(app: Sphinx) -> None:
+def write_page(app: Any) -> None:
     """Writes the page where it has changed."""
     source = Path(app.srcdir)
     runs = read_runs((source / "runs.md").read_text(encoding="utf-8"))
@@ -94,7 +92,7 @@ def write_page(app: Sphinx) -> None:
         target.write_text(written, encoding="utf-8")
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Any) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("builder-inited", write_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
