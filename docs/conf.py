@@ -19,7 +19,14 @@ author = "the seqjax authors"
 release = version = seqjax.__version__
 html_title = "seqjax"
 
-extensions = ["myst_nb", "sphinx_copybutton", "mathml", "reference", "results", "notebooks"]
+extensions = [
+    "myst_nb",
+    "sphinx_copybutton",
+    "sphinx-mathjax-offline",
+    "reference",
+    "results",
+    "notebooks",
+]
 exclude_patterns = ["_build", "_ext", "learn/_notebooks", "runs.md"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "amsmath"]
@@ -35,7 +42,6 @@ nb_merge_streams = True
 nb_execution_show_tb = True
 
 html_theme = "furo"
-html_math_renderer = "mathml"
 pygments_dark_style = "monokai"
 html_static_path = ["_static"]
 html_css_files = ["seqjax.css"]
@@ -49,6 +55,8 @@ add_module_names = False
 # Links that the reference makes of names in backquotes must lead somewhere; annotations need not.
 nitpicky = True
 nitpick_ignore_regex = [("py:(?!obj).*", ".*")]
+# An annotation such as `Panel` may mean one of two; the first is linked.
+suppress_warnings = ["ref.python"]
 python_display_short_literal_types = True
 # Pages of other sites, which a build without a network does not ask.
 linkcheck_ignore = [r"https?://.*"]

@@ -361,10 +361,14 @@ def _marked(text: str, link: Any) -> str:
 
 
 class Linker:
-    """Makes links of the names in backquotes that have an entry."""
+    """Makes links of the names in backquotes that have an entry.
 
-    def __init__(self, known: set[str]):
-        self.known = known
+    Attributes:
+      targets: full name -> where it is described; that of a name handed on is its first place.
+    """
+
+    def __init__(self, targets: dict[str, str]):
+        self.targets = targets
 
     def of(self, module: str) -> Any:
         """Returns the function that links from a module."""
@@ -372,8 +376,8 @@ class Linker:
         def link(code: str) -> str:
             words = " ".join(code.split())
             for path in (words, f"seqjax.{words}", f"{module}.{words}"):
-                if path in self.known and words != "seqjax":
-                    return f"{{py:obj}}`{words} <{path}>`"
+                if path in self.targets and words != "seqjax":
+                    return f"{{py:obj}}`{words} <{self.targets[path]}>`"
             return f"`{words}`"
 
         return link
@@ -473,22 +477,28 @@ def contents() -> str:
 
 def pages() -> dict[str, str]:
     """Writes all pages; returns their text by file name."""
-    known = set(modules())
-    for name in modules():
-        for entry in entries_of(name):
-            known.add(entry.path)
-            if inspect.isclass(entry.value):
-                members = (n for n in vars(entry.value) if not n.startswith("_"))
-                known.update(
-                    f"{entry.path}.{n}"
-                    for n in members
-                    if inspect.getdoc(vars(entry.value)[n]) and callable(getattr(entry.value, n))
-                )
-    linker, seen = Linker(known), {}
+    linker, seen = Linker(targets()), {}
     written = {"index.md": contents()}
     for name in modules():
         written[f"{name}.md"] = page_of(name, linker, seen)
     return written
+
+
+def targets() -> dict[str, str]:
+    """Returns where every module, name and method is described, by full name."""
+    found = {name: name for name in modules()}
+    first: dict[int, str] = {}
+    for module in modules():
+        for entry in entries_of(module):
+            found[entry.path] = entry.path
+            if not inspect.isclass(entry.value):
+                continue
+            described = first.setdefault(id(entry.value), entry.path)
+            for name, member in vars(entry.value).items():
+                is_method = callable(getattr(entry.value, name)) and inspect.getdoc(member)
+                if is_method and not name.startswith("_"):
+                    found[f"{entry.path}.{name}"] = f"{described}.{name}"
+    return found
 
 
 def write_pages(app: Any) -> None:
