@@ -1,6 +1,6 @@
 PYTHON ?= python
 
-.PHONY: check lint test
+.PHONY: check docs lint test
 
 check: lint test  ## what CI runs
 
@@ -12,3 +12,6 @@ lint:
 
 test:
 	$(PYTHON) -m pytest
+
+docs:  ## the site, in docs/_build/html; warnings are errors
+	$(PYTHON) -m sphinx -W --keep-going -q docs docs/_build/html
