@@ -59,6 +59,6 @@ def test_the_page_of_results_has_every_run_once(monkeypatch):
     assert written.count(", test | ") + written.count(", validation | ") > 30
     for run in runs:
         command = run.command.removeprefix("python -m experiments.")
-        assert written.count(f"| `{command}`{run.remark}, {run.minutes} minutes") == 1
+        assert written.count(f"| `{command}`{run.remark}, ") == 1
     with pytest.raises(ValueError, match="no task of results.toml has it"):
         results.by_task([runs[0]._replace(command="python -m experiments.nothing")], tasks)

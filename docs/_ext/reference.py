@@ -51,6 +51,7 @@ GROUPS = {
         "seqjax.text.codecs",
         "seqjax.text.toys",
         "seqjax.vision",
+        "seqjax.music",
         "seqjax.speech",
         "seqjax.forecasting",
         "seqjax.forecasting.metrics",

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-LINE = re.compile(r"^\| `(.+?)`(.*?) \| ([\d.]+) \| (\w*) \| (.*) \|$")
+LINE = re.compile(r"^\| `(.+?)`(.*?) \| (?:([\d.]+) )?\| (\w*) \| (.*) \|$")
 
 OPENING = """# Results
 
@@ -20,7 +20,7 @@ Each run leaves a folder with all settings, metrics by step, predictions, pictur
 
 
 class Run(NamedTuple):
-    """A line of the table."""
+    """A line of the table; minutes are empty where a run was stopped and gone on with."""
 
     command: str
     remark: str
@@ -37,7 +37,7 @@ class Run(NamedTuple):
 def read_runs(text: str) -> list[Run]:
     """Reads the lines of the table."""
     found = [LINE.match(line) for line in text.splitlines()]
-    return [Run(*match.groups()) for match in found if match]
+    return [Run(*match.groups("")) for match in found if match]
 
 
 def belongs(run: Run, task: dict[str, Any]) -> bool:
@@ -74,7 +74,8 @@ def page(runs: list[Run], tasks: list[dict[str, Any]]) -> str:
         parts += ["| run | scores |", "|---|---|"]
         for run in own:
             command = run.command.removeprefix("python -m experiments.")
-            measured = f"{run.minutes} minutes" + (f", {run.split}" if run.split else "")
+            minutes = f"{run.minutes} minutes" if run.minutes else ""
+            measured = ", ".join(filter(None, [minutes, run.split]))
             parts.append(f"| `{command}`{run.remark}, {measured} | {run.scores} |")
         parts.append("")
         if task.get("published"):
