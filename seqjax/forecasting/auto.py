@@ -99,7 +99,7 @@ def auto(
       >>> wave = np.sin(np.arange(400) / 4) + 0.01 * np.random.default_rng(0).normal(size=400)
       >>> trained = forecasting.auto(forecasting.Panel([wave]), 5, minutes=0)
       >>> trained.task.forecaster.tried[0][0]
-      'linear, 16 steps read'
+      'linear, 32 steps read'
     """
     began, say = time.monotonic(), say or (lambda line: None)
     learnt, whole = panel, panel

@@ -56,8 +56,8 @@ def fit(
       ...     frame, target="sold", time="day", horizon=3, minutes=0, fill_gaps=True, quiet=True
       ... )
       >>> panel = forecasting.read_frame(frame, target="sold", time="day", fill_gaps=True)
-      >>> trained.predict(panel).to_columns()["time"]
-      array(['2024-04-01', '2024-04-02', '2024-04-03'], dtype='datetime64[D]')
+      >>> [str(time)[:10] for time in trained.predict(panel).to_columns()["time"]]
+      ['2024-04-01', '2024-04-02', '2024-04-03']
     """
     if isinstance(source, Panel):
         panel = source

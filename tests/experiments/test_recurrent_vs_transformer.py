@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 SMALL = {
     "EMBEDDING": 16,
-    "LAYERS": 1,
+    "DEPTH": 1,
     "TIMED_TOKENS": 2,
     "STREAMED_TOKENS": 4,
     "STREAMED_CONTEXT": 16,

@@ -60,7 +60,11 @@ def test_mistakes(monkeypatch, capsys, files, tiny):
         (files[:2], "--train and --dev go together; give both"),
         (files[4:], "a file to --test goes with --train and --dev"),
         ((*files[:4], "--test"), "--test wants a name"),
-        (("--cell", "lru"), "lru"),
+        (("--cell", "gro"), "gro"),
+        (
+            (*files, "--cell", "lru", "--weight-dropout", "0.1"),
+            "--weight-dropout wants recurrent weights, and lru has none",
+        ),
         (("--data-dir", tiny), "give a longer text, fewer rows or shorter windows"),
     ):
         assert call(monkeypatch, *words) == 2
