@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqjax.forecasting import metrics
+from seqjax.forecasting.baselines import SeasonalNaive
 from seqjax.forecasting.blend import Blend
 from seqjax.forecasting.candidates import Candidate, candidates
 from seqjax.forecasting.conformal import calibrated
@@ -72,7 +73,8 @@ def auto(
 
     Candidates are fitted on the panel without its end, forecast that end from many times, and are
     compared by their mean absolute scaled error. Those that together would have been best are
-    weighted (Caruana et al., 2004), put within conformal intervals, and fitted anew on everything.
+    weighted (Caruana et al., 2004) - a naive one is kept where they beat it by less than a standard
+    error -, put within conformal intervals, and fitted anew on everything.
 
     Args:
       panel: the series.
@@ -123,11 +125,13 @@ def auto(
         np.stack([each.forecast.median for each in tried]),
         search.scale,
     )
+    weights = _or_naive(tried, validation.panel, weights, search.scale)
     chosen = [place for place in np.argsort(-weights).tolist() if weights[place] > 0]
     blend = Blend(
         horizon=horizon,
         members=tuple(tried[place].trained.task for place in chosen),
         weights=tuple(float(weights[place]) for place in chosen),
+        context=max(getattr(each.candidate.forecaster, "context", 1) for each in tried),
         form=Form.of(learnt),
         tried=_listed(tried, weights),
     )
@@ -172,6 +176,28 @@ def blend_weights(y: np.ndarray, medians: np.ndarray, scale: np.ndarray) -> np.n
         best, total = errors[place], total + medians[place]
         drawn[place] += 1
     return drawn / drawn.sum()
+
+
+def _or_naive(
+    tried: Sequence[Tried], panel: Panel, weights: np.ndarray, scale: np.ndarray
+) -> np.ndarray:
+    """Takes a naive forecaster alone, where the blend is not better by more than the standard error."""
+    naive = [
+        place
+        for place, each in enumerate(tried)
+        if isinstance(each.candidate.forecaster, SeasonalNaive)
+    ]
+    if not naive:
+        return weights
+    best = min(naive, key=lambda place: tried[place].error)
+    first = tried[best].forecast
+    blend = np.einsum("f,frh->rh", weights, np.stack([each.forecast.median for each in tried]))
+    y = truth(panel, first)
+    gain = metrics.scaled_errors(y, first.median, scale) - metrics.scaled_errors(y, blend, scale)
+    together = (panel.lengths[first.series] - first.cuts) // y.shape[1]
+    if np.nanmean(gain) > np.nan_to_num(metrics.standard_error(gain, together)):
+        return weights
+    return np.eye(len(tried))[best]
 
 
 class _Search:

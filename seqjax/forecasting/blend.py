@@ -25,6 +25,8 @@ class Blend(Forecaster):
     Attributes:
       members: forecasters of the same horizon.
       weights: of each member; they sum to 1.
+      context: steps whose deviation is the scale of intervals; None for those of the member that
+        looks back furthest.
       form: of the panels that were learnt; None where any will do.
       tried: of `seqjax.forecasting.auto`: each candidate, its error on the values that chose, and
         its weight, the best first.
@@ -32,6 +34,7 @@ class Blend(Forecaster):
 
     members: tuple[Forecaster, ...]
     weights: tuple[float, ...]
+    context: int | None = None
     form: Form | None = None
     tried: tuple[tuple[str, float, float], ...] = ()
 
@@ -77,7 +80,10 @@ class Blend(Forecaster):
         return {_slot(place): member.init(keys[place]) for place, member in enumerate(self.members)}
 
     def windows(self, panel: Panel) -> PanelWindows:
-        """Makes the windows of the member that looks back furthest: their scale is the steadiest."""
+        """Makes windows whose scale is steady: of `context`, else of the member that looks back furthest."""
+        if self.context is not None:
+            bare = dataclasses.replace(panel, known=(), past=())
+            return PanelWindows(bare, self.context, self.horizon, scaling="standard")
         found = [member.windows(panel) for member in self.members]
         return max(found, key=lambda windows: windows.context)
 

@@ -145,3 +145,11 @@ def test_mistakes():
     only = [each for each in trials() if each.label == "of counts"]
     with pytest.raises(ValueError, match="no candidate could learn the panel .*longer series"):
         forecasting.auto(waves(), HORIZON, trials=only)
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_a_naive_one_is_kept_where_nothing_beats_it(seed):
+    """Steps of a random walk are not to be foreseen; a linear model only seems to."""
+    walk = np.random.default_rng(seed).normal(size=400).cumsum()
+    trained = forecasting.auto(Panel([walk]), HORIZON, trials=trials()[:2])
+    assert [type(member) for member in trained.task.forecaster.members] == [SeasonalNaive]
