@@ -219,6 +219,28 @@ def spread(values: Array, like: Array) -> Array:
     return jnp.broadcast_to(values.astype(like.dtype), like.shape)
 
 
+def is_valid(steps: Array, lengths: Lengths) -> Mask:
+    """Tells which of some steps `[steps]` lie before each row's end, `[steps, *batch]`."""
+    return steps.reshape(-1, *(1,) * lengths.ndim) < lengths[None]
+
+
+def turned(values: Array, lengths: Lengths | None) -> Array:
+    """Turns each row's valid steps round; the padding stays behind them. Done twice it is as before.
+
+    Args:
+      values: `[time, *batch, ...]`.
+      lengths: valid steps of each row, `[*batch]`; None when all are.
+    """
+    if lengths is None:
+        return values[::-1]
+    times = jnp.arange(values.shape[0], dtype=lengths.dtype)
+    after = lengths[None] - 1 - times.reshape(-1, *(1,) * lengths.ndim)
+    order = jnp.where(after >= 0, after, lengths[None] - 1 - after)
+    # The order with an axis of 1 for each that the values have beyond the batch.
+    order = order.reshape(*order.shape, *(1,) * (values.ndim - order.ndim))
+    return jnp.take_along_axis(values, order, axis=0)
+
+
 def scan_steps(
     step: Callable, start: State, xs: Sequence, state: State, how: Pass
 ) -> tuple[State, Outputs]:

@@ -14,7 +14,7 @@ from seqjax.cells.gates import Cell, check_features, input_weights, product, ste
 from seqjax.cells.options import number, settle, size
 from seqjax.checks import checked_key
 from seqjax.kernels.linear import linear_scan
-from seqjax.recurrence import Pass, scan_steps, spread, state_dtype, sweep_chunks
+from seqjax.recurrence import Pass, is_valid, scan_steps, spread, state_dtype, sweep_chunks
 from seqjax.typing import Frame, KeyArray, Output, Outputs, Params, Sequence, State
 
 CHUNK, LEAST_STEPS = 2**15, 8
@@ -83,7 +83,7 @@ class LinearCell(Cell):
             valid = None
             if how.lengths is not None:
                 # Past a row's end s' = 1 * s + 0: the state is held.
-                valid = (t.reshape(-1, *(1,) * how.lengths.ndim) < how.lengths[None])[..., None]
+                valid = is_valid(t, how.lengths)[..., None]
                 decay, inflow = jnp.where(valid, decay, 1), jnp.where(valid, inflow, 0)
             states = linear_scan(decay, inflow, state, how.reverse).astype(state.dtype)
             ys = self.read(params, states, x).astype(x.dtype)

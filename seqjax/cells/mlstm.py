@@ -20,7 +20,7 @@ from seqjax.cells.gates import (
 from seqjax.cells.options import check_heads, flag, optional_size, settle, size
 from seqjax.cells.slstm import UNSEEN
 from seqjax.checks import checked_key
-from seqjax.recurrence import Pass, Recurrence, spread, state_dtype, sweep_chunks
+from seqjax.recurrence import Pass, Recurrence, is_valid, spread, state_dtype, sweep_chunks
 from seqjax.typing import Frame, Hidden, KeyArray, Output, Outputs, Params, Sequence, State
 
 NEVER = 3 * UNSEEN
@@ -249,8 +249,7 @@ class MLSTM(Cell):
             log_f = jnp.where(starts[..., None], UNSEEN, log_f)
         if how.lengths is not None:
             # Past a row's end nothing is written, nothing forgotten.
-            valid = steps.reshape(-1, *(1,) * how.lengths.ndim) < how.lengths[None]
-            valid = valid[..., None]  # [t, *batch, 1]
+            valid = is_valid(steps, how.lengths)[..., None]  # [t, *batch, 1]
             log_i, log_f = jnp.where(valid, log_i, NEVER), jnp.where(valid, log_f, 0)
         weights, carried, m = _weights(log_i, log_f, state.m)
         # How much each step takes of each other, as in attention: [*batch, heads, t, s].

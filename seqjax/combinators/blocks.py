@@ -13,7 +13,7 @@ from seqjax.cells.gates import input_weights, product, step_arguments
 from seqjax.cells.options import settle, size
 from seqjax.checks import checked_key
 from seqjax.combinators.base import Wrapper, branch, check_causal, check_recurrences
-from seqjax.recurrence import Pass, Recurrence, spread, state_dtype
+from seqjax.recurrence import Pass, Recurrence, is_valid, spread, state_dtype, turned
 from seqjax.typing import Frame, KeyArray, Lengths, Output, Outputs, Params, Reset, Sequence, State
 
 
@@ -201,7 +201,9 @@ class Convolution(Recurrence):
             return Recurrence.scan(self, params, xs, state, how)
         starts = how.starts(time)
         if how.reverse:
-            xs, starts = _turned(xs, how.lengths), _turned(starts, how.lengths)
+            xs = turned(xs, how.lengths)
+            if starts is not None:
+                starts = turned(starts, how.lengths)
         before = self.width - 1
         # Time-major, with the window in front, [before + time, *batch, F].
         window = jnp.moveaxis(state, -2, 0)
@@ -217,11 +219,11 @@ class Convolution(Recurrence):
             sums = sums + part * spread(params["w"][place], part)
         ys = silu(sums + spread(params["b"], sums)).astype(xs.dtype)
         if how.lengths is not None:
-            valid = _valid(time, how.lengths)
+            valid = is_valid(jnp.arange(time), how.lengths)
             ys = jnp.where(valid[..., None], ys, 0)
         state = self._last(seen, run, how.lengths, time)
         if how.reverse:
-            ys = _turned(ys, how.lengths)
+            ys = turned(ys, how.lengths)
         return state, ys
 
     def _last(self, seen: Array, run: Array | None, lengths: Lengths | None, time: int) -> Array:
@@ -244,27 +246,9 @@ def _project(x: Frame, w: Array) -> Array:
     return product(x, w, state_dtype(x.dtype)).astype(x.dtype)
 
 
-def _valid(time: int, lengths: Lengths) -> Array:
-    """Tells which steps lie before each row's end, `[time, *batch]`."""
-    return jnp.arange(time).reshape(-1, *(1,) * lengths.ndim) < lengths[None]
-
-
 def _run(starts: Reset | None, before: int, xs: Sequence) -> Int[Array, "steps *batch"] | None:
     """Numbers the sequences of each row, those of the window 0; None where there is one."""
     if starts is None:
         return None
     counts = jnp.cumsum(starts.astype(jnp.int32), axis=0)
     return jnp.concatenate([jnp.zeros((before, *xs.shape[1:-1]), jnp.int32), counts])
-
-
-def _turned(values: Any, lengths: Lengths | None) -> Any:
-    """Turns each row's valid steps round; the padding stays behind them."""
-    if values is None:
-        return None
-    if lengths is None:
-        return values[::-1]
-    time = values.shape[0]
-    steps = jnp.arange(time).reshape(-1, *(1,) * lengths.ndim)
-    order = jnp.where(steps < lengths[None], lengths[None] - 1 - steps, steps)
-    order = order.reshape(*order.shape, *(1,) * (values.ndim - order.ndim))
-    return jnp.take_along_axis(values, order, axis=0)

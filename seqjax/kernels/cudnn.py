@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int
 
 from seqjax.kernels import fused
 from seqjax.kernels.fused import States
-from seqjax.recurrence import Pass, select
+from seqjax.recurrence import Pass, is_valid, select, turned
 from seqjax.typing import Outputs, Params, Sequence
 
 Results: TypeAlias = tuple[Array, Array, Array]
@@ -72,24 +72,16 @@ def _by_cudnn(
     lengths: Int[Array, " rows"],
 ) -> tuple[States, Float[Array, "time rows hidden"]]:
     """Computes what `fused.scan` does; cuDNN reads rows first, and each from its first step on."""
-    times = jnp.arange(len(xs))[:, None]
-    valid = times < lengths[None]  # [time, rows]
-    # The steps of each row from its own end backwards; the padding stays where it is.
-    order = jnp.where(valid, lengths[None] - 1 - times, times)[..., None]
-
-    def turned(array: Array) -> Array:
-        """Turns each row around if it is read backwards; done twice it is as before."""
-        if not reverse:
-            return array
-        return jnp.take_along_axis(array, order, axis=0)
-
+    valid = is_valid(jnp.arange(len(xs)), lengths)  # [time, rows]
+    if reverse:
+        xs = turned(xs, lengths)
     # cuDNN has all weights in one array, and a second bias, which is zero.
     weights = jnp.concatenate(
         [params["w_x"].T.ravel(), params["w_h"].T.ravel(), params["b"], 0 * params["b"]]
     )
     # A row of no steps is one that cuDNN does not know.
     ys, h, c = _lstm(
-        jnp.moveaxis(turned(xs), 1, 0),
+        jnp.moveaxis(xs, 1, 0),
         state[0][None],
         state[1][None],
         weights,
@@ -98,7 +90,8 @@ def _by_cudnn(
     # Such a row has read one step of padding: its state is as before.
     after = select(lengths > 0, (h[0], c[0]), tuple(state))
     nothing = jnp.zeros_like(ys, shape=(*valid.shape, h.shape[-1]))
-    return after, turned(select(valid, jnp.moveaxis(ys, 1, 0), nothing))
+    ys = select(valid, jnp.moveaxis(ys, 1, 0), nothing)
+    return after, turned(ys, lengths) if reverse else ys
 
 
 @jax.custom_vjp
