@@ -86,7 +86,7 @@ PRESETS: dict[str, Config] = {
 
 ANY_MODEL = {field.name for field in dataclasses.fields(forecasting.SeriesOptions)} | {
     *("model", "minutes", "horizon", "folds", "seed"),
-    *("data_dir", "out", "resume", "quiet", "devices", "backend"),
+    *("data_dir", "out", "resume", "quiet"),
 }
 """The settings that `--model auto` heeds; the others are a network's."""
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from seqjax.forecasting import metrics
 from seqjax.forecasting.baselines import SeasonalNaive
-from seqjax.forecasting.blend import Blend
+from seqjax.forecasting.blend import Blend, slots
 from seqjax.forecasting.candidates import Candidate, candidates
 from seqjax.forecasting.conformal import calibrated
 from seqjax.forecasting.forecast import Forecast
@@ -19,10 +19,11 @@ from seqjax.forecasting.form import Form
 from seqjax.forecasting.held_out import HeldOut
 from seqjax.forecasting.network import NetworkForecaster
 from seqjax.forecasting.panel import Panel
-from seqjax.forecasting.scores import truth
+from seqjax.forecasting.scores import hanging_together, truth
 from seqjax.forecasting.split import Split
 from seqjax.tasks import Trained
-from seqjax.training import Event
+from seqjax.training import Checkpoints, Event
+from seqjax.training.fitting import kept_or_passing
 
 SHARE_TO_SEARCH = 0.7
 """Of the time: for comparing; the rest is for fitting anew what was chosen."""
@@ -41,20 +42,15 @@ class Tried(NamedTuple):
       candidate: what was tried.
       trained: what came of it.
       forecast: of the values that choose.
-      errors: mean absolute scaled error of each of its rows, `[rows]`.
+      error: mean absolute scaled error of it.
       steps: those of the best parameters of a network; 0 for what learns at once.
     """
 
     candidate: Candidate
     trained: Trained
     forecast: Forecast
-    errors: np.ndarray
+    error: float
     steps: int
-
-    @property
-    def error(self) -> float:
-        """The mean over the rows."""
-        return float(self.errors.mean())
 
 
 def auto(
@@ -106,26 +102,33 @@ def auto(
     began, say = time.monotonic(), say or (lambda line: None)
     learnt, whole = panel, panel
     if validation is None:
-        validation = Split.chosen(panel, season or panel.season, horizon)
+        validation = Split.rolling(panel, season or panel.season, horizon).held_out("test")
         learnt = panel.until(max(validation.ago))
     else:
         whole = validation.panel.until(min(validation.ago) - horizon)
     if trials is None:
         trials = candidates(learnt, horizon, season)
-    search = _Search(learnt, validation, began + 60 * SHARE_TO_SEARCH * minutes, seed, folder, say)
-    for candidate in trials:
-        search.attempt(candidate)
+    late = began + 60 * SHARE_TO_SEARCH * minutes
+    with kept_or_passing(folder) as where:
+        search = _Search(learnt, validation, late, seed, Path(where), say)
+        for place, candidate in enumerate(trials):
+            search.attempt(candidate, f"{place:02d}")
     tried = search.tried
     if not tried:
         raise ValueError(
             f"no candidate could learn the panel ({search.refused}); give longer series"
         )
-    weights = blend_weights(
-        truth(validation.panel, tried[0].forecast),
-        np.stack([each.forecast.median for each in tried]),
-        search.scale,
-    )
-    weights = _or_naive(tried, validation.panel, weights, search.scale)
+    y = truth(validation.panel, tried[0].forecast)
+    medians = np.stack([each.forecast.median for each in tried])
+    weights = blend_weights(y, medians, search.scale)
+    naive = _best_naive(tried)
+    if naive is not None:
+        blended = np.einsum("f,frh->rh", weights, medians)
+        gain = metrics.scaled_errors(y, medians[naive], search.scale)
+        gain = gain - metrics.scaled_errors(y, blended, search.scale)
+        together = hanging_together(validation.panel, tried[naive].forecast)
+        if not _is_certain(gain, together):
+            weights = np.eye(len(tried))[naive]
     chosen = [place for place in np.argsort(-weights).tolist() if weights[place] > 0]
     blend = Blend(
         horizon=horizon,
@@ -135,13 +138,12 @@ def auto(
         form=Form.of(learnt),
         tried=_listed(tried, weights),
     )
-    params = {f"member_{slot}": tried[place].trained.params for slot, place in enumerate(chosen)}
+    params = slots([tried[place].trained.params for place in chosen])
     say(f"chosen: {blend}")
     judged = calibrated(Trained(blend, params), validation)
     deadline = began + 60 * minutes
     again = [_again(tried[place], whole, deadline, seed, say) for place in chosen]
-    params = {f"member_{slot}": trained.params for slot, trained in enumerate(again)}
-    return Trained(judged.task, params)
+    return Trained(judged.task, slots([trained.params for trained in again]))
 
 
 def tried_table(trained: Trained) -> str:
@@ -178,26 +180,20 @@ def blend_weights(y: np.ndarray, medians: np.ndarray, scale: np.ndarray) -> np.n
     return drawn / drawn.sum()
 
 
-def _or_naive(
-    tried: Sequence[Tried], panel: Panel, weights: np.ndarray, scale: np.ndarray
-) -> np.ndarray:
-    """Takes a naive forecaster alone, where the blend is not better by more than the standard error."""
+def _best_naive(tried: Sequence[Tried]) -> int | None:
+    """Finds the best forecaster that learns nothing; None where none was tried."""
     naive = [
         place
         for place, each in enumerate(tried)
         if isinstance(each.candidate.forecaster, SeasonalNaive)
     ]
-    if not naive:
-        return weights
-    best = min(naive, key=lambda place: tried[place].error)
-    first = tried[best].forecast
-    blend = np.einsum("f,frh->rh", weights, np.stack([each.forecast.median for each in tried]))
-    y = truth(panel, first)
-    gain = metrics.scaled_errors(y, first.median, scale) - metrics.scaled_errors(y, blend, scale)
-    together = (panel.lengths[first.series] - first.cuts) // y.shape[1]
-    if np.nanmean(gain) > np.nan_to_num(metrics.standard_error(gain, together)):
-        return weights
-    return np.eye(len(tried))[best]
+    return min(naive, key=lambda place: tried[place].error, default=None)
+
+
+def _is_certain(gain: np.ndarray, together: np.ndarray) -> bool:
+    """Tells whether the mean of `gain` `[rows]` is above 0 by more than its standard error."""
+    error = metrics.standard_error(gain, together)
+    return bool(np.nanmean(gain) > np.nan_to_num(error))
 
 
 class _Search:
@@ -209,7 +205,7 @@ class _Search:
         validation: HeldOut,
         deadline: float,
         seed: int,
-        folder: str | os.PathLike | None,
+        folder: Path,
         say: Callable[[str], None],
     ):
         self.learnt, self.validation, self.deadline = learnt, validation, deadline
@@ -218,46 +214,46 @@ class _Search:
         self.refused = ""
         self.scale = self._scale()
 
-    def attempt(self, candidate: Candidate) -> None:
-        """Fits and scores a candidate; one that cannot learn the panel is said and left out."""
+    def attempt(self, candidate: Candidate, name: str) -> None:
+        """Fits and scores a candidate, with checkpoints of this name; one that cannot learn is left out."""
         began = time.monotonic()
         if candidate.recipe is not None and began >= self.deadline:
             self.say(f"{'no time':>8}  {candidate.label}")
             return
         try:
-            trained, steps = self._fit(candidate)
+            trained, steps = self._fit(candidate, name)
             forecast = trained.predict(self.validation.panel, ago=self.validation.ago)
         except ValueError as reason:
             self.refused = str(reason)
             self.say(f"{'refused':>8}  {candidate.label}: {reason}")
             return
         y = truth(self.validation.panel, forecast)
-        errors = metrics.scaled_errors(y, forecast.median, self.scale)
-        errors = errors[np.isfinite(y).any(1)]
-        if not np.isfinite(errors).all():
+        error = metrics.mase(y, forecast.median, self.scale)
+        if not np.isfinite(error):
             self.say(f"{'diverged':>8}  {candidate.label}")
             return
-        self.tried.append(Tried(candidate, trained, forecast, errors, steps))
+        self.tried.append(Tried(candidate, trained, forecast, error, steps))
         seconds = time.monotonic() - began
-        self.say(f"{errors.mean():8.4f}  {candidate.label} ({seconds:.0f} s)")
+        self.say(f"{error:8.4f}  {candidate.label} ({seconds:.0f} s)")
 
-    def _fit(self, candidate: Candidate) -> tuple[Trained, int]:
+    def _fit(self, candidate: Candidate, name: str) -> tuple[Trained, int]:
+        """Fits a candidate; beside it the steps after which it was best."""
         if candidate.recipe is None:
             return candidate.forecaster.fit(self.learnt), 0
         assert isinstance(candidate.forecaster, NetworkForecaster)
-        judge = _thinned(self.validation)
-        watch = _Watch(self.deadline)
-        folder = None
-        if self.folder is not None:
-            folder = Path(self.folder) / f"{len(self.tried):02d}"
+        most = max(1, CHOOSING // len(self.validation.panel))
         trained = candidate.forecaster.fit(
             self.learnt,
             dataclasses.replace(candidate.recipe, seed=self.seed),
-            validation=judge,
-            callbacks=(watch,),
-            folder=folder,
+            validation=self.validation.evenly(most),
+            callbacks=(self._is_late,),
+            folder=self.folder / name,
         )
-        return trained, watch.best_step
+        return trained, Checkpoints(self.folder / name).progress()["best_step"]
+
+    def _is_late(self, event: Event) -> bool:
+        """Ends a training at an evaluation, when time is up."""
+        return event.kind == "evaluation" and time.monotonic() >= self.deadline
 
     def _scale(self) -> np.ndarray:
         """What an error of each row counts in: the seasonal naive error before its cut, or its values' size."""
@@ -269,29 +265,6 @@ class _Search:
         return np.where(np.isfinite(scale), scale, size)
 
 
-class _Watch:
-    """Follows a training: remembers its best step, and ends it when time is up."""
-
-    def __init__(self, deadline: float):
-        self.deadline, self.best, self.best_step = deadline, np.inf, 0
-
-    def __call__(self, event: Event) -> bool:
-        if event.kind != "evaluation":
-            return False
-        if event.metrics["error"] < self.best:
-            self.best, self.best_step = event.metrics["error"], event.step
-        return time.monotonic() >= self.deadline
-
-
-def _thinned(held_out: HeldOut) -> HeldOut:
-    """Keeps few enough cuts, evenly spread, to be scored again and again."""
-    most = max(1, CHOOSING // len(held_out.panel))
-    if len(held_out.ago) <= most:
-        return held_out
-    places = np.unique(np.linspace(0, len(held_out.ago) - 1, most).astype(int))
-    return dataclasses.replace(held_out, ago=tuple(held_out.ago[place] for place in places))
-
-
 def _again(
     tried: Tried, whole: Panel, deadline: float, seed: int, say: Callable[[str], None]
 ) -> Trained:
@@ -299,7 +272,7 @@ def _again(
     recipe, task = tried.candidate.recipe, tried.trained.task
     if recipe is None:
         return task.fit(whole)
-    if time.monotonic() >= deadline or not tried.steps:
+    if time.monotonic() >= deadline:
         say(f"no time to fit anew: {tried.candidate.label}")
         return tried.trained
     recipe = dataclasses.replace(recipe, steps=tried.steps, every=None, patience=None, seed=seed)

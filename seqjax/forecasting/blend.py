@@ -2,11 +2,13 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax
 import numpy as np
 
+from seqjax.forecasting.baselines import bare
 from seqjax.forecasting.columns import Columns
 from seqjax.forecasting.forecast import LEVELS, Forecast
 from seqjax.forecasting.form import Form
@@ -77,13 +79,12 @@ class Blend(Forecaster):
     def init(self, key: KeyArray) -> Params:
         """Makes fresh parameters of every member, by `member_0` and so on."""
         keys = jax.random.split(key, len(self.members))
-        return {_slot(place): member.init(keys[place]) for place, member in enumerate(self.members)}
+        return slots([member.init(keys[place]) for place, member in enumerate(self.members)])
 
     def windows(self, panel: Panel) -> PanelWindows:
         """Makes windows whose scale is steady: of `context`, else of the member that looks back furthest."""
         if self.context is not None:
-            bare = dataclasses.replace(panel, known=(), past=())
-            return PanelWindows(bare, self.context, self.horizon, scaling="standard")
+            return PanelWindows(bare(panel), self.context, self.horizon, scaling="standard")
         found = [member.windows(panel) for member in self.members]
         return max(found, key=lambda windows: windows.context)
 
@@ -92,10 +93,15 @@ class Blend(Forecaster):
     ) -> Forecast:
         """Forecasts these series at these cuts, each `[rows]`, see `Forecaster.predict_at`."""
         parts = [
-            member.predict_at(params.get(_slot(place), {}), panel, series, cuts, seed=seed)
-            for place, member in enumerate(self.members)
+            member.predict_at(own, panel, series, cuts, seed=seed)
+            for member, own in self.parts(params)
         ]
         return weighted_mean(parts, self.weights)
+
+    def parts(self, params: Params) -> list[tuple[Forecaster, Params]]:
+        """Lists each member with its parameters; a file holds nothing of one that has none."""
+        found = enumerate(self.members)
+        return [(member, params.get(_slot(place), {})) for place, member in found]
 
 
 def weighted_mean(parts: list[Forecast], weights: tuple[float, ...]) -> Forecast:
@@ -112,6 +118,11 @@ def weighted_mean(parts: list[Forecast], weights: tuple[float, ...]) -> Forecast
             found = part.median[..., None]
         quantiles = quantiles + weight * found
     return Forecast(mean, quantiles, levels, series=first.series, cuts=first.cuts)
+
+
+def slots(parts: Sequence[Params]) -> Params:
+    """Lays the parameters of members side by side, as a `Blend` takes them."""
+    return {_slot(place): params for place, params in enumerate(parts)}
 
 
 def _slot(place: int) -> str:

@@ -1,7 +1,6 @@
 """Why a forecast is what it is: how much each past value and covariate moved it (Sundararajan et al., 2017)."""
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -147,9 +146,8 @@ def _members(task: Forecaster, params: Params) -> list[tuple[float, Forecaster, 
     if not isinstance(task, Blend):
         return [(1.0, task, params)]
     found = []
-    for slot, (member, weight) in enumerate(zip(task.members, task.weights, strict=True)):
-        for share, part, own in _members(member, params.get(f"member_{slot}", {})):
-            found.append((weight * share, part, own))
+    for weight, part in zip(task.weights, task.parts(params), strict=True):
+        found += [(weight * share, *rest) for share, *rest in _members(*part)]
     return found
 
 
@@ -166,8 +164,7 @@ def _explained(
     }
     # SeasonalNaive looks values up by what was seen, which is known beforehand.
     held["seen"] = batch["seen"]
-    follow = functools.partial(_follow, task, params, held)
-    first, last, slopes = follow(standing, moved, steps)
+    first, last, slopes = _follow(task, params, held, standing, moved, steps)
     loc, scale = (
         float(np.broadcast_to(part, 1)[0]) for part in windows.units_of(np.array([place]))
     )
@@ -221,8 +218,13 @@ def _follow(
 
     # The middle of each of so many equal pieces.
     shares = (jnp.arange(steps) + 0.5) / steps
-    run = jax.jit(lambda: jax.tree.map(lambda leaf: leaf.mean(0), jax.lax.map(slope, shares)))
-    return said(first), said(last), run()
+
+    @jax.jit
+    def run() -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
+        slopes = jax.tree.map(lambda leaf: leaf.mean(0), jax.lax.map(slope, shares))
+        return said(first), said(last), slopes
+
+    return run()
 
 
 def _named(panel: Panel, known: np.ndarray, past: np.ndarray) -> dict[str, np.ndarray]:

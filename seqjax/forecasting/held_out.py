@@ -72,7 +72,10 @@ class HeldOut:
 
     def thinned(self, horizon: int) -> "HeldOut":
         """Keeps as many times as pictures want, evenly spread."""
-        count = self._times_at_once(horizon)
+        return self.evenly(self._times_at_once(horizon))
+
+    def evenly(self, count: int) -> "HeldOut":
+        """Keeps so many times at most, evenly spread."""
         if len(self.ago) <= count:
             return self
         kept = np.unique(np.linspace(0, len(self.ago) - 1, count).astype(int))

@@ -99,8 +99,7 @@ def weighed(panel: Panel, forecast: Forecast, season: int = 1) -> Weighed:
     ]
     error_scale = metrics.seasonal_error(histories, season)
     errors = metrics.scaled_errors(y, median, error_scale)
-    # Forecasts whose horizons overlap are not independent: those within one horizon hang together.
-    together = (panel.lengths[forecast.series] - forecast.cuts) // y.shape[1]
+    together = hanging_together(panel, forecast)
     count, size = float(seen.sum()), float(np.nansum(np.abs(y)))
     scores = {
         "mae": (metrics.mae(y, median), count),
@@ -122,6 +121,14 @@ def weighed(panel: Panel, forecast: Forecast, season: int = 1) -> Weighed:
         covered = metrics.coverage(y, *forecast.interval(share / 100))
         scores[f"coverage_{share}"] = covered, count
     return Weighed(scores, errors, together)
+
+
+def hanging_together(panel: Panel, forecast: Forecast) -> np.ndarray:
+    """Numbers the rows, `[rows]`, for `metrics.standard_error`.
+
+    Forecasts whose horizons overlap are not independent: those within one horizon hang together.
+    """
+    return (panel.lengths[forecast.series] - forecast.cuts) // forecast.mean.shape[1]
 
 
 def by_step(panel: Panel, forecast: Forecast) -> np.ndarray:

@@ -111,10 +111,7 @@ class Split:
                 f"the series have {length} values, of which a tenth chooses; a horizon of {horizon} "
                 f"wants {10 * horizon}: give longer series or a shorter horizon, or --folds"
             )
-        stride = -(-(chosen - horizon + 1) // CHOSEN)
-        # On every phase of the season.
-        while math.gcd(stride, season) > 1:
-            stride += 1
+        stride = _stride(chosen, horizon, season, CHOSEN)
         split = cls._by_parts(panel, horizon, (learnt, chosen, judged), stride)
         return dataclasses.replace(split, season=season).standardised()
 
@@ -141,18 +138,9 @@ class Split:
         """
         by_one = cls.by_folds(panel, season, horizon, 1)
         part = max(horizon, int(panel.lengths.min()) // 5)
-        cuts = _cuts(part, horizon, season, max(1, ROLLING // len(panel)))
+        stride = _stride(part, horizon, season, max(1, ROLLING // len(panel)))
+        cuts = tuple(range(part, horizon - 1, -stride))
         return dataclasses.replace(by_one, validation=tuple(part + ago for ago in cuts), test=cuts)
-
-    @classmethod
-    def chosen(cls, panel: Panel, season: int, horizon: int) -> HeldOut:
-        """Cuts a panel of which no part judges: its last fifth chooses.
-
-        Raises:
-          ValueError: a series is too short, see `by_folds`.
-        """
-        split = cls.rolling(panel, season, horizon)
-        return split.held_out("test")
 
     @classmethod
     def by_folds(cls, panel: Panel, season: int, horizon: int, folds: int) -> "Split":
@@ -173,12 +161,12 @@ class Split:
         return cls(panel, season, cuts[:folds], cuts[folds:])
 
 
-def _cuts(part: int, horizon: int, season: int, most: int) -> tuple[int, ...]:
-    """Spreads cuts over a part of so many steps, the earliest first; none shares a divisor with the season."""
-    stride = max(1, -(-(part - horizon + 1) // most))
+def _stride(part: int, horizon: int, season: int, most: int) -> int:
+    """Finds the steps between about `most` cuts of a part; they fall on every phase of the season."""
+    stride = -(-(part - horizon + 1) // most)
     while math.gcd(stride, season) > 1:
         stride += 1
-    return tuple(range(part, horizon - 1, -stride))
+    return stride
 
 
 def is_ett(panel: Panel) -> bool:

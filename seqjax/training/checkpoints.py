@@ -134,6 +134,17 @@ class Checkpoints:
                 )
         raise CheckpointError(f"no sound checkpoint in {self.folder}: {damage}; start the run anew")
 
+    def progress(self) -> dict[str, Any]:
+        """Reads the dict of the newest complete checkpoint.
+
+        Raises:
+          CheckpointError: there is none.
+        """
+        steps = self.steps()
+        if not steps:
+            raise CheckpointError(f"{self.folder} holds no checkpoint; train first")
+        return json.loads((self._path(steps[-1]) / PROGRESS).read_text())
+
     def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         import orbax.checkpoint as ocp
 

@@ -95,7 +95,7 @@ def fit(
       >>> trained.predict(rows[:2])
       ['odd', 'even']
     """
-    with _folder(folder) as where:
+    with kept_or_passing(folder) as where:
         checkpoints = Checkpoints(where)
         batches = task.batches(
             examples, batch_size=recipe.batch_size, seed=recipe.seed, multiple_of=devices
@@ -142,7 +142,7 @@ def fit(
     return trained
 
 
-def _folder(folder: str | os.PathLike | None) -> contextlib.AbstractContextManager:
+def kept_or_passing(folder: str | os.PathLike | None) -> contextlib.AbstractContextManager:
     """Gives the folder, or one that is gone afterwards."""
     if folder is None:
         return tempfile.TemporaryDirectory(prefix="seqjax-")

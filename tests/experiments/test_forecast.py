@@ -487,8 +487,10 @@ def test_forecasters_are_compared_and_the_best_forecasts(tmp_path, monkeypatch, 
     new = write(tmp_path / "new.csv", lines(38, "2024-03-01"))
     assert call(monkeypatch, "predict", run, new) == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
-    assert call(monkeypatch, *words[:-1], tmp_path / "b", "--dropout", "0.2") == 2
-    assert "--dropout is of a network; name it, as --model deepar" in capsys.readouterr().err
+    for option, value in (("--dropout", "0.2"), ("--backend", "scan")):
+        assert call(monkeypatch, *words[:-1], tmp_path / "b", option, value) == 2
+        said = f"{option} is of a network; name it, as --model deepar"
+        assert said in capsys.readouterr().err
 
 
 def test_columns_of_a_table_are_learnt_judged_and_forecast(tmp_path, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
@@ -18,7 +19,7 @@ from seqjax.forecasting import (
     Split,
 )
 from seqjax.forecasting.auto import blend_weights
-from seqjax.training import Recipe
+from seqjax.training import Checkpoints, Recipe
 from tests.forecasting.panels import HOUR, waves
 
 HORIZON = 4
@@ -94,6 +95,24 @@ def test_a_training_is_cut_short_when_time_is_up():
     slow = [trial for trial in trials(steps=10**6) if trial.label == "network"]
     trained = forecasting.auto(panel, HORIZON, trials=slow, minutes=1e-3)
     assert isinstance(trained.task.forecaster.members[0], Direct)
+
+
+def test_a_search_goes_on_from_its_folder(tmp_path):
+    """What was trained is not trained again, and is fitted anew for as many steps as were best."""
+    panel = waves(series=1, steps=100, step=HOUR)
+    only = trials()[-2:]  # the first of them is refused
+    lines = [[], []]
+    first, again = (
+        forecasting.auto(panel, HORIZON, trials=only, folder=tmp_path, say=said.append)
+        for said in lines
+    )
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["01"]
+    assert Checkpoints(tmp_path / "01").progress()["step"] == 6
+    assert not any("no time" in line for line in lines[1])
+    for one, other in zip(
+        jax.tree.leaves(first.params), jax.tree.leaves(again.params), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_values_that_choose_may_be_given():

@@ -418,3 +418,12 @@ def test_a_donated_state_does_for_a_template(tmp_path):
         if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf.delete()
     assert_same_bits(checkpoints.restore(state)[1], kept)
+
+
+def test_the_newest_progress_is_read_alone(tmp_path):
+    kept = Checkpoints(tmp_path)
+    with pytest.raises(CheckpointError, match="holds no checkpoint; train first"):
+        kept.progress()
+    for step in (3, 5):
+        kept.save(step, {"a": jnp.ones(2)}, {"best_step": step - 1})
+    assert kept.progress() == {"best_step": 4}
