@@ -14,12 +14,25 @@ SETS = {
 }
 """Flags of the files that are compiled for one instruction set each; which of them runs is seen at run time."""
 
+FALLBACK = (
+    "seqjax is built in pure Python: its CPU kernels were not compiled, for the reason above. "
+    "All works without them, classic cells more slowly; `seqjax doctor` says how to get them."
+)
+
 
 class BuildKernels(build_ext):
     """Compiles each file with the flags of its instruction set."""
 
+    def run(self):
+        """Builds the kernels, or says that there are none; the wheel then fits every platform."""
+        super().run()
+        if not Path(self.get_ext_fullpath(kernels.name)).exists():
+            self.warn(FALLBACK)
+            self.distribution.ext_modules = []
+            self.get_finalized_command("bdist_wheel").root_is_pure = True
+
     def build_extension(self, ext):
-        """Objects by object, then the link; an error leaves the package without the kernels."""
+        """Compiles object by object, then links; an error leaves the package without the kernels."""
         import jaxlib
 
         sets = SETS if platform.machine().lower() in ("x86_64", "amd64") else {}
@@ -41,4 +54,9 @@ kernels = Extension(
     py_limited_api=True,
     optional=True,
 )
-setup(ext_modules=[kernels], cmdclass={"build_ext": BuildKernels})
+setup(
+    ext_modules=[kernels],
+    cmdclass={"build_ext": BuildKernels},
+    # One wheel for Python 3.11 and later: the kernels keep to its limited interface.
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

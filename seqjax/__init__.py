@@ -1,4 +1,86 @@
-"""Recurrent sequence models for JAX: a pure-functional core, thin Flax shells, and the tools around them."""
+"""Recurrent sequence models for JAX: a pure-functional core, thin Flax shells, and the tools around them.
+
+Every public name, `help(seqjax.NAME)` says the rest:
+
+From a recurrence to outputs:
+
+    unroll              runs a recurrence over a batch of sequences
+    load                reads a trained model: a run folder or a saved one
+    Classifier          a task: sequences of different lengths to classes
+    Trained             a task with parameters: predicts, evaluates, saves
+    register            lets a saved model name a class of your own
+    Recurrence          what remembers: settings and pure functions
+    Cell                a recurrence of so many units: base of the cells
+    Pass                what `Recurrence.scan` is told of a pass over time
+
+Cells:
+
+    Elman               simple recurrent network (1990)
+    LSTM                long short-term memory (1997)
+    GRU                 gated recurrent unit (2014)
+    MGU                 minimal gated unit (2016): a GRU of one gate
+    IndRNN              independently recurrent network (2018)
+    LRU                 linear recurrent unit (2023): diagonal and complex
+    RGLRU               real-gated linear recurrent unit, of Griffin (2024)
+    MinGRU              GRU gated by the input alone (2024), parallel
+    MinLSTM             LSTM gated by the input alone (2024), parallel
+    SLSTM               LSTM with exponential gates, of xLSTM (2024)
+    MLSTM               LSTM whose state is a matrix, of xLSTM (2024)
+
+Combinators: recurrences in, a recurrence out:
+
+    stack               lays recurrences one upon another
+    bidirectional       reads by two recurrences, one from each row's end
+    residual            adds the input to the output
+    skip                lays the input beside the output
+    gated               puts a gated nonlinearity on the outputs
+    block               makes the residual block of xLSTM and Griffin
+    dropout             drops outputs while a key is given
+    weight_drop         drops recurrent weights while a key is given
+    zoneout             lets units keep their old value at random
+    learn_initial_state makes the state before the first step a parameter
+    return_states       lays the state after each step beside its output
+
+States, named tuples; those of Elman and GRU are arrays:
+
+    LSTMState           what an LSTM remembers
+    SLSTMState          what an sLSTM remembers
+    MLSTMState          what an mLSTM remembers
+    BidirectionalState  what both directions remember
+
+Parts of the core:
+
+    attention           scores, weights and contexts
+    decoding            sampling, beam search, CTC
+    kernels             fast classic cells; `explain` says which one runs
+    losses              cross-entropy, CTC, CRF, likelihoods
+    rtrl                real-time recurrent learning
+    testing             `check_laws`: tests a recurrence of your own
+
+Models and training:
+
+    models              Flax Linen: `Recurrent`, a network for each task
+    nnx                 Flax NNX: `Recurrent`
+    training            `fit`, recipes, loops, checkpoints, many devices
+    diagnostics         the gradient laboratory
+    interop             weights of other frameworks, ONNX, StableHLO, C
+
+Rooms, one for each kind of data:
+
+    text                language models, classifiers, taggers, translators
+    speech              features, front ends, recognisers
+    vision              captioned pictures, images read row by row
+    music               piano rolls, a composer
+    forecasting         panels, forecasters, intervals, backtests
+
+Data, files, figures:
+
+    data                batches: windows, length buckets, prefetch
+    datasets            public data sets: `load`
+    files               readers and writers of files
+    metrics             scores of texts and transcripts
+    figures             pictures and pages
+"""
 
 import importlib
 from typing import Any

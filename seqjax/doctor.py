@@ -1,8 +1,8 @@
 """Checks an installation: `python -m seqjax.doctor`.
 
-Prints versions, devices, threads and which backend each cell would take; measures that the time of
-a scan is linear in its length, which it is not under jaxlib 0.11.1 on a CPU (jax-ml/jax#40101).
-Exit code 1 on a finding.
+Prints versions, devices, threads, whether the CPU kernels are compiled, and which backend each cell
+would take; measures that the time of a scan is linear in its length, which it is not under jaxlib
+0.11.1 on a CPU (jax-ml/jax#40101). Exit code 1 on a finding.
 """
 
 import os
@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 import seqjax
+from seqjax.kernels import native
 
 PACKAGES = (
     "seqjax",
@@ -26,6 +27,7 @@ PACKAGES = (
     "orbax-checkpoint",
     "tensorflow-datasets",
     "grain",
+    "matplotlib",
 )
 CELLS = (
     seqjax.Elman(256),
@@ -94,6 +96,7 @@ def main() -> int:
         print(f"{package:<20} {_version(package)}")
     print(f"devices    {', '.join(str(device) for device in jax.devices())}")
     print(f"threads    {_threads()} usable cores")
+    print(f"kernels    {native.missing() or 'compiled for CPUs'}")
     for cell in CELLS:
         print(f"backend    {seqjax.kernels.explain(cell)}")
     found = findings()

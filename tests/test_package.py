@@ -1,7 +1,10 @@
 """The package as a whole: what an import brings in, and what the doctor says."""
 
+import pydoc
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +46,17 @@ def test_every_room_is_reachable_from_the_package():
         seqjax.attic  # noqa: B018
 
 
+def test_help_has_a_line_for_every_public_name():
+    source = Path(seqjax.__file__).read_text(encoding="utf-8")
+    imported = re.findall(r"^from seqjax\S* import (\w+) as \1$", source, re.MULTILINE)
+    lines = re.findall(r"^ {4}(\w+) +(\S.*)$", seqjax.__doc__, re.MULTILINE)
+    assert sorted(name for name, _ in lines) == sorted({*imported, *seqjax._LAZY, *seqjax._ROOMS})
+    shown = pydoc.plain(pydoc.render_doc(seqjax))
+    for name, about in lines:
+        assert re.search(rf"^ +{name} +{re.escape(about)}$", shown, re.MULTILINE), name
+    assert max(map(len, seqjax.__doc__.splitlines()[1:])) <= 76, "pydoc indents by four"
+
+
 def test_importing_everything_brings_in_neither_tensorflow_nor_torch():
     code = "import sys, seqjax.models, seqjax.training, seqjax.data; print({'tensorflow', 'torch'} & set(sys.modules))"
     assert python(code).strip() == "set()"
@@ -73,8 +87,24 @@ def test_a_scan_takes_time_linear_in_its_length():
 def test_the_doctor_prints_versions_devices_and_backends(capsys):
     assert doctor.main() == 0
     report = capsys.readouterr().out
-    for word in ("jaxlib", "devices", "LSTM(256): ", "LRU(256): linear scan", "all is well"):
+    for word in (
+        "jaxlib",
+        "devices",
+        "kernels",
+        "LSTM(256): ",
+        "LRU(256): linear scan",
+        "all is well",
+    ):
         assert word in report
+
+
+def test_the_doctor_says_that_the_kernels_are_not_there(monkeypatch, capsys):
+    monkeypatch.setattr(doctor.native, "missing", lambda: "the compiled kernels are not there")
+    monkeypatch.setattr(doctor, "scan_growth", lambda: 1.0)
+    assert doctor.main() == 0, "pure Python is no fault"
+    report = capsys.readouterr().out
+    assert "kernels    the compiled kernels are not there\n" in report
+    assert "LSTM(256): fused, the compiled kernels are not there\n" in report
 
 
 def test_a_finding_is_printed_and_fails(monkeypatch, capsys):

@@ -47,8 +47,8 @@ def missing() -> str | None:
         from seqjax.kernels import _native  # pyright: ignore[reportAttributeAccessIssue]
     except ImportError as error:
         return (
-            f"the compiled kernels are not there ({error}); "
-            "install a C++ compiler, then seqjax again"
+            f"the compiled kernels are not there ({error}); install a C++ compiler, then seqjax "
+            "again: pip install --force-reinstall --no-deps --no-cache-dir seqjax"
         )
     try:
         for name, handler in _native.targets().items():
