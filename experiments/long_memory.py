@@ -190,15 +190,19 @@ def run_suite(run: training.Run) -> dict[str, Any]:
     first = next(iter(results.values()))["scores"]
     name = next(iter(first))
     draw(run.folder / "curves.png", histories, name, first["baseline"], title_of(config))
-    lines = [f"| cell | {name} | solved at step | minutes |", "|---|---|---|---|"]
-    scores = {}
+    table, scores = [], {}
     for cell, result in results.items():
         scores[f"{cell}_{name}"] = result["scores"][name]
-        solved = result["counts"].get("solved_at", "-")
-        minutes = f"{result['minutes']:g}"
-        lines.append(f"| {cell} | {result['scores'][name]:.3g} | {solved} | {minutes} |")
-    run.write_text("table.md", "\n".join(lines) + "\n")
-    run.say("\n".join(lines))
+        table.append(
+            {
+                "cell": cell,
+                name: result["scores"][name],
+                "solved at step": result["counts"].get("solved_at", "-"),
+                "minutes": result["minutes"],
+            }
+        )
+    run.write_text("table.md", figures.markdown_table(table))
+    run.say(figures.plain_table(table))
     scores["baseline"] = first["baseline"]
     minutes = sum(result["minutes"] for result in results.values())
     return run.write_result(scores, {"cells": len(results)}, "test", minutes=minutes)

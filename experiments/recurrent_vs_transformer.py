@@ -93,7 +93,7 @@ def main(config: Config) -> dict[str, Any]:
         figures.save_figure(draw(measured), run.folder / "trade.png")
         table = [{"model": name, **row} for name, row in rows.items()]
         run.write_text("table.md", figures.markdown_table(table))
-        run.say(figures.markdown_table(table))
+        run.say(figures.plain_table(table))
         metrics = {f"{name}_nats": row["validation nats"] for name, row in rows.items()}
         for name, points in measured["generation"].items():
             metrics[f"{name}_ms_at_{measured['contexts'][-1]}"] = points[-1].milliseconds

@@ -1,14 +1,20 @@
-"""Prints the README's table of experiments from run folders: `python -m experiments.table runs/*`."""
+"""Prints a table of runs from their folders.
+
+python -m experiments.table runs/*               # for a terminal
+python -m experiments.table --markdown runs/*    # as the site has it, in docs/runs.md
+"""
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from experiments.cli import exit_code, print_whatever_comes
+from seqjax.figures import markdown_table, plain_table
 from seqjax.training.folders import read_json
 
 
-def row(folder: str) -> str:
-    """One line of the table from a run's `result.json`."""
+def row(folder: str) -> dict[str, Any]:
+    """Reads one row of the table from a run's `result.json`."""
     path = Path(folder) / "result.json"
     if not path.is_file():
         raise ValueError(f"{folder} has no result.json; let the run finish, or leave it out")
@@ -20,8 +26,12 @@ def row(folder: str) -> str:
     scores = []
     for name, value in result["scores"].items():
         scores.append(f"{name.replace('_', ' ')} {_number(value)}")
-    split = result.get("split") or ""
-    return f"| `{result['command']}` | {result['minutes']:g} | {split} | {', '.join(scores)} |"
+    return {
+        "command": result["command"],
+        "minutes": f"{result['minutes']:g}",
+        "measured on": result.get("split") or "",
+        "measured": ", ".join(scores),
+    }
 
 
 def _number(value: float | None) -> str:
@@ -30,13 +40,18 @@ def _number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def main(folders: list[str]) -> None:
+def main(words: list[str]) -> None:
     """Prints the table of these run folders, in order of their experiments."""
+    folders = [word for word in words if word != "--markdown"]
     if not folders:
         raise ValueError("no run folder given; say python -m experiments.table runs/*")
-    print("| command | minutes | measured on | measured |\n|---|---|---|---|")
-    for line in sorted(row(folder) for folder in folders):
-        print(line)
+    rows = sorted(map(row, folders), key=lambda row: row["command"])
+    if "--markdown" in words:
+        for one in rows:
+            one["command"] = f"`{one['command']}`"
+        print(markdown_table(rows), end="")
+    else:
+        print(plain_table(rows), end="")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes the page of results: the table that `python -m experiments.table runs/*` prints, task by task."""
+"""Writes the page of results: the table that `python -m experiments.table --markdown runs/*` prints, task by task."""
 
 import re
 import tomllib
@@ -15,7 +15,7 @@ it took on one core of two that other work shared, which part of the data the sc
 run of each task comes first, others below it. `DATA` is a folder of data sets, as in `SEQJAX_DATA`.
 
 Each run leaves a folder with all settings, metrics by step, predictions, pictures and the model;
-`python -m experiments.table runs/*` prints this table from run folders.
+`python -m experiments.table --markdown runs/*` prints this table from run folders.
 """
 
 

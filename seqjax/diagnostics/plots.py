@@ -84,7 +84,7 @@ def plot_spectrum(spectra: Mapping[str, Spectrum], title: str = "") -> Any:
         steps = np.asarray(spectrum.steps)
         for share, style in ((0.0, "-"), (0.25, "--"), (0.5, ":")):
             rank = int(share * (steps.shape[1] - 1))
-            name = "largest" if rank == 0 else f"{rank + 1}th of {steps.shape[1]}"
+            name = "largest" if rank == 0 else f"no. {rank + 1} of {steps.shape[1]}"
             above[column].plot(np.maximum(steps[:, rank], LEAST), style, color="C0", label=name)
         above[column].axhline(1, color="k", linewidth=0.8)
         above[column].set(yscale="log", title=label, xlabel="time step")

@@ -9,5 +9,6 @@ from seqjax.figures.figure import save_figure as save_figure
 from seqjax.figures.history import plot_confusion as plot_confusion
 from seqjax.figures.history import plot_history as plot_history
 from seqjax.figures.page import Section as Section
-from seqjax.figures.page import markdown_table as markdown_table
 from seqjax.figures.page import write_html as write_html
+from seqjax.figures.table import markdown_table as markdown_table
+from seqjax.figures.table import plain_table as plain_table

@@ -2,12 +2,12 @@
 
 import base64
 import html
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqjax.figures.table import number
 from seqjax.files.disk import write_atomically
 
 STYLE = """
@@ -50,36 +50,6 @@ def write_html(path: str | os.PathLike, title: str, sections: Sequence[Section])
     body = f"<h1>{html.escape(title)}</h1>\n{body}"
     page = f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}\n</body></html>\n'
     write_atomically(path, page.encode())
-
-
-def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Writes rows with the same keys as a Markdown table, numbers to four figures.
-
-    Example:
-      >>> print(markdown_table([{"model": "gru", "nats": 1.56649}]), end="")
-      | model | nats |
-      |---|---|
-      | gru | 1.566 |
-    """
-    names = list(rows[0])
-    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
-    for row in rows:
-        cells = [number(row[name]) for name in names]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def number(value: Any) -> str:
-    """A value as a table shows it: four figures, powers of ten for what is very small or large."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    if not math.isfinite(value):
-        return "not finite" if math.isnan(value) else ("∞" if value > 0 else "-∞")
-    if value != 0 and not 1e-3 <= abs(value) < 1e5:
-        return f"{value:.2e}"
-    return f"{value:.4g}"
 
 
 def _section(section: Section) -> str:

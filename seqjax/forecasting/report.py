@@ -61,7 +61,7 @@ def write_report(folder: Path, held_out: HeldOut, own: Mapping[str, Forecast | T
         scores = {name: every.scores(forecast) for name, forecast in forecasts.items()}
     else:
         scores = {name: every.scores(said) for name, said in every.others.items()}
-    _write(folder / "scores.txt", table(scores) + "\n")
+    _write(folder / "scores.txt", table(scores))
     _write(folder / "scores.json", json.dumps(scores, indent=2, ensure_ascii=False) + "\n")
     lines = forecasts[best].rows(slice(-max(1, MOST // horizon), None))
     _write(folder / "predictions.csv", to_csv(held_out.panel, lines))

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from seqjax.figures import plain_table
 from seqjax.forecasting import metrics
 from seqjax.forecasting.forecast import Forecast
 from seqjax.forecasting.panel import Panel
@@ -150,11 +151,10 @@ def calibration(panel: Panel, forecast: Forecast) -> np.ndarray:
 
 
 def table(scores: Mapping[str, Mapping[str, float]]) -> str:
-    """Lays out scores of several forecasters, one a line."""
+    """Lays out scores of several forecasters within 80 columns: where they are many, one a line."""
     names = list(dict.fromkeys(name for row in scores.values() for name in row))
-    width = max(map(len, scores))
-    lines = [" " * width + "".join(f"{name.replace('_', ' '):>12}" for name in names)]
+    rows = []
     for forecaster, row in scores.items():
-        cells = (f"{row[name]:>12.4g}" if name in row else f"{'-':>12}" for name in names)
-        lines.append(f"{forecaster:<{width}}" + "".join(cells))
-    return "\n".join(lines)
+        cells = {name.replace("_", " "): row.get(name, "-") for name in names}
+        rows.append({"": forecaster, **cells})
+    return plain_table(rows)

@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 import math
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ import jax
 import numpy as np
 
 from seqjax import data
-from seqjax.figures import Section, plot_history
+from seqjax.figures import Section, new_figure, plot_history
 from seqjax.files.disk import write_atomically
 from seqjax.tasks import Report, Task, Trained
 from seqjax.training.checkpoints import Checkpoints
@@ -199,7 +200,10 @@ class Run:
           ValueError: the folder cannot be written, holds files of others or is being written by
             another process; or a resumed run's data has changed, its log is damaged or its
             checkpoints are gone; or the processes of this run were told different things.
+          ImportError: there is no matplotlib for the pictures at the end.
         """
+        # Pictures come last; what they want is asked for first.
+        new_figure((1, 1))
         fingerprint = data.fingerprint(examples)
         settings = settings_of(self.config)
         for name in INVOCATION:
@@ -295,10 +299,7 @@ class Run:
             )
         for name, value in metrics.items():
             self.say(f"{' '.join((split or '', *name.split('_'))):>34}  {value:.4f}")
-        uses = "index.html shows it"
-        if (self.folder / "model").exists():
-            uses += "; seqjax.load reads its model"
-        self.say(f"run folder: {self.folder} ({uses})")
+        self.say(self._where_it_lies())
         return result
 
     def command(self) -> str:
@@ -338,6 +339,18 @@ class Run:
         """Prints, unless the run is quiet."""
         if self.leads and not self.config.quiet:
             print(text, flush=True)
+
+    def _where_it_lies(self) -> str:
+        """Names the folder, what shows the run, and what reads its model."""
+        pictures = ", ".join(path.name for path in sorted(self.folder.glob("*.png")))
+        shown = f"index.html shows the run, with {pictures}" if pictures else "index.html shows it"
+        lines = [
+            f"run folder: {self.folder}",
+            textwrap.fill(shown, 80, initial_indent="  ", subsequent_indent="  "),
+        ]
+        if (self.folder / "model").exists():
+            lines.append("  model/ is what seqjax.load reads")
+        return "\n".join(lines)
 
     def _newest_step(self) -> int:
         steps = Checkpoints(self.folder / "checkpoints").steps()

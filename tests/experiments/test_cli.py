@@ -137,6 +137,21 @@ def test_a_run_killed_before_its_first_checkpoint_resumes_from_the_beginning(tra
     assert steps_of(trained) == list(range(1, 21))
 
 
+def test_a_run_names_what_shows_it(tmp_path, call, capsys):
+    assert call("--out", tmp_path / "run") == 0
+    *_, folder, shown, model = capsys.readouterr().out.splitlines()
+    assert folder == f"run folder: {tmp_path / 'run'}"
+    assert shown == "  index.html shows the run, with loss.png"
+    assert model == "  model/ is what seqjax.load reads"
+
+
+def test_a_run_without_matplotlib_ends_before_it_trains(tmp_path, call, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert call("--out", tmp_path / "run", "--quiet") == 2
+    assert "pictures want matplotlib: pip install" in only_line(capsys)
+    assert not (tmp_path / "run").exists()
+
+
 # One folder, one writer
 
 

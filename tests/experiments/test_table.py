@@ -1,4 +1,4 @@
-"""The README's table from run folders."""
+"""The table of run folders."""
 
 import json
 
@@ -7,7 +7,8 @@ import pytest
 from experiments import table
 
 
-def test_a_row_holds_command_minutes_and_scores(tmp_path, capsys):
+@pytest.fixture
+def runs(tmp_path):
     for name, minutes in (("b", 3.0), ("a", 12.5)):
         folder = tmp_path / name
         folder.mkdir()
@@ -19,8 +20,25 @@ def test_a_row_holds_command_minutes_and_scores(tmp_path, capsys):
             "split": "test",
         }
         (folder / "result.json").write_text(json.dumps(result))
-    table.main([str(tmp_path / "b"), str(tmp_path / "a")])
+    return [str(tmp_path / "b"), str(tmp_path / "a")]
+
+
+def test_a_terminal_is_given_a_block_for_each_run(runs, capsys):
+    table.main(runs)
+    first, second = capsys.readouterr().out.split("\n\n")
+    assert first.splitlines() == [
+        "command      python -m experiments.a",
+        "minutes      12.5",
+        "measured on  test",
+        "measured     test error 0.01235, characters a second 12,346",
+    ]
+    assert second.startswith("command      python -m experiments.b\n")
+
+
+def test_the_site_is_given_a_row_of_markdown_for_each_run(runs, capsys):
+    table.main(["--markdown", *runs])
     lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["| command | minutes | measured on | measured |", "|---|---|---|---|"]
     assert (
         lines[2]
         == "| `python -m experiments.a` | 12.5 | test | test error 0.01235, characters a second 12,346 |"

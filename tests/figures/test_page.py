@@ -1,17 +1,6 @@
-"""Pages and tables of figures."""
+"""Pages that are one file."""
 
-from seqjax.figures import Section, markdown_table, write_html
-
-
-def test_a_markdown_table_has_a_line_for_each_row():
-    rows = [{"model": "gru", "nats": 1.56649, "steps": 1200}, {"model": "a", "nats": 0, "steps": 1}]
-    lines = markdown_table(rows).splitlines()
-    assert lines == [
-        "| model | nats | steps |",
-        "|---|---|---|",
-        "| gru | 1.566 | 1,200 |",
-        "| a | 0 | 1 |",
-    ]
+from seqjax.figures import Section, write_html
 
 
 def test_a_page_escapes_what_it_is_given(tmp_path):

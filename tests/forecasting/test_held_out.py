@@ -1,6 +1,7 @@
 """What is held out is scored part by part: the same scores, in bounded memory."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -69,8 +70,8 @@ def test_a_report_of_many_times_shows_some_and_scores_all(few, tmp_path, monkeyp
     assert max(rows) == 6
     assert counts == {"series": 2, "forecasts": 36, "horizon": 2}
     assert metrics["mae"] == pytest.approx(held_out.scores(naive.predict(panel, ago=AGO))["mae"])
-    linear, said = (tmp_path / "scores.txt").read_text().splitlines()[1:3]
-    assert linear.split()[1:] == said.split()[2:]
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["linear"] == pytest.approx(scores["as said"], rel=1e-4)
     thin = beside.thinned(2)
     assert thin.ago == (20, 12, 3)
     np.testing.assert_array_equal(thin.others["as said"].cuts, np.repeat([60, 68, 77], 2))

@@ -31,7 +31,9 @@ def test_scores_stand_beside_those_of_others(naive, tmp_path):
     assert metrics["mse"] == pytest.approx(metrics["rmse"] ** 2)
     assert metrics["conformal_coverage_90"] == scores["conformal"]["coverage_90"]
     assert metrics["seasonal_naive_mase"] == scores["seasonal naive"]["mase"]
-    assert (tmp_path / "scores.txt").read_text().count("\n") == 5
+    lines = (tmp_path / "scores.txt").read_text().splitlines()
+    assert lines[0].split() == " ".join(scores).split() and lines[1].startswith("mae ")
+    assert max(map(len, lines)) <= 80
     with (tmp_path / "predictions.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == 27 and float(lines[0]["q0.05"]) < float(lines[0]["q0.95"])
