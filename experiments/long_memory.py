@@ -225,9 +225,10 @@ def draw(
         axis.plot(steps, [line[name] for line in scored], marker="o", markersize=3, label=cell)
     label = f"without memory {baseline:.3g}"
     axis.axhline(baseline, color="k", linestyle="--", linewidth=1, label=label)
-    axis.set(yscale="log", xlabel="training step", ylabel=f"validation {name}", title=title)
+    figures.use_log_scale(axis)
+    axis.set(xlabel="training step", ylabel=f"validation {name}", title=title)
     axis.grid(alpha=0.25)
-    axis.legend(frameon=False)
+    figures.add_legends(figure)
     figures.save_figure(figure, path)
 
 

@@ -11,7 +11,13 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from seqjax.diagnostics.spectrum import Spectrum
-from seqjax.figures.figure import add_title, new_figure
+from seqjax.figures.figure import (
+    add_legends,
+    add_title,
+    marker_of,
+    new_figure,
+    use_log_scale,
+)
 
 LEAST = 1e-45
 """What a norm of zero is drawn as: on a log axis it has no place."""
@@ -58,10 +64,11 @@ def plot_flow(
             axis.plot(
                 np.arange(1, len(line) + 1), line, color=f"C{index}", label=label, linewidth=1.8
             )
-        axis.set(yscale="log", xlabel="time step t", title=name)
+        use_log_scale(axis)
+        axis.set(xlabel="time step t", title=name)
         axis.grid(alpha=0.25)
-        axis.legend(frameon=False, fontsize="small")
     axes[0].set_ylabel(ylabel)
+    add_legends(figure)
     add_title(figure, title)
     return figure
 
@@ -87,13 +94,15 @@ def plot_spectrum(spectra: Mapping[str, Spectrum], title: str = "") -> Any:
             name = "largest" if rank == 0 else f"no. {rank + 1} of {steps.shape[1]}"
             above[column].plot(np.maximum(steps[:, rank], LEAST), style, color="C0", label=name)
         above[column].axhline(1, color="k", linewidth=0.8)
-        above[column].set(yscale="log", title=label, xlabel="time step")
+        use_log_scale(above[column])
+        above[column].set(title=label, xlabel="time step")
         exponents = np.asarray(spectrum.exponents)
         below[column].plot(np.arange(1, len(exponents) + 1), exponents, ".", color="C3")
         below[column].axhline(0, color="k", linewidth=0.8)
         below[column].set(xlabel="rank")
+        below[column].xaxis.get_major_locator().set_params(integer=True)
     above[0].set_ylabel("singular values of d h_t / d h_t-1")
-    above[0].legend(frameon=False, fontsize="small")
+    add_legends(figure)
     below[0].set_ylabel("Lyapunov exponents\n(nats per step)")
     add_title(figure, title)
     return figure
@@ -159,8 +168,8 @@ def plot_clipping(
     for index, (label, values) in enumerate((losses or {}).items()):
         _lines(axes[0], values, f"C{index}", label)
     if losses:
-        axes[0].set(yscale="log", ylabel="loss")
-        axes[0].legend(frameon=False)
+        use_log_scale(axes[0])
+        axes[0].set_ylabel("loss")
     _lines(axes[-1], before, "0.55", "before clipping")
     _lines(
         axes[-1], after, "C3", "after clipping", width=3.0
@@ -168,8 +177,9 @@ def plot_clipping(
     axes[-1].axhline(
         threshold, color="k", linestyle="--", linewidth=1, label=f"threshold {threshold:g}"
     )
-    axes[-1].set(yscale="log", xlabel="training step", ylabel="norm of the gradient")
-    axes[-1].legend(frameon=False)
+    use_log_scale(axes[-1])
+    axes[-1].set(xlabel="training step", ylabel="norm of the gradient")
+    add_legends(figure)
     return figure
 
 
@@ -236,9 +246,9 @@ def plot_panels(panels: Sequence[Panel], title: str = "", columns: int = 2) -> A
         axis.set(title=panel.title, xlabel=panel.xlabel, ylabel=panel.ylabel)
         if panel.logarithmic:
             axis.set_xscale("log", base=2)
-            axis.set_yscale("log")
+            use_log_scale(axis)
         axis.grid(alpha=0.25)
-        axis.legend(frameon=False)
+    add_legends(figure)
     add_title(figure, title)
     return figure
 
@@ -253,6 +263,8 @@ def _lines(axis: Any, values: ArrayLike, color: str, label: str, width: float = 
             shown,
             color=color,
             linewidth=width,
+            marker=marker_of(len(run)),
+            markersize=3,
             alpha=1 if len(runs) == 1 else 0.5,
             label=label if index == 0 else None,
         )

@@ -8,6 +8,9 @@ from jax.typing import ArrayLike
 
 from seqjax.figures.figure import add_title, new_figure
 
+PAGE = 12.0
+"""Inches that a picture of attention is wide at most."""
+
 
 def plot_captions(
     images: Sequence[ArrayLike] | np.ndarray,
@@ -68,6 +71,8 @@ def plot_looks(
     References:
       Xu et al., 2015, figure 3.
     """
+    from matplotlib.cm import ScalarMappable
+
     image, weights = np.asarray(image), np.asarray(weights)
     columns = min(columns, len(words) + 1)
     rows = -(-(len(words) + 1) // columns)
@@ -89,6 +94,10 @@ def plot_looks(
             vmax=look.max(),
         )
         axis.set_title(word, fontsize=10)
+    scale = ScalarMappable(cmap="inferno")
+    scale.set_clim(0, 1)
+    label = "attention, as a share of the word's highest"
+    figure.colorbar(scale, ax=list(axes), label=label, shrink=min(1.0, 1.6 / rows))
     add_title(figure, title)
     return figure
 
@@ -97,6 +106,7 @@ def plot_attention(
     maps: Sequence[tuple[Sequence[str], Sequence[str], ArrayLike]],
     title: str = "",
     columns: int = 3,
+    right: Sequence[bool | None] | None = None,
 ) -> Any:
     """What each token that was written looked at in its source, one panel for each sequence.
 
@@ -104,7 +114,9 @@ def plot_attention(
       maps: of each sequence the source's tokens, those written, and the attention
         `[written, source]`.
       title: over the whole.
-      columns: panels side by side.
+      columns: panels side by side, at most; fewer where they would be wider than a page.
+      right: whether each sequence is right, which its title says; None for those of which it is
+        not known, or for all.
 
     Returns:
       A matplotlib figure for the caller to save.
@@ -112,23 +124,33 @@ def plot_attention(
     References:
       Bahdanau et al., 2015, figure 3.
     """
-    columns = min(columns, len(maps))
+    # An inch has room for four tokens; of more they are drawn the smaller.
+    most_read = max(len(source) for source, _, _ in maps)
+    most_written = max(len(written) for _, written, _ in maps)
+    width = min(1.6 + 0.24 * most_read, PAGE)
+    height = min(1.8 + 0.24 * most_written, PAGE)
+    columns = max(1, min(columns, len(maps), int(PAGE / width)))
     rows = -(-len(maps) // columns)
-    longest = max(max(len(source), len(written)) for source, written, _ in maps)
-    side = 1.4 + 0.24 * longest
-    figure = new_figure((side * columns, side * rows))
+    figure = new_figure((width * columns + 0.8, height * rows))
     axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)
-    for axis in axes:
+    for axis in axes[len(maps) :]:
         axis.set_axis_off()
-    for axis, (source, written, weights) in zip(axes, maps, strict=False):
-        axis.set_axis_on()
-        axis.imshow(np.asarray(weights)[: len(written), : len(source)], cmap="gray", vmin=0, vmax=1)
-        axis.set_xticks(
-            range(len(source)), source, rotation=90 if max(map(len, source)) > 2 else 0, fontsize=8
-        )
-        axis.set_yticks(range(len(written)), written, fontsize=8)
+    largest = max(float(np.max(weights)) for _, _, weights in maps)
+    room = min(width / (1.6 + 0.24 * most_read), height / (1.8 + 0.24 * most_written))
+    marks = right if right is not None else [None] * len(maps)
+    for axis, (source, written, weights), mark in zip(axes, maps, marks, strict=False):
+        shown = np.asarray(weights)[: len(written), : len(source)]
+        image = axis.imshow(shown, cmap="gray", vmin=0, vmax=largest, aspect="auto")
+        upright = 90 if max(map(len, source)) > 2 else 0
+        axis.set_xticks(range(len(source)), source, rotation=upright, fontsize=8 * room)
+        axis.set_yticks(range(len(written)), written, fontsize=8 * room)
         axis.xaxis.tick_top()
+        axis.xaxis.set_label_position("top")
+        axis.set(xlabel="source", ylabel="written")
         axis.tick_params(length=0)
+        if mark is not None:
+            axis.set_title("right" if mark else "wrong", color="C2" if mark else "C3")
+    figure.colorbar(image, ax=list(axes), label="attention", shrink=0.8)
     add_title(figure, title)
     return figure
 

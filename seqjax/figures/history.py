@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from seqjax.figures.figure import new_figure, save_figure
+from seqjax.figures.figure import marker_of, new_figure, save_figure, use_log_scale
 
 
 def plot_history(
@@ -28,7 +28,8 @@ def plot_history(
     assessments = [line for line in lines if line["kind"] == "evaluation"]
     figure = new_figure((8, 7))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    above.plot(*_series(steps, "loss"), color="0.75", linewidth=0.8, label="training loss")
+    dots = {"marker": marker_of(len(steps)), "markersize": 3}
+    above.plot(*_series(steps, "loss"), color="0.75", linewidth=0.8, label="training loss", **dots)
     shared = {name: label for name, label in scores.items() if name.endswith("nats")}
     own = {name: label for name, label in scores.items() if name not in shared}
     for name, label in shared.items():
@@ -43,14 +44,22 @@ def plot_history(
             above.plot([], [], f"C{colour}", marker="o", markersize=3, label=label)
         beside.set(ylim=(0, None), ylabel=", ".join(own.values()))
     below.plot(
-        *_series(steps, "gradient_norm"), color="0.7", linewidth=1.6, label="before clipping"
+        *_series(steps, "gradient_norm"),
+        color="0.7",
+        linewidth=1.6,
+        label="before clipping",
+        marker=dots["marker"],
+        markersize=5,
     )
-    below.plot(*_series(steps, "clipped_norm"), color="C3", linewidth=0.6, label="after clipping")
+    below.plot(
+        *_series(steps, "clipped_norm"), color="C3", linewidth=0.6, label="after clipping", **dots
+    )
     if threshold is not None:
         below.axhline(
             threshold, color="k", linestyle="--", linewidth=0.8, label=f"threshold {threshold:g}"
         )
-    below.set(yscale="log", xlabel="step", ylabel="gradient norm")
+    use_log_scale(below)
+    below.set(xlabel="step", ylabel="gradient norm")
     for axis in (above, below):
         axis.legend(
             frameon=False, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=4
@@ -90,9 +99,9 @@ def plot_confusion(
             fontsize=8,
             color="white" if dark else "0.15",
         )
-    # Long names end at their column.
-    slanted = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
-    axes.set_xticks(range(len(names)), names, **(slanted if max(map(len, names)) > 2 else {}))
+    # Long names stand upright, or they would lie over each other.
+    upright = 90 if max(map(len, names)) > 2 else 0
+    axes.set_xticks(range(len(names)), names, rotation=upright)
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(length=0)
     axes.set(

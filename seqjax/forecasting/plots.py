@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from seqjax.figures import add_legends, add_title, marker_of, new_figure
 from seqjax.forecasting.forecast import Forecast
 from seqjax.forecasting.panel import Panel
 from seqjax.forecasting.scores import by_step, calibration, truth
 
-BANDS = ((0.9, 0.18), (0.5, 0.35))
-"""Shares of the intervals to draw, with how dark they are."""
+BANDS = ((0.9, "#d2e4f0"), (0.5, "#9cc4e0"))
+"""Shares of the intervals to draw, with their colours: nothing shines through, so the legend has the same."""
 
 COLUMNS = 2
 """Panels side by side."""
@@ -32,7 +33,7 @@ def plot_forecasts(
       The figure.
     """
     height = -(-len(rows) // COLUMNS)
-    figure = _figure((6.4 * min(len(rows), COLUMNS), 2.9 * height + 0.4))
+    figure = new_figure((6.4 * min(len(rows), COLUMNS), 2.9 * height + 0.4))
     axes = figure.subplots(height, min(len(rows), COLUMNS), squeeze=False).ravel()
     for axis, row in zip(axes, rows, strict=False):
         series, cut = int(forecast.series[row]), int(forecast.cuts[row])
@@ -70,7 +71,7 @@ def plot_backtest(panel: Panel, forecast: Forecast, series: int = 0, title: str 
     own = own.rows(np.argsort(own.cuts))
     horizon, first = own.mean.shape[1], int(own.cuts[0])
     times = _plottable(panel.times(series, int(own.cuts[-1]) + horizon))
-    figure = _figure((11.0, 5.6))
+    figure = new_figure((11.0, 5.6))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     values = panel.values[series][first : len(times)]
     above.plot(
@@ -82,16 +83,14 @@ def plot_backtest(panel: Panel, forecast: Forecast, series: int = 0, title: str 
             _draw(above, times[cut : cut + horizon], own.row(row), labelled=bool(drawn == first))
             drawn = cut + horizon
     errors = np.nanmean(np.abs(truth(panel, own) - own.median), axis=1)
-    below.plot(
-        times[own.cuts], errors, marker="o" if len(own) < 60 else "", markersize=3, color="C3"
-    )
+    below.plot(times[own.cuts], errors, marker=marker_of(len(own)), markersize=3, color="C3")
     below.set(ylabel="mean |error|", ylim=(0, None))
-    return _finished(figure, title, above)
+    return _finished(figure, title)
 
 
 def plot_calibration(panel: Panel, forecasts: Mapping[str, Forecast], title: str = "") -> Any:
     """Draws the share of the values below each quantile; a calibrated forecast lies on the diagonal."""
-    figure = _figure((5.2, 5.0))
+    figure = new_figure((5.2, 5.0))
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="ideal")
     for name, forecast in forecasts.items():
@@ -102,12 +101,12 @@ def plot_calibration(panel: Panel, forecasts: Mapping[str, Forecast], title: str
         xlabel="level of the quantile", ylabel="share of values below it", xlim=(0, 1), ylim=(0, 1)
     )
     axis.set_aspect("equal")
-    return _finished(figure, title, axis)
+    return _finished(figure, title)
 
 
 def plot_by_step(panel: Panel, forecasts: Mapping[str, Forecast], title: str = "") -> Any:
     """Draws the mean absolute error of each step of the horizon, a line for each forecaster."""
-    figure = _figure((7.5, 4.2))
+    figure = new_figure((7.5, 4.2))
     axis = figure.subplots()
     for name, forecast in forecasts.items():
         error = by_step(panel, forecast)
@@ -115,11 +114,11 @@ def plot_by_step(panel: Panel, forecasts: Mapping[str, Forecast], title: str = "
             np.arange(1, len(error) + 1),
             error,
             label=name,
-            marker="o" if len(error) < 30 else "",
+            marker=marker_of(len(error)),
             markersize=3,
         )
     axis.set(xlabel="steps ahead", ylabel="mean |error|", ylim=(0, None))
-    return _finished(figure, title, axis)
+    return _finished(figure, title)
 
 
 def plot_explanation(explanation: Any, steps_ahead: int | None = None) -> Any:
@@ -137,7 +136,7 @@ def plot_explanation(explanation: Any, steps_ahead: int | None = None) -> Any:
     """
     one = explanation.at(steps_ahead)
     steps, times = len(explanation.history), _plottable(explanation.times)
-    figure = _figure((9.0, 6.4 if one.beside else 5.0))
+    figure = new_figure((9.0, 6.4 if one.beside else 5.0))
     rows = 3 if one.beside else 2
     above, middle, *beside = figure.subplots(rows, 1, height_ratios=(3, 2, 1.6)[:rows])
     above.plot(times[:steps], explanation.history, color="0.25", linewidth=1.0, label="the past")
@@ -158,15 +157,15 @@ def plot_explanation(explanation: Any, steps_ahead: int | None = None) -> Any:
         beside[0].set(xlabel="added by the covariate")
     which = "mean of the horizon" if steps_ahead is None else f"{steps_ahead} steps ahead"
     told = f"{one.baseline[0]:.4g} standing still, {one.forecast[0]:.4g} as it is"
-    return _finished(figure, f"{explanation.name}, {which}: {told}", above)
+    return _finished(figure, f"{explanation.name}, {which}: {told}")
 
 
 def _draw(axis: Any, times: np.ndarray, forecast: Forecast, labelled: bool = True) -> None:
     times = times[: forecast.mean.shape[1]]
-    for share, alpha in BANDS if forecast.spread else ():
+    for share, colour in BANDS if forecast.spread else ():
         low, high = forecast.interval(share)
         label = f"{share:.0%}" if labelled else None
-        axis.fill_between(times, low[0], high[0], color="C0", alpha=alpha, linewidth=0, label=label)
+        axis.fill_between(times, low[0], high[0], color=colour, linewidth=0, label=label)
     axis.plot(
         times, forecast.median[0], color="C0", linewidth=1.4, label="median" if labelled else None
     )
@@ -176,13 +175,7 @@ def _plottable(times: np.ndarray) -> np.ndarray:
     return times.astype("datetime64[us]").astype(object) if times.dtype.kind == "M" else times
 
 
-def _figure(size: tuple[float, float]) -> Any:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=size, layout="constrained")
-
-
-def _finished(figure: Any, title: str, legend: Any = None) -> Any:
+def _finished(figure: Any, title: str) -> Any:
     from matplotlib.dates import DateLocator
 
     for axis in figure.axes:
@@ -190,11 +183,6 @@ def _finished(figure: Any, title: str, legend: Any = None) -> Any:
         axis.spines[["top", "right"]].set_visible(False)
         if isinstance(axis.xaxis.get_major_locator(), DateLocator):
             axis.tick_params(axis="x", rotation=20)
-    # Beside the axes: within them it would lie over one curve or another.
-    handles, labels = (legend or figure.axes[0]).get_legend_handles_labels()
-    ncols = 4 if figure.get_figwidth() > 6 else 3
-    figure.legend(
-        handles, labels, frameon=False, fontsize="small", ncols=ncols, loc="outside lower center"
-    )
-    figure.suptitle(title, fontsize="medium") if title else None
+    add_legends(figure)
+    add_title(figure, title)
     return figure

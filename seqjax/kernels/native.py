@@ -6,6 +6,7 @@ platform, or differentiated twice, a call becomes the pure XLA of `seqjax.kernel
 """
 
 import functools
+import importlib
 import math
 from typing import Any, TypeAlias
 
@@ -44,14 +45,16 @@ GATES = {"elman_tanh": 1, "elman_relu": 1, "lstm": 4, "gru": 3}
 def missing() -> str | None:
     """Returns the reason why the compiled kernels cannot be used; None where they can."""
     try:
-        from seqjax.kernels import _native  # pyright: ignore[reportAttributeAccessIssue]
-    except ImportError as error:
+        native = importlib.import_module("seqjax.kernels._native")
+    except ModuleNotFoundError:
         return (
-            f"the compiled kernels are not there ({error}); install a C++ compiler, then seqjax "
-            "again: pip install --force-reinstall --no-deps --no-cache-dir seqjax"
+            "the compiled kernels are not there; install a C++ compiler, then seqjax again: "
+            "pip install --force-reinstall --no-deps --no-cache-dir seqjax"
         )
+    except ImportError as error:
+        return f"the compiled kernels cannot be loaded ({error}); install seqjax again"
     try:
-        for name, handler in _native.targets().items():
+        for name, handler in native.targets().items():
             jax.ffi.register_ffi_target(name, handler, platform="cpu")
     except Exception as error:
         # XLA has an error of its own for kernels that were built for another version of it.

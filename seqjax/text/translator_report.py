@@ -42,7 +42,7 @@ def report(task: Any, params: Params, examples: Any, folder: str | os.PathLike) 
         signature = task.scorer.signature(outputs, references)
         write_atomically(folder / "signature.txt", f"{signature}\n".encode())
     if task.network.attends:
-        draw_attention(found, folder / "attention.png")
+        draw_attention(found, folder / "attention.png", _right(task, outputs, references))
 
     metrics = task.scorer.report(outputs, references)
     for name, value in task.scorer.metrics(greedy, references).items():
@@ -56,19 +56,31 @@ def report(task: Any, params: Params, examples: Any, folder: str | os.PathLike) 
     return Report(metrics, counts)
 
 
-def draw_attention(found: Sequence[Any], path: str | os.PathLike) -> None:
+def draw_attention(
+    found: Sequence[Any], path: str | os.PathLike, right: Sequence[bool | None]
+) -> None:
     """Draws where outputs of a middle length looked.
 
     Args:
       found: a `Translation` of each source.
       path: of the PNG file.
+      right: whether each is right; None where that cannot be said.
     """
-    filled = [best for best in found if best.target and best.source]
+    filled = [pair for pair in zip(found, right, strict=True) if pair[0].target and pair[0].source]
     if not filled:
         return
-    shown = sorted(filled, key=lambda best: abs(len(best.target) - LENGTH_SHOWN))[:SHOWN]
-    maps = [(best.source, best.target, best.attention) for best in shown]
-    figures.save_figure(plot_attention(maps, columns=2), path)
+    shown = sorted(filled, key=lambda pair: abs(len(pair[0].target) - LENGTH_SHOWN))[:SHOWN]
+    maps = [(best.source, best.target, best.attention) for best, _ in shown]
+    marks = [mark for _, mark in shown]
+    figure = plot_attention(maps, "Where each output looked in its source", 2, right=marks)
+    figures.save_figure(figure, path)
+
+
+def _right(task: Any, outputs: Sequence[Any], references: Sequence[Any]) -> list[bool | None]:
+    """Tells which outputs equal a reference; None of texts that are scored by likeness."""
+    if isinstance(task.scorer, Bleu):
+        return [None] * len(outputs)
+    return [output in known for output, known in zip(outputs, references, strict=True)]
 
 
 def compare_beams(

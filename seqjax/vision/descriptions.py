@@ -116,7 +116,8 @@ def draw_descriptions(
     lines = [[descriptions[place].text] for place in shown]
     if beside is not None:
         lines = [[*own, *beside[place]] for own, place in zip(lines, shown, strict=True)]
-    figure = plot_captions(images[list(shown)], lines)
+    written = "black: written by the model; grey: the reference" if beside is not None else ""
+    figure = plot_captions(images[list(shown)], lines, written)
     figures.save_figure(figure, Path(folder) / "captions.png")
     for number, place in enumerate(shown[:LOOKS], start=1):
         words, attention = descriptions[place]
@@ -124,7 +125,10 @@ def draw_descriptions(
         if not attention.any() or grid**2 != attention.shape[-1]:
             continue
         looks = attention.reshape(-1, grid, grid)
-        figure = plot_looks(images[place], words, looks, descriptions[place].text)
+        title = f"written: {descriptions[place].text}"
+        for reference in beside[place] if beside is not None else ():
+            title += f"\nreference: {reference}"
+        figure = plot_looks(images[place], words, looks, title)
         figures.save_figure(figure, Path(folder) / f"looks-{number}.png")
 
 

@@ -29,7 +29,8 @@ def test_captions_stand_under_their_images_line_by_line():
 def test_each_word_has_its_picture_with_the_attention_over_it():
     looks = np.random.default_rng(1).dirichlet(np.ones(6), 2).reshape(2, 2, 3)
     figure = plot_looks(IMAGES[0], ["a", "dog"], looks, "a dog", columns=2)
-    whole, *words, unused = figure.axes
+    whole, *words, unused, colours = figure.axes
+    assert colours.get_ylabel().startswith("attention")
     np.testing.assert_array_equal(whole.images[0].get_array(), IMAGES[0])
     assert [axis.get_title() for axis in words] == ["a", "dog"] and not unused.images
     for axis, look in zip(words, looks, strict=True):
@@ -39,16 +40,36 @@ def test_each_word_has_its_picture_with_the_attention_over_it():
             over.get_extent() == under.get_extent() == [-0.5, 11.5, 7.5, -0.5]
         )  # the grid covers the image
         assert over.get_clim() == (0, look.max())
-    assert "a dog" in figure.get_suptitle() and len(plot_looks(IMAGES[0], ["a"], looks).axes) == 2
+    assert "a dog" in figure.get_suptitle() and len(plot_looks(IMAGES[0], ["a"], looks).axes) == 3
 
 
 def test_attention_is_cut_to_what_was_read_and_written():
     weights = np.full((5, 6), 0.5)
     figure = plot_attention([("abc", ["A", "B"], weights), ("ab", ["A"], weights)], columns=2)
-    first, second = figure.axes
+    first, second, colours = figure.axes
+    assert colours.get_ylabel() == "attention" and first.get_title() == second.get_title() == ""
     assert first.images[0].get_array().shape == (2, 3) and second.images[0].get_array().shape == (
         1,
         2,
     )
     assert [label.get_text() for label in first.get_xticklabels()] == ["a", "b", "c"]
     assert [label.get_text() for label in first.get_yticklabels()] == ["A", "B"]
+
+
+def test_attention_says_what_is_right_and_names_its_axes():
+    weights = np.array([[0.1, 0.2], [0.0, 0.4]])
+    maps = [("ab", "AB", weights)] * 3
+    figure = plot_attention(maps, "a title", 2, right=[True, False, None])
+    right, wrong, unknown, unused, _ = figure.axes
+    assert [axis.get_title() for axis in (right, wrong, unknown)] == ["right", "wrong", ""]
+    assert right.title.get_color() != wrong.title.get_color()
+    assert (right.get_xlabel(), right.get_ylabel()) == ("source", "written")
+    assert right.images[0].get_clim() == (0, 0.4), "the scale ends at the largest weight"
+    assert not unused.axison and figure.get_suptitle() == "a title"
+
+
+def test_attention_over_long_sequences_is_no_wider_than_a_page():
+    weights = np.full((9, 400), 0.5)
+    figure = plot_attention([("a" * 400, "b" * 9, weights)] * 3)
+    assert figure.get_figwidth() < 13
+    assert figure.axes[0].get_xticklabels()[0].get_fontsize() < 8

@@ -284,7 +284,7 @@ def test_beams_are_compared(trained, tmp_path):
 
 def test_nothing_written_has_no_attention_to_draw(tmp_path):
     empty = text.Translation("", 0.0, True, [], [], np.zeros((0, 0)))
-    translator_report.draw_attention([empty], tmp_path / "attention.png")
+    translator_report.draw_attention([empty], tmp_path / "attention.png", [True])
     assert not list(tmp_path.iterdir())
 
 
