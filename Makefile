@@ -8,6 +8,7 @@ lint:
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m pyright
+	$(PYTHON) -m codespell_lib seqjax experiments benchmarks docs tests *.md
 	$(PYTHON) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 test:

@@ -34,18 +34,28 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch, unchecked):
         assert len(printed) == 40 and set(printed) <= set(names["words"])
 
 
+def headings(page):
+    """Names that a link to a heading of a page has after its #."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
 def test_links_between_pages_lead_somewhere():
     pages = [
         *DOCS.glob("*.md"),
         *(DOCS / "learn").glob("*.md"),
         *(DOCS / "guides").glob("*.md"),
+        *DOCS.parent.glob("*.md"),
         *PAGES,
     ]
     assert len(pages) > 20
     for page in pages:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            there = (page.parent / target).exists()
-            assert there or any(part in target for part in WRITTEN), f"{page.name}: {target}"
+        for link in re.findall(r"\]\(([^)\s:]+)\)", page.read_text(encoding="utf-8")):
+            target, _, heading = link.partition("#")
+            there = page.parent / target if target else page
+            written = any(part in target for part in WRITTEN)
+            assert written or there.exists(), f"{page.name}: {link}"
+            assert not heading or written or heading in headings(there), f"{page.name}: {link}"
 
 
 def test_the_page_of_results_has_every_run_once(monkeypatch):
