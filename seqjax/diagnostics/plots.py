@@ -17,6 +17,7 @@ from seqjax.figures.figure import (
     marker_of,
     new_figure,
     use_log_scale,
+    use_whole_ticks,
 )
 
 LEAST = 1e-45
@@ -100,7 +101,7 @@ def plot_spectrum(spectra: Mapping[str, Spectrum], title: str = "") -> Any:
         below[column].plot(np.arange(1, len(exponents) + 1), exponents, ".", color="C3")
         below[column].axhline(0, color="k", linewidth=0.8)
         below[column].set(xlabel="rank")
-        below[column].xaxis.get_major_locator().set_params(integer=True)
+        use_whole_ticks(below[column])
     above[0].set_ylabel("singular values of d h_t / d h_t-1")
     add_legends(figure)
     below[0].set_ylabel("Lyapunov exponents\n(nats per step)")

@@ -9,6 +9,7 @@ from seqjax.figures.figure import marker_of as marker_of
 from seqjax.figures.figure import new_figure as new_figure
 from seqjax.figures.figure import save_figure as save_figure
 from seqjax.figures.figure import use_log_scale as use_log_scale
+from seqjax.figures.figure import use_whole_ticks as use_whole_ticks
 from seqjax.figures.history import plot_confusion as plot_confusion
 from seqjax.figures.history import plot_history as plot_history
 from seqjax.figures.page import Section as Section

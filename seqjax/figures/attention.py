@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 
 from seqjax.figures.figure import add_title, new_figure
 
-PAGE = 12.0
+PAGE = 15.0
 """Inches that a picture of attention is wide at most."""
 
 
@@ -96,7 +96,7 @@ def plot_looks(
         axis.set_title(word, fontsize=10)
     scale = ScalarMappable(cmap="inferno")
     scale.set_clim(0, 1)
-    label = "attention, as a share of the word's highest"
+    label = "share of the highest attention"
     figure.colorbar(scale, ax=list(axes), label=label, shrink=min(1.0, 1.6 / rows))
     add_title(figure, title)
     return figure
@@ -127,8 +127,9 @@ def plot_attention(
     # An inch has room for four tokens; of more they are drawn the smaller.
     most_read = max(len(source) for source, _, _ in maps)
     most_written = max(len(written) for _, written, _ in maps)
-    width = min(1.6 + 0.24 * most_read, PAGE)
-    height = min(1.8 + 0.24 * most_written, PAGE)
+    wanted = 1.6 + 0.24 * most_read, 1.8 + 0.24 * most_written
+    width, height = (min(inches, PAGE / 2) for inches in wanted)
+    room = min(width / wanted[0], height / wanted[1])
     columns = max(1, min(columns, len(maps), int(PAGE / width)))
     rows = -(-len(maps) // columns)
     figure = new_figure((width * columns + 0.8, height * rows))
@@ -136,11 +137,11 @@ def plot_attention(
     for axis in axes[len(maps) :]:
         axis.set_axis_off()
     largest = max(float(np.max(weights)) for _, _, weights in maps)
-    room = min(width / (1.6 + 0.24 * most_read), height / (1.8 + 0.24 * most_written))
     marks = right if right is not None else [None] * len(maps)
     for axis, (source, written, weights), mark in zip(axes, maps, marks, strict=False):
         shown = np.asarray(weights)[: len(written), : len(source)]
-        image = axis.imshow(shown, cmap="gray", vmin=0, vmax=largest, aspect="auto")
+        aspect = "equal" if room == 1 else "auto"
+        image = axis.imshow(shown, cmap="gray", vmin=0, vmax=largest, aspect=aspect)
         upright = 90 if max(map(len, source)) > 2 else 0
         axis.set_xticks(range(len(source)), source, rotation=upright, fontsize=8 * room)
         axis.set_yticks(range(len(written)), written, fontsize=8 * room)

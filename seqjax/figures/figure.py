@@ -71,13 +71,14 @@ def use_log_scale(axes: Any) -> None:
 
     axes.set_yscale("log")
     axis = axes.yaxis
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _power_label(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _power_label(value, axis)))
     axis.set_minor_formatter(FuncFormatter(lambda value, _: _between_label(value, axis)))
 
 
-def _power_label(value: float) -> str:
-    """Returns the label of a power of ten."""
-    if 1e-3 <= value < 1e5:
+def _power_label(value: float, axis: Any) -> str:
+    """Returns the label of a power of ten: all are written out where none has many digits."""
+    low, high = sorted(axis.get_view_interval())
+    if low > 5e-5 and high < 1e5:
         return f"{value:g}"
     return f"$10^{{{round(math.log10(value))}}}$"
 
@@ -90,6 +91,11 @@ def _between_label(value: float, axis: Any) -> str:
     if decades >= 2 or (decades > 0.5 and leading not in (2, 5)):
         return ""
     return f"{value:g}"
+
+
+def use_whole_ticks(axes: Any) -> None:
+    """Labels the x axis at whole numbers alone, such as those of steps."""
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
 
 def marker_of(points: int) -> str:

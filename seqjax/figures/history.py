@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from seqjax.figures.figure import marker_of, new_figure, save_figure, use_log_scale
+from seqjax.figures.figure import marker_of, new_figure, save_figure, use_log_scale, use_whole_ticks
 
 
 def plot_history(
@@ -60,6 +60,7 @@ def plot_history(
         )
     use_log_scale(below)
     below.set(xlabel="step", ylabel="gradient norm")
+    use_whole_ticks(below)
     for axis in (above, below):
         axis.legend(
             frameon=False, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=4

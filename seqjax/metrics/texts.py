@@ -9,7 +9,7 @@ import numpy as np
 import regex
 
 from seqjax.data.words import UNSPACED, scored_words, spaced
-from seqjax.figures.figure import add_legends, add_title, new_figure
+from seqjax.figures.figure import add_legends, add_title, new_figure, use_whole_ticks
 
 References: TypeAlias = Sequence[str | Sequence[str]]
 """What each text should say: one text, or several that are as good."""
@@ -130,17 +130,13 @@ def plot_lines(
             # A line alone is named by the axis.
             named = label if len(lines) > 1 else None
             axis.plot(xs, ys, marker="o", markersize=3.5, label=named)
-            axis.xaxis.get_major_locator().set_params(integer=_are_whole(xs))
+            if all(float(x).is_integer() for x in xs):
+                use_whole_ticks(axis)
         axis.set(xlabel=xlabel, ylabel=name)
         axis.grid(alpha=0.25)
     add_legends(figure)
     add_title(figure, title)
     return figure
-
-
-def _are_whole(values: Sequence) -> bool:
-    """Tells whether all values are whole numbers, between which an axis needs no labels."""
-    return all(float(value).is_integer() for value in values)
 
 
 class _Words:

@@ -86,5 +86,11 @@ def test_a_logarithmic_axis_has_some_labels_and_no_crowd(low, high, some):
     assert any(some in label for label in labels), labels
 
 
+def test_steps_are_labelled_at_whole_numbers():
+    figure = drawn([{"a": [1.0, 2.0]}])
+    figures.use_whole_ticks(figure.axes[0])
+    assert [float(tick) for tick in figure.axes[0].get_xticks() if 0 <= tick <= 1] == [0, 1]
+
+
 def test_a_single_point_is_seen():
     assert figures.marker_of(1) == "o" and figures.marker_of(1000) == ""
