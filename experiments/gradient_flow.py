@@ -228,7 +228,8 @@ multiplies a small change by f I + 0.25 Q. The first term is what the gate keeps
 weights Q, past two gates that stand half open: the input and output gates of an LSTM, 1 - z and the reset gate of a
 GRU. The eigenvalues of Q lie on the unit circle, so in the long run the change shrinks or grows by up to f + 0.25 a
 step. That is 0.75 for the GRU and for bias 0, a slope of log 0.75 = -0.29; 0.98 for bias 1; and 0.953 + 0.25 = 1.20
-for bias 3, which grows until the state has filled and tanh is flat, so that over a hundred steps less is measured.
+for bias 3. So it grows over the first steps of the picture; after some twenty the state has filled, tanh is flat, and
+the factor is near 1.
 """
 SPECTRA = """
 Above: singular values of the Jacobian of each step along one trajectory. Below: all Lyapunov exponents, in nats per

@@ -21,7 +21,7 @@ SHOWN = 4
 """Outputs whose attention is drawn."""
 
 LENGTH_SHOWN = 12
-"""Tokens of an output that makes a good picture."""
+"""Tokens of a source that makes a good picture."""
 
 
 def report(task: Any, params: Params, examples: Any, folder: str | os.PathLike) -> Report:
@@ -59,7 +59,7 @@ def report(task: Any, params: Params, examples: Any, folder: str | os.PathLike) 
 def draw_attention(
     found: Sequence[Any], path: str | os.PathLike, right: Sequence[bool | None]
 ) -> None:
-    """Draws where outputs of a middle length looked.
+    """Draws where outputs of sources of a middle length looked.
 
     Args:
       found: a `Translation` of each source.
@@ -69,7 +69,7 @@ def draw_attention(
     filled = [pair for pair in zip(found, right, strict=True) if pair[0].target and pair[0].source]
     if not filled:
         return
-    shown = sorted(filled, key=lambda pair: abs(len(pair[0].target) - LENGTH_SHOWN))[:SHOWN]
+    shown = sorted(filled, key=lambda pair: abs(len(pair[0].source) - LENGTH_SHOWN))[:SHOWN]
     maps = [(best.source, best.target, best.attention) for best, _ in shown]
     marks = [mark for _, mark in shown]
     figure = plot_attention(maps, "Where each output looked in its source", 2, right=marks)

@@ -282,6 +282,24 @@ def test_beams_are_compared(trained, tmp_path):
     assert (tmp_path / "beams.png").exists()
 
 
+def test_attention_is_drawn_of_middle_lengths_with_what_is_right(monkeypatch, tmp_path):
+    found = []
+    for size in (30, 11, 12, 2, 40):
+        looked = np.full((1, size), 1 / size)
+        found.append(text.Translation("a", 0.0, True, ["x"] * size, ["a"], looked))
+    drawn = []
+
+    def draw(maps, *_, right):
+        drawn.extend(zip([len(source) for source, _, _ in maps], right, strict=True))
+        return plot(maps, right=right)
+
+    plot = translator_report.plot_attention
+    monkeypatch.setattr(translator_report, "plot_attention", draw)
+    right = [True, False, True, None, False]
+    translator_report.draw_attention(found, tmp_path / "attention.png", right)
+    assert drawn == [(12, True), (11, False), (2, None), (30, True)]
+
+
 def test_nothing_written_has_no_attention_to_draw(tmp_path):
     empty = text.Translation("", 0.0, True, [], [], np.zeros((0, 0)))
     translator_report.draw_attention([empty], tmp_path / "attention.png", [True])
