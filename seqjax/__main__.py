@@ -9,6 +9,7 @@ import importlib.util
 import pkgutil
 import runpy
 import sys
+import textwrap
 from pathlib import Path
 
 HELPERS = ("cli", "table", "transformer")
@@ -25,7 +26,13 @@ def main() -> int:
     """Runs the command line and returns its exit code: 2 where the words cannot be understood."""
     match sys.argv[1:]:
         case [] | ["-h" | "--help", *_]:
-            print("\n".join([USAGE, *(f"  {name:26}{about}" for name, about in experiments())]))
+            print(USAGE)
+            for name, about in experiments():
+                print(
+                    textwrap.fill(
+                        about, 80, initial_indent=f"  {name:26}", subsequent_indent=" " * 28
+                    )
+                )
         case ["--version"]:
             import seqjax
 

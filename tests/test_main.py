@@ -24,6 +24,7 @@ def test_every_page_is_listed_with_what_it_shows():
     assert found["tagging"].startswith("a bidirectional LSTM with characters")
     done = seqjax_command()
     assert done.returncode == 0 and all(name in done.stdout for name in pages)
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_an_experiment_runs_by_its_name():

@@ -107,6 +107,24 @@ def test_the_doctor_says_that_the_kernels_are_not_there(monkeypatch, capsys):
     assert "LSTM(256): fused, the compiled kernels are not there\n" in report
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            ModuleNotFoundError("_native"),
+            "are not there; install a C++ compiler, then seqjax again",
+        ),
+        (ImportError("GLIBC_2.99 not found"), "cannot be loaded (GLIBC_2.99 not found)"),
+    ],
+)
+def test_why_the_kernels_do_not_run_is_told(monkeypatch, error, said):
+    def find(name):
+        raise error
+
+    monkeypatch.setattr("importlib.import_module", find)
+    assert said in doctor.native.missing.__wrapped__()
+
+
 def test_a_finding_is_printed_and_fails(monkeypatch, capsys):
     monkeypatch.setattr(doctor, "scan_growth", lambda: 8.0)
     assert doctor.main() == 1
