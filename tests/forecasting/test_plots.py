@@ -23,7 +23,10 @@ def test_forecasts_stand_over_their_history(calibrated):
     came, median = axes[0].get_lines()[:2]
     np.testing.assert_allclose(came.get_ydata(), waves().values[0][64:77])
     np.testing.assert_allclose(median.get_ydata(), calibrated.median[0])
-    assert len(axes[0].collections) == 2
+    bands = [tuple(band.get_facecolor()[0]) for band in axes[0].collections]
+    (legend,) = figure.legends
+    assert [patch.get_facecolor() for patch in legend.get_patches()] == bands and len(bands) == 2
+    assert all(opacity == 1 for *_, opacity in bands), "the inner one lies over the outer one"
 
 
 def test_a_backtest_draws_cuts_a_horizon_apart(calibrated):
