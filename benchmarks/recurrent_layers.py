@@ -62,12 +62,17 @@ def seqjax_calls(backend: str, shape: str, cell: str):
 
 
 def flax_calls(shape: str, cell: str):
+    cells = {"lstm": "OptimizedLSTMCell", "gru": "GRUCell", "elman": "SimpleCell"}
+    return flax_calls_of(cells[cell], SHAPES[shape])
+
+
+def flax_calls_of(cell: str, shape: tuple[int, int, int, int]):
+    """The two passes of one of Flax's cells, by its name."""
     import jax
     from flax import linen as nn
 
-    batch, steps, features, units = SHAPES[shape]
-    cells = {"lstm": nn.OptimizedLSTMCell, "gru": nn.GRUCell, "elman": nn.SimpleCell}
-    layer = nn.RNN(cells[cell](units), time_major=True)
+    batch, steps, features, units = shape
+    layer = nn.RNN(getattr(nn, cell)(units), time_major=True)
     xs = jax.random.normal(jax.random.key(1), (steps, batch, features))
     return jax_calls(layer.apply, layer.init(jax.random.key(0), xs), xs)
 
@@ -150,7 +155,7 @@ def calls_of(peer: str, shape: str, cell: str, threads: int):
     return seqjax_calls(peer, shape, cell)
 
 
-def serve(peer: str, threads: int) -> None:
+def serve_calls(peer: str, threads: int, calls_of) -> None:
     """A peer's process: answers each request `[shape, cell]` with seconds of one call, the first time of the first."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     known, calls = None, {}
@@ -174,10 +179,10 @@ def seconds_of(call, most: int) -> float:
 
 
 class Peer:
-    """The other end of `serve`."""
+    """The other end of `serve_calls`, in the script that is named."""
 
-    def __init__(self, name: str, python: str, threads: int):
-        words = [os.path.expanduser(python), __file__, "--serve", name, "--threads", str(threads)]
+    def __init__(self, name: str, python: str, threads: int, script: str = __file__):
+        words = [os.path.expanduser(python), script, "--serve", name, "--threads", str(threads)]
         environment = {
             k: v for k, v in os.environ.items() if not k.startswith("JAX_COMPILATION_CACHE")
         }
@@ -243,7 +248,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
     if args.serve:
-        serve(args.serve, args.threads)
+        serve_calls(args.serve, args.threads, calls_of)
         return
     pythons = dict(word.split("=", 1) for word in args.python)
     names = dict.fromkeys(("torch", *args.peers))

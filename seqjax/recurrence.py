@@ -241,6 +241,28 @@ def turned(values: Array, lengths: Lengths | None) -> Array:
     return jnp.take_along_axis(values, order, axis=0)
 
 
+def advancing(step: Callable, start: State, lengths: Lengths | None) -> Callable:
+    """Returns the body of a loop over time, `(state, (t, x, starts, rng)) -> (state, y)`.
+
+    Args:
+      step: one time step, `step(state, x, rng=key) -> (state, y)`.
+      start: the state that a reset returns to.
+      lengths: valid steps of each row, or None.
+    """
+
+    def advance(state: State, inputs: tuple) -> tuple[State, Any]:
+        t, x, starts, rng = inputs
+        before = state if starts is None else select(starts, start, state)
+        after, y = step(before, x, rng=rng)
+        if lengths is None:
+            return after, y
+        # Past a row's end the state is held, resets ignored, and the output is zero.
+        valid = t < lengths  # [*batch]
+        return select(valid, after, state), select(valid, y, jax.tree.map(jnp.zeros_like, y))
+
+    return advance
+
+
 def scan_steps(
     step: Callable, start: State, xs: Sequence, state: State, how: Pass
 ) -> tuple[State, Outputs]:
@@ -256,18 +278,7 @@ def scan_steps(
     Returns:
       The state after the last step read, and the outputs, `[time, *batch, ...]`.
     """
-    time = xs.shape[0]
-
-    def advance(state: State, inputs: tuple) -> tuple[State, Any]:
-        t, x, starts, rng = inputs
-        before = state if starts is None else select(starts, start, state)
-        after, y = step(before, x, rng=rng)
-        if how.lengths is None:
-            return after, y
-        # Past a row's end the state is held, resets ignored, and the output is zero.
-        valid = t < how.lengths  # [*batch]
-        return select(valid, after, state), select(valid, y, jax.tree.map(jnp.zeros_like, y))
-
+    time, advance = xs.shape[0], advancing(step, start, how.lengths)
     inputs = (jnp.arange(time, dtype=jnp.int32), xs, how.starts(time), how.rngs)
     for leaf in jax.tree.leaves(inputs):
         if leaf.shape[:1] != (time,):

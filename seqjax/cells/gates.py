@@ -20,6 +20,7 @@ from seqjax.checks import (
     plan,
     state_dtypes,
 )
+from seqjax.kernels.products import product as product
 from seqjax.recurrence import Pass, Recurrence, spread, state_dtype
 from seqjax.typing import Frame, Hidden, KeyArray, Output, Outputs, Params, Sequence, State
 
@@ -160,13 +161,6 @@ def _alike(given: Any, wanted: Any) -> bool:
     """Tells whether two dtypes differ in precision at most."""
     kinds = jnp.complexfloating, jnp.floating
     return any(jnp.issubdtype(given, kind) and jnp.issubdtype(wanted, kind) for kind in kinds)
-
-
-def product(
-    x: Float[Array, "*batch features"], w: Float[Array, "features gates"], dtype: Any
-) -> Float[Array, "*batch gates"]:
-    """Computes `x @ w` in the weights' dtype, summed in `dtype`."""
-    return jnp.matmul(x.astype(w.dtype), w, preferred_element_type=dtype)
 
 
 def layer_norm(

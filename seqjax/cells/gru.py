@@ -100,9 +100,9 @@ class GRU(Cell):
             n = jnp.tanh(x_n + r * (h_n + b_n))
         else:
             # r must be known before the product of the candidate.
-            h_rz = norm_h(product(h, params["w_h"][:, rz], h.dtype), rz)
+            h_rz = norm_h(product(h, params["w_h"], h.dtype, rz), rz)
             r, z = jnp.split(sigmoid(x_rz + h_rz), 2, axis=-1)
-            h_n = norm_h(product(r * h, params["w_h"][:, only_n], h.dtype), only_n)
+            h_n = norm_h(product(r * h, params["w_h"], h.dtype, only_n), only_n)
             n = jnp.tanh(x_n + h_n + b_n)
         h = ((1 - z) * n + z * h).astype(h.dtype)
         return h, h.astype(x.dtype)

@@ -58,11 +58,12 @@ class MGU(Cell):
     ) -> tuple[Hidden, Output]:
         """Reads one step; returns the next h and the output."""
         params, h, x = step_arguments(MGU, self, params, state, x)
-        w_hf, w_hn = jnp.split(params["w_h"], 2, axis=-1)
+        # f stands before n.
+        of_f, of_n = slice(self.hidden_size), slice(self.hidden_size, None)
         sums = product(x, params["w_x"], h.dtype)
         # [*batch, hidden] each
         x_f, x_n = jnp.split(sums + spread(params["b"], sums), 2, axis=-1)
-        f = sigmoid(x_f + product(h, w_hf, h.dtype))
-        n = jnp.tanh(x_n + product(f * h, w_hn, h.dtype))
+        f = sigmoid(x_f + product(h, params["w_h"], h.dtype, of_f))
+        n = jnp.tanh(x_n + product(f * h, params["w_h"], h.dtype, of_n))
         h = ((1 - f) * h + f * n).astype(h.dtype)
         return h, h.astype(x.dtype)

@@ -130,9 +130,7 @@ class SLSTM(Cell):
     ) -> Float[Array, "*batch gates"]:
         """Computes h R head by head, and sets the gates of all heads side by side."""
         by_head = h.reshape(*h.shape[:-1], self.heads, -1)
-        sums = jnp.einsum(
-            "...nd,nde->...ne", by_head.astype(w.dtype), w, preferred_element_type=dtype
-        )
+        sums = product(by_head, w, dtype)  # [*batch, heads, 4D]
         # [*batch, heads, 4, D] to [*batch, 4, heads, D]
         sums = jnp.moveaxis(sums.reshape(*by_head.shape[:-1], 4, -1), -2, -3)
         return sums.reshape(*h.shape[:-1], 4 * self.hidden_size)

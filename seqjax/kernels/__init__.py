@@ -1,4 +1,4 @@
-"""Fast whole-sequence implementations of the classic cells, and the choice among them.
+"""Fast whole-sequence implementations of cells, and the choice among them.
 
 | backend    | what it is                                                              | differentiates         |
 |------------|-------------------------------------------------------------------------|------------------------|
@@ -9,19 +9,21 @@
 
 `"auto"` takes `"native"`; the last two give way to `"fused"` where they cannot run, and all to
 `"scan"` under `remat` and where the state has another dtype than the inputs (bfloat16): `explain`
-tells the reason. Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) of these cells want
-`backend="scan"`; a program that is to leave the process (`jax.export`) wants `"fused"`, for a
-custom call has a meaning only where seqjax is loaded.
+tells the reason. Of variants, of the other cells and of a user's own, `"fused"` runs the cell's own
+step and computes the gradients of its weights after the loop, see `seqjax.kernels.deferred`.
+Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) want `backend="scan"`; a program that is to leave
+the process (`jax.export`) wants `"fused"`, for a custom call has a meaning only where seqjax is
+loaded.
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 
-from seqjax.kernels import cudnn, fused, native
+from seqjax.kernels import cudnn, deferred, fused, native
 from seqjax.recurrence import Pass, Recurrence, parts, state_dtype
 from seqjax.typing import Backend, Params, Sequence, State
 
@@ -33,7 +35,7 @@ AUTO: Backend = "native"
 def run(
     cell: Recurrence, formula: str | None, params: Params, xs: Sequence, state: State, how: Pass
 ) -> Any:
-    """Runs a classic cell over a whole sequence, by the backend that `how` asks for or allows.
+    """Runs a cell over a whole sequence, by the backend that `how` asks for or allows.
 
     Args:
       cell: whose step it is.
@@ -47,9 +49,13 @@ def run(
       `(state, ys)`.
     """
     # The kernels want inputs and parameters of one dtype.
-    chosen, _ = _choose(formula, xs.dtype, {p.dtype for p in params.values()}, how)
-    if chosen == "scan" or formula is None:
+    dtypes = {leaf.dtype for leaf in jax.tree.leaves(params)}
+    traced = functools.partial(deferred.serves, cell, params, xs, state)
+    chosen, _ = _choose(formula, traced, xs.dtype, dtypes, how)
+    if chosen == "scan":
         return Recurrence.scan(cell, params, xs, state, how)
+    if formula is None:
+        return deferred.scan(cell, params, xs, state, how)
     # The kernels know tuples that begin with h; named tuples and bare arrays are put back after.
     named = isinstance(state, tuple)
     flat = tuple(state) if named else (state,)
@@ -80,8 +86,19 @@ def explain(
     if cell.parallel and backend != "scan":
         return f"{cell}: {cell.parallel_form}"
     how = Pass(remat=remat, backend=backend)  # pyright: ignore[reportArgumentType]
-    chosen, why = _choose(cell.formula(), jnp.dtype(dtype), {jnp.dtype(dtype)}, how)
+    traced = functools.partial(_traced, cell, dtype)
+    chosen, why = _choose(cell.formula(), traced, jnp.dtype(dtype), {jnp.dtype(dtype)}, how)
     return f"{cell}: {chosen}, {why}"
+
+
+def _traced(cell: Recurrence, dtype: Any) -> bool:
+    """Tells whether `deferred` serves a cell, whatever its inputs."""
+    if type(cell).scan is Recurrence.scan:
+        return False
+    xs = jax.ShapeDtypeStruct((1, 1), dtype)
+    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), 1))
+    state = jax.eval_shape(lambda params: cell.initial_state(params, (), dtype), params)
+    return deferred.serves(cell, params, xs, state)  # pyright: ignore[reportArgumentType]
 
 
 def _in_a_row(fields: Iterable[Recurrence | tuple[Recurrence, ...]]) -> list[Recurrence]:
@@ -92,17 +109,22 @@ def _in_a_row(fields: Iterable[Recurrence | tuple[Recurrence, ...]]) -> list[Rec
     return found
 
 
-def _choose(formula: str | None, dtype: Any, param_dtypes: set, how: Pass) -> tuple[str, str]:
+def _choose(
+    formula: str | None, traced: Callable[[], bool], dtype: Any, param_dtypes: set, how: Pass
+) -> tuple[str, str]:
     """Returns the backend that runs, and the reason in words."""
     # What only the scan can do comes first, whatever is asked for.
     if how.backend == "scan":
         return "scan", "as asked for"
-    if formula is None:
-        return "scan", "no other implementation knows this recurrence"
     if how.remat != "none":
         return "scan", f"remat={how.remat!r} rebuilds activations, which the others keep"
     if param_dtypes != {dtype} or state_dtype(dtype) != dtype:
         return "scan", "inputs, parameters and state are not of one dtype"
+    if formula is None:
+        # Of a variant, or a user's own cell, there is its step alone.
+        if traced():
+            return "fused", "its own step, with the gradients of weights computed after the loop"
+        return "scan", "no other implementation knows this recurrence"
     backend = AUTO if how.backend == "auto" else how.backend
     # Then what the platform and the dtype allow.
     reason = None

@@ -25,6 +25,8 @@ OTHERS = {
         "min_gru",
         "min_lstm",
         "mlstm",
+        "slstm",
+        "lstm_all",
         "bidirectional_concat",
         "dropout",
         "gated_lru",
@@ -110,7 +112,7 @@ def test_every_recurrence(recurrence):
     compared(NESTINGS["jvp of vmap of grad"], recurrence)
 
 
-@each({"lstm": RECURRENCES["lstm"], "min_lstm": RECURRENCES["min_lstm"]})
+@each({name: RECURRENCES[name] for name in ("lstm", "min_lstm", "gru_before")})
 def test_hessian(recurrence):
     compared(NESTINGS["hessian"], recurrence)
 
