@@ -1,13 +1,15 @@
 """What training costs beside its steps, in CPU time: `python benchmarks/loop.py`.
 
-`step`: `training.fit` with a log, less the bare jitted step on batches that lie on the device, in ms
-of CPU a step; a classifier of 4 units, so that little else counts. `batch`: shuffled batches of a
-column in memory, in microseconds of CPU a row. `save`: a checkpoint of a model of 1 MB: how long the
-loop waits for it, and how long until it is on the disk. Each is a median over rounds; the two sides
-of `step` alternate.
+`loop`: `training.fit_batches` with its log, less the bare jitted step, in ms of CPU a step.
+`fit`: the same of `training.fit`, which makes batches of its examples as well. Both with a classifier
+of 4 units, so that little else counts. `batch`: shuffled batches of a column in memory, in
+microseconds of CPU a row. `save`: a checkpoint of a model of 1 MB: how long training waits for it,
+and how long it takes to be on the disk. Each is a median over rounds, in which the sides alternate.
 """
 
 import argparse
+import functools
+import itertools
 import statistics
 import tempfile
 import time
@@ -18,8 +20,8 @@ import numpy as np
 
 import seqjax
 from seqjax import data, training
-from seqjax.training.fitting import fresh_state
 from seqjax.training.reports import MetricsLog
+from seqjax.training.saving import BackgroundSaves
 
 ROWS, TIME, FEATURES, BATCH = 512, 8, 4, 32
 WARM = 100
@@ -33,10 +35,12 @@ class Clock:
         self.seconds = dict.fromkeys((first, last), 0.0)
 
     def __call__(self, event: training.Event) -> None:
+        """Notes the time, where the step is one of them."""
         if event.kind == "step" and event.step in self.seconds:
             self.seconds[event.step] = time.process_time()
 
     def per_step(self) -> float:
+        """Returns the CPU seconds of a step between the two."""
         (first, began), (last, ended) = self.seconds.items()
         return (ended - began) / (last - first)
 
@@ -50,43 +54,64 @@ def small_task() -> tuple[seqjax.Classifier, tuple[list, list]]:
     return task, (rows, labels)
 
 
-def fitted(steps: int) -> float:
+def fit_seconds(steps: int) -> float:
     """Returns the CPU seconds of a step of `training.fit` with its log."""
     task, examples = small_task()
     clock = Clock(WARM, WARM + steps)
     # Past the last step that is timed, so that neither the evaluation nor the save counts.
-    recipe = training.Recipe(steps=WARM + steps + 1, every=WARM + steps + 1, batch_size=BATCH)
+    last = WARM + steps + 1
+    recipe = training.Recipe(steps=last, every=last, batch_size=BATCH)
     with tempfile.TemporaryDirectory() as folder:
         log = MetricsLog(Path(folder) / "metrics.jsonl")
         training.fit(task, examples, recipe=recipe, callbacks=[log, clock], quiet=True)
     return clock.per_step()
 
 
-def bare_step(steps: int):
-    """Returns a function that takes so many bare steps and gives the CPU seconds of one."""
-    import optax
+class Peers:
+    """The bare jitted step and the loop around it, on one batch that lies on the device."""
 
-    task, examples = small_task()
-    recipe = training.Recipe(steps=steps, batch_size=BATCH)
-    optimiser = recipe.optimiser(steps)
-    batch = jax.device_put(next(task.batches(examples, batch_size=BATCH, seed=0, multiple_of=1)))
-    loss = lambda params, batch, rng, step: task.loss(params, batch, rng, step)  # noqa: E731
-    clip = training.clip_by_norm(recipe.clip)
-    plain = training.make_train_step(loss, optimiser, clip=clip, jit=False)
-    step = jax.jit(plain, donate_argnums=0)
-    assert isinstance(optimiser, optax.GradientTransformation)
+    def __init__(self, steps: int):
+        self.steps = steps
+        self.task, examples = small_task()
+        self.recipe = training.Recipe(steps=steps, batch_size=BATCH)
+        self.optimiser = self.recipe.optimiser(steps)
+        batches = self.task.batches(examples, batch_size=BATCH, seed=0, multiple_of=1)
+        self.batch = jax.device_put(next(batches))
+        clip = training.clip_by_norm(5.0)
+        make = functools.partial(
+            training.make_train_step, self.task.loss, self.optimiser, clip=clip
+        )
+        self.train_step = make()
+        self.bare = jax.jit(make(jit=False), donate_argnums=0)
 
-    def run() -> float:
-        state = fresh_state(task, recipe, optimiser).replace(extra=None)
-        state, _ = step(state, batch)
+    def state(self) -> training.TrainState:
+        """Makes a fresh state."""
+        params = self.task.init(jax.random.key(0))
+        return training.create_state(params, self.optimiser, 1)
+
+    def bare_seconds(self) -> float:
+        """Returns the CPU seconds of a bare step."""
+        state, _ = self.bare(self.state(), self.batch)
         jax.block_until_ready(state)
         began = time.process_time()
-        for _ in range(steps):
-            state, _ = step(state, batch)
+        for _ in range(self.steps):
+            state, _ = self.bare(state, self.batch)
         jax.block_until_ready(state)
-        return (time.process_time() - began) / steps
+        return (time.process_time() - began) / self.steps
 
-    return run
+    def loop_seconds(self) -> float:
+        """Returns the CPU seconds of a step of `fit_batches` with a log."""
+        clock = Clock(WARM, WARM + self.steps)
+        with tempfile.TemporaryDirectory() as folder:
+            log = MetricsLog(Path(folder) / "metrics.jsonl")
+            training.fit_batches(
+                self.state(),
+                self.train_step,
+                itertools.repeat(self.batch),
+                steps=WARM + self.steps + 1,
+                callbacks=[log, clock],
+            )
+        return clock.per_step()
 
 
 def batch_seconds(records: int, batch: int, batches: int) -> float:
@@ -101,18 +126,17 @@ def batch_seconds(records: int, batch: int, batches: int) -> float:
 
 
 def save_seconds(rounds: int) -> tuple[float, float]:
-    """Returns the seconds for which a save of 1 MB keeps its caller, and until it is on the disk."""
+    """Returns the seconds for which a save of 1 MB keeps training waiting, and until it is on the disk."""
     state = {f"layer_{index}": jax.numpy.ones((64, 512)) for index in range(8)}
     held, done = [], []
     with tempfile.TemporaryDirectory() as folder:
-        checkpoints = training.Checkpoints(folder)
-        for step in range(rounds + 1):
-            began = time.perf_counter()
-            checkpoints.save(step, state, {})
-            held.append(time.perf_counter() - began)
-            if hasattr(checkpoints, "wait"):
-                checkpoints.wait()
-            done.append(time.perf_counter() - began)
+        with BackgroundSaves(training.Checkpoints(folder)) as saves:
+            for step in range(rounds + 1):
+                began = time.perf_counter()
+                saves.save(step, state, {}, None)
+                held.append(time.perf_counter() - began)
+                saves.wait()
+                done.append(time.perf_counter() - began)
     return statistics.median(held[1:]), statistics.median(done[1:])
 
 
@@ -123,14 +147,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000, help="timed in each round")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    bare = bare_step(args.steps)
-    over, alone = [], []
+    peers = Peers(args.steps)
+    found = {"bare": [], "loop": [], "fit": []}
     for _ in range(args.rounds):
-        alone.append(bare())
-        over.append(fitted(args.steps) - alone[-1])
-    step, least, most = (1e3 * pick(over) for pick in (statistics.median, min, max))
-    print(f"step: {step:.3f} ms over the bare {1e3 * statistics.median(alone):.3f} ms", end="")
-    print(f" (from {least:.3f} to {most:.3f})")
+        bare = peers.bare_seconds()
+        found["bare"].append(bare)
+        found["loop"].append(peers.loop_seconds() - bare)
+        found["fit"].append(fit_seconds(args.steps) - bare)
+    for name, seconds in found.items():
+        middle, least, most = (1e3 * pick(seconds) for pick in (statistics.median, min, max))
+        over = "" if name == "bare" else " over the bare one"
+        print(f"{name}: {middle:.3f} ms a step{over} (from {least:.3f} to {most:.3f})")
     rows = [batch_seconds(100_000, 64, 200) for _ in range(args.rounds)]
     print(f"batch: {1e6 * statistics.median(rows):.2f} us a row")
     held, done = save_seconds(20)
