@@ -127,3 +127,35 @@ def test_garbage_in_the_padding_of_a_short_chunk_changes_nothing(getkey):
         seqjax.unroll(cell, params, rows, lengths=lengths, backend="native") for rows in (xs, dirty)
     )
     jax.tree.map(np.testing.assert_array_equal, found, clean)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kind", [seqjax.Elman, seqjax.LSTM, seqjax.GRU])
+def test_padding_leaves_every_bit_of_values_and_gradients(getkey, kind, reverse):
+    """What is past a row's end is in no product: twice the padding, of NaN, is the same computation."""
+    cell, (rows, steps, features) = kind(24), (33, 30, 7)
+    params = cell.init(getkey(), features)
+    lengths = jax.random.randint(getkey(), (rows,), 0, steps + 1)
+    xs = jax.random.normal(getkey(), (rows, steps, features))
+    padded = jnp.pad(xs, ((0, 0), (0, steps), (0, 0)), constant_values=jnp.nan)
+    inside = jnp.arange(2 * steps)[None, :, None] < lengths[:, None, None]
+    padded = jnp.where(inside, padded, jnp.nan)
+
+    def loss(params, xs):
+        state, ys = seqjax.unroll(
+            cell, params, xs, lengths=lengths, reverse=reverse, backend="native"
+        )
+        return (ys**2).sum(axis=(1, 2)).sum() + sum(s.sum() for s in jax.tree.leaves(state))
+
+    (d_params, d_xs), (d_wide, d_padded) = (
+        jax.grad(loss, argnums=(0, 1))(params, given) for given in (xs, padded)
+    )
+    alike(d_wide, d_params)
+    alike(d_padded[:, :steps], d_xs)
+    assert not np.any(d_padded[:, steps:])
+    alike(
+        *(
+            seqjax.unroll(cell, params, given, lengths=lengths, reverse=reverse, backend="native")[0]
+            for given in (xs, padded)
+        )
+    )

@@ -6,16 +6,23 @@
 
 // How the work of a step is shared out: by rows, and then no thread waits for another, or by units.
 struct Split {
-  bool by_rows;
+  bool by_rows, in_turn;
   int64_t groups, rows, parts;
 
-  // Rows, while the weights stay in the cache of each core and each core gets rows enough to be busy.
-  Split(int64_t threads, int64_t rows, int64_t parts, int64_t weights)
-      : by_rows(threads == 1 || (weights * int64_t{sizeof(float)} < kCache && rows >= 8 * threads)),
+  // Rows, while the weights stay in the cache of each core and each core gets rows enough to be busy. Rows of different lengths
+  // are dealt out in turn, for they may be sorted.
+  Split(int64_t threads, int64_t rows, int64_t parts, int64_t weights, bool in_turn)
+      : by_rows(threads == 1 || (weights * int64_t{sizeof(float)} < kCache && rows >= 8 * threads)), in_turn(in_turn),
         groups(by_rows ? threads : threads < parts ? threads : parts), rows(rows), parts(parts) {}
 
-  int64_t first_row(int64_t group) const { return by_rows ? rows * group / groups : 0; }
-  int64_t end_row(int64_t group) const { return by_rows ? rows * (group + 1) / groups : rows; }
+  int64_t rows_of(int64_t group) const {
+    if (!by_rows) return rows;
+    return in_turn ? (rows - group + groups - 1) / groups : rows * (group + 1) / groups - rows * group / groups;
+  }
+  int64_t row(int64_t group, int64_t i) const {
+    if (!by_rows) return i;
+    return in_turn ? group + i * groups : rows * group / groups + i;
+  }
   int64_t first_part(int64_t group) const { return by_rows ? 0 : parts * group / groups; }
   int64_t end_part(int64_t group) const { return by_rows ? parts : parts * (group + 1) / groups; }
 
@@ -37,7 +44,7 @@ class ForwardPass {
  public:
   ForwardPass(const Forward& f, Team& team)
       : f_(f), p_(f.problem), clock_{p_}, panels_((p_.hidden + kUnits - 1) / kUnits),
-        direct_(p_.time * p_.batch <= kDirect), split_(threads(team), p_.batch, panels_, weights()), ahead_(steps_ahead(split_.end_row(0))), packed_(direct_ ? 0 : panels_),
+        direct_(p_.time * p_.batch <= kDirect), split_(threads(team), p_.batch, panels_, weights(), in_turn(team)), ahead_(steps_ahead(split_.rows_of(0))), packed_(direct_ ? 0 : panels_),
         w_x_(packed_ * p_.inputs * kWidth), w_h_(packed_ * p_.hidden * kWidth), bias_(packed_ * kTile),
         sums_(direct_ ? 2 * p_.batch * kBlocks * p_.hidden : ahead_ > 1 ? ahead_ * p_.batch * panels_ * kTile : 0),
         memory_(p_.batch * p_.hidden), zeros_(p_.hidden), rows_(split_.groups * p_.batch) {}
@@ -64,6 +71,9 @@ class ForwardPass {
   // One where a step takes no longer than to call another thread.
   int64_t threads(const Team& team) const { return direct_ && p_.batch * weights() < kAlone ? 1 : team.threads(); }
 
+  // The sums of the next steps are of rows that stand side by side.
+  bool in_turn(const Team& team) const { return p_.lengths && p_.batch >= 4 * ROWS * team.threads(); }
+
   static int64_t steps_ahead(int64_t rows) { return rows > 0 && rows < 4 * ROWS ? 4 * ROWS / rows : 1; }
 
   void keep_initial(int64_t b) {
@@ -88,10 +98,16 @@ class ForwardPass {
 
   // Every second step goes through the panels from the last to the first: what was used last is still in the cache.
   void step(int64_t step, int64_t group) {
-    int64_t first = split_.first_row(group), count = split_.end_row(group) - first;
-    int64_t begin = split_.first_part(group), end = split_.end_part(group);
+    int64_t count = 0, begin = split_.first_part(group), end = split_.end_part(group);
     Row* rows = rows_ + group * p_.batch;
-    for (int64_t b = 0; b < count; ++b) rows[b] = row_of(step, first + b);
+    const float none[kTile] = {};
+    for (int64_t i = 0; i < split_.rows_of(group); ++i) {
+      Row row = row_of(step, split_.row(group, i));
+      // What is past its end has no product; the sums that are made ahead stand in the order of the rows.
+      if (row.valid || ahead_ > 1) rows[count++] = row;
+      else for (int64_t panel = begin; panel < end; ++panel) finish(&row, 1, none, panel);
+    }
+    int64_t first = split_.row(group, 0);
     if (direct_) return directly(rows, first, count, begin, end);
     if (ahead_ > 1 && step % ahead_ == 0)
       for (int64_t panel = begin; panel < end; ++panel) project(step, first, count, panel);
