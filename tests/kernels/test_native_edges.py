@@ -155,7 +155,9 @@ def test_padding_leaves_every_bit_of_values_and_gradients(getkey, kind, reverse)
     assert not np.any(d_padded[:, steps:])
     alike(
         *(
-            seqjax.unroll(cell, params, given, lengths=lengths, reverse=reverse, backend="native")[0]
+            seqjax.unroll(cell, params, given, lengths=lengths, reverse=reverse, backend="native")[
+                0
+            ]
             for given in (xs, padded)
         )
     )
