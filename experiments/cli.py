@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
 import experiments
 import seqjax
 from experiments import end_at_once
@@ -88,12 +90,24 @@ def launch(
     if signal.getsignal(signal.SIGINT) is end_at_once:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     print_whatever_comes()
+    keep_small_programs()
     with warnings.catch_warnings():
         warnings.filterwarnings("always", category=UserWarning)
         warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
         with exit_code(), contextlib.ExitStack() as stack:
             stack.callback(training.unlock_folders)
             _call(sys.argv[1:], config_class, main, page, verbs or {})
+
+
+def keep_small_programs() -> None:
+    """Lets a compilation cache that the user has asked for keep programs that compile in less than a second, too.
+
+    The cache is JAX's: where `JAX_COMPILATION_CACHE_DIR` names a folder. A command uses a model once,
+    and most of its time goes into such programs.
+    """
+    least = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR") and least not in os.environ:
+        jax.config.update(least.lower(), 0.0)
 
 
 def print_whatever_comes() -> None:

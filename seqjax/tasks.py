@@ -202,7 +202,8 @@ def load(folder: str | os.PathLike, kind: type | None = None) -> Trained:
             f"{path} does not belong to its model.json, or is damaged; save the model again"
         )
     _check_weights(path, task, arrays)
-    return Trained(task, jax.tree.map(jax.numpy.asarray, unflatten_params(arrays)))
+    # `jax.numpy.asarray` would compile a program for each shape.
+    return Trained(task, jax.device_put(unflatten_params(arrays)))
 
 
 def flatten_params(params: Params) -> dict[str, Any]:
@@ -257,7 +258,8 @@ def _check_weights(path: Path, task: Any, arrays: Mapping[str, np.ndarray]) -> N
         raise ValueError(
             f"{path.parent / 'model.json'} holds a {type(task).__name__}, which is no task"
         )
-    wanted = jax.eval_shape(task.init, jax.random.key(0))
+    # Shapes alone: nothing is drawn, nor compiled.
+    wanted = jax.eval_shape(lambda: task.init(jax.random.key(0)))
     shapes = {name: leaf.shape for name, leaf in flatten_params(wanted).items()}
     for name in sorted(set(shapes) | set(arrays)):
         if name not in arrays:

@@ -52,6 +52,22 @@ def test_a_fresh_process_gives_the_same_answers(trained, folder, tmp_path):
     np.testing.assert_allclose(probabilities, trained.probabilities(ROWS), atol=1e-6)
 
 
+def test_loading_draws_no_parameters_and_compiles_nothing(folder):
+    """Only their shapes are asked for: a fresh process does not pay for what it overwrites."""
+    program = (
+        "import json, jax, seqjax\n"
+        "compiled = []\n"
+        "jax.monitoring.register_event_duration_secs_listener(\n"
+        "    lambda name, *_, **__: compiled.append(name) if 'backend_compile' in name else None\n"
+        ")\n"
+        "seqjax.load(sys.argv[1])\n"
+        "print(json.dumps(compiled))\n"
+        "jax.jit(lambda x: x + 1)(1)\n"
+        "assert compiled\n"
+    )
+    assert run_afresh(program, folder) == []
+
+
 def test_a_run_folder_is_read_by_its_model(trained, folder):
     assert seqjax.load(folder.parent).predict(ROWS) == trained.predict(ROWS)
 

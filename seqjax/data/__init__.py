@@ -1,7 +1,6 @@
 """Turn examples into batches: vocabularies, windows, length buckets, padding, prefetch, exact positions.
 
-Nothing heavy is imported before it is used: grain and tokenizers come with the first call that
-needs them.
+Nothing heavy is imported before it is used: tokenizers comes with the first call that needs it.
 """
 
 from seqjax.data.batching import BucketBatches as BucketBatches

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from seqjax.data.records import Records, chunks
+from seqjax.data.shuffle import shuffled
 
 SAMPLE = 32
 """Records, evenly spaced, by which a position knows its source again."""
@@ -129,9 +130,10 @@ class BatchIterator:
         records = len(self.source)
         if part * rows >= records:
             return np.zeros(0, np.int64)
+        start, stop = part * rows, min((part + 1) * rows, records)
         if self.shuffle:
-            return np.asarray(_shuffled(records, rows, self.seed, self._epoch)[part], np.int64)
-        return np.arange(part * rows, min((part + 1) * rows, records))
+            return shuffled(start, stop, records, _seed_of(self.seed, self._epoch))
+        return np.arange(start, stop)
 
     def state(self) -> dict[str, Any]:
         """The position, of plain numbers: what `restore` wants. It does not depend on the shard."""
@@ -194,8 +196,8 @@ def batches(
 ) -> BatchIterator:
     """Batches of a random-access source, endless or for some epochs, whose position can be saved.
 
-    grain shuffles: a fresh order each epoch, computed place by place, so that a position is three
-    numbers whatever the size of the source. The rows are then gathered at once.
+    Each epoch has a fresh order, which `seqjax.data.shuffle` computes for any place, so that a
+    position is three numbers whatever the size of the source. The rows are then gathered at once.
 
     Args:
       source: has `len` and records that are dicts: `Records`, `Windows`, a list, a grain or TFDS
@@ -239,14 +241,9 @@ def batches(
 
 
 @functools.lru_cache(maxsize=8)
-def _shuffled(records: int, rows: int, seed: int, epoch: int) -> Any:
-    """The order of an epoch in groups of `rows`, as a grain data set."""
-    import grain
-
-    # grain derives the order of epoch e from seed + e, which would give seed 1 the epochs of seed
-    # 0, one earlier.
-    mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-    return grain.MapDataset.range(records).shuffle(seed=mixed).batch(rows)
+def _seed_of(seed: int, epoch: int) -> int:
+    """The seed of an epoch's order: not `seed + epoch`, which would give seed 1 the epochs of seed 0, one earlier."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
 
 
 def _as_source(source: Any) -> Any:

@@ -126,7 +126,7 @@ def _pull(static: Static, remembered: tuple, grads: tuple[tuple[Row, ...], Rows]
     d_state, d_sums = _backward(static, params["w_h"], state, lengths, starts, ys, kept, *grads)
     # Those of the weights and of the inputs are single products after it.
     d_params = _weight_gradient(static, xs, state, lengths, starts, ys, d_sums)
-    return d_params, _input_gradient(static, params["w_x"], d_sums), d_state, None, None
+    return d_params, _input_gradient(static, params["w_x"], d_sums, lengths), d_state, None, None
 
 
 _scan.defvjp(_keep, _pull)
@@ -242,15 +242,20 @@ def _weight_gradient(
     return d_params
 
 
-@kernel(plain.input_gradient, arguments=(None, 1), results=1)
-def _input_gradient(static: Static, w_x: Float[Array, "features gates"], d_sums: Sums) -> Inputs:
+@kernel(plain.input_gradient, arguments=(None, 1, 0), results=1)
+def _input_gradient(
+    static: Static,
+    w_x: Float[Array, "features gates"],
+    d_sums: Sums,
+    lengths: RowLengths | None,
+) -> Inputs:
     name, units = static[0], w_x.shape[-1] // GATES[static[0]]
     # [time, rows, features]
     shape = (*d_sums.shape[:2], w_x.shape[0])
     return call(
         "seqjax_input_gradient",
         [w_x],
-        [(d_sums, 1)],
+        [(d_sums, 1), _marks(lengths, None)[0]],
         [(shape, 1)],
         cell=CODES[name],
         hidden=np.int64(units),

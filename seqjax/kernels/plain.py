@@ -111,9 +111,13 @@ def weight_gradient(
 
 
 def input_gradient(
-    static: Static, w_x: Float[Array, "features gates"], d_sums: Sums
+    static: Static,
+    w_x: Float[Array, "features gates"],
+    d_sums: Sums,
+    lengths: Lengths | None,
 ) -> Float[Array, "time *batch features"]:
-    """Computes the gradients of the inputs."""
+    """Computes the gradients of the inputs; past a row's end those of the sums are zero already."""
+    del lengths
     from_x, _ = _split(static[0], d_sums)
     return from_x @ w_x.T
 

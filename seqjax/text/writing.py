@@ -1,5 +1,6 @@
 """Writes on from prompts of any lengths, in few compiled shapes."""
 
+import functools
 from typing import Any
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 
 from seqjax import data, decoding
 from seqjax.models import LanguageModel
-from seqjax.typing import KeyArray, Params
+from seqjax.typing import KeyArray, Params, State
 
 
 def write_on(
@@ -39,12 +40,13 @@ def write_on(
         prompt, lengths, _ = pad_chosen(prompts, chosen)
         places = np.zeros(chosen.rows, np.int64)
         places[: len(chosen.indices)] = chosen.indices
+        state, keys = _begun(model, params, key, places)
         samples = decoding.sample(
             model.advance,
             params,
-            model.start(params, (chosen.rows,)),
+            state,
             prompt,
-            _keys(key, places),
+            keys,
             max_length,
             # Rows that fill the batch up are written as well, and thrown away.
             prompt_lengths=np.maximum(lengths, 1),
@@ -74,7 +76,10 @@ def _without_stop(tokens: np.ndarray, stop_token: int | None) -> np.ndarray:
     return tokens[:-1] if ended else tokens
 
 
-@jax.jit
-def _keys(key: jax.Array, places: jax.Array) -> jax.Array:
-    """A key for each place, `[rows]`."""
-    return jax.vmap(jax.random.fold_in, (None, 0))(key, places)
+@functools.partial(jax.jit, static_argnames="model")
+def _begun(
+    model: LanguageModel, params: Params, key: jax.Array, places: jax.Array
+) -> tuple[State, jax.Array]:
+    """Returns the state before each prompt, and a key for each place, `[rows]`: one program to compile."""
+    state = model.start(params, (len(places),))
+    return state, jax.vmap(jax.random.fold_in, (None, 0))(key, places)

@@ -22,10 +22,7 @@ from seqjax.training.loop import Callback as Callback
 from seqjax.training.loop import Event as Event
 from seqjax.training.loop import NonFiniteError as NonFiniteError
 from seqjax.training.loop import Outcome as Outcome
-from seqjax.training.loop import Progress as Progress
 from seqjax.training.loop import fit_batches as fit_batches
-from seqjax.training.loop import restore_best as restore_best
-from seqjax.training.loop import resume as resume
 from seqjax.training.options import OWN as OWN
 from seqjax.training.options import Options as Options
 from seqjax.training.options import check_parts as check_parts
@@ -36,6 +33,9 @@ from seqjax.training.precision import cast_floating as cast_floating
 from seqjax.training.precision import mixed_precision as mixed_precision
 from seqjax.training.processes import differences as differences
 from seqjax.training.processes import gather_texts as gather_texts
+from seqjax.training.progress import Progress as Progress
+from seqjax.training.progress import restore_best as restore_best
+from seqjax.training.progress import resume as resume
 from seqjax.training.recipe import SCHEDULES as SCHEDULES
 from seqjax.training.recipe import Recipe as Recipe
 from seqjax.training.reports import MetricsLog as MetricsLog

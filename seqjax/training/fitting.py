@@ -15,7 +15,8 @@ from seqjax import data
 from seqjax.tasks import Task, Trained
 from seqjax.training.checkpoints import Checkpoints
 from seqjax.training.health import clip_by_norm, is_finite
-from seqjax.training.loop import Callback, Outcome, fit_batches, restore_best, resume
+from seqjax.training.loop import Callback, Outcome, fit_batches
+from seqjax.training.progress import restore_best, resume
 from seqjax.training.recipe import Recipe
 from seqjax.training.reports import progress_bar
 from seqjax.training.sharding import gather, make_mesh, shard_batch, shard_params

@@ -1,44 +1,24 @@
 """The training loop: the only part with effects."""
 
+import contextlib
 import dataclasses
 import math
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import jax
-import numpy as np
 
-from seqjax.training.checkpoints import CheckpointError, Checkpoints
-from seqjax.training.disk import room_for
+from seqjax.training.checkpoints import Checkpoints
+from seqjax.training.compiled import fetched, packed_step
 from seqjax.training.evaluation import rank
 from seqjax.training.health import is_finite, summarise
-from seqjax.training.interrupts import interruptible
+from seqjax.training.interrupts import Interrupt, interruptible
 from seqjax.training.processes import Together
-from seqjax.training.sources import END, counted, skip, taken_at
+from seqjax.training.progress import Batches, Progress, has_begun, restore_best
+from seqjax.training.saving import BackgroundSaves
+from seqjax.training.sources import END, counted
 from seqjax.training.state import TrainState
 from seqjax.training.step import StepFn
-
-
-@runtime_checkable
-class Batches(Protocol):
-    """Gives batches without end, and knows where it stands."""
-
-    def __iter__(self) -> Iterator[Any]:
-        """Returns itself."""
-        ...
-
-    def __next__(self) -> Any:
-        """Returns the next batch."""
-        ...
-
-    def state(self) -> Any:
-        """Returns the position after the last batch handed out, JSON-able."""
-        ...
-
-    def restore(self, state: Any) -> None:
-        """Goes on from a position."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,33 +34,6 @@ class Event:
     kind: str
     step: int
     metrics: dict[str, float]
-
-
-@dataclasses.dataclass
-class Progress:
-    """Holds where a run stands beside its `TrainState`: saved with each checkpoint.
-
-    Attributes:
-      step: steps taken.
-      best: the best score so far, lower is better; None before the first evaluation.
-      ties: the further monitored scores that came with it, which decide between equal ones.
-      best_step: the step it was reached at.
-      stale: evaluations since then.
-      stopped: whether a callback ended the run.
-      skipped: steps skipped over a gradient that was not finite.
-      since: the health of each gradient since the last evaluation, which the next one summarises.
-      data: the position in the data.
-    """
-
-    step: int = 0
-    best: float | None = None
-    ties: list[float] = dataclasses.field(default_factory=list)
-    best_step: int | None = None
-    stale: int = 0
-    stopped: bool = False
-    skipped: int = 0
-    since: list[dict[str, float]] = dataclasses.field(default_factory=list)
-    data: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +83,11 @@ def fit_batches(
 ) -> Outcome:
     """Trains for a number of steps.
 
+    The loop looks one step back: while a step is worked on, callbacks are told of the one before.
+    Evaluations, checkpoints and the end wait for the step at hand, and so does the loop where one
+    more lost step would be too many. Checkpoints are written while training goes on; all are
+    written when this returns.
+
     SIGTERM, SIGINT and SIGHUP end the step at hand, save and return (in the main thread). Where the
     state is spread over several processes, a signal to one of them ends all at the same step, and
     the scores of the first one count.
@@ -165,109 +123,73 @@ def fit_batches(
         batch.
     """
     _check(steps, every, patience, monitor, checkpoints, evaluate)
-    if progress is None and checkpoints is not None and _begun(checkpoints):
+    if progress is None and checkpoints is not None and has_begun(checkpoints):
         raise ValueError(
             f"{checkpoints.folder} holds a run already; resume() it, or name another folder"
         )
     progress = Progress() if progress is None else progress
     source = batches if isinstance(batches, Batches) else counted(batches, progress.data)
-    together = Together.of(state)
-    run = _Run(
-        progress,
-        evaluate,
-        monitor,
-        checkpoints,
-        source,
-        tuple(callbacks),
-        max_skipped,
-        on_nonfinite,
-        together,
-    )
-    run.began_finite = is_finite((state.params, state.ema))
+    train_step = packed_step(train_step)
     every = every or steps
-    if checkpoints is not None:
+    with contextlib.ExitStack() as stack:
+        interrupt = stack.enter_context(interruptible())
+        saves = None
+        if checkpoints is not None:
+            # Left, and so written, before signals end the process again.
+            saves = stack.enter_context(BackgroundSaves(checkpoints))
+        run = _Run(
+            progress,
+            evaluate,
+            monitor,
+            saves,
+            source,
+            tuple(callbacks),
+            max_skipped,
+            on_nonfinite,
+            Together.of(state),
+        )
+        run.began_finite = is_finite((state.params, state.ema))
         run.save(state)
-    run.tell("start", {})
-    if run.is_over(patience):
-        return run.end(run.best(state), "stopped early")
-    with interruptible() as interrupt:
+        run.tell("start", {})
+        if run.is_over(patience):
+            return run.end(run.best(state), "stopped early")
         while progress.step < steps:
-            batch = next(source, END)
+            batch = run.next_batch(state)
             if batch is END:
                 return run.out_of_batches(state)
             state, metrics = train_step(state, batch)
-            # Asked of all processes now and read with the metrics: it costs no wait of its own.
-            asked = together.largest(interrupt.number, after=state.step)
-            progress.step += 1
-            metrics, asked = jax.device_get((metrics, asked))
-            run.after_step(state, batch, metrics)
+            run.take(state, batch, metrics, interrupt)
             due = progress.step % every == 0 or progress.step == steps
+            if due or run.signal(interrupt) or run.is_at_stake():
+                run.settle(state)
             if due:
                 run.assess(state)
-            # The signal that any process has got.
-            number = int(asked) if together.several else interrupt.number
-            if (due or number) and checkpoints is not None:
+            number = run.signal(interrupt)
+            if due or number:
+                run.settle(state)
                 run.save(state)
             if number and progress.step < steps:
                 return run.end(state, "interrupted", number)
             if due and run.is_over(patience):
                 return run.end(run.best(state), "stopped early")
-    return run.end(state, "finished")
+        return run.end(state, "finished")
 
 
-def resume(
-    state: TrainState, batches: Batches | Iterable[Any], checkpoints: Checkpoints
-) -> tuple[TrainState, Progress]:
-    """Restores the newest sound checkpoint, and the data at its position.
+@dataclasses.dataclass(frozen=True)
+class _Taken:
+    """Holds a step whose metrics were not looked at yet.
 
-    Args:
-      state: a fresh state of the same shapes.
-      batches: moved to the position of the checkpoint; of a plain iterator as many as were taken
-        are passed over, and a list is left to `fit_batches`.
-      checkpoints: where to look; in a folder that never had any the run begins at the beginning.
-
-    Returns:
-      The state and progress to give to `fit_batches`.
-
-    Raises:
-      CheckpointError: there are checkpoints, but none is sound, or they are of another model.
+    Attributes:
+      step: its number.
+      batch: what it learnt from; None once no one will ask for it.
+      metrics: as the step returned them, perhaps still being computed.
+      asked: the signal that any process has got.
     """
-    if not _begun(checkpoints):
-        return state, Progress()
-    _, state, saved = checkpoints.restore(state)
-    progress = Progress(**saved)
-    if isinstance(batches, Batches):
-        batches.restore(progress.data)
-    elif isinstance(batches, Iterator):
-        skip(batches, taken_at(progress.data))
-    return state, progress
 
-
-def restore_best(state: TrainState, checkpoints: Checkpoints) -> TrainState:
-    """Restores the checkpoint with the best score so far, or the newest of a run that has none.
-
-    Args:
-      state: a state of the same shapes.
-      checkpoints: where to look.
-
-    Returns:
-      The state.
-
-    Raises:
-      CheckpointError: there is no sound checkpoint, or it is of another model.
-    """
-    step, newest, saved = checkpoints.restore(state)
-    best = saved["best_step"]
-    if best is None or best == step:
-        return newest
-    try:
-        return checkpoints.restore(state, best)[1]
-    except CheckpointError as error:
-        warnings.warn(
-            f"the best checkpoint, of step {best}, cannot be had ({error}); the newest is taken",
-            stacklevel=2,
-        )
-        return newest
+    step: int
+    batch: Any
+    metrics: Any
+    asked: Any
 
 
 @dataclasses.dataclass
@@ -275,41 +197,79 @@ class _Run:
     progress: Progress
     evaluate: Callable | None
     monitor: str | Sequence[str] | None
-    checkpoints: Checkpoints | None
+    saves: BackgroundSaves | None
     batches: Batches
     callbacks: tuple[Callback, ...]
     max_skipped: int
     on_nonfinite: Callable | None
     together: Together
     began_finite: bool = True
+    taken: _Taken | None = None
+    asked: int = 0
+    in_a_row: float = math.inf  # Unknown before the first step.
 
-    def tell(self, kind: str, metrics: dict[str, Any]) -> bool:
+    def tell(self, kind: str, metrics: dict[str, Any], step: int | None = None) -> bool:
         """Tells all callbacks; returns whether one of them ends the run."""
-        event = Event(kind, self.progress.step, metrics)
+        event = Event(kind, self.progress.step if step is None else step, metrics)
         # All of them are told, also after one has said to stop.
         answers = [callback(event) for callback in self.callbacks]
         return any(answer is True for answer in answers)
 
-    def after_step(self, state: TrainState, batch: Any, metrics: dict[str, Any]) -> None:
+    def next_batch(self, state: TrainState) -> Any:
+        """Returns the next batch, or `END`; where the source fails, the last step is told before."""
+        try:
+            return next(self.batches, END)
+        except Exception:
+            self.settle(state)
+            raise
+
+    def take(self, state: TrainState, batch: Any, metrics: Any, interrupt: Interrupt) -> None:
+        """Counts a step that was begun, and looks at the one before."""
+        self.progress.step += 1
+        # Asked of all processes now and read with the metrics: it costs no wait of its own.
+        asked = self.together.largest(interrupt.number, after=state.step)
+        wanted = self.on_nonfinite is not None and self.progress.skipped == 0
+        before = self.taken
+        self.taken = _Taken(self.progress.step, batch if wanted else None, metrics, asked)
+        if before is not None:
+            self.look_at(before, state)
+
+    def settle(self, state: TrainState) -> None:
+        """Looks at the last step, if that was not done yet."""
+        taken, self.taken = self.taken, None
+        if taken is not None:
+            self.look_at(taken, state)
+
+    def signal(self, interrupt: Interrupt) -> int:
+        """Returns the number of the signal that ends the run, 0 for none; the same on all processes."""
+        return self.asked if self.together.several else interrupt.number
+
+    def is_at_stake(self) -> bool:
+        """Tells whether the run stops if the step at hand is lost as well."""
+        return self.in_a_row + 1 >= self.max_skipped
+
+    def look_at(self, taken: _Taken, state: TrainState) -> None:
         """Records a step; stops where too many in a row were lost."""
         progress = self.progress
-        values = {name: float(np.asarray(value)) for name, value in metrics.items()}
+        values = fetched(taken.metrics)
+        if self.together.several:
+            self.asked = max(self.asked, int(jax.device_get(taken.asked)))
+        self.in_a_row = values["skipped_in_a_row"]
         progress.since.append({name: values[name] for name in SUMMARISED})
-        progress.skipped += not metrics["finite"]
-        self.tell("step", values | {"skipped": progress.skipped})
-        if metrics["finite"]:
+        progress.skipped += not values["finite"]
+        self.tell("step", values | {"skipped": progress.skipped}, taken.step)
+        if values["finite"]:
             return
         if progress.skipped == 1 and self.on_nonfinite is not None:
-            self.on_nonfinite(progress.step, batch)
-        if metrics["skipped_in_a_row"] >= self.max_skipped:
-            if self.checkpoints is not None:
-                self.save(state)
-            healthy = math.isfinite(metrics["loss"]) and math.isfinite(metrics["gradient_norm"])
+            self.on_nonfinite(taken.step, taken.batch)
+        if self.in_a_row >= self.max_skipped:
+            self.save(state)
+            healthy = math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])
             what = "updates" if healthy else "gradients"
             raise NonFiniteError(
-                f"{int(metrics['skipped_in_a_row'])} {what} in a row were not finite, "
+                f"{int(self.in_a_row)} {what} in a row were not finite, "
                 "the last at step "
-                f"{self.progress.step}; lower the learning rate or the clipping threshold, "
+                f"{taken.step}; lower the learning rate or the clipping threshold, "
                 "or look at the dumped batch"
             )
 
@@ -345,37 +305,36 @@ class _Run:
         return tuple((known + [math.inf] * size)[:size])
 
     def save(self, state: TrainState) -> None:
-        assert self.checkpoints is not None
+        """Begins to write a checkpoint, where there shall be any."""
+        if self.saves is None:
+            return
         self.progress.data = self.batches.state()
         saved = dataclasses.asdict(self.progress)
-        with room_for(state, self.checkpoints.folder):
-            self.checkpoints.save(self.progress.step, state, saved, best=self.progress.best_step)
+        self.saves.save(self.progress.step, state, saved, self.progress.best_step)
 
     def is_over(self, patience: int | None) -> bool:
         return self.progress.stopped or (patience is not None and self.progress.stale >= patience)
 
     def best(self, state: TrainState) -> TrainState:
-        return state if self.checkpoints is None else restore_best(state, self.checkpoints)
+        """Returns the best state that was saved; without checkpoints the one given."""
+        if self.saves is None:
+            return state
+        self.saves.wait()
+        return restore_best(state, self.saves.checkpoints)
 
     def out_of_batches(self, state: TrainState) -> Outcome:
         """Ends a run that has no more batches: evaluates and saves, unless that was just done."""
         if self.progress.step == 0:
             raise ValueError("batches gave none; give at least one batch")
+        self.settle(state)
         if self.progress.since:
             self.assess(state)
-            if self.checkpoints is not None:
-                self.save(state)
+            self.save(state)
         return self.end(state, "out of batches")
 
     def end(self, state: TrainState, reason: str, number: int = 0) -> Outcome:
         self.tell("end", {})
         return Outcome(state, self.progress, reason, number)
-
-
-def _begun(checkpoints: Checkpoints) -> bool:
-    """Tells whether the folder holds checkpoints, sound or not."""
-    folder = checkpoints.folder
-    return folder.is_dir() and any(path.name.isdigit() for path in folder.iterdir())
 
 
 def _check(

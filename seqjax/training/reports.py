@@ -5,6 +5,7 @@ import json
 import math
 import os
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ class MetricsLog:
         if self.path.exists():
             write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self._began = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
+        self._file: int | None = None
 
     def __call__(self, event: Event) -> None:
         """Writes one line; NaN and infinity become null, as JSON has neither."""
@@ -37,11 +39,17 @@ class MetricsLog:
             name: value if math.isfinite(value) else None for name, value in event.metrics.items()
         }
         seconds = round(time.monotonic() - self._began, 3)
-        with self.path.open("a") as file:
-            file.write(
-                json.dumps({"step": event.step, "kind": event.kind, "seconds": seconds} | values)
-                + "\n"
-            )
+        line = json.dumps({"step": event.step, "kind": event.kind, "seconds": seconds} | values)
+        if self._file is None:
+            self._file = _appending(self.path)
+            weakref.finalize(self, os.close, self._file)
+        # Past all buffers: a line is there as soon as it is written, whatever ends the process.
+        os.write(self._file, line.encode() + b"\n")
+
+
+def _appending(path: Path) -> int:
+    """Opens a file to write at its end; returns its descriptor."""
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Many devices: data parallelism, and parameters over a model axis by a table of rules."""
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -114,19 +115,33 @@ def shard_batch(mesh: Mesh, batch: Any) -> Any:
     Raises:
       UnevenBatch: the data axis does not divide the rows.
     """
-    sharding = NamedSharding(mesh, PartitionSpec("data"))
     share = mesh.shape["data"] // jax.process_count() or 1
 
-    def put(leaf: Any) -> Array:
+    def copied(leaf: Any) -> np.ndarray:
         # A copy: the device may take over this memory, which its owner may fill again.
         leaf = np.array(leaf)
         if leaf.shape[0] % share:
             raise UnevenBatch(
                 f"a batch of {leaf.shape[0]} rows cannot be cut evenly over {share} devices"
             )
-        return jax.make_array_from_process_local_data(sharding, leaf)
+        return leaf
 
-    return jax.tree.map(put, batch)
+    leaves, structure = jax.tree.flatten(batch)
+    leaves = [copied(leaf) for leaf in leaves]
+    if mesh.size == 1 and jax.process_count() == 1:
+        # The arguments of a compiled function travel together, and ten times as fast.
+        placed = _placing(mesh)(leaves)
+    else:
+        sharding = NamedSharding(mesh, PartitionSpec("data"))
+        placed = [jax.make_array_from_process_local_data(sharding, leaf) for leaf in leaves]
+    return jax.tree.unflatten(structure, placed)
+
+
+@functools.cache
+def _placing(mesh: Mesh) -> Callable[[list[Any]], list[Array]]:
+    """Returns the compiled identity, whose results lie on the mesh."""
+    sharding = NamedSharding(mesh, PartitionSpec("data"))
+    return jax.jit(lambda leaves: leaves, out_shardings=sharding)
 
 
 def own_rows(leaf: Any) -> np.ndarray:

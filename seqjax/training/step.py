@@ -11,9 +11,10 @@ import optax
 from jax import lax
 from jaxtyping import Array
 
+from seqjax.training.compiled import CompiledStep
 from seqjax.training.evaluation import Mean
 from seqjax.training.health import clip_with_health, keep_if, spoilt, turned_nan
-from seqjax.training.state import TrainState, as_train_state, in_containers_of, unaliased
+from seqjax.training.state import TrainState, as_train_state, in_containers_of
 from seqjax.typing import KeyArray, Params
 
 
@@ -134,32 +135,7 @@ def make_train_step(
         )
         return state, metrics
 
-    return _compiled(train_step) if jit else train_step
-
-
-def _compiled(train_step: StepFn) -> StepFn:
-    """Compiles a step whose state is donated, and on a mesh laid out as it came.
-
-    Left alone XLA would cut the state anew.
-    """
-    plain = jax.jit(train_step, donate_argnums=0)
-
-    @functools.lru_cache
-    def laid_out(structure: Any, shardings: tuple[Any, ...]) -> Callable:
-        state = jax.tree.unflatten(structure, shardings)
-        return jax.jit(train_step, donate_argnums=0, out_shardings=(state, None))
-
-    @functools.wraps(train_step)
-    def step(state: Any, batch: Any) -> tuple[TrainState, dict[str, Any]]:
-        state = unaliased(as_train_state(state))
-        leaves, structure = jax.tree.flatten(state)
-        shardings = tuple(getattr(leaf, "sharding", None) for leaf in leaves)
-        spread = any(len(getattr(sharding, "device_set", ())) > 1 for sharding in shardings)
-        run = laid_out(structure, shardings) if spread else plain
-        return run(state, batch)
-
-    step.lower = plain.lower  # pyright: ignore[reportAttributeAccessIssue]
-    return step
+    return CompiledStep(train_step) if jit else train_step
 
 
 def _with_aux(loss_fn: LossFn, params: Any, batch: Any, rng: Any, extra: Any) -> tuple[Any, Aux]:

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import pytest
 
 import seqjax
@@ -390,7 +391,8 @@ def test_the_exit_code_names_the_signal_that_ended_the_training(
 
     def interrupt(self, event):
         step.append(event.step)
-        if event.kind == "step" and event.step == 3:
+        # Told while the next step is at hand, which the signal ends.
+        if event.kind == "step" and event.step == 2:
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(training.MetricsLog, "__call__", interrupt)
@@ -483,3 +485,41 @@ def test_where_the_data_lies_is_each_process_s_own_affair(monkeypatch, tmp_path)
     assert not {"--data-dir", "--text"} & told.keys()
     assert told["the fingerprint of the data"] == seqjax.data.fingerprint([1])
     assert told["--learning-rate"] == "0.1"
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds"),
+    [
+        ({}, 1.0),
+        ({"JAX_COMPILATION_CACHE_DIR": "cache"}, 0.0),
+        (
+            {
+                "JAX_COMPILATION_CACHE_DIR": "cache",
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "3",
+            },
+            1.0,
+        ),
+    ],
+)
+def test_small_programs_are_kept_where_the_user_has_asked_for_a_cache(
+    monkeypatch, environment, seconds
+):
+    for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with _least():
+        cli.keep_small_programs()
+        assert jax.config.jax_persistent_cache_min_compile_time_secs == seconds
+
+
+@contextlib.contextmanager
+def _least():
+    """Puts the setting back that a command changes for its whole process."""
+    name = "jax_persistent_cache_min_compile_time_secs"
+    before = getattr(jax.config, name)
+    jax.config.update(name, 1.0)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)

@@ -58,7 +58,7 @@ std::vector<Numbers> run(const Kernels& kernels, const Case& c, Pool& pool) {
   return {ys, h_last, d_sums, d_h0, d_w_x, d_w_h, d_b, d_xs};
 }
 
-constexpr int64_t kSizes[][4] = {{1, 1, 1, 1}, {0, 3, 2, 5}, {3, 7, 5, 17}, {5, 33, 20, 37}, {2, 2, 130, 200}};
+constexpr int64_t kSizes[][4] = {{1, 1, 1, 1}, {0, 3, 2, 5}, {3, 7, 5, 17}, {5, 33, 20, 37}, {2, 2, 130, 200}, {1, 3, 700, 20}, {2, 4, 7, 530}};
 
 // Every cell at odd sizes, both ways, with and without ragged rows.
 inline std::vector<Case> cases() {

@@ -65,3 +65,99 @@ def test_inputs_of_other_features_are_an_error_and_no_crash(getkey, cell, featur
         cell.scan(params, jnp.ones((4, 2, features)), state, Pass(backend="native"))[
             1
         ].block_until_ready()
+
+
+def alike(prefix, whole):
+    jax.tree.map(np.testing.assert_array_equal, prefix, whole)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "steps", "features", "hidden"),
+    [(1, 1, 128, 64), (1, 8, 5, 37), (2, 3, 3, 5), (3, 2, 700, 20), (4, 2, 40, 530), (8, 1, 9, 33)],
+)
+@pytest.mark.parametrize("kind", [seqjax.Elman, seqjax.LSTM, seqjax.GRU])
+def test_a_short_chunk_has_the_bits_of_a_long_sequence(
+    getkey, kind, rows, steps, features, hidden, reverse
+):
+    """Its weights are read as they lie, those of a long one are packed: the sums are the same."""
+    cell = kind(hidden)
+    params = cell.init(getkey(), features)
+    params |= {name: jax.random.normal(getkey(), params[name].shape) for name in ("b",)}
+    long = 40
+    xs = jax.random.normal(getkey(), (rows, long, features))
+    lengths = jnp.arange(rows, dtype=jnp.int32) % (steps + 1) if rows > 2 else None
+    reset = jax.random.uniform(getkey(), (rows, long)) < 0.2 if rows > 1 else None
+    state = jax.tree.map(
+        lambda s: jax.random.normal(getkey(), s.shape),
+        cell.initial_state(params, (rows,), xs.dtype),
+    )
+    if reverse:
+        # Only the rows' own steps are read, the same ones in both.
+        own = jnp.full(rows, steps, jnp.int32) if lengths is None else lengths
+    else:
+        own = lengths
+
+    def read(time, own):
+        return seqjax.unroll(
+            cell,
+            params,
+            xs[:, :time],
+            state,
+            lengths=own,
+            reset=None if reset is None else reset[:, :time],
+            reverse=reverse,
+            backend="native",
+        )
+
+    (after, ys), (_, whole) = read(steps, own), read(long, own)
+    alike(ys, whole[:, :steps])
+    # The state after it is that of a longer sequence which ends there.
+    ends = jnp.full(rows, steps, jnp.int32) if own is None else own
+    alike(after, read(long, ends)[0])
+
+
+def test_garbage_in_the_padding_of_a_short_chunk_changes_nothing(getkey):
+    cell = seqjax.LSTM(12)
+    params = cell.init(getkey(), 6)
+    xs = jax.random.normal(getkey(), (3, 2, 6))
+    lengths = jnp.asarray([0, 1, 2], jnp.int32)
+    dirty = jnp.where(jnp.arange(2)[None, :, None] < lengths[:, None, None], xs, jnp.nan)
+    clean, found = (
+        seqjax.unroll(cell, params, rows, lengths=lengths, backend="native") for rows in (xs, dirty)
+    )
+    jax.tree.map(np.testing.assert_array_equal, found, clean)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kind", [seqjax.Elman, seqjax.LSTM, seqjax.GRU])
+def test_padding_leaves_every_bit_of_values_and_gradients(getkey, kind, reverse):
+    """What is past a row's end is in no product: twice the padding, of NaN, is the same computation."""
+    cell, (rows, steps, features) = kind(24), (33, 30, 7)
+    params = cell.init(getkey(), features)
+    lengths = jax.random.randint(getkey(), (rows,), 0, steps + 1)
+    xs = jax.random.normal(getkey(), (rows, steps, features))
+    padded = jnp.pad(xs, ((0, 0), (0, steps), (0, 0)), constant_values=jnp.nan)
+    inside = jnp.arange(2 * steps)[None, :, None] < lengths[:, None, None]
+    padded = jnp.where(inside, padded, jnp.nan)
+
+    def loss(params, xs):
+        state, ys = seqjax.unroll(
+            cell, params, xs, lengths=lengths, reverse=reverse, backend="native"
+        )
+        return (ys**2).sum(axis=(1, 2)).sum() + sum(s.sum() for s in jax.tree.leaves(state))
+
+    (d_params, d_xs), (d_wide, d_padded) = (
+        jax.grad(loss, argnums=(0, 1))(params, given) for given in (xs, padded)
+    )
+    alike(d_wide, d_params)
+    alike(d_padded[:, :steps], d_xs)
+    assert not np.any(d_padded[:, steps:])
+    alike(
+        *(
+            seqjax.unroll(cell, params, given, lengths=lengths, reverse=reverse, backend="native")[
+                0
+            ]
+            for given in (xs, padded)
+        )
+    )

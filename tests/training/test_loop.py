@@ -1,5 +1,6 @@
 """The loop: what happens at which step, how it stops, and that a resumed run is the run that never stopped."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -388,13 +389,11 @@ def test_a_signal_saves_and_ends_the_loop_and_the_resumed_run_is_the_one_that_ne
     tmp_path, undisturbed, number
 ):
     before, seen = signal.getsignal(number), {}
-    for step in (
-        2,
-        6,
-        7,
-        10,
-    ):  # in the first interval, at an evaluation, right after it, right before the end
-        stopped, events, _ = run(tmp_path, stop_at(step, number=number))
+    # A callback is told of a step while the next one is at hand, but of the first one and of an
+    # evaluation's at once. In the first interval, at an evaluation, right after it, right before
+    # the end.
+    for told, step in ((4, 5), (6, 6), (7, 7), (9, 9), (10, 10)):
+        stopped, events, _ = run(tmp_path, stop_at(told, number=number))
         assert (stopped.reason, stopped.progress.step, int(stopped.state.step)) == (
             "interrupted",
             step,
@@ -699,3 +698,135 @@ def test_a_list_is_no_source_for_a_run_that_was_begun_with_one_that_knows_its_po
     fit(steps=2, checkpoints=checkpoints)
     with pytest.raises(ValueError, match="batches that know their position"):
         training.resume(fresh_state(), iter([make_batch(0)]), checkpoints)
+
+
+def test_callbacks_are_told_of_a_step_while_the_next_one_is_at_hand():
+    """So the device need not wait for them; an evaluation waits for its own step."""
+    order = []
+
+    def taking(state, batch):
+        state, metrics = TRAIN_STEP(state, batch)
+        order.append(("taken", int(state.step)))
+        return state, metrics
+
+    def told(event):
+        if event.kind in ("step", "evaluation"):
+            order.append((event.kind, event.step))
+
+    training.fit_batches(fresh_state(), taking, Source(), steps=6, every=4, callbacks=[told])
+    # The first step shows whether the run comes from a streak of lost ones.
+    assert order == [
+        ("taken", 1),
+        ("step", 1),
+        ("taken", 2),
+        ("taken", 3),
+        ("step", 2),
+        ("taken", 4),
+        ("step", 3),
+        ("step", 4),
+        ("evaluation", 4),
+        ("taken", 5),
+        ("taken", 6),
+        ("step", 5),
+        ("step", 6),
+        ("evaluation", 6),
+    ]
+
+
+@pytest.mark.parametrize("max_skipped", [1, 2, 4])
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_streak_ends_at_its_step_also_where_good_batches_follow_or_a_resume_lies_in_it(
+    tmp_path, max_skipped, before
+):
+    """The state that is saved has seen no batch after the streak."""
+    first = 3
+    last = first + max_skipped - 1
+    checkpoints = Checkpoints(tmp_path)
+
+    def stage(steps):
+        source = Source(poisoned=range(first - 1, last))
+        state, progress = training.resume(fresh_state(), source, checkpoints)
+        options = {"progress": progress, "max_skipped": max_skipped, "checkpoints": checkpoints}
+        return fit(state, source, steps=steps, **options)
+
+    if before:
+        stage(last - 1)
+    with pytest.raises(training.NonFiniteError, match=f"the last at step {last};"):
+        stage(20)
+    step, saved, progress = checkpoints.restore(fresh_state())
+    assert (step, int(saved.step), progress["data"]) == (last, last, {"position": last})
+    assert_same_bits(saved.params, fit(steps=first - 1).state.params)
+
+
+def test_metrics_come_in_one_array_and_are_those_of_the_bare_step(monkeypatch):
+    fetched, seen, events = training.loop.fetched, [], []
+    monkeypatch.setattr(
+        training.loop, "fetched", lambda metrics: seen.append(metrics) or fetched(metrics)
+    )
+    fit(steps=3, callbacks=[events.append])
+    assert [metrics.values.ndim for metrics in seen] == [1, 1, 1]
+    state = fresh_state()
+    told = [event.metrics for event in events if event.kind == "step"]
+    for number, metrics in enumerate(told):
+        state, expected = TRAIN_STEP(state, make_batch(number))
+        assert metrics == {name: float(value) for name, value in expected.items()} | {"skipped": 0}
+
+
+def test_a_step_wrapped_by_its_user_is_the_one_that_is_taken():
+    calls = []
+
+    @functools.wraps(TRAIN_STEP)
+    def wrapped(state, batch):
+        calls.append(batch)
+        return TRAIN_STEP(state, batch)
+
+    training.fit_batches(fresh_state(), wrapped, Source(), steps=2)
+    assert len(calls) == 2
+
+
+class Slow(Checkpoints):
+    """Checkpoints of which that of step 3 is written only once step 5 has been told, or never."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.told = threading.Event()
+
+    def save(self, step, tree, progress, best=None):
+        if step == 3:
+            assert self.told.wait(20), "training waits for the checkpoint"
+        super().save(step, tree, progress, best)
+
+
+def test_checkpoints_are_written_while_training_goes_on_and_hold_their_own_step(tmp_path):
+    checkpoints = Slow(tmp_path)
+
+    def tell(event):
+        if event.kind == "step" and event.step == 5:
+            checkpoints.told.set()
+
+    fit(steps=6, every=3, checkpoints=checkpoints, callbacks=[tell])
+    assert Checkpoints(tmp_path).steps() == [3, 6], "all is written when the loop returns"
+    _, saved, progress = Checkpoints(tmp_path).restore(fresh_state(), 3)
+    assert progress["step"] == 3 and progress["data"] == {"position": 3}
+    assert_same_bits(saved, fit(steps=3).state)
+
+
+def test_what_a_callback_raises_comes_after_the_checkpoint_that_is_under_way(tmp_path):
+    def leave(event):
+        if event.kind == "step" and event.step == 4:
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        fit(steps=6, every=3, checkpoints=Checkpoints(tmp_path), callbacks=[leave])
+    assert Checkpoints(tmp_path).steps() == [0, 3]
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_run(tmp_path):
+    class Broken(Checkpoints):
+        def save(self, step, tree, progress, best=None):
+            if step:
+                raise OSError("the disk is gone")
+            super().save(step, tree, progress, best)
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        fit(steps=9, every=3, checkpoints=Broken(tmp_path))

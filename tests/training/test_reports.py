@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 import time
 import types
@@ -286,3 +287,17 @@ def test_a_figure_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         figures.save_figure(Broken(), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == whole
+
+
+def test_the_log_is_opened_once_and_each_line_is_there_at_once(tmp_path, monkeypatch):
+    path, opened, real = tmp_path / "metrics.jsonl", [], os.open
+    log = training.MetricsLog(path)
+    monkeypatch.setattr(os, "open", lambda *given: opened.append(given[0]) or real(*given))
+    for step in (1, 2, 3):
+        log(training.Event("step", step, {"loss": 0.5}))
+        assert [line["step"] for line in read(path)] == list(range(1, step + 1))
+    assert opened.count(path) == 1
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_bytes().splitlines()]

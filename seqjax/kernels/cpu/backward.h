@@ -11,7 +11,8 @@ class BackwardPass {
  public:
   BackwardPass(const Backward& g, Team& team)
       : g_(g), p_(g.problem), clock_{p_}, columns_(Cell::gates * p_.hidden), panels_((p_.hidden + kUnits - 1) / kUnits),
-        split_(team.threads(), p_.batch, panels_, p_.hidden * columns_), w_h_(panels_ * columns_ * kUnits),
+        split_(team.threads(), p_.batch, panels_, p_.hidden * columns_, p_.lengths != nullptr),
+        w_h_(panels_ * columns_ * kUnits),
         carry_(p_.batch * p_.hidden), zeros_(columns_), rows_(split_.groups * p_.batch) {}
 
   bool ready() const { return w_h_ && carry_ && zeros_ && rows_; }
@@ -34,10 +35,15 @@ class BackwardPass {
  private:
   // Step -1 stands for the state before all. Every second step goes through the panels from the last to the first.
   void step(int64_t step, int64_t group) {
-    int64_t first = split_.first_row(group), count = split_.end_row(group) - first;
-    int64_t begin = split_.first_part(group), end = split_.end_part(group);
+    int64_t count = 0, begin = split_.first_part(group), end = split_.end_part(group);
     BackRow* rows = rows_ + group * p_.batch;
-    for (int64_t b = 0; b < count; ++b) rows[b] = step < 0 ? initial_row(first + b) : row_of(step, first + b);
+    for (int64_t i = 0; i < split_.rows_of(group); ++i) {
+      int64_t b = split_.row(group, i);
+      BackRow row = step < 0 ? initial_row(b) : row_of(step, b);
+      // What is past its end has no product.
+      if (row.valid || step < 0) rows[count++] = row;
+      else for (int64_t panel = begin; panel < end; ++panel) clear(row, panel);
+    }
     int64_t size = step == p_.time - 1 ? 0 : columns_;
     for (int64_t i = 0; i < end - begin; ++i) retreat(rows, count, size, step % 2 ? end - 1 - i : begin + i);
   }
@@ -71,13 +77,17 @@ class BackwardPass {
   inline void finish(const BackRow& row, vec d_h, int64_t unit, N n) const {
     d_h += load(row.d_y + unit, n) + load(row.d_h + unit, n);
     if (row.valid) return Cell::backward(row, d_h, unit, n, p_.hidden);
-    if (row.d_h0) {
-      bool passes = Cell::carries && !Cell::memory;
-      store(row.d_h0 + unit, passes ? d_h + load(row.d_carry + unit, n) : d_h, n);
-      if (Cell::memory) store(row.d_carry_next + unit, load(row.d_carry + unit, n), n);
-      return;
-    }
-    for (int gate = 0; gate < Cell::kept; ++gate) store(row.d_sums + gate * p_.hidden + unit, vec{}, n);
+    // The state before all.
+    bool passes = Cell::carries && !Cell::memory;
+    store(row.d_h0 + unit, passes ? d_h + load(row.d_carry + unit, n) : d_h, n);
+    if (Cell::memory) store(row.d_carry_next + unit, load(row.d_carry + unit, n), n);
+  }
+
+  // The gradients of the sums of a step past the row's end.
+  void clear(const BackRow& row, int64_t panel) const {
+    int64_t unit = panel * kUnits, units = p_.hidden - unit < kUnits ? p_.hidden - unit : kUnits;
+    for (int gate = 0; gate < Cell::kept; ++gate)
+      __builtin_memset(row.d_sums + gate * p_.hidden + unit, 0, units * sizeof(float));
   }
 
   // Whether gradients flow from step + 1 back to what was before it.

@@ -139,6 +139,8 @@ struct Clock {
   int64_t first_step(int64_t row) const { return p.reverse ? p.time - length(row) : 0; }
   int64_t end_step(int64_t row) const { return p.reverse ? p.time : length(row); }
   bool valid(int64_t step, int64_t row) const { return step >= first_step(row) && step < end_step(row); }
+  // Of a row of one time, [T, B].
+  bool holds(int64_t place) const { return !p.lengths || place / p.batch < length(place % p.batch); }
   bool starts(int64_t step, int64_t row) const { return p.starts && p.starts[time_of(step) * p.batch + row]; }
 
   // The row of `states` [T, B, H] before a step, given the one before all and a row of zeros.

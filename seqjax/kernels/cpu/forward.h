@@ -1,20 +1,28 @@
 // A cell over a whole sequence.
 //
 // The products of a step with x and with h are summed in registers, and go from there to the cell. Where there are few rows those
-// with x are summed for several steps at once, so that the weights are read once for all.
+// with x are summed for several steps at once, so that the weights are read once for all. Where there are few rows and steps, the
+// weights are not packed but read as they are, see direct.h.
 
 // How the work of a step is shared out: by rows, and then no thread waits for another, or by units.
 struct Split {
-  bool by_rows;
+  bool by_rows, in_turn;
   int64_t groups, rows, parts;
 
-  // Rows, while the weights stay in the cache of each core and each core gets rows enough to be busy.
-  Split(int64_t threads, int64_t rows, int64_t parts, int64_t weights)
-      : by_rows(threads == 1 || (weights * int64_t{sizeof(float)} < kCache && rows >= 8 * threads)),
+  // Rows, while the weights stay in the cache of each core and each core gets rows enough to be busy. Rows of different lengths
+  // are dealt out in turn, for they may be sorted.
+  Split(int64_t threads, int64_t rows, int64_t parts, int64_t weights, bool in_turn)
+      : by_rows(threads == 1 || (weights * int64_t{sizeof(float)} < kCache && rows >= 8 * threads)), in_turn(in_turn),
         groups(by_rows ? threads : threads < parts ? threads : parts), rows(rows), parts(parts) {}
 
-  int64_t first_row(int64_t group) const { return by_rows ? rows * group / groups : 0; }
-  int64_t end_row(int64_t group) const { return by_rows ? rows * (group + 1) / groups : rows; }
+  int64_t rows_of(int64_t group) const {
+    if (!by_rows) return rows;
+    return in_turn ? (rows - group + groups - 1) / groups : rows * (group + 1) / groups - rows * group / groups;
+  }
+  int64_t row(int64_t group, int64_t i) const {
+    if (!by_rows) return i;
+    return in_turn ? group + i * groups : rows * group / groups + i;
+  }
   int64_t first_part(int64_t group) const { return by_rows ? 0 : parts * group / groups; }
   int64_t end_part(int64_t group) const { return by_rows ? parts : parts * (group + 1) / groups; }
 
@@ -24,21 +32,28 @@ struct Split {
 template <class Cell>
 class ForwardPass {
   static constexpr int kVectors = Cell::gates * Cell::units, kSlots = Cell::slots;
+  static constexpr int kBlocks = kSlots / Cell::units;
   static constexpr int64_t kUnits = Cell::units * LANES, kWidth = kVectors * LANES, kTile = kSlots * LANES;
+
+  // Rows times steps for which packing does not pay; measured, see benchmarks/chunks.py.
+#ifndef SEQJAX_DIRECT
+#define SEQJAX_DIRECT 8
+#endif
+  static constexpr int64_t kDirect = SEQJAX_DIRECT, kAlone = 1 << 20;
 
  public:
   ForwardPass(const Forward& f, Team& team)
       : f_(f), p_(f.problem), clock_{p_}, panels_((p_.hidden + kUnits - 1) / kUnits),
-        split_(team.threads(), p_.batch, panels_, (p_.inputs + p_.hidden) * Cell::gates * p_.hidden),
-        ahead_(steps_ahead(split_.end_row(0))), w_x_(panels_ * p_.inputs * kWidth), w_h_(panels_ * p_.hidden * kWidth),
-        bias_(panels_ * kTile), sums_(ahead_ > 1 ? ahead_ * p_.batch * panels_ * kTile : 0),
+        direct_(p_.time * p_.batch <= kDirect), split_(threads(team), p_.batch, panels_, weights(), in_turn(team)), ahead_(steps_ahead(split_.rows_of(0))), packed_(direct_ ? 0 : panels_),
+        w_x_(packed_ * p_.inputs * kWidth), w_h_(packed_ * p_.hidden * kWidth), bias_(packed_ * kTile),
+        sums_(direct_ ? 2 * p_.batch * kBlocks * p_.hidden : ahead_ > 1 ? ahead_ * p_.batch * panels_ * kTile : 0),
         memory_(p_.batch * p_.hidden), zeros_(p_.hidden), rows_(split_.groups * p_.batch) {}
 
   bool ready() const { return w_x_ && w_h_ && bias_ && sums_ && memory_ && zeros_ && rows_; }
 
   void run(Team& team) {
     for (int64_t u = 0; u < p_.hidden; ++u) *(zeros_ + u) = 0.0f;
-    team.march(1, panels_, [&](int64_t, int64_t panel) { pack_panel(panel); });
+    team.march(1, packed_, [&](int64_t, int64_t panel) { pack_panel(panel); });
     if (split_.by_rows) {
       team.march(1, split_.groups, [&](int64_t, int64_t group) {
         for (int64_t s = 0; s < p_.time; ++s) step(s, group);
@@ -51,6 +66,14 @@ class ForwardPass {
   }
 
  private:
+  int64_t weights() const { return (p_.inputs + p_.hidden) * Cell::gates * p_.hidden; }
+
+  // One where a step takes no longer than to call another thread.
+  int64_t threads(const Team& team) const { return direct_ && p_.batch * weights() < kAlone ? 1 : team.threads(); }
+
+  // The sums of the next steps are of rows that stand side by side.
+  bool in_turn(const Team& team) const { return p_.lengths && p_.batch >= 4 * ROWS * team.threads(); }
+
   static int64_t steps_ahead(int64_t rows) { return rows > 0 && rows < 4 * ROWS ? 4 * ROWS / rows : 1; }
 
   void keep_initial(int64_t b) {
@@ -75,16 +98,77 @@ class ForwardPass {
 
   // Every second step goes through the panels from the last to the first: what was used last is still in the cache.
   void step(int64_t step, int64_t group) {
-    int64_t first = split_.first_row(group), count = split_.end_row(group) - first;
-    int64_t begin = split_.first_part(group), end = split_.end_part(group);
+    int64_t count = 0, begin = split_.first_part(group), end = split_.end_part(group);
     Row* rows = rows_ + group * p_.batch;
-    for (int64_t b = 0; b < count; ++b) rows[b] = row_of(step, first + b);
+    const float none[kTile] = {};
+    for (int64_t i = 0; i < split_.rows_of(group); ++i) {
+      Row row = row_of(step, split_.row(group, i));
+      // What is past its end has no product; the sums that are made ahead stand in the order of the rows.
+      if (row.valid || ahead_ > 1) rows[count++] = row;
+      else for (int64_t panel = begin; panel < end; ++panel) finish(&row, 1, none, panel);
+    }
+    int64_t first = split_.row(group, 0);
+    if (direct_) return directly(rows, first, count, begin, end);
     if (ahead_ > 1 && step % ahead_ == 0)
       for (int64_t panel = begin; panel < end; ++panel) project(step, first, count, panel);
     for (int64_t i = 0; i < end - begin; ++i) {
       int64_t panel = step % 2 ? end - 1 - i : begin + i;
       advance(rows, count, panel, ahead_ > 1 ? sums_of(panel, first) + step % ahead_ * count * kTile : nullptr);
     }
+  }
+
+  // One step of the units of some panels, by weights that are not packed.
+  void directly(const Row* rows, int64_t first, int64_t count, int64_t begin, int64_t end) {
+    const int64_t h = p_.hidden, unit = begin * kUnits, units = (end * kUnits < h ? end * kUnits : h) - unit;
+    auto sums = [&](int64_t r) { return sums_ + (first + r) * 2 * kBlocks * h; };
+    auto of_x = [&](int64_t r) { return rows[r].valid ? rows[r].x : nullptr; };
+    auto of_h = [&](int64_t r) { return rows[r].valid ? rows[r].h : nullptr; };
+    for (int64_t r = 0; r < count; ++r)
+      for (int block = 0; block < kBlocks && rows[r].valid; ++block)
+        copy(sums(r) + block * h + unit, (block < Cell::gates ? f_.b + block * h : f_.b_n) + unit, units);
+    // In parts where the tiles have them in parts.
+    const bool ahead = ahead_ > 1, in_parts = p_.inputs > kTerms || h > kTerms;
+    multiply(sums, of_x, count, p_.inputs, f_.w_x, unit, units, ahead ? p_.inputs > kTerms : in_parts, Cell::gates - 1);
+    multiply(sums, of_h, count, h, f_.w_h, unit, units, ahead ? h > kTerms : in_parts, kBlocks - 1);
+    for (int64_t panel = begin; panel < end; ++panel)
+      for (int64_t r = 0; r < count; ++r) {
+        alignas(64) float done[kTile] = {};
+        for (int slot = 0; slot < kSlots && rows[r].valid; ++slot) {
+          int64_t block = Cell::units > 1 ? 0 : slot, at = panel * kUnits + (Cell::units > 1 ? slot : 0) * LANES;
+          store(done + slot * LANES, at < h ? load(sums(r) + block * h + at, h - at) : vec{});
+        }
+        finish(rows + r, 1, done, panel);
+      }
+  }
+
+  // Adds the product of rows with weights to their sums; that with the last gate goes to the block `last`.
+  template <class Sums, class X>
+  void multiply(const Sums& sums, const X& x, int64_t count, int64_t size, const float* w, int64_t unit, int64_t units,
+                bool in_parts, int last) {
+    Block blocks[Cell::gates];
+    for (int gate = 0; gate < Cell::gates; ++gate)
+      blocks[gate] = {w + gate * p_.hidden + unit, (gate == Cell::gates - 1 ? last : gate) * p_.hidden + unit};
+    const int64_t stride = Cell::gates * p_.hidden;
+    if (!in_parts) return add_product(sums, x, count, 0, size, blocks, Cell::gates, stride, units);
+    auto part = [&](int64_t r) { return sums(r) + kBlocks * p_.hidden; };
+    for (int64_t begin = 0; begin < size; begin += kTerms) {
+      for_sums(x, count, blocks, [&](int64_t r, int64_t place) { copy(part(r) + place, nullptr, units); });
+      add_product(part, x, count, begin, size - begin < kTerms ? size : begin + kTerms, blocks, Cell::gates, stride, units);
+      for_sums(x, count, blocks, [&](int64_t r, int64_t place) {
+        for (int64_t u = place; u < place + units; ++u) sums(r)[u] += part(r)[u];
+      });
+    }
+  }
+
+  // Calls call(row, place) for the sums of all blocks and rows that are not left out.
+  template <class X, class Call>
+  static void for_sums(const X& x, int64_t count, const Block* blocks, const Call& call) {
+    for (int64_t r = 0; r < count; ++r)
+      for (int gate = 0; gate < Cell::gates && x(r); ++gate) call(r, blocks[gate].place);
+  }
+
+  static void copy(float* to, const float* from, int64_t size) {
+    for (int64_t i = 0; i < size; ++i) to[i] = from ? from[i] : 0.0f;
   }
 
   float* sums_of(int64_t panel, int64_t first) const { return sums_ + (panel * p_.batch + first) * ahead_ * kTile; }
@@ -177,8 +261,9 @@ class ForwardPass {
   const Problem& p_;
   const Clock clock_;
   const int64_t panels_;
+  const bool direct_;
   const Split split_;
-  const int64_t ahead_;
+  const int64_t ahead_, packed_;
   Array<float> w_x_, w_h_, bias_, sums_, memory_, zeros_;
   Array<Row> rows_;
 };

@@ -21,12 +21,12 @@ static inline void store_tile(float* to, int64_t stride, const vec (&acc)[R][V],
 class WeightProduct {
  public:
   WeightProduct(const WeightGradient& g, const Places& places, Team& team)
-      : g_(g), p_(g.problem), places_(places), clock_{p_}, rows_(p_.time * p_.batch), width_(places.gates * p_.hidden),
+      : g_(g), p_(g.problem), places_(places), clock_{p_}, order_(p_.time * p_.batch), rows_(valid_rows()), width_(places.gates * p_.hidden),
         parts_((p_.hidden + kColumns - 1) / kColumns), panels_(places.kept * parts_),
         groups_(team.threads() < panels_ ? team.threads() : panels_),
         scratch_size_((p_.inputs + p_.hidden + kColumns) * kChunk), scratch_(groups_ * scratch_size_), zeros_(p_.hidden) {}
 
-  bool ready() const { return scratch_ && zeros_; }
+  bool ready() const { return order_ && scratch_ && zeros_; }
 
   void run(Team& team) {
     clear(zeros_ + 0, p_.hidden);
@@ -35,8 +35,8 @@ class WeightProduct {
       float *xs = scratch_ + group * scratch_size_, *hs = xs + p_.inputs * kChunk, *packed = hs + p_.hidden * kChunk;
       for (int64_t first = 0; first < rows_; first += kChunk) {
         int64_t size = rows_ - first < kChunk ? rows_ - first : kChunk;
-        gather(xs, p_.inputs, size, [&](int64_t r) { return g_.xs + (first + r) * p_.inputs; });
-        gather(hs, p_.hidden, size, [&](int64_t r) { return h_before(first + r); });
+        gather(xs, p_.inputs, size, [&](int64_t r) { return g_.xs + row(first + r) * p_.inputs; });
+        gather(hs, p_.hidden, size, [&](int64_t r) { return h_before(row(first + r)); });
         for (int64_t panel = panels_ * group / groups_; panel < panels_ * (group + 1) / groups_; ++panel)
           add(first, size, panel / parts_, panel % parts_ * kColumns, xs, hs, packed);
       }
@@ -45,6 +45,17 @@ class WeightProduct {
 
  private:
   static constexpr int64_t kChunk = 512;
+
+  // Lists the rows of all times that are not past their end, and counts them.
+  int64_t valid_rows() {
+    int64_t rows = p_.time * p_.batch, found = 0;
+    if (!p_.lengths || !order_) return rows;
+    for (int64_t r = 0; r < rows; ++r)
+      if (clock_.holds(r)) *(order_ + found++) = r;
+    return found;
+  }
+
+  int64_t row(int64_t i) const { return p_.lengths ? *(order_ + i) : i; }
 
   static void clear(float* to, int64_t size) {
     for (int64_t i = 0; i < size; ++i) to[i] = 0.0f;
@@ -72,10 +83,10 @@ class WeightProduct {
   void add(int64_t first, int64_t size, int64_t gate, int64_t unit, const float* xs, const float* hs, float* packed) {
     int64_t stride = places_.kept * p_.hidden, n = p_.hidden - unit;
     int64_t to_x = places_.of_x[gate] * p_.hidden + unit, to_h = places_.of_h[gate] * p_.hidden + unit;
-    const float* d_sums = g_.d_sums + first * stride + gate * p_.hidden + unit;
+    const float* d_sums = g_.d_sums + gate * p_.hidden + unit;
     with_vectors(n, [&](auto vectors) {
       constexpr int V = vectors.value;
-      pack<V>(packed, size, [&](int64_t r, int v) { return d_sums + r * stride + v * LANES; },
+      pack<V>(packed, size, [&](int64_t r, int v) { return d_sums + row(first + r) * stride + v * LANES; },
               [&](int v) { return n - v * LANES; });
       if (to_x >= 0) multiply<V>(xs, p_.inputs, size, packed, g_.d_w_x + to_x, n, first > 0);
       if (to_h >= 0) multiply<V>(hs, p_.hidden, size, packed, g_.d_w_h + to_h, n, first > 0);
@@ -107,6 +118,7 @@ class WeightProduct {
   const Problem& p_;
   const Places places_;
   const Clock clock_;
+  Array<int64_t> order_;
   const int64_t rows_, width_, parts_, panels_, groups_, scratch_size_;
   Array<float> scratch_, zeros_;
 };
@@ -128,14 +140,19 @@ static bool input_gradient(const InputGradient& g, const Places& places, Team& t
         });
     });
   });
+  const Clock clock{p};
   team.march(1, (rows + kRows - 1) / kRows, [&](int64_t, int64_t group) {
-    int64_t first = group * kRows, count = rows - first < kRows ? rows - first : kRows;
+    int64_t first = group * kRows, last = first + kRows < rows ? first + kRows : rows, count = 0, valid[kRows];
+    for (int64_t row = first; row < last; ++row) {
+      if (clock.holds(row)) valid[count++] = row;
+      else __builtin_memset(g.d_xs + row * p.inputs, 0, p.inputs * sizeof(float));
+    }
     for (int64_t panel = 0; panel < panels; ++panel) {
       int64_t column = panel * kColumns, n = p.inputs - column;
       with_vectors(n, [&](auto vectors) {
         for_tiles(count, [&](int64_t row, auto tile) {
           constexpr int R = tile.value, V = vectors.value;
-          Rows<R> d_sums([&](int r) { return g.d_sums + (first + row + r) * stride; });
+          Rows<R> d_sums([&](int r) { return g.d_sums + valid[row + r] * stride; });
           const float* of_panel = w + panel * size * kColumns;
           alignas(64) float done[R * V * LANES] = {};
           vec acc[R][V];
@@ -146,7 +163,9 @@ static bool input_gradient(const InputGradient& g, const Places& places, Team& t
             accumulate_parts<R, V, V>(done, d_sums, size, of_panel);
             load_tile(acc, done);
           }
-          store_tile(g.d_xs + (first + row) * p.inputs + column, p.inputs, acc, n, false);
+          for (int r = 0; r < R; ++r)
+            for (int v = 0; v < V; ++v)
+              store(g.d_xs + valid[row + r] * p.inputs + column + v * LANES, acc[r][v], n - v * LANES);
         });
       });
     }

@@ -12,6 +12,7 @@ namespace {
 
 #include "simd.h"
 #include "panels.h"
+#include "direct.h"
 #include "cells.h"
 #include "forward.h"
 #include "backward.h"

@@ -244,7 +244,7 @@ ffi::Error weight_gradient(ffi::ThreadPool pool, int32_t cell, bool reverse, Num
 }
 
 ffi::Error input_gradient(ffi::ThreadPool pool, int32_t cell, int64_t hidden, Numbers w_x, Numbers d_sums,
-                          Result d_xs) {
+                          Lengths lengths, Result d_xs) {
   const Kind kind(cell);
   if (ffi::Error error = kind.error(); error.failure()) return error;
   const int64_t T = size(*d_xs, 0), B = size(*d_xs, 1), I = size(*d_xs, 2);
@@ -252,10 +252,13 @@ ffi::Error input_gradient(ffi::ThreadPool pool, int32_t cell, int64_t hidden, Nu
       {"d_xs", d_xs->dimensions(), shape(T, B, I)},
       {"w_x", w_x.dimensions(), shape(I, kind.gates * hidden)},
       {"d_sums", d_sums.dimensions(), shape(T, B, kind.kept * hidden)},
+      {"lengths", lengths.dimensions(), optional(lengths, shape(B))},
   });
   if (error.failure()) return error;
   expect(d_xs);
-  Problem p = {static_cast<CellKind>(cell), false, T, B, I, hidden, nullptr, nullptr};
+  // Which times of a row are padding does not depend on the order of reading.
+  const int32_t* ends = lengths.element_count() ? lengths.typed_data() : nullptr;
+  Problem p = {static_cast<CellKind>(cell), false, T, B, I, hidden, ends, nullptr};
   InputGradient call = {p, d_sums.typed_data(), w_x.typed_data(), d_xs->typed_data()};
   return finished([&] {
     PoolTeam<ffi::ThreadPool> team(pool);
@@ -288,7 +291,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(handle_weight_gradient, weight_gradient,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(handle_input_gradient, input_gradient,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()
                                   .Attr<int32_t>("cell").Attr<int64_t>("hidden")
-                                  .Arg<Numbers>().Arg<Numbers>().Ret<Numbers>());
+                                  .Arg<Numbers>().Arg<Numbers>().Arg<Lengths>().Ret<Numbers>());
 
 // A dict of the handlers, each in a capsule, by the name that it is registered under.
 PyObject* targets(PyObject*, PyObject*) {
