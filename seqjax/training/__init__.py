@@ -8,6 +8,7 @@ from seqjax.training.evaluation import best_evaluation as best_evaluation
 from seqjax.training.evaluation import evaluate as evaluate
 from seqjax.training.fitting import Interrupted as Interrupted
 from seqjax.training.fitting import fit as fit
+from seqjax.training.fitting import fit_seeds as fit_seeds
 from seqjax.training.folders import read_run as read_run
 from seqjax.training.health import clip_adaptively as clip_adaptively
 from seqjax.training.health import clip_by_norm as clip_by_norm

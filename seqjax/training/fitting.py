@@ -1,6 +1,7 @@
-"""`fit`: trains a task on examples."""
+"""`fit` and `fit_seeds`: train a task on examples."""
 
 import contextlib
+import dataclasses
 import functools
 import os
 import tempfile
@@ -9,7 +10,6 @@ from typing import Any, NamedTuple
 
 import jax
 import optax
-from jax.sharding import Mesh
 
 from seqjax import data
 from seqjax.tasks import Task, Trained
@@ -19,9 +19,10 @@ from seqjax.training.loop import Callback, Outcome, fit_batches
 from seqjax.training.progress import restore_best, resume
 from seqjax.training.recipe import Recipe
 from seqjax.training.reports import progress_bar
+from seqjax.training.seeds import all_at_once, stacked, unstacked
 from seqjax.training.sharding import gather, make_mesh, shard_batch, shard_params
 from seqjax.training.state import TrainState, create_state
-from seqjax.training.step import make_train_step
+from seqjax.training.step import StepFn, make_train_step
 from seqjax.typing import KeyArray, Params
 
 
@@ -29,11 +30,11 @@ class Interrupted(Exception):
     """A signal ended a training.
 
     Attributes:
-      trained: the task with its best parameters so far.
+      trained: the task with its best parameters so far; of `fit_seeds` a list.
       signal: the number of the signal.
     """
 
-    def __init__(self, message: str, trained: Trained, signal: int):
+    def __init__(self, message: str, trained: Any, signal: int):
         super().__init__(message)
         self.trained, self.signal = trained, signal
 
@@ -96,6 +97,112 @@ def fit(
       >>> trained.predict(rows[:2])
       ['odd', 'even']
     """
+    runs = _Runs(
+        functools.partial(fresh_state, task, recipe),
+        functools.partial(_train_step, task, recipe),
+        lambda state: [parameters_of(state)],
+    )
+    how = {"devices": devices, "on_nonfinite": on_nonfinite}
+    found, interrupted = _fit(
+        task, examples, runs, validation, recipe, folder, callbacks, quiet, **how
+    )
+    if interrupted is not None:
+        raise Interrupted(interrupted[0], found[0], interrupted[1])
+    return found[0]
+
+
+def fit_seeds(
+    task: Task,
+    examples: Any,
+    seeds: Sequence[int],
+    *,
+    validation: Any = None,
+    recipe: Recipe = Recipe(),  # noqa: B008
+    folder: str | os.PathLike | None = None,
+    callbacks: Sequence[Callback] = (),
+    quiet: bool = False,
+) -> list[Trained]:
+    """Trains a task from several seeds side by side, as one program.
+
+    Each run has parameters, dropout and an optimiser of its own, clips and skips by itself, and is
+    what `fit` would make of it; all see the same batches, those of the recipe's seed, and are kept
+    at the step whose mean score is best. What they say is then averaged: by `forecasting.Blend`,
+    `decoding.Ensemble`, or a mean and spread of their scores.
+
+    Args:
+      task: what is learnt.
+      examples: what to learn from, as the task takes them.
+      seeds: of the parameters and of what is drawn in training, one for each run.
+      validation: examples that choose the best step; None keeps the last one.
+      recipe: how to train.
+      folder: where checkpoints are kept, see `fit`.
+      callbacks: functions of a `seqjax.training.Event`, whose metrics are means over the runs.
+      quiet: show no progress bar.
+
+    Returns:
+      A trained task for each seed.
+
+    Raises:
+      Interrupted: a signal ended the training; its `trained` is the list.
+      NonFiniteError: too many gradients of one run in a row were not finite.
+      ValueError: as of `fit`, or there is no seed.
+
+    Example:
+      >>> import numpy as np, seqjax
+      >>> from seqjax import training
+      >>> rows = [np.full((length, 1), length % 2, np.float32) for length in range(3, 13)]
+      >>> labels = ["odd" if len(row) % 2 else "even" for row in rows]
+      >>> task = seqjax.Classifier.of(rows, labels, recurrence=seqjax.GRU(4))
+      >>> recipe = training.Recipe(epochs=40, learning_rate=0.05)
+      >>> found = training.fit_seeds(task, (rows, labels), range(3), recipe=recipe, quiet=True)
+      >>> [trained.evaluate((rows, labels))["accuracy"] for trained in found]
+      [1.0, 1.0, 1.0]
+    """
+    seeds = tuple(seeds)
+    if not seeds:
+        raise ValueError("fit_seeds was given no seed; give at least one, such as range(3)")
+
+    def fresh(optimiser: optax.GradientTransformation) -> TrainState:
+        recipes = [dataclasses.replace(recipe, seed=seed) for seed in seeds]
+        return stacked([fresh_state(task, each, optimiser) for each in recipes])
+
+    def step(optimiser: optax.GradientTransformation) -> StepFn:
+        return all_at_once(_train_step(task, recipe, optimiser, jit=False))
+
+    runs = _Runs(fresh, step, lambda state: unstacked(parameters_of(state), len(seeds)))
+    found, interrupted = _fit(task, examples, runs, validation, recipe, folder, callbacks, quiet)
+    if interrupted is not None:
+        raise Interrupted(interrupted[0], found, interrupted[1])
+    return found
+
+
+class _Runs(NamedTuple):
+    """One run, or several side by side.
+
+    Attributes:
+      fresh: makes the state before the first step, given the optimiser.
+      step: makes the training step, given the optimiser.
+      params: the parameters of each run that are scored and kept, given the state.
+    """
+
+    fresh: Callable[[optax.GradientTransformation], TrainState]
+    step: Callable[[optax.GradientTransformation], StepFn]
+    params: Callable[[TrainState], list[Params]]
+
+
+def _fit(
+    task: Task,
+    examples: Any,
+    runs: _Runs,
+    validation: Any,
+    recipe: Recipe,
+    folder: str | os.PathLike | None,
+    callbacks: Sequence[Callback],
+    quiet: bool,
+    devices: int = 1,
+    on_nonfinite: Callable[[int, Any], None] | None = None,
+) -> tuple[list[Trained], tuple[str, int] | None]:
+    """Trains; returns what each run has learnt, and what interrupted them: words and a signal."""
     with kept_or_passing(folder) as where:
         checkpoints = Checkpoints(where)
         batches = task.batches(
@@ -104,9 +211,15 @@ def fit(
         steps = recipe.total_steps(batches.batches_per_epoch)
         optimiser = recipe.optimiser(steps)
         batches = data.mapped(own_share, batches)
-        state, progress = resume(fresh_state(task, recipe, optimiser), batches, checkpoints)
+        state, progress = resume(runs.fresh(optimiser), batches, checkpoints)
         mesh = make_mesh(devices)
         judged = validation is not None
+
+        def evaluate(state: TrainState) -> dict[str, float]:
+            found = [gather(params) if mesh.size > 1 else params for params in runs.params(state)]
+            scores = [task.evaluate(params, validation) for params in found]
+            return {name: sum(each[name] for each in scores) / len(scores) for name in scores[0]}
+
         with (
             data.prefetch(batches, device_put=functools.partial(shard_batch, mesh)) as placed,
             progress_bar(
@@ -118,11 +231,11 @@ def fit(
         ):
             outcome = fit_batches(
                 shard_params(mesh, state),
-                _train_step(task, recipe, optimiser),
+                runs.step(optimiser),
                 placed,
                 steps=steps,
                 progress=progress,
-                evaluate=functools.partial(_evaluate, task, validation, mesh) if judged else None,
+                evaluate=evaluate if judged else None,
                 every=recipe.steps_between_evaluations(batches.batches_per_epoch),
                 monitor=task.monitor if judged else None,
                 patience=recipe.patience if judged else None,
@@ -135,12 +248,11 @@ def fit(
                 f"the training diverged: {task.monitor[0]} was never a finite number in {steps} "
                 "steps; lower the learning rate or the clipping threshold"
             )
-        best = parameters_of(_best(outcome, checkpoints))
-        trained = Trained(task, gather(best))
+        best = runs.params(_best(outcome, checkpoints))
+        found = [Trained(task, gather(params)) for params in best]
     if outcome.reason == "interrupted":
-        message = f"stopped at step {outcome.progress.step} of {steps}"
-        raise Interrupted(message, trained, outcome.signal)
-    return trained
+        return found, (f"stopped at step {outcome.progress.step} of {steps}", outcome.signal)
+    return found, None
 
 
 def kept_or_passing(folder: str | os.PathLike | None) -> contextlib.AbstractContextManager:
@@ -150,19 +262,14 @@ def kept_or_passing(folder: str | os.PathLike | None) -> contextlib.AbstractCont
     return contextlib.nullcontext(folder)
 
 
-def _train_step(task: Task, recipe: Recipe, optimiser: optax.GradientTransformation) -> Callable:
+def _train_step(
+    task: Task, recipe: Recipe, optimiser: optax.GradientTransformation, jit: bool = True
+) -> StepFn:
     clip = None
     if recipe.clip is not None:
         clip = clip_by_norm(recipe.clip)
     loss = functools.partial(_loss, task)
-    return make_train_step(loss, optimiser, clip=clip, ema_decay=recipe.average)
-
-
-def _evaluate(task: Task, validation: Any, mesh: Mesh, state: TrainState) -> dict[str, float]:
-    params = parameters_of(state)
-    if mesh.size > 1:
-        params = gather(params)
-    return task.evaluate(params, validation)
+    return make_train_step(loss, optimiser, clip=clip, ema_decay=recipe.average, jit=jit)
 
 
 def _best(outcome: Outcome, checkpoints: Checkpoints) -> TrainState:
@@ -171,7 +278,8 @@ def _best(outcome: Outcome, checkpoints: Checkpoints) -> TrainState:
     A training often ends with it, and then nothing needs to be read.
     """
     state, best = outcome.state, outcome.progress.best_step
-    at_hand = int(jax.device_get(state.step)) == (best or outcome.progress.step)
+    # Runs side by side have taken the same steps.
+    at_hand = int(jax.device_get(state.step).max()) == (best or outcome.progress.step)
     if at_hand and is_finite((state.params, state.ema)):
         return state
     return restore_best(state, checkpoints)

@@ -1,10 +1,12 @@
 """Seeds side by side: K runs in one program."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
+from seqjax.training.compiled import CompiledStep
 from seqjax.training.state import TrainState
 from seqjax.training.step import StepFn
 from seqjax.typing import KeyArray
@@ -39,3 +41,32 @@ def over_seeds(
       The compiled step; its metrics have a leading axis of K.
     """
     return jax.jit(jax.vmap(train_step, in_axes=(0, None if same_batch else 0)), donate_argnums=0)
+
+
+def stacked(states: Sequence[Any]) -> Any:
+    """Makes K pytrees one, every leaf with a leading axis of K."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+
+def unstacked(tree: Any, count: int) -> list[Any]:
+    """Takes K pytrees out of one."""
+    return [jax.tree.map(lambda leaf: leaf[place], tree) for place in range(count)]  # noqa: B023
+
+
+def all_at_once(train_step: StepFn) -> StepFn:
+    """Makes a training step for K states at once whose metrics are scalars, as those of one.
+
+    They are means over the states, `finite` the least and `skipped_in_a_row` the most of them.
+
+    Args:
+      train_step: from `make_train_step(..., jit=False)`.
+    """
+    kinds = {"finite": jnp.min, "skipped_in_a_row": jnp.max}
+
+    def step(states: TrainState, batch: Any) -> tuple[TrainState, dict[str, Any]]:
+        states, metrics = jax.vmap(train_step, in_axes=(0, None))(states, batch)
+        return states, {
+            name: kinds.get(name, jnp.mean)(values) for name, values in metrics.items()
+        }
+
+    return CompiledStep(step)

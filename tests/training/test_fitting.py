@@ -11,6 +11,7 @@ import pytest
 
 import seqjax
 from seqjax import data, training
+from seqjax.training.fitting import fresh_state
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -199,3 +200,69 @@ def test_weight_decay_is_adamws():
 def test_settings_out_of_range_are_told(options, message):
     with pytest.raises(ValueError, match=message):
         training.Recipe(**options)
+
+
+SEEDS = (0, 5)
+
+
+def by_hand(seed, steps):
+    """One run step by step, on the batches of the recipe's own seed."""
+    recipe = dataclasses.replace(RECIPE, seed=seed)
+    optimiser = recipe.optimiser(recipe.total_steps(5))
+    state = fresh_state(task(), recipe, optimiser)
+
+    def loss(params, batch, rng, extra):
+        value, aux = task().loss(params, batch, rng, extra)
+        return value, aux._replace(extra=extra + 1)
+
+    step = training.make_train_step(loss, optimiser, clip=training.clip_by_norm(recipe.clip))
+    batches = task().batches((ROWS, LABELS), batch_size=8, seed=RECIPE.seed, multiple_of=1)
+    for _ in range(steps):
+        state, _ = step(state, next(batches))
+    return state.params
+
+
+@pytest.fixture(scope="module")
+def side_by_side():
+    return training.fit_seeds(task(), (ROWS, LABELS), SEEDS, recipe=RECIPE, quiet=True)
+
+
+def test_seeds_side_by_side_are_runs_of_their_own(side_by_side):
+    apart = [by_hand(seed, 30) for seed in SEEDS]
+    for trained, params in zip(side_by_side, apart, strict=True):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4), trained.params, params
+        )
+    first, second = (trained.params for trained in side_by_side)
+    leaves = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
+    assert max(float(np.abs(a - b).max()) for a, b in leaves) > 0.1
+
+
+def test_seeds_are_kept_where_their_mean_score_is_best_and_go_on_from_a_folder(tmp_path):
+    scores = []
+
+    def note(event):
+        if event.kind == "evaluation":
+            scores.append(event.metrics["nats"])
+            if len(scores) == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    validation = ROWS[:9], LABELS[:9]
+    how = {"validation": validation, "recipe": RECIPE, "quiet": True}
+    given = task(), (ROWS, LABELS), SEEDS
+    with pytest.raises(training.Interrupted, match="stopped at step") as caught:
+        training.fit_seeds(*given, folder=tmp_path, callbacks=[note], **how)
+    assert len(caught.value.trained) == 2
+    resumed = training.fit_seeds(*given, folder=tmp_path, callbacks=[note], **how)
+    for trained, again in zip(training.fit_seeds(*given, **how), resumed, strict=True):
+        equal(trained, again)
+    found = [trained.evaluate(validation) for trained in resumed]
+    errors = [each["error"] for each in found]
+    assert np.mean([each["nats"] for each in found]) == pytest.approx(
+        min(scores), abs=1e-6
+    ) or np.mean(errors) < 1
+
+
+def test_without_a_seed_nothing_is_trained():
+    with pytest.raises(ValueError, match="give at least one"):
+        training.fit_seeds(task(), (ROWS, LABELS), (), recipe=RECIPE)
