@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from seqjax import training
 from seqjax.forecasting import metrics
 from seqjax.forecasting.baselines import SeasonalNaive
 from seqjax.forecasting.blend import Blend, slots
@@ -34,6 +35,9 @@ DRAWS = 20
 CHOOSING = 100
 """Forecasts that choose among the steps of one training."""
 
+SEEDS = 3
+"""Networks of one kind that are fitted anew side by side, where there is time; their mean forecasts."""
+
 
 class Tried(NamedTuple):
     """A candidate after its trial.
@@ -44,6 +48,7 @@ class Tried(NamedTuple):
       forecast: of the values that choose.
       error: mean absolute scaled error of it.
       steps: those of the best parameters of a network; 0 for what learns at once.
+      seconds: that the trial took.
     """
 
     candidate: Candidate
@@ -51,6 +56,7 @@ class Tried(NamedTuple):
     forecast: Forecast
     error: float
     steps: int
+    seconds: float
 
 
 def auto(
@@ -70,7 +76,8 @@ def auto(
     Candidates are fitted on the panel without its end, forecast that end from many times, and are
     compared by their mean absolute scaled error. Those that together would have been best are
     weighted (Caruana et al., 2004) - a naive one is kept where they beat it by less than a standard
-    error -, put within conformal intervals, and fitted anew on everything.
+    error -, put within conformal intervals, and fitted anew on everything, networks from up to
+    three seeds whose mean counts.
 
     Args:
       panel: the series.
@@ -142,8 +149,16 @@ def auto(
     say(f"chosen: {blend}")
     judged = calibrated(Trained(blend, params), validation)
     deadline = began + 60 * minutes
-    again = [_again(tried[place], whole, deadline, seed, say) for place in chosen]
-    return Trained(judged.task, slots([trained.params for trained in again]))
+    members, shares = [], []
+    for place in chosen:
+        again = _again(tried[place], whole, deadline, seed, say)
+        members += again
+        shares += [float(weights[place]) / len(again)] * len(again)
+    blend = dataclasses.replace(
+        blend, members=tuple(member.task for member in members), weights=tuple(shares)
+    )
+    task = dataclasses.replace(judged.task, forecaster=blend)
+    return Trained(task, slots([member.params for member in members]))
 
 
 def tried_table(trained: Trained) -> str:
@@ -232,8 +247,8 @@ class _Search:
         if not np.isfinite(error):
             self.say(f"{'diverged':>8}  {candidate.label}")
             return
-        self.tried.append(Tried(candidate, trained, forecast, error, steps))
         seconds = time.monotonic() - began
+        self.tried.append(Tried(candidate, trained, forecast, error, steps, seconds))
         self.say(f"{error:8.4f}  {candidate.label} ({seconds:.0f} s)")
 
     def _fit(self, candidate: Candidate, name: str) -> tuple[Trained, int]:
@@ -267,16 +282,22 @@ class _Search:
 
 def _again(
     tried: Tried, whole: Panel, deadline: float, seed: int, say: Callable[[str], None]
-) -> Trained:
-    """Fits what was chosen on everything: a network for as many steps as were best."""
+) -> list[Trained]:
+    """Fits what was chosen on everything: a network for as many steps as were best.
+
+    It is fitted from several seeds, as many as there is time for, side by side.
+    """
     recipe, task = tried.candidate.recipe, tried.trained.task
     if recipe is None:
-        return task.fit(whole)
-    if time.monotonic() >= deadline:
+        return [task.fit(whole)]
+    left = deadline - time.monotonic()
+    if left <= 0:
         say(f"no time to fit anew: {tried.candidate.label}")
-        return tried.trained
+        return [tried.trained]
     recipe = dataclasses.replace(recipe, steps=tried.steps, every=None, patience=None, seed=seed)
-    return task.fit(whole, recipe)
+    count = min(SEEDS, max(1, int(left / tried.seconds)))
+    seeds = range(seed, seed + count)
+    return training.fit_seeds(task.settled(whole), whole, seeds, recipe=recipe, quiet=True)
 
 
 def _listed(tried: Sequence[Tried], weights: np.ndarray) -> tuple[tuple[str, float, float], ...]:

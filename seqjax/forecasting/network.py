@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -15,6 +15,7 @@ from jaxtyping import Array
 from seqjax import data, training
 from seqjax.cells import LSTM
 from seqjax.combinators import stack
+from seqjax.forecasting.blend import Blend, slots
 from seqjax.forecasting.columns import Columns
 from seqjax.forecasting.forecast import Forecast
 from seqjax.forecasting.form import Form
@@ -105,6 +106,30 @@ class NetworkForecaster(Forecaster):
         return training.fit(
             task, panel, validation=validation, recipe=recipe, quiet=quiet, **options
         )
+
+    def fit_seeds(
+        self, panel: Panel, seeds: Sequence[int], recipe: Recipe = RECIPE, **options: Any
+    ) -> Trained:
+        """Trains from several seeds side by side; returns a `Blend` of what they say.
+
+        Args:
+          panel: what to learn from.
+          seeds: one for each network.
+          recipe: how to train.
+          **options: further ones of `seqjax.training.fit_seeds`, such as `validation`.
+        """
+        options = {"quiet": True} | options
+        task = self.settled(panel)
+        found = training.fit_seeds(task, panel, seeds, recipe=recipe, **options)
+        share = 1 / len(found)
+        blend = Blend(
+            horizon=self.horizon,
+            members=tuple(trained.task for trained in found),
+            weights=(share,) * len(found),
+            context=self.context,
+            form=task.form,
+        )
+        return Trained(blend, slots([trained.params for trained in found]))
 
     def settled(self, panel: Panel) -> "NetworkForecaster":
         """Fills in what the forecaster takes from a panel.

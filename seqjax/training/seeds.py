@@ -65,8 +65,6 @@ def all_at_once(train_step: StepFn) -> StepFn:
 
     def step(states: TrainState, batch: Any) -> tuple[TrainState, dict[str, Any]]:
         states, metrics = jax.vmap(train_step, in_axes=(0, None))(states, batch)
-        return states, {
-            name: kinds.get(name, jnp.mean)(values) for name, values in metrics.items()
-        }
+        return states, {name: kinds.get(name, jnp.mean)(values) for name, values in metrics.items()}
 
     return CompiledStep(step)

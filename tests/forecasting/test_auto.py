@@ -90,6 +90,17 @@ def test_without_time_no_network_is_begun():
     assert all(not isinstance(member, Direct) for member in trained.task.forecaster.members)
 
 
+def test_what_was_chosen_is_fitted_anew_from_several_seeds():
+    panel = waves(series=1, steps=100, step=HOUR)
+    only = [trial for trial in trials() if trial.label == "network"]
+    blend = (trained := forecasting.auto(panel, HORIZON, trials=only)).task.forecaster
+    assert blend.weights == (1 / 3,) * 3 and {type(member) for member in blend.members} == {Direct}
+    first, *others = (jax.tree.leaves(params) for _, params in blend.parts(trained.params))
+    for other in others:
+        assert max(float(abs(a - b).max()) for a, b in zip(first, other, strict=True)) > 0.01
+    assert len(blend.tried) == 1
+
+
 def test_a_training_is_cut_short_when_time_is_up():
     panel = waves(series=1, steps=100, step=HOUR)
     slow = [trial for trial in trials(steps=10**6) if trial.label == "network"]

@@ -8,7 +8,8 @@ import pytest
 import seqjax
 from seqjax import forecasting
 from seqjax.files.settings import from_plain, to_plain
-from seqjax.forecasting import Blend, Linear, SeasonalNaive
+from seqjax.forecasting import Blend, Direct, Linear, SeasonalNaive
+from seqjax.training import Recipe
 from tests.forecasting.panels import HOUR, waves
 
 PANEL = waves(series=2, steps=60, step=HOUR)
@@ -59,3 +60,21 @@ def test_members_agree_on_the_horizon():
         Blend(horizon=4, members=members, weights=(0.5, 0.5))
     with pytest.raises(ValueError, match="2 members have 1 weights; give one to each"):
         Blend(horizon=4, members=members[:1] * 2, weights=(1.0,))
+
+
+def test_networks_of_several_seeds_are_a_blend_of_equal_weights(tmp_path):
+    panel = waves(series=1, steps=80, step=HOUR)
+    network = Direct(horizon=4, context=8, recurrence=seqjax.GRU(4), lags=(1, 6))
+    recipe = Recipe(steps=4, batch_size=8)
+    trained = network.fit_seeds(panel, (0, 7), recipe)
+    first, second = trained.task.parts(trained.params)
+    says = [seqjax.Trained(*part).predict(panel) for part in (first, second)]
+    both = trained.predict(panel)
+    np.testing.assert_allclose(both.mean, (says[0].mean + says[1].mean) / 2, rtol=1e-5)
+    assert np.abs(says[0].mean - says[1].mean).max() > 1e-3
+    # The first is what one training makes of its seed.
+    alone = network.fit(panel, recipe).predict(panel)
+    np.testing.assert_allclose(says[0].mean, alone.mean, rtol=1e-3, atol=1e-3)
+    trained.save(tmp_path / "both")
+    again = seqjax.load(tmp_path / "both").predict(panel)
+    np.testing.assert_allclose(again.mean, both.mean, rtol=1e-6)

@@ -258,9 +258,10 @@ def test_seeds_are_kept_where_their_mean_score_is_best_and_go_on_from_a_folder(t
         equal(trained, again)
     found = [trained.evaluate(validation) for trained in resumed]
     errors = [each["error"] for each in found]
-    assert np.mean([each["nats"] for each in found]) == pytest.approx(
-        min(scores), abs=1e-6
-    ) or np.mean(errors) < 1
+    assert (
+        np.mean([each["nats"] for each in found]) == pytest.approx(min(scores), abs=1e-6)
+        or np.mean(errors) < 1
+    )
 
 
 def test_without_a_seed_nothing_is_trained():
