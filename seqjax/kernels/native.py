@@ -38,6 +38,9 @@ CODES = {
     "lstm": np.int32(2),
     "gru": np.int32(3),
 }
+CALLS = 2
+"""What the compiled code was built for must be the same number, see `cpu/module.cc`."""
+
 GATES = {"elman_tanh": 1, "elman_relu": 1, "lstm": 4, "gru": 3}
 
 
@@ -53,6 +56,8 @@ def missing() -> str | None:
         )
     except ImportError as error:
         return f"the compiled kernels cannot be loaded ({error}); install seqjax again"
+    if getattr(native, "CALLS", 1) != CALLS:
+        return "the compiled kernels are of another version of seqjax; install seqjax again"
     try:
         for name, handler in native.targets().items():
             jax.ffi.register_ffi_target(name, handler, platform="cpu")

@@ -147,3 +147,11 @@ def test_explain_says_why_it_gives_way(monkeypatch):
     )
     monkeypatch.setattr(kernels.native, "missing", lambda: "no compiler was there")
     assert say() == "LSTM(8): fused, no compiler was there"
+
+
+def test_kernels_built_for_other_calls_are_not_used(monkeypatch):
+    native = kernels.native
+    monkeypatch.setattr(native, "CALLS", native.CALLS + 1)
+    assert "another version of seqjax" in native.missing.__wrapped__()
+    monkeypatch.undo()
+    assert native.missing.__wrapped__() is None
