@@ -49,6 +49,7 @@ class Config(forecasting.SeriesOptions, RunConfig):
     power: float = option(0.0, "oversampling exponent of larger series", least=0)
     identity: bool = option(False, "learn a vector for each series, and forecast no others")
     sampling_steps: int | None = option(None, "until an encoder_decoder runs freely", least=1)
+    members: int = option(1, "networks from several seeds, side by side; their mean counts", least=1)
     compare: bool = option(False, "train an encoder_decoder by teacher forcing alone as well")
     steps: int | None = option(1500, "training steps", least=1)
     every: int | None = option(250, "steps between validations and checkpoints", least=1)
@@ -151,7 +152,16 @@ def train(run: training.Run, split: forecasting.Split, horizon: int, origin: str
         return found
     task = build(config, split, horizon)
     run.say(repr(task))
-    trained = run.fit(task, split.train, validation=validation, source=origin)
+    if config.members == 1:
+        trained = run.fit(task, split.train, validation=validation, source=origin)
+    else:
+
+        def several(folder: Any) -> Any:
+            seeds = range(config.seed, config.seed + config.members)
+            how = {"validation": validation, "folder": folder, "quiet": config.quiet}
+            return task.fit_seeds(split.train, seeds, config, callbacks=(run.log(),), **how)
+
+        trained = run.search(several, (split.train, validation), source=origin)
     model = forecasting.calibrated(trained, validation)
     model.save(run.folder / "model")
     return model
@@ -164,6 +174,8 @@ def check(config: Config) -> None:
         raise ValueError(
             f"--{own[0].replace('_', '-')} is of a network; name it, as --model deepar"
         )
+    if config.members > 1 and (config.devices > 1 or config.refit or config.compare):
+        raise ValueError("--members does not go with --devices, --refit or --compare")
     folds = config.folds or 1
     if config.refit and config.refit >= folds:
         raise ValueError(

@@ -133,8 +133,7 @@ class Run:
             f"Start all of them again with --resume {self.folder} to go on from the last checkpoint"
         )
         if self.leads:
-            log = MetricsLog(self.folder / "metrics.jsonl", self._newest_step())
-            callbacks = (*callbacks, log)
+            callbacks = (*callbacks, self.log())
         with self._advised():
             trained = fit(
                 task,
@@ -151,6 +150,10 @@ class Run:
             raise Followed
         trained.save(self.folder / "model")
         return trained
+
+    def log(self) -> MetricsLog:
+        """Opens `metrics.jsonl`, for the callbacks of a training; what is past the newest checkpoint is dropped."""
+        return MetricsLog(self.folder / "metrics.jsonl", self._newest_step())
 
     def search(self, choose: Callable[..., Trained], examples: Any, *, source: str = "") -> Trained:
         """Takes a model that a function chooses among several trainings, in place of `fit`.

@@ -554,3 +554,16 @@ def test_the_published_cuts_of_ett(tmp_path, monkeypatch, capsys):
     learnt = np.array(values[:8640])
     np.testing.assert_allclose(task.value_units, (learnt.mean(), learnt.std()))
     assert split.held_out("test").units == task.value_units and len(split.test) == 2880 - 24 + 1
+
+
+def test_networks_of_several_seeds_forecast_together(tmp_path, monkeypatch, capsys):
+    run, table = tmp_path / "run", write(tmp_path / "a.csv", lines())
+    steps = ("--steps", "2", "--every", "1", "--members", "2")
+    options = (*TINY, "--csv", table, *COLUMNS, *steps, "--model", "direct")
+    assert call(monkeypatch, *options, "--out", run) == 0
+    blend = seqjax.load(run).task.forecaster
+    assert blend.weights == (0.5, 0.5)
+    steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert max(steps) == 2
+    assert call(monkeypatch, *options, "--refit", "1", "--out", tmp_path / "no") == 2
+    assert "--members does not go with" in capsys.readouterr().err
