@@ -49,7 +49,9 @@ class Config(forecasting.SeriesOptions, RunConfig):
     power: float = option(0.0, "oversampling exponent of larger series", least=0)
     identity: bool = option(False, "learn a vector for each series, and forecast no others")
     sampling_steps: int | None = option(None, "until an encoder_decoder runs freely", least=1)
-    members: int = option(1, "networks from several seeds, side by side; their mean counts", least=1)
+    members: int = option(
+        1, "networks from several seeds, side by side; their mean counts", least=1
+    )
     compare: bool = option(False, "train an encoder_decoder by teacher forcing alone as well")
     steps: int | None = option(1500, "training steps", least=1)
     every: int | None = option(250, "steps between validations and checkpoints", least=1)

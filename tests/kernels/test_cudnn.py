@@ -144,5 +144,6 @@ def test_where_it_is_there_it_runs_but_for_resets(there, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert kernels.explain(LSTM, backend="cudnn") == "LSTM(4): cudnn, as asked for"
     how = Pass(backend="cudnn", reset=jnp.zeros((4, 3), bool))
-    chosen = kernels._choose("lstm", jnp.dtype("float32"), {jnp.dtype("float32")}, how)
+    dtype = jnp.dtype("float32")
+    chosen = kernels._choose("lstm", lambda: True, dtype, {dtype}, how)
     assert chosen == ("fused", "cuDNN knows no resets")
