@@ -180,16 +180,16 @@ def _forward(
         return after, (y, before, met.results)
 
     given = _given(xs, starts, rngs), ahead
-    after, (ys, befores, made) = lax.scan(step, state, given, reverse=reverse)
+    after, (ys, earlier, made) = lax.scan(step, state, given, reverse=reverse)
     results = [a if b is None else b for a, b in zip(ahead, made, strict=True)]
-    return (after, ys), (params, xs, lengths, starts, rngs, befores, results)
+    return (after, ys), (params, xs, lengths, starts, rngs, earlier, results)
 
 
 def _backward(static: Static, remembered: tuple, grads: tuple[State, Outputs]) -> tuple:
     """Computes the gradients of params, inputs and first state; lengths, starts, keys have none."""
     cell, reverse = static
-    params, xs, lengths, starts, rngs, befores, results = remembered
-    first = jax.tree.map(lambda leaf: leaf[0], befores)
+    params, xs, lengths, starts, rngs, earlier, results = remembered
+    first = jax.tree.map(lambda leaf: leaf[0], earlier)
     sites, reads, reads_input = _surveyed(cell, params, xs, first)
     cuts, (weights, structure) = _cuts(sites, params), jax.tree.flatten(params)
 
@@ -212,7 +212,7 @@ def _backward(static: Static, remembered: tuple, grads: tuple[State, Outputs]) -
         return d_before, (d_own, d_x if reads_input else None, written, inputs)
 
     twins: list[Any] = []
-    given = _given(xs, starts, rngs), befores, results, grads[1]
+    given = _given(xs, starts, rngs), earlier, results, grads[1]
     # Against the direction of reading.
     d_state, of_steps = lax.scan(step, grads[0], given, reverse=not reverse)
     d_own, d_xs, written, inputs = of_steps
