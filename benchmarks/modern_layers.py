@@ -4,7 +4,7 @@
     python benchmarks/modern_layers.py --python PYTHON
 
 For each layer: `seqjax.unroll` as it comes (mLSTM chunk by chunk, RG-LRU and MinGRU as linear scans,
-sLSTM and MGU with their weights' gradients after the loop), the same by `backend="scan"`, a loop
+MGU with its weights' gradients after the loop), the same by `backend="scan"`, a loop
 over the step under plain autodiff; and a published implementation: of sLSTM the xlstm package's
 without CUDA, of mLSTM the chunkwise one of mlstm_kernels with a backward pass of its own, of RG-LRU
 the RecurrentGemma of transformers, of MinGRU minGRU-pytorch, of MGU Flax's `MGUCell`. Each peer is

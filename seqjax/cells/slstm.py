@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from seqjax.cells.gates import Cell, input_weights, product, recurrent_weights, step_arguments
 from seqjax.cells.options import check_heads, number, settle, size
 from seqjax.checks import checked_key
-from seqjax.recurrence import spread, state_dtype
+from seqjax.recurrence import Recurrence, spread, state_dtype
 from seqjax.typing import Frame, Hidden, KeyArray, Output, Params
 
 UNSEEN = -1e9
@@ -77,6 +77,10 @@ class SLSTM(Cell):
     forget_bias: float = 1.0
 
     mixable: ClassVar[bool] = False
+
+    # A step is exponentials more than products: to compute them again on the way back, as
+    # `seqjax.kernels.deferred` does, takes longer than it saves.
+    scan = Recurrence.scan
 
     def __post_init__(self) -> None:
         settle(self, hidden_size=size, heads=size, forget_bias=number)

@@ -294,9 +294,9 @@ AUTO = f"fused, {MISSING}" if MISSING else "native, the fastest that computes al
             "RGLRU(8): linear scan, for it is linear in its state",
         ),
         (
-            seqjax.SLSTM(8),
+            seqjax.MGU(8),
             {"backend": "fused"},
-            "SLSTM(8): fused, its own step, with the gradients of weights computed after the loop",
+            "MGU(8): fused, its own step, with the gradients of weights computed after the loop",
         ),
         (
             seqjax.stack(seqjax.LSTM(8), seqjax.zoneout(seqjax.GRU(4)), dropout=0.5),
