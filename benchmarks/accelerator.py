@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from recurrent_layers import SHAPES
+from recurrent_layers import SHAPES, jax_calls, seconds
 
 import seqjax
 import seqjax.testing
@@ -112,29 +112,13 @@ def time_layers() -> Iterator[dict[str, Any]]:
         def run(params, xs, layer=layer):
             return seqjax.unroll(layer, params, xs, time_major=True)[1]
 
-        ours = passes(run, layer.init(jax.random.key(0), features), xs)
-        theirs = passes(peer.apply, peer.init(jax.random.key(0), xs), xs)
+        ours = jax_calls(run, layer.init(jax.random.key(0), features), xs)
+        theirs = jax_calls(peer.apply, peer.init(jax.random.key(0), xs), xs)
         for kind in ours:
             taken = [(seconds(ours[kind]), seconds(theirs[kind])) for _ in range(7)][2:]
             mine, other = (1e3 * statistics.median(column) for column in zip(*taken, strict=True))
             about = {"shape": shape, "sizes": sizes, "cell": cell, "pass": kind}
             yield about | {"ms": mine, "flax, ms": other, "times Flax": other / mine, "right": True}
-
-
-def passes(run: Callable, params: Any, xs: Any) -> dict[str, Callable]:
-    """The forward pass, and the gradients of parameters and inputs; each waits for its result."""
-    forward = jax.jit(run)
-    train = jax.jit(jax.grad(lambda *given: run(*given).sum(), (0, 1)))
-    return {
-        "forward": lambda: jax.block_until_ready(forward(params, xs)),
-        "training": lambda: jax.block_until_ready(train(params, xs)),
-    }
-
-
-def seconds(call: Callable) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
 
 
 def train_char_lm(minutes: float) -> dict[str, Any]:

@@ -9,11 +9,11 @@ round, so that a busy machine is busy for all; medians are told. `--skip-trainin
 
 import argparse
 import statistics
-import time
 
 import jax
 import jax.numpy as jnp
 import optax
+from recurrent_layers import seconds
 
 import seqjax
 from seqjax import text, training
@@ -80,12 +80,6 @@ def writing_call(task: text.LanguageModel, length: int = 200):
         return length
 
     return call, cost.size_in_bytes(state)
-
-
-def seconds(call) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
 
 
 def main() -> None:

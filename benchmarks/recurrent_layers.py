@@ -172,10 +172,14 @@ def seconds_of(call, most: int) -> float:
     """The median of the calls that fit into `SECONDS`, at least one."""
     times = []
     while not times or (sum(times) < SECONDS and len(times) < most):
-        began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
+        times.append(seconds(call))
     return statistics.median(times)
+
+
+def seconds(call) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
 
 
 class Peer:

@@ -7,10 +7,10 @@ is that of one round, its median over all is told. Shapes are batch, steps, feat
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 
 import jax
+from recurrent_layers import jax_calls, seconds
 
 import seqjax
 
@@ -39,18 +39,12 @@ def training_call(cell: seqjax.Recurrence, backend: str, shape: str) -> Callable
     params = cell.init(jax.random.key(0), features)
     xs = jax.random.normal(jax.random.key(1), (steps, batch, features))
 
-    def score(params, xs):
-        return seqjax.unroll(cell, params, xs, backend=backend, time_major=True)[1].sum()
+    def run(params, xs):
+        return seqjax.unroll(cell, params, xs, backend=backend, time_major=True)[1]
 
-    train = jax.jit(jax.grad(score, (0, 1)))
-    jax.block_until_ready(train(params, xs))
-    return lambda: jax.block_until_ready(train(params, xs))
-
-
-def seconds(call: Callable) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
+    train = jax_calls(run, params, xs)["training"]
+    train()
+    return train
 
 
 def main() -> None:

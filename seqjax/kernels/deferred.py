@@ -39,6 +39,14 @@ Static: TypeAlias = tuple[Recurrence, bool]
 """The cell, and whether the last step is read first."""
 
 
+class Marks(NamedTuple):
+    """What a pass says of its steps beside the inputs, see `seqjax.recurrence.Pass`."""
+
+    lengths: Lengths | None
+    starts: Reset | None
+    rngs: StepKeys | None
+
+
 class Site(NamedTuple):
     """A product that a step makes.
 
@@ -120,8 +128,8 @@ def scan(
     Returns:
       The state after the last step read, and the outputs `[time, *batch, outputs]`.
     """
-    starts = how.starts(xs.shape[0])
-    return _scan((cell, how.reverse), params, xs, state, how.lengths, starts, how.rngs)
+    marks = Marks(how.lengths, how.starts(xs.shape[0]), how.rngs)
+    return _scan((cell, how.reverse), params, xs, state, marks)
 
 
 def serves(cell: Recurrence, params: Params, xs: Sequence, state: State) -> bool:
@@ -134,38 +142,26 @@ def serves(cell: Recurrence, params: Params, xs: Sequence, state: State) -> bool
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _scan(
-    static: Static,
-    params: Params,
-    xs: Sequence,
-    state: State,
-    lengths: Lengths | None,
-    starts: Reset | None,
-    rngs: StepKeys | None,
+    static: Static, params: Params, xs: Sequence, state: State, marks: Marks
 ) -> tuple[State, Outputs]:
     cell, reverse = static
     sites = _surveyed(cell, params, xs, state).sites
-    cuts, advance = _cuts(sites, params), _advance(cell, params, xs, lengths)
+    cuts, advance = _cuts(sites, params), _advance(cell, params, xs, marks.lengths)
 
     def step(before: State, given: tuple) -> tuple[State, Output]:
         with met_by(Met(params, sites, cuts, [None] * len(sites))):
             return advance(before, given)
 
-    return lax.scan(step, state, _given(xs, starts, rngs), reverse=reverse)
+    return lax.scan(step, state, _given(xs, marks), reverse=reverse)
 
 
 def _forward(
-    static: Static,
-    params: Params,
-    xs: Sequence,
-    state: State,
-    lengths: Lengths | None,
-    starts: Reset | None,
-    rngs: StepKeys | None,
+    static: Static, params: Params, xs: Sequence, state: State, marks: Marks
 ) -> tuple[tuple[State, Outputs], tuple]:
     """Computes the outputs, and beside them what `_backward` reads."""
     cell, reverse = static
     sites = _surveyed(cell, params, xs, state).sites
-    cuts, advance = _cuts(sites, params), _advance(cell, params, xs, lengths)
+    cuts, advance = _cuts(sites, params), _advance(cell, params, xs, marks.lengths)
     # For all steps at once, [time, *batch, columns]; None where the loop must come first.
     ahead = [
         multiply(xs, part, site.dtype) if site.of_input else None
@@ -179,28 +175,27 @@ def _forward(
             after, y = advance(before, inputs)
         return after, (y, before, met.results)
 
-    given = _given(xs, starts, rngs), ahead
+    given = _given(xs, marks), ahead
     after, (ys, earlier, made) = lax.scan(step, state, given, reverse=reverse)
     results = [a if b is None else b for a, b in zip(ahead, made, strict=True)]
-    return (after, ys), (params, xs, lengths, starts, rngs, earlier, results)
+    return (after, ys), (params, xs, state, marks, earlier, results)
 
 
 def _backward(static: Static, remembered: tuple, grads: tuple[State, Outputs]) -> tuple:
-    """Computes the gradients of params, inputs and first state; lengths, starts, keys have none."""
+    """Computes the gradients of params, inputs and first state; the marks have none."""
     cell, reverse = static
-    params, xs, lengths, starts, rngs, earlier, results = remembered
-    first = jax.tree.map(lambda leaf: leaf[0], earlier)
-    sites, reads, reads_input = _surveyed(cell, params, xs, first)
+    params, xs, state, marks, earlier, results = remembered
+    sites, reads, reads_input = _surveyed(cell, params, xs, state)
     cuts, (weights, structure) = _cuts(sites, params), jax.tree.flatten(params)
 
     def step(d_after: State, given: tuple) -> tuple[State, tuple]:
-        (t, x, *marks), before, results, dy = given
+        (t, x, *rest), before, results, dy = given
 
         def run(own: list, before: State, x: Frame, results: list) -> tuple:
             params = structure.unflatten(_placed(own, reads, weights))
             met = Met(params, sites, cuts, results)
             with met_by(met):
-                after = _advance(cell, params, xs, lengths)(before, (t, x, *marks))
+                after = _advance(cell, params, xs, marks.lengths)(before, (t, x, *rest))
             return after, met.inputs
 
         own = [weights[place] for place in reads]
@@ -212,7 +207,7 @@ def _backward(static: Static, remembered: tuple, grads: tuple[State, Outputs]) -
         return d_before, (d_own, d_x if reads_input else None, written, inputs)
 
     twins: list[Any] = []
-    given = _given(xs, starts, rngs), earlier, results, grads[1]
+    given = _given(xs, marks), earlier, results, grads[1]
     # Against the direction of reading.
     d_state, of_steps = lax.scan(step, grads[0], given, reverse=not reverse)
     d_own, d_xs, written, inputs = of_steps
@@ -230,7 +225,7 @@ def _backward(static: Static, remembered: tuple, grads: tuple[State, Outputs]) -
         if site.of_input:
             shares_of_xs.append(d_multiplied)
     d_weights = [_sum(*both) for both in zip(shares, weights, strict=True)]
-    return structure.unflatten(d_weights), _sum(shares_of_xs, xs), d_state, None, None, None
+    return structure.unflatten(d_weights), _sum(shares_of_xs, xs), d_state, None
 
 
 _scan.defvjp(_forward, _backward)
@@ -316,9 +311,9 @@ def _advance(cell: Recurrence, params: Params, xs: Sequence, lengths: Lengths | 
     return advancing(functools.partial(cell.step, params), start, lengths)
 
 
-def _given(xs: Sequence, starts: Reset | None, rngs: StepKeys | None) -> tuple:
+def _given(xs: Sequence, marks: Marks) -> tuple:
     """Returns what the body reads, `[time, ...]`."""
-    return jnp.arange(xs.shape[0], dtype=jnp.int32), xs, starts, rngs
+    return jnp.arange(xs.shape[0], dtype=jnp.int32), xs, marks.starts, marks.rngs
 
 
 def _sum(shares: list[Array], like: Array) -> Array:

@@ -101,14 +101,10 @@ def fit(
         functools.partial(fresh_state, task, recipe),
         functools.partial(_train_step, task, recipe),
         lambda state: [parameters_of(state)],
+        lambda found: found[0],
     )
     how = {"devices": devices, "on_nonfinite": on_nonfinite}
-    found, interrupted = _fit(
-        task, examples, runs, validation, recipe, folder, callbacks, quiet, **how
-    )
-    if interrupted is not None:
-        raise Interrupted(interrupted[0], found[0], interrupted[1])
-    return found[0]
+    return _fit(task, examples, runs, validation, recipe, folder, callbacks, quiet, **how)
 
 
 def fit_seeds(
@@ -169,11 +165,11 @@ def fit_seeds(
     def step(optimiser: optax.GradientTransformation) -> StepFn:
         return all_at_once(_train_step(task, recipe, optimiser, jit=False))
 
-    runs = _Runs(fresh, step, lambda state: unstacked(parameters_of(state), len(seeds)))
-    found, interrupted = _fit(task, examples, runs, validation, recipe, folder, callbacks, quiet)
-    if interrupted is not None:
-        raise Interrupted(interrupted[0], found, interrupted[1])
-    return found
+    def params(state: TrainState) -> list[Params]:
+        return unstacked(parameters_of(state), len(seeds))
+
+    runs = _Runs(fresh, step, params, list)
+    return _fit(task, examples, runs, validation, recipe, folder, callbacks, quiet)
 
 
 class _Runs(NamedTuple):
@@ -183,11 +179,13 @@ class _Runs(NamedTuple):
       fresh: makes the state before the first step, given the optimiser.
       step: makes the training step, given the optimiser.
       params: the parameters of each run that are scored and kept, given the state.
+      answer: what the caller is given, of the trained task of each run.
     """
 
     fresh: Callable[[optax.GradientTransformation], TrainState]
     step: Callable[[optax.GradientTransformation], StepFn]
     params: Callable[[TrainState], list[Params]]
+    answer: Callable[[list[Trained]], Any]
 
 
 def _fit(
@@ -201,8 +199,8 @@ def _fit(
     quiet: bool,
     devices: int = 1,
     on_nonfinite: Callable[[int, Any], None] | None = None,
-) -> tuple[list[Trained], tuple[str, int] | None]:
-    """Trains; returns what each run has learnt, and what interrupted them: words and a signal."""
+) -> Any:
+    """Trains one run or several, see `fit`; returns their answer."""
     with kept_or_passing(folder) as where:
         checkpoints = Checkpoints(where)
         batches = task.batches(
@@ -249,10 +247,11 @@ def _fit(
                 "steps; lower the learning rate or the clipping threshold"
             )
         best = runs.params(_best(outcome, checkpoints))
-        found = [Trained(task, gather(params)) for params in best]
+        answer = runs.answer([Trained(task, gather(params)) for params in best])
     if outcome.reason == "interrupted":
-        return found, (f"stopped at step {outcome.progress.step} of {steps}", outcome.signal)
-    return found, None
+        message = f"stopped at step {outcome.progress.step} of {steps}"
+        raise Interrupted(message, answer, outcome.signal)
+    return answer
 
 
 def kept_or_passing(folder: str | os.PathLike | None) -> contextlib.AbstractContextManager:

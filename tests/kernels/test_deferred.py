@@ -83,6 +83,15 @@ def test_without_a_batch_axis_and_with_two(x64):
         assert_same(*both(cell, *problem(cell, batch)))
 
 
+def test_no_steps(x64):
+    """The state is handed on, and its gradient back."""
+    cell = seqjax.GRU(4, layer_norm=True)
+    given, pulled = problem(cell, time=0)
+    (after, _), grads = outcome(cell, given, pulled, "fused")
+    assert_same((after, grads[2]), (given[2], pulled[0]), 0)
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(grads[0]))
+
+
 def test_it_equals_the_scan_under_vmap_over_params(x64):
     cell = seqjax.GRU(4, reset="before")
     (params, xs, state), pulled = problem(cell)
