@@ -63,6 +63,7 @@ QUICK = (
     "elman_tanh",
     "lstm",
     "gru_after",
+    "lstm_all",
     "lru",
     "min_gru",
     "mlstm",
