@@ -35,18 +35,14 @@ def run_in_two(page, monkeypatch, step, *words, resume=()):
     """
     folder = words[words.index("--out") + 1]
 
-    def begin(path, newest):
-        log = training.MetricsLog(path, newest)
-
-        def tell(event):
-            log(event)
+    class EndingLog(training.MetricsLog):
+        def __call__(self, event):
+            super().__call__(event)
             if event.kind == "step" and event.step == step:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        return tell
-
     with monkeypatch.context() as patched:
-        patched.setattr("seqjax.training.run.MetricsLog", begin)
+        patched.setattr("seqjax.training.run.MetricsLog", EndingLog)
         assert run_page(page, patched, *words) == 128 + signal.SIGTERM
     assert not (folder / "result.json").exists()
     assert run_page(page, monkeypatch, "--resume", folder, "--quiet", *resume) == 0
