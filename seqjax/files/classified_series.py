@@ -31,11 +31,12 @@ class ClassifiedSeries(NamedTuple):
 def read_classified_series(path: str | os.PathLike) -> ClassifiedSeries:
     """Reads series and their classes; the name of the file tells its form.
 
-    * `.ts`, of the UEA and UCR archives: a series a line, its channels parted by colons, its class
-      last; `?` and NaN are gaps.
+    * `.ts`, of the UEA and UCR archives, plain or gzipped: a series a line, its channels parted by
+      colons, its class last; `?` and NaN are gaps.
     * `.npz`: `x`, `[series, time, channels]` or `[series, time]` with NaN past the end of a series,
       and `y`, the classes.
-    * else CSV: a row for each step, with the columns `series` and `label`; the others are channels.
+    * else CSV, plain or gzipped: a row for each step, with the columns `series` and `label`; the
+      others are channels.
 
     A gap is filled on the straight line between its neighbours in time; a channel that is missing
     over a whole series is 0 there.
@@ -43,7 +44,7 @@ def read_classified_series(path: str | os.PathLike) -> ClassifiedSeries:
     Raises:
       ValueError: the file is not what it claims (where).
     """
-    match Path(path).suffix:
+    match Path(os.fspath(path).lower().removesuffix(".gz")).suffix:
         case ".ts":
             values, labels = _read_ts(path)
         case ".npz":

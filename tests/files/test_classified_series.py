@@ -1,3 +1,5 @@
+import gzip
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,14 @@ def test_a_file_of_the_archive(tmp_path):
     found = read_classified_series(path)
     assert [series.tolist() for series in found.values] == [[[1, 4], [2, 5], [3, 6]], [[7, 8]]]
     assert found.labels == ["up", "down"] and found.gaps == 1
+
+
+def test_a_file_of_the_archive_may_be_gzipped_and_named_in_capitals(tmp_path):
+    text = HEADER + "1,2:up\n"
+    path = tmp_path / "a.TS.gz"
+    path.write_bytes(gzip.compress(text.encode()))
+    for found in (path, write(tmp_path / "A.TS", text)):
+        assert read_classified_series(found).labels == ["up"]
 
 
 def test_gaps_are_filled_from_their_neighbours(tmp_path):
