@@ -1,8 +1,8 @@
 PYTHON ?= python
 
-.PHONY: check docs lint test
+.PHONY: check docs lint pages test
 
-check: lint test  ## what CI runs
+check: lint test pages  ## what CI runs
 
 lint:
 	$(PYTHON) -m ruff format --check .
@@ -16,3 +16,6 @@ test:
 
 docs:  ## the site, in docs/_build/html; warnings are errors
 	$(PYTHON) -m sphinx -W --keep-going -q docs docs/_build/html
+
+pages:  ## the site without running the chapters of the course
+	$(PYTHON) -m sphinx -W --keep-going -q -D nb_execution_mode=off docs docs/_build/pages

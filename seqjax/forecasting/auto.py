@@ -75,8 +75,8 @@ def auto(
 
     Candidates are fitted on the panel without its end, forecast that end from many times, and are
     compared by their mean absolute scaled error. Those that together would have been best are
-    weighted (Caruana et al., 2004) - a naive one is kept where they beat it by less than a standard
-    error -, put within conformal intervals, and fitted anew on everything, networks from up to
+    weighted (Caruana et al., 2004) - a naive one is kept where they beat it by less than two standard
+    errors -, put within conformal intervals, and fitted anew on everything, networks from up to
     three seeds whose mean counts.
 
     Args:
@@ -206,9 +206,9 @@ def _best_naive(tried: Sequence[Tried]) -> int | None:
 
 
 def _is_certain(gain: np.ndarray, together: np.ndarray) -> bool:
-    """Tells whether the mean of `gain` `[rows]` is above 0 by more than its standard error."""
+    """Tells whether the mean of `gain` `[rows]` is above 0 by more than two of its standard errors."""
     error = metrics.standard_error(gain, together)
-    return bool(np.nanmean(gain) > np.nan_to_num(error))
+    return bool(np.nanmean(gain) > 2 * np.nan_to_num(error))
 
 
 class _Search:

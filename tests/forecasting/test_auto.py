@@ -22,6 +22,8 @@ from seqjax.forecasting.auto import blend_weights
 from seqjax.training import Checkpoints, Recipe
 from tests.forecasting.panels import HOUR, waves
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 HORIZON = 4
 COUNTS = {"likelihood": LIKELIHOODS["poisson"], "scaling": "mean"}
 

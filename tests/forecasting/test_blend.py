@@ -12,6 +12,8 @@ from seqjax.forecasting import Blend, Direct, Linear, SeasonalNaive
 from seqjax.training import Recipe
 from tests.forecasting.panels import HOUR, waves
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 PANEL = waves(series=2, steps=60, step=HOUR)
 
 

@@ -9,6 +9,8 @@ from seqjax import forecasting
 from seqjax.forecasting import Blend, DeepAR, Direct, EncoderDecoder, Linear, SeasonalNaive
 from tests.forecasting.panels import rich, waves
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 HORIZON = 3
 PANEL = waves(series=2, steps=60)
 
