@@ -174,8 +174,9 @@ def _ctc(blank: int, logits: Array, labels: Array, lengths: Array, label_lengths
 def _value(blank: int, logits: Array, labels: Array, lengths: Array, label_lengths: Array) -> Array:
     _, emitted, valid = _seen(blank, logits, labels, lengths)
     # Alignments begin in the first blank; a value alone needs no way back.
-    end, _ = _run(_start(labels, 0, logits.dtype), emitted, valid, _skips(labels, blank))
-    return jnp.maximum(-logsumexp(_ends(end, label_lengths), axis=0), 0)
+    start, skips = _start(labels, 0, logits.dtype), _skips(labels, blank)
+    end, _, taken = _run(start, emitted, valid, skips)
+    return jnp.maximum(-_total(end, taken, label_lengths), 0)
 
 
 @broadcasts
@@ -193,10 +194,11 @@ def _forward(
     ahead = _start(labels, 0, logits.dtype)
     back = _start(labels, positions - label_lengths, logits.dtype)
     start = jax.tree.map(lambda *rows: jnp.concatenate(rows), ahead, back)
-    end, came = _run(start, both, both_valid, skips)
+    end, came, taken = _run(start, both, both_valid, skips)
     # The sum over all alignments, from the rows as they are.
-    total = logsumexp(_ends(jax.tree.map(lambda a: a[:batch], end), label_lengths), axis=0)
-    # alpha * beta of each state: `came` is before the frame's emission, which counts once.
+    total = _total(jax.tree.map(lambda a: a[:batch], end), taken[:, :batch], label_lengths)
+    # alpha * beta of each state but for a factor of the frame: `came` is before the frame's
+    # emission, which counts once.
     occupied = jax.tree.map(lambda a, e: a[:, :batch] + e + a[::-1, batch:, ::-1], came, emitted)
     return jnp.maximum(-total, 0), _Kept(log_probs, labels, valid, occupied, total)
 
@@ -272,17 +274,37 @@ def _start(labels: Array, written: ArrayLike, dtype: np.dtype) -> Lattice:
     return Lattice(between, jnp.full(labels.shape, -jnp.inf, dtype))
 
 
-def _run(start: Lattice, emitted: Lattice, valid: Array, skips: Array) -> tuple[Lattice, Lattice]:
-    """Returns the states after the last frame, and those of each frame before its emissions."""
+def _run(
+    start: Lattice, emitted: Lattice, valid: Array, skips: Array
+) -> tuple[Lattice, Lattice, Array]:
+    """Returns the states after the last frame, those of each frame before its emissions, and what was taken off.
 
-    def advance(before: Lattice, inputs: tuple[Lattice, Array]) -> tuple[Lattice, Lattice]:
+    After each frame the greatest log-weight of a row, `[time, batch]`, is taken off all of them:
+    what adds up over time is rounded once, and the states are as exact in the last frame as in the
+    first.
+    """
+
+    def advance(before: Lattice, inputs: tuple[Lattice, Array]) -> tuple[Lattice, Any]:
         emitted, valid = inputs
         came = _arrive(before, skips)
         after = jax.tree.map(jnp.add, emitted, came)
+        taken = jnp.where(valid, _finite(_highest(after)), 0)
+        after = jax.tree.map(lambda leaf: leaf - taken[:, None], after)
         # A frame of padding changes nothing.
-        return select(valid, after, before), came
+        return select(valid, after, before), (came, taken)
 
-    return lax.scan(advance, start, (emitted, valid))
+    end, (came, taken) = lax.scan(advance, start, (emitted, valid))
+    return end, came, taken
+
+
+def _highest(weights: Lattice) -> Array:
+    """Returns the greatest log-weight over both kinds of states, `[...]`."""
+    return jnp.maximum(weights.between.max(-1), weights.at.max(-1, initial=-jnp.inf))
+
+
+def _total(end: Lattice, taken: Array, label_lengths: Array) -> Array:
+    """Returns the log-weight of all alignments, `[batch]`."""
+    return logsumexp(_ends(end, label_lengths), axis=0) + taken.sum(0)
 
 
 def _arrive(before: Lattice, skips: Array) -> Lattice:
@@ -310,8 +332,7 @@ def _ends(state: Lattice, label_lengths: Array) -> Array:
 def _shares(occupied: Lattice) -> Lattice:
     """Returns log-weights as shares of each frame's sum, so that no rounding adds up over time."""
     # The greatest of each frame, [time, batch]: a frame without an alignment has none.
-    highest = jnp.maximum(occupied.between.max(-1), occupied.at.max(-1, initial=-jnp.inf))
-    offset = jnp.where(jnp.isfinite(highest), highest, 0)[..., None]
+    offset = _finite(_highest(occupied))[..., None]
     # Between 0 and 1, and over both kinds of states their sum, [time, batch, 1].
     weights = jax.tree.map(lambda leaf: jnp.exp(leaf - offset), occupied)
     total = weights.between.sum(-1, keepdims=True) + weights.at.sum(-1, keepdims=True)

@@ -291,3 +291,14 @@ def test_focal_keeps_nan_and_refuses_a_negative_power():
     )
     with pytest.raises(ValueError, match="gamma is -1.0; give at least 0"):
         losses.focal(jnp.ones(2), -1.0)
+
+
+def test_long_rows_are_as_exact_as_short_ones():
+    rng = np.random.default_rng(0)
+    logits, labels = 2 * rng.normal(size=(1, 3000, 6)), rng.integers(1, 6, (1, 150))
+    arguments = labels, None, None, np.ones(1)
+    narrow, gradient = value_and_gradient(logits.astype(np.float32), *arguments)
+    with jax.enable_x64(True):
+        wide, wanted = value_and_gradient(logits, *arguments)
+    np.testing.assert_allclose(narrow, wide, rtol=1e-6)
+    np.testing.assert_allclose(gradient, wanted, atol=3e-4)

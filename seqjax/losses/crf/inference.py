@@ -58,9 +58,9 @@ def _partition(
     reduce = _reduce_tree if associative else _reduce_steps
     # The log-weight of all beginnings that end in each tag: after the first step, then the last.
     first = chain.start + chain.emissions[0]  # [*batch, tags]
-    alpha = reduce(first, chain.emissions[1:], chain.transitions, valid[1:])
+    alpha, taken = reduce(first, chain.emissions[1:], chain.transitions, valid[1:])
     # A row of length 0 has the empty sequence alone, of score 0.
-    return jnp.where(valid[0], logsumexp(alpha + chain.end, axis=-1), 0)
+    return jnp.where(valid[0], logsumexp(alpha + chain.end, axis=-1) + taken, 0)
 
 
 def _reduce_steps(
@@ -68,17 +68,22 @@ def _reduce_steps(
     emissions: Float[Array, "time *batch tags"],
     transitions: Float[Array, "tags tags"],
     valid: Bool[Array, "time *batch"],
-) -> Float[Array, "*batch tags"]:
-    """Sums over the tags of each step in turn: alpha after the last one."""
+) -> tuple[Float[Array, "*batch tags"], Float[Array, "*batch"]]:
+    """Sums over the tags of each step in turn: alpha after the last one, and what was taken off it.
 
-    def step(alpha: Array, inputs: tuple[Array, Array]) -> tuple[Array, None]:
+    The greatest of alpha is taken off after each step, so that what is rounded does not grow with
+    the steps.
+    """
+
+    def step(alpha: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
         scores, valid = inputs
         # From each tag to each next one, [*batch, tags, tags], summed over the tags before.
         after = logsumexp(alpha[..., :, None] + transitions, axis=-2) + scores
         # Past a row's end alpha is held.
-        return jnp.where(valid[..., None], after, alpha), None
+        return _lowered(jnp.where(valid[..., None], after, alpha), 1)
 
-    return lax.scan(step, alpha, (emissions, valid))[0]
+    alpha, taken = lax.scan(step, alpha, (emissions, valid))
+    return alpha, taken.sum(0)
 
 
 def _reduce_tree(
@@ -86,21 +91,30 @@ def _reduce_tree(
     emissions: Float[Array, "time *batch tags"],
     transitions: Float[Array, "tags tags"],
     valid: Bool[Array, "time *batch"],
-) -> Float[Array, "*batch tags"]:
+) -> tuple[Float[Array, "*batch tags"], Float[Array, "*batch"]]:
     """Does the same by a tree of matrix products in the log semiring; padding is the identity."""
     diagonal = jnp.eye(transitions.shape[0], dtype=bool)
     identity = jnp.where(diagonal, 0.0, FORBIDDEN).astype(alpha.dtype)
     # The matrix of each step, [time, *batch, tags, tags]; each round leaves half as many.
     steps = jnp.where(valid[..., None, None], transitions + emissions[..., None, :], identity)
+    taken = jnp.zeros(alpha.shape[:-1], alpha.dtype)
     while len(steps) > 1:
         if len(steps) % 2:
             # An odd one is paired with the identity.
             steps = jnp.concatenate([steps, jnp.broadcast_to(identity, steps[:1].shape)])
         # Each product sums over the tag between the two: [time / 2, *batch, tags, tags].
         steps = logsumexp(steps[0::2, ..., :, :, None] + steps[1::2, ..., None, :, :], axis=-2)
+        steps, lowered = _lowered(steps, 2)
+        taken = taken + lowered.sum(0)
     if not len(steps):
-        return alpha
-    return logsumexp(alpha[..., :, None] + steps[0], axis=-2)
+        return alpha, taken
+    return logsumexp(alpha[..., :, None] + steps[0], axis=-2), taken
+
+
+def _lowered(weights: Float[Array, "..."], axes: int) -> tuple[Array, Array]:
+    """Takes the greatest over so many last axes off log-weights, and returns it, a constant."""
+    highest = lax.stop_gradient(weights.max(tuple(range(-axes, 0))))
+    return weights - highest.reshape(highest.shape + (1,) * axes), highest
 
 
 def log_likelihood(
