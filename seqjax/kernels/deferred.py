@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array
 
 from seqjax.checks import REMEMBERED
@@ -72,7 +73,8 @@ class Survey(NamedTuple):
 
     Attributes:
       sites: its products, in the order in which they are made.
-      reads: places of the leaves of the params that the step reads beside its products.
+      reads: places of the leaves of the params that the step, or the state that a reset returns to,
+        reads beside its products.
       reads_input: whether it reads the input beside them.
     """
 
@@ -101,13 +103,14 @@ class Met:
           known: the result of each; None where it is to be computed.
         """
         self._weights = jax.tree.leaves(params)
+        self._trace = get_opaque_trace_state()
         self._left = zip(sites, cuts, known, strict=True)
         self.inputs: list[Array | None] = []
         self.results: list[Array | None] = []
 
     def __call__(self, x: Array, w: Array, dtype: Any, columns: slice) -> Array | None:
-        """Answers the next product."""
-        if _place(w, self._weights) is None:
+        """Answers the next product; None for one inside a loop or another transformation."""
+        if get_opaque_trace_state() != self._trace or _place(w, self._weights) is None:
             return None
         site, part, known = next(self._left)
         result: Any
@@ -193,9 +196,10 @@ def _backward(static: Static, remembered: tuple, grads: tuple[State, Outputs]) -
 
         def run(own: list, before: State, x: Frame, results: list) -> tuple:
             params = structure.unflatten(_placed(own, reads, weights))
+            advance = _advance(cell, params, xs, marks.lengths)
             met = Met(params, sites, cuts, results)
             with met_by(met):
-                after = _advance(cell, params, xs, marks.lengths)(before, (t, x, *rest))
+                after = advance(before, (t, x, *rest))
             return after, met.inputs
 
         own = [weights[place] for place in reads]
@@ -262,20 +266,22 @@ def _surveyed(cell: Recurrence, params: Params, xs: Sequence, state: State) -> S
 def _survey(cell: Recurrence, structure: Any, like: tuple[jax.ShapeDtypeStruct, ...]) -> Survey:
     sites = []
 
-    def step(params: Params, state: State, x: Frame) -> tuple[State, Output]:
-        weights = jax.tree.leaves(params)
+    def step(params: Params, state: State, x: Frame) -> tuple[State, State, Output]:
+        weights, trace = jax.tree.leaves(params), get_opaque_trace_state()
 
         def meet(multiplied: Array, w: Array, dtype: Any, columns: slice) -> Array | None:
             place = _place(w, weights)
-            if place is None:
+            # What is multiplied inside a loop, a branch or `jax.vmap` cannot leave it.
+            if place is None or get_opaque_trace_state() != trace:
                 return None
             sites.append(Site(place, columns, dtype, of_input=multiplied is x))
             result = jax.eval_shape(sites[-1].times, multiplied, w)
             # Depends on nothing: what the step still reads it reads beside its products.
             return jnp.zeros(result.shape, result.dtype)
 
+        start = cell.initial_state(params, x.shape[:-1], x.dtype)
         with met_by(meet):
-            return cell.step(params, state, x)
+            return start, *cell.step(params, state, x)
 
     params, state, x = structure.unflatten(like)
     traced = jax.make_jaxpr(step)(params, state, x).jaxpr

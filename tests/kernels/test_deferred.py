@@ -1,11 +1,13 @@
 """A cell's own step with its weights' gradients after the loop, against the plain scan in float64."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 import seqjax
 from seqjax import kernels
@@ -123,6 +125,60 @@ def test_a_cell_of_ones_own_that_says_its_products(x64):
 
 @pytest.mark.parametrize("cell", [Tied(3, tied=True), Tied(3, said=False)], ids=str)
 def test_a_matrix_that_is_also_read_otherwise_is_left_to_the_scan(x64, cell):
+    (params, xs, state), pulled = problem(cell, inputs=3)
+    assert not deferred.serves(cell, params, jnp.swapaxes(xs, 0, 1), state)
+    assert_same(*both(cell, (params, xs, state), pulled), 0)
+
+
+class Learned(seqjax.GRU):
+    """Begins at learned numbers, also after a reset; no step reads them."""
+
+    def init(self, key, input_size):
+        """With the numbers."""
+        return {**super().init(key, input_size), "h_0": jnp.ones(self.hidden_size)}
+
+    def initial_state(self, params, batch_shape, dtype):
+        """The numbers, for all rows."""
+        return jnp.broadcast_to(params["h_0"], (*batch_shape, self.hidden_size))
+
+
+def test_a_reset_to_a_learned_state_has_its_gradient(x64):
+    cell = Learned(4)
+    (params, xs, state), pulled = problem(cell)
+    assert deferred.serves(cell, params, jnp.swapaxes(xs, 0, 1), state)
+    fused, scan = both(cell, (params, xs, state), pulled, **EVERYTHING)
+    assert_same(fused, scan)
+    assert np.any(fused[1][0]["h_0"])
+
+
+class Within(Tied):
+    """Multiplies inside another transformation, whose tracers must not leave it."""
+
+    within = staticmethod(jax.checkpoint)
+
+    def step(self, params, state, x, *, rng=None):
+        """The step of the others."""
+        return self.within(functools.partial(super().step, params))(state, x)
+
+
+class Looped(Within):
+    """Multiplies in a loop inside the step."""
+
+    @staticmethod
+    def within(step):
+        """Takes the step twice."""
+        return lambda state, x: lax.fori_loop(0, 2, lambda _, carry: step(carry[0], x), (x, x))
+
+
+class Mapped(Within):
+    """Multiplies row by row."""
+
+    within = staticmethod(jax.vmap)
+
+
+@pytest.mark.parametrize("kind", [Within, Looped, Mapped])
+def test_products_inside_another_transformation_are_left_to_the_scan(x64, kind):
+    cell = kind(3)
     (params, xs, state), pulled = problem(cell, inputs=3)
     assert not deferred.serves(cell, params, jnp.swapaxes(xs, 0, 1), state)
     assert_same(*both(cell, (params, xs, state), pulled), 0)
