@@ -39,8 +39,9 @@ from seqjax.checks import REMEMBERED
 from seqjax.recurrence import Recurrence
 from seqjax.typing import Frame, Output, Params, State
 
-TRIALS, TOLERANCE = 4, 1e-4
-"""Rows that a recurrence is tried on, and the error of numbers that should be equal."""
+TRIALS, MOST_TRIALS, TOLERANCE = 4, 64, 1e-4
+"""Rows that a recurrence is tried on; at most, where some parameter moved nothing; and the error of
+numbers that should be equal."""
 
 
 class Online(NamedTuple):
@@ -236,20 +237,30 @@ def _units(recurrence: Recurrence, input_size: int) -> tuple[np.ndarray | None, 
     """
     like = jax.eval_shape(lambda: recurrence.init(jax.random.key(0), input_size))
     draw = np.random.default_rng(0)
+    found: list[np.ndarray] = []
     # Coarse products, the default on accelerators, would blur which unit it is.
     with jax.ensure_compile_time_eval(), jax.default_matmul_precision("highest"):
-        found = [_units_of_trial(recurrence, like, input_size, draw) for _ in range(TRIALS)]
-    if any(trial is None for trial in found):
-        return None
-    units = []
-    for trials in zip(*found, strict=True):  # pyright: ignore[reportArgumentType]
-        # Where a parameter moved nothing in a trial, such as one behind a relu, another tells.
-        highest = np.max(trials, axis=0)
-        if any(np.any((trial >= 0) & (trial != highest)) for trial in trials):
-            return None
-        reaches = bool(np.any(highest >= 0))
-        units.append(np.maximum(highest, 0) if reaches else None)
-    return tuple(units)
+        for count in range(MOST_TRIALS):
+            # Where a parameter moved nothing, such as one behind a relu, another trial tells.
+            if count >= TRIALS and not _is_open(found):
+                break
+            trial = _units_of_trial(recurrence, like, input_size, draw)
+            if trial is None:
+                return None
+            found = found or trial
+            known = zip(found, trial, strict=True)
+            if any(np.any((a >= 0) & (b >= 0) & (a != b)) for a, b in known):
+                return None
+            found = [np.maximum(*both) for both in zip(found, trial, strict=True)]
+    # What still moves nothing has no share in any unit, so that 0 does.
+    return tuple(np.maximum(units, 0) if np.any(units >= 0) else None for units in found)
+
+
+def _is_open(found: list[np.ndarray]) -> bool:
+    """Tells whether nothing moved a unit so far, or only some entries of a parameter did."""
+    moves = [units >= 0 for units in found]
+    mixed = any(np.any(entries) and not np.all(entries) for entries in moves)
+    return mixed or not any(np.any(entries) for entries in moves)
 
 
 def _units_of_trial(

@@ -23,11 +23,13 @@ DIAGONAL = {
     "learned_lru": seqjax.learn_initial_state(seqjax.LRU(4)),
     "gated_min_gru": seqjax.gated(seqjax.MinGRU(4)),
 }
+# Of so many units behind a relu some are closed whatever a single row is tried on.
+MANY = {"ind_rnn": seqjax.IndRNN(64)}
 OTHERS = {
     "learned_lstm": seqjax.learn_initial_state(seqjax.LSTM(3)),
     "stack": seqjax.stack(seqjax.LRU(2), seqjax.MinGRU(3)),
 }
-ALL = DIAGONAL | OTHERS
+ALL = DIAGONAL | MANY | OTHERS
 
 
 def found_forwards(recurrence, params, xs, weights):
