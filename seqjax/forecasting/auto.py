@@ -14,7 +14,7 @@ from seqjax.forecasting import metrics
 from seqjax.forecasting.baselines import SeasonalNaive
 from seqjax.forecasting.blend import Blend, slots
 from seqjax.forecasting.candidates import Candidate, candidates
-from seqjax.forecasting.conformal import calibrated
+from seqjax.forecasting.conformal import Conformal, calibrated
 from seqjax.forecasting.forecast import Forecast
 from seqjax.forecasting.form import Form
 from seqjax.forecasting.held_out import HeldOut
@@ -93,10 +93,11 @@ def auto(
       say: is given a line for each candidate.
 
     Returns:
-      A trained forecaster: `Conformal` around a `Blend`, whose `tried` lists what was compared.
+      A trained forecaster: `Conformal` around a `Blend`, whose `tried` lists what was compared; the
+      blend alone, with a warning, where too few values choose to calibrate intervals by.
 
     Raises:
-      ValueError: a series is too short for the horizon.
+      ValueError: a series is too short for the horizon, or all values that choose are missing.
 
     Example:
       >>> import numpy as np
@@ -113,6 +114,8 @@ def auto(
         learnt = panel.until(max(validation.ago))
     else:
         whole = validation.panel.until(min(validation.ago) - horizon)
+    if not validation.has_values(horizon):
+        raise ValueError("every value to choose by is missing; fill the gaps, or give validation=")
     if trials is None:
         trials = candidates(learnt, horizon, season)
     late = began + 60 * SHARE_TO_SEARCH * minutes
@@ -157,7 +160,9 @@ def auto(
     blend = dataclasses.replace(
         blend, members=tuple(member.task for member in members), weights=tuple(shares)
     )
-    task = dataclasses.replace(judged.task, forecaster=blend)
+    task = blend
+    if isinstance(judged.task, Conformal):
+        task = dataclasses.replace(judged.task, forecaster=blend)
     return Trained(task, slots([member.params for member in members]))
 
 
@@ -238,7 +243,7 @@ class _Search:
         try:
             trained, steps = self._fit(candidate, name)
             forecast = trained.predict(self.validation.panel, ago=self.validation.ago)
-        except ValueError as reason:
+        except (ValueError, training.NonFiniteError) as reason:
             self.refused = str(reason)
             self.say(f"{'refused':>8}  {candidate.label}: {reason}")
             return
@@ -297,7 +302,11 @@ def _again(
     recipe = dataclasses.replace(recipe, steps=tried.steps, every=None, patience=None, seed=seed)
     count = min(SEEDS, max(1, int(left / tried.seconds)))
     seeds = range(seed, seed + count)
-    return training.fit_seeds(task.settled(whole), whole, seeds, recipe=recipe, quiet=True)
+    try:
+        return training.fit_seeds(task.settled(whole), whole, seeds, recipe=recipe, quiet=True)
+    except training.NonFiniteError as reason:
+        say(f"not fitted anew: {tried.candidate.label}: {reason}")
+        return [tried.trained]
 
 
 def _listed(tried: Sequence[Tried], weights: np.ndarray) -> tuple[tuple[str, float, float], ...]:

@@ -44,6 +44,14 @@ class HeldOut:
             return examples
         return cls(examples, (horizon,), examples.season)
 
+    def has_values(self, horizon: int) -> bool:
+        """Tells whether a value came within a horizon of some cut."""
+        for values in self.panel.values:
+            ends = [values[len(values) - ago :][:horizon] for ago in self.ago]
+            if np.isfinite(np.concatenate(ends)).any():
+                return True
+        return False
+
     def beside(self, others: Mapping[str, Forecast | Trained]) -> "HeldOut":
         """Adds more forecasts, or forecasters, to show in a report."""
         return dataclasses.replace(self, others={**self.others, **others})

@@ -59,8 +59,9 @@ class Split:
         Raises:
           ValueError: all values of one are missing (which).
         """
-        for purpose, cuts in (("choose", self.validation), ("judge", self.test)):
-            if not any(_has_value(self.panel, ago, horizon) for ago in cuts):
+        parts = {"choose": self.held_out("validation"), "judge": self.held_out("test")}
+        for purpose, part in parts.items():
+            if not part.has_values(horizon):
                 raise ValueError(
                     f"every value to {purpose} by is missing; fill the gaps, or give more folds"
                 )
@@ -177,9 +178,3 @@ def is_ett(panel: Panel) -> bool:
         return False
     hour = np.timedelta64(1, "h")
     return bool(panel.step <= hour and panel.lengths.min() >= 20 * int(MONTH / panel.step))
-
-
-def _has_value(panel: Panel, ago: int, horizon: int) -> bool:
-    """Tells whether a value came within a horizon of this cut."""
-    ends = [values[len(values) - ago :][:horizon] for values in panel.values]
-    return any(np.isfinite(end).any() for end in ends)

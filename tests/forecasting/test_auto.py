@@ -19,7 +19,8 @@ from seqjax.forecasting import (
     Split,
 )
 from seqjax.forecasting.auto import blend_weights
-from seqjax.training import Checkpoints, Recipe
+from seqjax.forecasting.interface import RECIPE
+from seqjax.training import Checkpoints, NonFiniteError, Recipe
 from tests.forecasting.panels import HOUR, waves
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -169,7 +170,36 @@ def test_candidates_fit_any_panel(step):
         assert len(each.forecaster.settled(panel).training_windows(panel)) > 0
 
 
+def test_where_too_few_values_calibrate_the_blend_stands_alone():
+    """Four cuts choose; intervals of 9 tenths want nine."""
+    panel = waves(series=1, steps=35, step=HOUR)
+    with pytest.warns(UserWarning, match="no conformal intervals: 4 values came"):
+        trained = forecasting.auto(panel, HORIZON, trials=trials()[:2])
+    assert isinstance(trained.task, forecasting.Blend)
+    assert np.isfinite(trained.predict(panel).mean).all()
+    assert "naive" in forecasting.tried_table(trained)
+
+
+class Diverging(Linear):
+    """Its training comes to nothing."""
+
+    def fit(self, panel, recipe=RECIPE):
+        """Ends as a network does whose gradients are not finite."""
+        raise NonFiniteError("10 gradients in a row were not finite")
+
+
+def test_a_candidate_that_diverges_is_left_out():
+    lines = []
+    wild = Candidate("wild", Diverging(horizon=HORIZON, context=8))
+    panel = waves(series=1, steps=100, step=HOUR)
+    forecasting.auto(panel, HORIZON, trials=[wild, trials()[0]], say=lines.append)
+    assert any("refused" in line and "not finite" in line for line in lines)
+
+
 def test_mistakes():
+    gap = np.where(np.arange(100) < 60, np.arange(100.0), np.nan)
+    with pytest.raises(ValueError, match="every value to choose by is missing"):
+        forecasting.auto(Panel([gap]), HORIZON, trials=trials()[:2])
     with pytest.raises(ValueError, match="horizon is 0; give at least 1 step"):
         forecasting.candidates(waves(), 0)
     with pytest.raises(ValueError, match="the series '0' has 9 values"):
