@@ -209,7 +209,8 @@ class MLSTM(Cell):
         log_i, f = jnp.split(gates + spread(params["b_g"], gates), 2, axis=-1)
 
         def by_head(units: Hidden) -> Float[Array, "*batch heads units"]:
-            return units.reshape(*units.shape[:-1], self.heads, -1)
+            # All sizes are said: beside a batch of no rows none can be found out.
+            return units.reshape(*units.shape[:-1], self.heads, self.hidden_size // self.heads)
 
         q, k, v = by_head(q + b_q), by_head(k + b_k), by_head(v + b_v)
         return Projected(q, k, v, sigmoid(o + b_o), log_i, log_sigmoid(f))

@@ -133,8 +133,10 @@ class SLSTM(Cell):
         self, h: Hidden, w: Float[Array, "heads units sums"], dtype: Any
     ) -> Float[Array, "*batch gates"]:
         """Computes h R head by head, and sets the gates of all heads side by side."""
-        by_head = h.reshape(*h.shape[:-1], self.heads, -1)
+        # Sizes are all said: beside a batch of no rows none can be found out.
+        of_head = self.hidden_size // self.heads
+        by_head = h.reshape(*h.shape[:-1], self.heads, of_head)
         sums = product(by_head, w, dtype)  # [*batch, heads, 4D]
         # [*batch, heads, 4, D] to [*batch, 4, heads, D]
-        sums = jnp.moveaxis(sums.reshape(*by_head.shape[:-1], 4, -1), -2, -3)
+        sums = jnp.moveaxis(sums.reshape(*by_head.shape[:-1], 4, of_head), -2, -3)
         return sums.reshape(*h.shape[:-1], 4 * self.hidden_size)
