@@ -65,8 +65,9 @@ class Features:
         first = _as_sequence(0, arrays[0])
         checked = [_as_sequence(row, array, first.shape[1]) for row, array in enumerate(arrays)]
         steps = np.concatenate(checked).astype(np.float64)
-        scale = steps.std(0)
-        return cls(tuple(steps.mean(0).tolist()), tuple(np.where(scale > 0, scale, 1.0).tolist()))
+        # Not by a deviation of 0: that of a constant such as 0.1 is what its mean is rounded by.
+        scale = np.where(np.ptp(steps, axis=0) > 0, steps.std(0), 1.0)
+        return cls(tuple(steps.mean(0).tolist()), tuple(scale.tolist()))
 
     @property
     def size(self) -> int:

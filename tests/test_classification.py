@@ -81,6 +81,11 @@ def test_features_are_standardised_as_in_training():
     np.testing.assert_array_equal(inputs.sequences([[[4.0, 5.0]]])[0], [[2.0, 0.0]])
 
 
+def test_a_constant_whose_mean_is_rounded_is_not_blown_up():
+    """The deviation of a thousand times 0.1 is 1e-17, which no change of the feature is to be over."""
+    assert Features.of([np.full(1000, 0.1)]).scale == (1.0,)
+
+
 @pytest.mark.parametrize(
     "rows, labels, message",
     [

@@ -152,8 +152,7 @@ class Panel:
     def own_units(self) -> Units:
         """Measures the mean and the standard deviation of each series; 1 of one that never changes."""
         locs = tuple(float(np.nanmean(values)) for values in self.values)
-        scales = tuple(float(np.nanstd(values)) or 1.0 for values in self.values)
-        return locs, scales
+        return locs, tuple(_deviation(values) for values in self.values)
 
     def labelled(self, kind: str, labels: Sequence[str]) -> "Panel":
         """Adds a kind of category: a label of each series, numbered as they first come."""
@@ -282,6 +281,14 @@ class Panel:
                     + np.ascontiguousarray(array).tobytes()
                 )
         return digest.hexdigest()
+
+
+def _deviation(values: np.ndarray) -> float:
+    """Returns the standard deviation of a series, 1 of one that never changes."""
+    # Not where it is 0: that of a constant such as 0.1 is what its mean is rounded by.
+    if np.nanmin(values) == np.nanmax(values):
+        return 1.0
+    return float(np.nanstd(values))
 
 
 def _numbers_of(

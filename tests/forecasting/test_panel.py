@@ -138,6 +138,12 @@ def test_the_last_windows_show_no_horizon():
         )
 
 
+def test_the_units_of_a_constant_are_one():
+    """Also where its mean is rounded, so that its deviation is not 0."""
+    panel = Panel([np.full(1000, 0.1), np.array([1.0, np.nan, 3.0])])
+    assert panel.own_units()[1] == (1.0, 1.0)
+
+
 def test_known_covariates_that_end_within_the_horizon_are_never_made_up():
     known = list(PANEL.known)
     known[0] = known[0][:32]
