@@ -40,13 +40,14 @@ def conformal(
       trained: any forecaster.
       panel: series whose values after the cuts were not learnt.
       ago: steps before their end at which to cut them.
-      shares: of the values that the intervals are to hold.
+      shares: of the values that the intervals are to hold, each between 0 and 1.
 
     Returns:
       A trained `Conformal`: it forecasts the quantiles of those intervals and the median.
 
     Raises:
-      ValueError: there are too few forecasts for a share (how many it wants).
+      ValueError: there are too few forecasts for a share (how many it wants), or a share is not
+        between 0 and 1, or comes twice.
 
     Example:
       >>> import numpy as np
@@ -58,19 +59,21 @@ def conformal(
       >>> forecast.levels
       (0.05, 0.25, 0.5, 0.75, 0.95)
     """
-    task = trained.task
+    task, shares = trained.task, sorted(float(share) for share in shares)
+    if not all(0 < share < 1 for share in shares) or len(set(shares)) < max(1, len(shares)):
+        raise ValueError(f"shares are {shares}; give different ones between 0 and 1, such as 0.9")
     forecast = trained.predict(panel, ago=ago)
     scale = task.sizes(panel, forecast.series, forecast.cuts)
     y = truth(panel, forecast)
     margins = []
-    for share in sorted(shares):
+    for share in shares:
         low, high = _ends(forecast, share)
         margin = _margins(np.maximum(low - y, y - high) / scale[:, None], share)
         margins.append(tuple(margin.tolist()))
     made = Conformal(
         horizon=task.horizon,
         forecaster=task,
-        shares=tuple(sorted(shares)),
+        shares=tuple(shares),
         margins=tuple(margins),
     )
     return Trained(made, trained.params)

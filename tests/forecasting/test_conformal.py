@@ -70,6 +70,12 @@ def test_intervals_hold_their_share_of_new_values(fitted):
     np.testing.assert_allclose(forecast.mean, fitted.predict(noise(2), ago=range(2, 1500)).mean)
 
 
+@pytest.mark.parametrize("shares", [(1.0,), (0.0, 0.5), (-0.5,), (0.5, 0.5), ()])
+def test_shares_that_no_interval_can_hold(shares):
+    with pytest.raises(ValueError, match="give different ones between 0 and 1"):
+        forecasting.conformal(narrow(1.0), noise(0), range(2, 40), shares=shares)
+
+
 def test_too_few_forecasts():
     with pytest.raises(ValueError, match="8 values came at step 1 of the horizon; 90% wants 9"):
         forecasting.conformal(narrow(1.0), noise(0), range(2, 10))
