@@ -127,7 +127,8 @@ class NetworkForecaster(Forecaster):
             members=tuple(trained.task for trained in found),
             weights=(share,) * len(found),
             context=self.context,
-            form=task.form,
+            # That of a table as it is read: each member itself tells its series apart.
+            form=Form.of(panel),
         )
         return Trained(blend, slots([trained.params for trained in found]))
 

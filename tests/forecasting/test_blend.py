@@ -64,6 +64,22 @@ def test_members_agree_on_the_horizon():
         Blend(horizon=4, members=members[:1] * 2, weights=(1.0,))
 
 
+def test_networks_that_know_each_series_read_the_table_that_they_learnt(tmp_path):
+    """A name is no column among those that say what a series is."""
+    path = tmp_path / "table.csv"
+    lines = ["when,shop,region,sold"]
+    for step in range(24):
+        time = f"2024-01-01T{step:02d}:00"
+        lines += [f"{time},{shop},north,{step % 5 + len(shop)}" for shop in ("a", "bb")]
+    path.write_text("\n".join(lines) + "\n")
+    panel = forecasting.read_panel(path, "sold", "when", series="shop", static=("region",))
+    network = Direct(
+        horizon=2, context=4, recurrence=seqjax.GRU(2), lags=(1,), scaling="last", identity=True
+    )
+    trained = network.fit_seeds(panel, (0, 1), Recipe(steps=1, batch_size=4))
+    np.testing.assert_array_equal(trained.predict(path).mean, trained.predict(panel).mean)
+
+
 def test_networks_of_several_seeds_are_a_blend_of_equal_weights(tmp_path):
     panel = waves(series=1, steps=80, step=HOUR)
     network = Direct(horizon=4, context=8, recurrence=seqjax.GRU(4), lags=(1, 6))
