@@ -252,6 +252,9 @@ class _Run:
         """Records a step; stops where too many in a row were lost."""
         progress = self.progress
         values = fetched(taken.metrics)
+        if math.isinf(self.in_a_row) and self.saves is not None:
+            # A log that tells of a step has a checkpoint beside it, for a run that is killed now.
+            self.saves.wait()
         if self.together.several:
             self.asked = max(self.asked, int(jax.device_get(taken.asked)))
         self.in_a_row = values["skipped_in_a_row"]

@@ -356,8 +356,10 @@ class Run:
         return "\n".join(lines)
 
     def _newest_step(self) -> int:
-        steps = Checkpoints(self.folder / "checkpoints").steps()
-        return max(steps) if steps else 0
+        return max(self._saved_steps(), default=0)
+
+    def _saved_steps(self) -> list[int]:
+        return Checkpoints(self.folder / "checkpoints").steps()
 
     def _check_resumed(self, fingerprint: str) -> None:
         """Refuses to go on over other data, or without the checkpoints of what was trained."""
@@ -366,7 +368,8 @@ class Run:
                 f"the data is not that of {self.folder} (another fingerprint); give its --data-dir"
             )
         trained = any(line["kind"] == "step" for line in self.history())
-        if trained and not self._newest_step():
+        # Before its first evaluation a run has the checkpoint of step 0 alone.
+        if trained and not self._saved_steps():
             raise ValueError(
                 f"{self.folder} has trained before, but its checkpoints are gone or damaged; "
                 "put checkpoints/ back, or begin a new run"

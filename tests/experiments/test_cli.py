@@ -138,6 +138,22 @@ def test_a_run_killed_before_its_first_checkpoint_resumes_from_the_beginning(tra
     assert steps_of(trained) == list(range(1, 21))
 
 
+def test_a_run_that_ends_before_its_first_evaluation_resumes(tmp_path, call, monkeypatch):
+    """Its log tells of steps, and its only checkpoint is that of step 0."""
+
+    def fail(*given):
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tiny.Line, "evaluate", fail)
+        with pytest.raises(RuntimeError, match="killed"):
+            call("--quiet", "--out", tmp_path / "run")
+    locks.unlock_folders()
+    assert steps_of(tmp_path / "run") == [1, 2, 3, 4, 5]
+    assert call("--quiet", "--resume", tmp_path / "run") == 0
+    assert steps_of(tmp_path / "run") == list(range(1, 21))
+
+
 def test_a_run_names_what_shows_it(tmp_path, call, capsys):
     assert call("--out", tmp_path / "run") == 0
     *_, folder, shown, model = capsys.readouterr().out.splitlines()

@@ -811,6 +811,25 @@ def test_checkpoints_are_written_while_training_goes_on_and_hold_their_own_step(
     assert_same_bits(saved, fit(steps=3).state)
 
 
+def test_no_step_is_told_before_the_first_checkpoint_is_written(tmp_path):
+    """Else a run that is killed in between has a log, and nothing to go on from."""
+    told, there = threading.Event(), []
+
+    class Late(Checkpoints):
+        def save(self, step, tree, progress, best=None):
+            told.wait(1)
+            super().save(step, tree, progress, best)
+
+    def look(event):
+        if event.kind == "step":
+            there.append(Checkpoints(tmp_path).steps())
+            told.set()
+
+    fit(steps=1)  # compiles
+    fit(steps=2, checkpoints=Late(tmp_path), callbacks=[look])
+    assert there[0] == [0]
+
+
 def test_what_a_callback_raises_comes_after_the_checkpoint_that_is_under_way(tmp_path):
     def leave(event):
         if event.kind == "step" and event.step == 4:
