@@ -135,7 +135,8 @@ def _one_step_each(
 
     The state has no axis of segments, so that its product is computed once for all of them.
     """
-    if isinstance(recurrence, GRU) and not recurrence.layer_norm and series.shape[1] == 1:
+    same = series.shape[1] == 1
+    if same and isinstance(recurrence, GRU) and _is_plain(recurrence):
         return _gru_step_each(recurrence, params, state, position, series[:, 0])
     shape = (series.shape[0], *position.shape)
     # [rows, segments, units]
@@ -151,6 +152,11 @@ def _one_step_each(
         return recurrence.step(params, state, x, rng=rng)[1]
 
     return jax.vmap(step, in_axes=1, out_axes=1)(xs)
+
+
+def _is_plain(gru: GRU) -> bool:
+    """Tells whether a GRU is linear in its input but for its gates; a subclass may step otherwise."""
+    return type(gru).step is GRU.step and not gru.layer_norm
 
 
 def _gru_step_each(

@@ -102,9 +102,19 @@ def test_a_numpy_loop_says_the_same(panel, settings):
         np.testing.assert_allclose(found[row], wanted * window["scale"], rtol=1e-4, atol=1e-4)
 
 
-def test_the_short_way_of_a_gru_is_the_long_way():
+class Squared(seqjax.GRU):
+    """A subclass with a step of its own, whose inputs cannot be taken apart."""
+
+    def step(self, params, state, x, *, rng=None):
+        """Reads the squares."""
+        return super().step(params, state, x * x, rng=rng)
+
+
+@pytest.mark.parametrize("cell", [seqjax.GRU(6), Squared(6)], ids=["gru", "of its own"])
+def test_the_short_way_of_a_gru_is_the_long_way(cell):
     """A stack of one layer takes the way of every recurrence: values and gradients."""
-    task, params = settled(waves(), identity=True, likelihood=likelihoods.Normal())
+    options = {"identity": True, "likelihood": likelihoods.Normal(), "recurrence": cell}
+    task, params = settled(waves(), **options)
     long = dataclasses.replace(task, recurrence=seqjax.stack(task.recurrence))
     batch = arrays(task.windows(waves()).gather(np.arange(8)))
 
