@@ -135,7 +135,8 @@ class PanelWindows(Source):
         values = self._flat[places]
         values[np.arange(-before, after) >= (self.panel.lengths[series] - cuts)[:, None]] = np.nan
         seen = np.isfinite(values)
-        loc, scale = scales(values[:, self.history : before], self.scaling)
+        context = self._as_known(values[:, self.history : before], series, cuts)
+        loc, scale = scales(context, self.scaling)
         centred = np.where(seen, values - loc[:, None], 0)
         steps = places[:, self.history :]
         return {
@@ -148,6 +149,19 @@ class PanelWindows(Source):
             "loc": loc.astype(np.float32),
             "scale": scale.astype(np.float32),
         }
+
+    def _as_known(self, context: np.ndarray, series: np.ndarray, cuts: np.ndarray) -> np.ndarray:
+        """Takes the last value before a context of which all is missing for its last one."""
+        missing = np.flatnonzero(~np.isfinite(context).any(1))
+        if not len(missing):
+            return context
+        context = context.copy()
+        for row in missing:
+            past = self.panel.values[series[row]][: cuts[row]]
+            known = past[np.isfinite(past)]
+            if len(known):
+                context[row, -1] = known[-1]
+        return context
 
     def _check_known(self, series: np.ndarray, cuts: np.ndarray) -> None:
         late = cuts + self.horizon > self.panel.lengths[series] + self._future()[series]

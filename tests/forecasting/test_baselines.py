@@ -22,6 +22,15 @@ def test_seasonal_naive_looks_a_season_back_and_further_where_that_is_missing():
     assert not forecast.spread
 
 
+@pytest.mark.parametrize("season", [1, 2])
+def test_after_a_gap_of_many_seasons_the_last_value_stands(season):
+    values = np.arange(40.0) + 100
+    values[30:] = np.nan
+    panel = Panel([values, np.arange(40.0)])
+    naive = forecasting.SeasonalNaive(horizon=3, season=season).fit(panel)
+    assert naive.predict(panel).mean[0].tolist() == [129, 129, 129]
+
+
 def test_the_season_is_that_of_the_step():
     assert forecasting.SeasonalNaive(horizon=1).fit(waves(step=HOUR)).task.season == 24
     assert forecasting.SeasonalNaive(horizon=1).fit(waves()).task.season == 1
