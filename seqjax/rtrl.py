@@ -74,6 +74,9 @@ def init(
       input_size: features of each input.
       dtype: that of the inputs.
 
+    Raises:
+      ValueError: the recurrence is not causal.
+
     Example:
       A stream without an end, whose target is the input of two steps before:
 
@@ -97,6 +100,8 @@ def init(
       >>> bool(sum(losses[-100:]) < 0.1 * sum(losses[:100]))
       True
     """
+    if not recurrence.causal:
+        raise ValueError(f"{recurrence} reads the future; learning forwards wants a causal recurrence")
     row = functools.partial(recurrence.initial_state, batch_shape=(), dtype=dtype)
     units = _units(recurrence, input_size)
     if units is None:

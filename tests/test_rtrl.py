@@ -141,3 +141,9 @@ def test_a_parameter_that_moves_several_units_is_found():
     net = Shared(2)
     online = rtrl.init(net, draw_params(net), (), INPUT_SIZE)
     assert online.sensitivity.shape == (2, INPUT_SIZE)
+
+
+def test_what_reads_the_future_is_refused(getkey):
+    net = seqjax.bidirectional(seqjax.LRU(2))
+    with pytest.raises(ValueError, match=r"Bidirectional.* reads the future; learning forwards"):
+        rtrl.init(net, net.init(getkey(), 1), (), 1)
