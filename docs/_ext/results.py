@@ -44,7 +44,7 @@ def belongs(run: Run, task: dict[str, Any]) -> bool:
     """Whether a run is of a task."""
     if run.experiment != task["experiment"] or task.get("holds", "") not in run.command:
         return False
-    return "lacks" not in task or task["lacks"] not in run.command
+    return not any(word in run.command for word in task.get("lacks", ()))
 
 
 def by_task(runs: list[Run], tasks: list[dict[str, Any]]) -> dict[str, list[Run]]:
