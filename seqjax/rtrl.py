@@ -101,7 +101,9 @@ def init(
       True
     """
     if not recurrence.causal:
-        raise ValueError(f"{recurrence} reads the future; learning forwards wants a causal recurrence")
+        raise ValueError(
+            f"{recurrence} reads the future; learning forwards wants a causal recurrence"
+        )
     row = functools.partial(recurrence.initial_state, batch_shape=(), dtype=dtype)
     units = _units(recurrence, input_size)
     if units is None:
