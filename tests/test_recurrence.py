@@ -400,3 +400,12 @@ def test_law_8_eager_agrees(recurrence):
     with jax.disable_jit():
         given = seqjax.unroll(recurrence, params, xs, state)
     assert_close(given, wanted)
+
+
+@pytest.mark.parametrize("backend", ["scan", "auto"])
+@each(RECURRENCES)
+def test_a_batch_of_no_rows_is_read(recurrence, backend):
+    params, xs = draw_params(recurrence), draw_inputs((1, 5))
+    _, ys = seqjax.unroll(recurrence, params, xs[:0], backend=backend)
+    _, whole = seqjax.unroll(recurrence, params, xs, backend=backend)
+    assert ys.shape == (0, *whole.shape[1:])

@@ -150,11 +150,3 @@ def test_mistakes_are_named(unchecked):
         seqjax.MLSTM(4, heads=3)
     with pytest.raises(ValueError, match="MLSTM: chunk_size is 0; give at least 1"):
         seqjax.MLSTM(4, chunk_size=0)
-
-
-def test_a_batch_of_no_rows(getkey):
-    cell = seqjax.MLSTM(4, heads=2)
-    params = cell.init(getkey(), 3)
-    for backend in ("scan", "auto"):
-        _, ys = seqjax.unroll(cell, params, jnp.zeros((0, 5, 3)), backend=backend)
-        assert ys.shape == (0, 5, 4)

@@ -85,11 +85,3 @@ def test_mistakes_are_named(unchecked):
         seqjax.SLSTM(4, heads=3)
     with pytest.raises(TypeError, match="relative to a stabiliser"):
         seqjax.zoneout(seqjax.SLSTM(4))
-
-
-def test_a_batch_of_no_rows(getkey):
-    cell = seqjax.SLSTM(4, heads=2)
-    params = cell.init(getkey(), 3)
-    for backend in ("scan", "auto"):
-        _, ys = seqjax.unroll(cell, params, jnp.zeros((0, 5, 3)), backend=backend)
-        assert ys.shape == (0, 5, 4)
