@@ -118,7 +118,10 @@ def _choose(
         return "scan", "as asked for"
     if how.remat != "none":
         return "scan", f"remat={how.remat!r} rebuilds activations, which the others keep"
-    if param_dtypes != {dtype} or state_dtype(dtype) != dtype:
+    # The compiled kernels keep sums and state in float32 by themselves.
+    narrow = dtype == jnp.bfloat16 and formula is not None and how.backend in ("auto", "native")
+    one_dtype = narrow and _not_native(dtype) is None or state_dtype(dtype) == dtype
+    if param_dtypes != {dtype} or not one_dtype:
         return "scan", "inputs, parameters and state are not of one dtype"
     if formula is None:
         # Of a variant, or a user's own cell, there is its step alone.
@@ -143,7 +146,7 @@ def _not_native(dtype: Any) -> str | None:
     """Returns the reason why the compiled kernels cannot run, or None."""
     if jax.default_backend() != "cpu":
         return f"the compiled kernels run on CPUs, not on {jax.default_backend()}"
-    if dtype != jnp.float32:
+    if dtype not in (jnp.float32, jnp.bfloat16):
         return f"the compiled kernels compute in float32, not in {dtype}"
     return native.missing()
 

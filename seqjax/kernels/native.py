@@ -17,7 +17,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from seqjax.kernels import plain
 from seqjax.kernels.calls import Axis, Shape, call, kernel
-from seqjax.kernels.fused import Saved, States, Static
+from seqjax.kernels.fused import Saved, States
+from seqjax.kernels.plain import Static
 from seqjax.recurrence import Pass
 from seqjax.typing import Outputs, Params, Sequence
 
@@ -38,8 +39,11 @@ CODES = {
     "lstm": np.int32(2),
     "gru": np.int32(3),
 }
-CALLS = 2
+CALLS = 3
 """What the compiled code was built for must be the same number, see `cpu/module.cc`."""
+
+ROUNDED = ("bfloat16", "bf16_bf16_f32")
+"""Values of `jax_default_matmul_precision` that allow it on CPUs."""
 
 GATES = {"elman_tanh": 1, "elman_relu": 1, "lstm": 4, "gru": 3}
 
@@ -73,8 +77,15 @@ def missing() -> str | None:
 def scan(
     name: str, params: Params, xs: Sequence, state: States, how: Pass
 ) -> tuple[States, Outputs]:
-    """Runs a formula over time, see `seqjax.kernels.fused.scan`; float32 only."""
+    """Runs a formula over time, see `seqjax.kernels.fused.scan`.
+
+    Sums, gates and states are float32. What is multiplied is rounded to bfloat16 where inputs and
+    parameters are, or where `jax.default_matmul_precision("bfloat16")` allows it, on CPUs that have
+    instructions for it.
+    """
     time, *batch, _ = xs.shape
+    dtype = xs.dtype
+    xs, params = xs.astype(jnp.float32), {k: w.astype(jnp.float32) for k, w in params.items()}
     rows = math.prod(batch)
 
     def flat(array: Array, lead: int) -> Array:
@@ -87,8 +98,8 @@ def scan(
     if starts is not None:
         starts = flat(starts, 1)
     after, ys = _scan(  # pyright: ignore[reportGeneralTypeIssues]
-        (name, how.reverse),
-        dict(params),
+        (name, how.reverse, rounds(dtype)),
+        params,
         flat(xs, 1),
         tuple(flat(s, 0) for s in state),
         lengths,
@@ -96,7 +107,14 @@ def scan(
     )
     # [rows, hidden] and [time, rows, hidden], back to the batch axes that came in.
     after = tuple(s.reshape(*batch, s.shape[-1]) for s in after)
-    return after, ys.reshape(time, *batch, ys.shape[-1])
+    return after, ys.reshape(time, *batch, ys.shape[-1]).astype(dtype)
+
+
+def rounds(dtype: Any) -> bool:
+    """Tells whether products of such inputs are those of numbers rounded to bfloat16."""
+    asked = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
+    allowed = dtype == jnp.bfloat16 or str(asked).lower() in ROUNDED
+    return allowed and importlib.import_module("seqjax.kernels._native").rounds()
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -139,14 +157,14 @@ _scan.defvjp(_keep, _pull)
 
 @kernel(plain.forward, arguments=(None, 1, 0, 0, 1), results=(0, 1, 1))
 def _forward(
-    static: tuple[str, bool, bool],
+    static: tuple[str, bool, bool, bool],
     params: Params,
     xs: Inputs,
     state: tuple[Row, ...],
     lengths: RowLengths | None,
     starts: RowStarts | None,
 ) -> tuple[tuple[Row, ...], Rows, Saved]:
-    name, reverse, keep = static
+    name, reverse, rounded, keep = static
     (time, rows, _), units = xs.shape, state[0].shape[-1]
     lstm = name == "lstm"
     # What a step keeps, in multiples of the units: of its gates, and of its memory.
@@ -163,6 +181,7 @@ def _forward(
         results,
         cell=CODES[name],
         reverse=reverse,
+        rounded=rounded,
     )
     present = tuple(a for a, times in zip((saved, cs), kept, strict=True) if times)
     return (h, c)[: len(state)], ys, present
@@ -180,7 +199,7 @@ def _backward(
     d_state: tuple[Row, ...],
     d_ys: Rows,
 ) -> tuple[tuple[Row, ...], Sums]:
-    name, reverse = static
+    name, reverse, rounded = static
     time, rows, units = ys.shape
     # Elman keeps nothing, the GRU no memory.
     saved, cs = (*((a, 1) for a in kept), _absent(), _absent())[:2]
@@ -210,6 +229,7 @@ def _backward(
         aliases={8: 0} if kept else None,
         cell=CODES[name],
         reverse=reverse,
+        rounded=rounded,
     )
     return (d_h, d_c)[: len(state)], d_sums
 
@@ -224,7 +244,7 @@ def _weight_gradient(
     ys: Rows,
     d_sums: Sums,
 ) -> dict[str, Array]:
-    name, reverse = static
+    name, reverse, rounded = static
     inputs, units, width = xs.shape[-1], ys.shape[-1], GATES[name] * ys.shape[-1]
     # w_x, w_h, b and b_n: sums over the rows, which have no axis of them.
     results = [
@@ -240,6 +260,7 @@ def _weight_gradient(
         results,
         cell=CODES[name],
         reverse=reverse,
+        rounded=rounded,
     )
     d_params: dict[str, Array] = dict(zip(("w_x", "w_h", "b", "b_n"), found, strict=True))
     if name != "gru":
@@ -263,6 +284,7 @@ def _input_gradient(
         [(d_sums, 1), _marks(lengths, None)[0]],
         [(shape, 1)],
         cell=CODES[name],
+        rounded=static[2],
         hidden=np.int64(units),
     )[0]
 

@@ -12,16 +12,20 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from seqjax.kernels import fused
-from seqjax.kernels.fused import Saved, States, Static
+from seqjax.kernels.fused import Saved, States
 from seqjax.recurrence import select
 from seqjax.typing import Lengths, Outputs, Params, Reset, Sequence
+
+Static: TypeAlias = tuple[str, bool, bool]
+"""Name of the formula, whether the last step is read first, and whether products are rounded, which
+here they are not."""
 
 Sums: TypeAlias = Float[Array, "time *batch sums"]
 """Gradients of the sums of each step, in the layout that the module names."""
 
 
 def forward(
-    static: tuple[str, bool, bool],
+    static: tuple[str, bool, bool, bool],
     params: Params,
     xs: Sequence,
     state: States,
@@ -31,7 +35,7 @@ def forward(
     """Runs the loop forwards.
 
     Args:
-      static: name of the formula, whether to read backwards, and whether to keep anything.
+      static: as of the others, and whether to keep anything.
       params: the cell's.
       xs: the inputs.
       state: before the first step read.
@@ -42,7 +46,7 @@ def forward(
       The state after the last step read, the outputs, and what their derivative needs of each step:
       nothing unless it shall be kept.
     """
-    name, reverse, keep = static
+    name, reverse, _, keep = static
     (after, ys), kept = fused.advance((name, reverse), params, xs, state, lengths, starts, keep)
     if not keep:
         return after, ys, ()
@@ -86,7 +90,7 @@ def backward(
         saved = (jnp.concatenate([r, z], axis=-1), n, h_n, hs)
     else:
         saved = (ys,)
-    d_state, from_x, from_h = fused.retreat(static, w_h, saved, lengths, starts, d_state, d_ys)
+    d_state, from_x, from_h = fused.retreat(static[:2], w_h, saved, lengths, starts, d_state, d_ys)
     if name != "gru":
         return d_state, from_x
     # n, r, z of from_x and r, z, n of from_h share r and z: [time, *batch, 4 hidden].
@@ -130,7 +134,7 @@ def _before(
     starts: Reset | None,
 ) -> Float[Array, "time *batch hidden"]:
     """Returns the states before each step, given those after it."""
-    _, reverse = static
+    reverse = static[1]
     times = jnp.arange(states.shape[0], dtype=jnp.int32)[:, None]
     if not reverse:
         # Past a row's end these are wrong, where no gradient is taken.

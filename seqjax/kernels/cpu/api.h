@@ -66,18 +66,18 @@ class Team {
   ~Team() = default;
 };
 
-// One instruction set's kernels; each says false where memory was short, and then nothing was computed.
+// Kernels of one arithmetic by one instruction set; each says false where memory was short, and then nothing was computed.
 struct Kernels {
-  const char* name;
   bool (*forward)(const Forward&, Team&);
   bool (*backward)(const Backward&, Team&);
   bool (*weight_gradient)(const WeightGradient&, Team&);
   bool (*input_gradient)(const InputGradient&, Team&);
 };
 
-extern const Kernels kBaseline;
+// Products in float32, and of numbers rounded to bfloat16.
+extern const Kernels kBaseline, kBaselineRounded;
 #if defined(__x86_64__)
-extern const Kernels kAvx2, kAvx512;
+extern const Kernels kAvx2, kAvx512, kAvx512Rounded, kAmxRounded;
 #endif
 
 }  // namespace seqjax

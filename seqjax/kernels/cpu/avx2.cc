@@ -1,7 +1,6 @@
 // 16 registers of 8 floats.
 #if defined(__x86_64__)
 #define SET kAvx2
-#define SET_NAME "avx2"
 #define LANES 8
 #define ROWS 3
 #include "kernels.h"

@@ -1,7 +1,6 @@
 // 32 registers of 16 floats.
 #if defined(__x86_64__)
 #define SET kAvx512
-#define SET_NAME "avx-512"
 #define LANES 16
 #define ROWS 6
 #include "kernels.h"

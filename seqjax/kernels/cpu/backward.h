@@ -3,32 +3,39 @@
 // At each step the product of the next step's gradients with W_h transposed is the gradient of h; its last block ends in the cell's
 // own derivative.
 
-template <class Cell>
+template <class Cell, class A>
 class BackwardPass {
+  using Number = typename A::Number;
+  using Entry = typename A::Entry;
   static constexpr int kVectors = 4;
   static constexpr int64_t kUnits = kVectors * LANES;
 
  public:
   BackwardPass(const Backward& g, Team& team)
       : g_(g), p_(g.problem), clock_{p_}, columns_(Cell::gates * p_.hidden), panels_((p_.hidden + kUnits - 1) / kUnits),
-        split_(team.threads(), p_.batch, panels_, p_.hidden * columns_, p_.lengths != nullptr),
-        w_h_(panels_ * columns_ * kUnits),
-        carry_(p_.batch * p_.hidden), zeros_(columns_), rows_(split_.groups * p_.batch) {}
+        split_(team.threads(), p_.batch, panels_, p_.hidden * columns_ * int64_t{sizeof(Number)}, p_.lengths != nullptr),
+        size_(A::depth(columns_)), group_entries_(A::stride(1, columns_) * ((split_.rows_of(0) + A::kRows) / A::kRows * A::kRows)),
+        w_h_(panels_ * size_ * kUnits),
+        carry_(p_.batch * p_.hidden), zeros_(columns_), rows_(split_.groups * p_.batch), entries_(split_.groups * group_entries_) {}
 
-  bool ready() const { return w_h_ && carry_ && zeros_ && rows_; }
+  bool ready() const { return w_h_ && carry_ && zeros_ && rows_ && entries_; }
 
   void run(Team& team) {
     for (int64_t k = 0; k < columns_; ++k) *(zeros_ + k) = 0.0f;
     team.march(1, panels_, [&](int64_t, int64_t panel) {
-      pack_turned<kVectors>(w_h_ + panel * columns_ * kUnits, columns_, p_.hidden - panel * kUnits,
-                            [&](int64_t unit) { return g_.w_h + (panel * kUnits + unit) * columns_; });
+      A::template pack_turned<kVectors>(w_h_ + panel * size_ * kUnits, columns_, p_.hidden - panel * kUnits,
+                                        [&](int64_t unit) { return g_.w_h + (panel * kUnits + unit) * columns_; });
     });
     if (split_.by_rows) {
       team.march(1, split_.groups, [&](int64_t, int64_t group) {
+        typename A::Unit unit;
         for (int64_t s = p_.time - 1; s >= -1; --s) step(s, group);
       });
     } else {
-      team.march(p_.time + 1, split_.groups, [&](int64_t i, int64_t group) { step(p_.time - 1 - i, group); });
+      team.march(p_.time + 1, split_.groups, [&](int64_t i, int64_t group) {
+        typename A::Unit unit;
+        step(p_.time - 1 - i, group);
+      });
     }
   }
 
@@ -44,22 +51,19 @@ class BackwardPass {
       if (row.valid || step < 0) rows[count++] = row;
       else for (int64_t panel = begin; panel < end; ++panel) clear(row, panel);
     }
-    int64_t size = step == p_.time - 1 ? 0 : columns_;
-    for (int64_t i = 0; i < end - begin; ++i) retreat(rows, count, size, step % 2 ? end - 1 - i : begin + i);
+    const bool last = step == p_.time - 1;
+    const Left<Entry> following = {entries_ + group * group_entries_, A::stride(1, columns_)};
+    if (!last) A::take(following, count, 1, columns_, [&](int64_t r) { return rows[r].following; });
+    for (int64_t i = 0; i < end - begin; ++i)
+      retreat(rows, following, count, last ? 0 : size_, step % 2 ? end - 1 - i : begin + i);
   }
 
-  void retreat(const BackRow* rows, int64_t count, int64_t size, int64_t panel) {
-    for_tiles(count, [&](int64_t first, auto tile) {
-      alignas(64) float d_h[tile.value * kUnits];
-      const BackRow* row = rows + first;
-      Rows<tile.value> following([&](int r) { return row[r].following; });
-      const float* w_h = w_h_ + panel * columns_ * kUnits;
-      vec acc[tile.value][kVectors];
-      fill_tile(acc, nullptr);
-      if (size <= kTerms) accumulate<kVectors>(acc, following, size, w_h);
-      store_tile(d_h, acc);
-      if (size > kTerms) accumulate_parts<tile.value, kVectors, kVectors>(d_h, following, size, w_h);
-      finish(row, tile.value, d_h, panel);
+  void retreat(const BackRow* rows, const Left<Entry>& following, int64_t count, int64_t size, int64_t panel) {
+    A::for_tiles(count, [&](int64_t first, auto tile) {
+      alignas(64) float d_h[A::kRows * kUnits];
+      begin_tile<kVectors>(d_h, tile.value, nullptr);
+      A::template add<kVectors, kVectors - 1, kVectors>(d_h, tile, following.below(first), size, w_h_ + panel * size_ * kUnits);
+      finish(rows + first, tile.value, d_h, panel);
     });
   }
 
@@ -144,6 +148,9 @@ class BackwardPass {
   const Clock clock_;
   const int64_t columns_, panels_;
   const Split split_;
-  Array<float> w_h_, carry_, zeros_;
+  const int64_t size_, group_entries_;
+  Array<Number> w_h_;
+  Array<float> carry_, zeros_;
   Array<BackRow> rows_;
+  Array<Entry> entries_;
 };

@@ -1,6 +1,6 @@
 // A cell over a whole sequence.
 //
-// The products of a step with x and with h are summed in registers, and go from there to the cell. Where there are few rows those
+// The products of a step with x and with h are summed tile by tile, and go from there to the cell. Where there are few rows those
 // with x are summed for several steps at once, so that the weights are read once for all. Where there are few rows and steps, the
 // weights are not packed but read as they are, see direct.h.
 
@@ -11,8 +11,8 @@ struct Split {
 
   // Rows, while the weights stay in the cache of each core and each core gets rows enough to be busy. Rows of different lengths
   // are dealt out in turn, for they may be sorted.
-  Split(int64_t threads, int64_t rows, int64_t parts, int64_t weights, bool in_turn)
-      : by_rows(threads == 1 || (weights * int64_t{sizeof(float)} < kCache && rows >= 8 * threads)), in_turn(in_turn),
+  Split(int64_t threads, int64_t rows, int64_t parts, int64_t bytes_of_weights, bool in_turn)
+      : by_rows(threads == 1 || (bytes_of_weights < kCache && rows >= 8 * threads)), in_turn(in_turn),
         groups(by_rows ? threads : threads < parts ? threads : parts), rows(rows), parts(parts) {}
 
   int64_t rows_of(int64_t group) const {
@@ -29,8 +29,10 @@ struct Split {
   static constexpr int64_t kCache = 1600 * 1024;
 };
 
-template <class Cell>
+template <class Cell, class A>
 class ForwardPass {
+  using Number = typename A::Number;
+  using Entry = typename A::Entry;
   static constexpr int kVectors = Cell::gates * Cell::units, kSlots = Cell::slots;
   static constexpr int kBlocks = kSlots / Cell::units;
   static constexpr int64_t kUnits = Cell::units * LANES, kWidth = kVectors * LANES, kTile = kSlots * LANES;
@@ -44,22 +46,30 @@ class ForwardPass {
  public:
   ForwardPass(const Forward& f, Team& team)
       : f_(f), p_(f.problem), clock_{p_}, panels_((p_.hidden + kUnits - 1) / kUnits),
-        direct_(p_.time * p_.batch <= kDirect), split_(threads(team), p_.batch, panels_, weights(), in_turn(team)), ahead_(steps_ahead(split_.rows_of(0))), packed_(direct_ ? 0 : panels_),
-        w_x_(packed_ * p_.inputs * kWidth), w_h_(packed_ * p_.hidden * kWidth), bias_(packed_ * kTile),
+        direct_(p_.time * p_.batch <= kDirect),
+        split_(threads(team), p_.batch, panels_, weights() * int64_t{sizeof(Number)}, in_turn(team)),
+        ahead_(steps_ahead(split_.rows_of(0))), packed_(direct_ ? 0 : panels_), x_size_(A::depth(p_.inputs)), h_size_(A::depth(p_.hidden)),
+        x_entries_(A::stride(1, p_.inputs) * rows_of_tiles(ahead_)), h_entries_(A::stride(1, p_.hidden) * rows_of_tiles(1)),
+        w_x_(packed_ * x_size_ * kWidth), w_h_(packed_ * h_size_ * kWidth), bias_(packed_ * kTile),
         sums_(direct_ ? 2 * p_.batch * kBlocks * p_.hidden : ahead_ > 1 ? ahead_ * p_.batch * panels_ * kTile : 0),
-        memory_(p_.batch * p_.hidden), zeros_(p_.hidden), rows_(split_.groups * p_.batch) {}
+        memory_(p_.batch * p_.hidden), zeros_(p_.hidden), rows_(split_.groups * p_.batch),
+        entries_(split_.groups * (x_entries_ + h_entries_)) {}
 
-  bool ready() const { return w_x_ && w_h_ && bias_ && sums_ && memory_ && zeros_ && rows_; }
+  bool ready() const { return w_x_ && w_h_ && bias_ && sums_ && memory_ && zeros_ && rows_ && entries_; }
 
   void run(Team& team) {
     for (int64_t u = 0; u < p_.hidden; ++u) *(zeros_ + u) = 0.0f;
     team.march(1, packed_, [&](int64_t, int64_t panel) { pack_panel(panel); });
     if (split_.by_rows) {
       team.march(1, split_.groups, [&](int64_t, int64_t group) {
+        typename A::Unit unit;
         for (int64_t s = 0; s < p_.time; ++s) step(s, group);
       });
     } else {
-      team.march(p_.time, split_.groups, [&](int64_t s, int64_t group) { step(s, group); });
+      team.march(p_.time, split_.groups, [&](int64_t s, int64_t group) {
+        typename A::Unit unit;
+        step(s, group);
+      });
     }
     for (int64_t b = 0; b < p_.batch; ++b)
       if (clock_.length(b) == 0) keep_initial(b);
@@ -74,7 +84,13 @@ class ForwardPass {
   // The sums of the next steps are of rows that stand side by side.
   bool in_turn(const Team& team) const { return p_.lengths && p_.batch >= 4 * ROWS * team.threads(); }
 
-  static int64_t steps_ahead(int64_t rows) { return rows > 0 && rows < 4 * ROWS ? 4 * ROWS / rows : 1; }
+  static int64_t steps_ahead(int64_t rows) { return rows > 0 && rows < A::kAhead ? A::kAhead / rows : 1; }
+
+  // Of the left side of a group, for so many steps.
+  int64_t rows_of_tiles(int64_t steps) const {
+    int64_t rows = (split_.rows_of(0) + 1) * steps;
+    return (rows + A::kRows - 1) / A::kRows * A::kRows;
+  }
 
   void keep_initial(int64_t b) {
     for (int64_t i = b * p_.hidden; i < (b + 1) * p_.hidden; ++i) {
@@ -90,10 +106,10 @@ class ForwardPass {
     auto of = [&](const float* w) {
       return [=](int64_t k, int v) { return w + k * width + v * gate + unit(v); };
     };
-    pack<kVectors>(w_x_ + panel * p_.inputs * kWidth, p_.inputs, of(f_.w_x), size);
-    pack<kVectors>(w_h_ + panel * p_.hidden * kWidth, p_.hidden, of(f_.w_h), size);
-    pack<kVectors>(bias_ + panel * kTile, 1, of(f_.b), size);
-    if (kVectors < kSlots) pack<1>(bias_ + panel * kTile + kWidth, 1, of(f_.b_n), size);
+    A::template pack<kVectors>(w_x_ + panel * x_size_ * kWidth, p_.inputs, of(f_.w_x), size);
+    A::template pack<kVectors>(w_h_ + panel * h_size_ * kWidth, p_.hidden, of(f_.w_h), size);
+    Float32::pack<kVectors>(bias_ + panel * kTile, 1, of(f_.b), size);
+    if (kVectors < kSlots) Float32::pack<1>(bias_ + panel * kTile + kWidth, 1, of(f_.b_n), size);
   }
 
   // Every second step goes through the panels from the last to the first: what was used last is still in the cache.
@@ -109,11 +125,19 @@ class ForwardPass {
     }
     int64_t first = split_.row(group, 0);
     if (direct_) return directly(rows, first, count, begin, end);
-    if (ahead_ > 1 && step % ahead_ == 0)
-      for (int64_t panel = begin; panel < end; ++panel) project(step, first, count, panel);
+    Entry* entries = entries_ + group * (x_entries_ + h_entries_);
+    const Left<Entry> xs = {entries, A::stride(1, p_.inputs)}, hs = {entries + x_entries_, A::stride(1, p_.hidden)};
+    if (ahead_ == 1) {
+      A::take(xs, count, 1, p_.inputs, [&](int64_t r) { return rows[r].x; });
+    } else if (step % ahead_ == 0) {
+      int64_t steps = step + ahead_ < p_.time ? ahead_ : p_.time - step;
+      A::take(xs, steps * count, 1, p_.inputs, [&](int64_t r) { return x_of(step + r / count, first + r % count); });
+      for (int64_t panel = begin; panel < end; ++panel) project(xs, steps * count, panel, sums_of(panel, first));
+    }
+    A::take(hs, count, 1, p_.hidden, [&](int64_t r) { return rows[r].h; });
     for (int64_t i = 0; i < end - begin; ++i) {
       int64_t panel = step % 2 ? end - 1 - i : begin + i;
-      advance(rows, count, panel, ahead_ > 1 ? sums_of(panel, first) + step % ahead_ * count * kTile : nullptr);
+      advance(rows, xs, hs, count, panel, ahead_ > 1 ? sums_of(panel, first) + step % ahead_ * count * kTile : nullptr);
     }
   }
 
@@ -126,10 +150,8 @@ class ForwardPass {
     for (int64_t r = 0; r < count; ++r)
       for (int block = 0; block < kBlocks && rows[r].valid; ++block)
         copy(sums(r) + block * h + unit, (block < Cell::gates ? f_.b + block * h : f_.b_n) + unit, units);
-    // In parts where the tiles have them in parts.
-    const bool ahead = ahead_ > 1, in_parts = p_.inputs > kTerms || h > kTerms;
-    multiply(sums, of_x, count, p_.inputs, f_.w_x, unit, units, ahead ? p_.inputs > kTerms : in_parts, Cell::gates - 1);
-    multiply(sums, of_h, count, h, f_.w_h, unit, units, ahead ? h > kTerms : in_parts, kBlocks - 1);
+    multiply(sums, of_x, count, p_.inputs, f_.w_x, unit, units, Cell::gates - 1);
+    multiply(sums, of_h, count, h, f_.w_h, unit, units, kBlocks - 1);
     for (int64_t panel = begin; panel < end; ++panel)
       for (int64_t r = 0; r < count; ++r) {
         alignas(64) float done[kTile] = {};
@@ -141,15 +163,14 @@ class ForwardPass {
       }
   }
 
-  // Adds the product of rows with weights to their sums; that with the last gate goes to the block `last`.
+  // Adds the product of rows with weights to their sums, in parts as tiles do; that with the last gate goes to the block `last`.
   template <class Sums, class X>
-  void multiply(const Sums& sums, const X& x, int64_t count, int64_t size, const float* w, int64_t unit, int64_t units,
-                bool in_parts, int last) {
+  void multiply(const Sums& sums, const X& x, int64_t count, int64_t size, const float* w, int64_t unit, int64_t units, int last) {
     Block blocks[Cell::gates];
     for (int gate = 0; gate < Cell::gates; ++gate)
       blocks[gate] = {w + gate * p_.hidden + unit, (gate == Cell::gates - 1 ? last : gate) * p_.hidden + unit};
     const int64_t stride = Cell::gates * p_.hidden;
-    if (!in_parts) return add_product(sums, x, count, 0, size, blocks, Cell::gates, stride, units);
+    if (size <= kTerms) return add_product(sums, x, count, 0, size, blocks, Cell::gates, stride, units);
     auto part = [&](int64_t r) { return sums(r) + kBlocks * p_.hidden; };
     for (int64_t begin = 0; begin < size; begin += kTerms) {
       for_sums(x, count, blocks, [&](int64_t r, int64_t place) { copy(part(r) + place, nullptr, units); });
@@ -174,41 +195,27 @@ class ForwardPass {
   float* sums_of(int64_t panel, int64_t first) const { return sums_ + (panel * p_.batch + first) * ahead_ * kTile; }
 
   // The sums of x W_x + b of one panel for the next steps.
-  void project(int64_t step, int64_t first, int64_t count, int64_t panel) {
-    int64_t steps = step + ahead_ < p_.time ? ahead_ : p_.time - step;
-    for_tiles(steps * count, [&](int64_t row, auto tile) {
-      float* sums = sums_of(panel, first) + row * kTile;
-      vec acc[tile.value][kSlots];
-      fill_tile(acc, bias_ + panel * kTile);
-      Rows<tile.value> xs([&](int r) { return x_of(step + (row + r) / count, first + (row + r) % count); });
-      const float* w_x = w_x_ + panel * p_.inputs * kWidth;
-      if (p_.inputs <= kTerms) accumulate<kVectors>(acc, xs, p_.inputs, w_x);
-      store_tile(sums, acc);
-      if (p_.inputs > kTerms) accumulate_parts<tile.value, kSlots, kVectors>(sums, xs, p_.inputs, w_x);
+  void project(const Left<Entry>& xs, int64_t rows, int64_t panel, float* sums) {
+    A::for_tiles(rows, [&](int64_t first, auto tile) {
+      alignas(64) float done[A::kRows * kTile];
+      begin_tile<kSlots>(done, tile.value, bias_ + panel * kTile);
+      A::template add<kVectors, kVectors - 1, kSlots>(done, tile, xs.below(first), x_size_, w_x_ + panel * x_size_ * kWidth);
+      __builtin_memcpy(sums + first * kTile, done, tile.value * kTile * sizeof(float));
     });
   }
 
   // One step of the units of one panel; `sums` are those of x W_x + b where they are known.
-  void advance(const Row* rows, int64_t count, int64_t panel, const float* sums) {
-    for_tiles(count, [&](int64_t first, auto tile) {
-      alignas(64) float done[tile.value * kTile];
-      const Row* row = rows + first;
-      Rows<tile.value> xs([&](int r) { return row[r].x; }), hs([&](int r) { return row[r].h; });
-      const float *w_x = w_x_ + panel * p_.inputs * kWidth, *w_h = w_h_ + panel * p_.hidden * kWidth;
-      bool in_parts = p_.hidden > kTerms || (!sums && p_.inputs > kTerms);
-      vec acc[tile.value][kSlots];
-      if (sums) load_tile(acc, sums + first * kTile);
-      else fill_tile(acc, bias_ + panel * kTile);
-      if (!in_parts) {
-        if (!sums) accumulate<kVectors>(acc, xs, p_.inputs, w_x);
-        accumulate<kVectors, Cell::last>(acc, hs, p_.hidden, w_h);
+  void advance(const Row* rows, const Left<Entry>& xs, const Left<Entry>& hs, int64_t count, int64_t panel, const float* sums) {
+    A::for_tiles(count, [&](int64_t first, auto tile) {
+      alignas(64) float done[A::kRows * kTile];
+      if (sums) {
+        __builtin_memcpy(done, sums + first * kTile, tile.value * kTile * sizeof(float));
+      } else {
+        begin_tile<kSlots>(done, tile.value, bias_ + panel * kTile);
+        A::template add<kVectors, kVectors - 1, kSlots>(done, tile, xs.below(first), x_size_, w_x_ + panel * x_size_ * kWidth);
       }
-      store_tile(done, acc);
-      if (in_parts) {
-        if (!sums) accumulate_parts<tile.value, kSlots, kVectors>(done, xs, p_.inputs, w_x);
-        accumulate_parts<tile.value, kSlots, kVectors, Cell::last>(done, hs, p_.hidden, w_h);
-      }
-      finish(row, tile.value, done, panel);
+      A::template add<kVectors, Cell::last, kSlots>(done, tile, hs.below(first), h_size_, w_h_ + panel * h_size_ * kWidth);
+      finish(rows + first, tile.value, done, panel);
     });
   }
 
@@ -263,7 +270,9 @@ class ForwardPass {
   const int64_t panels_;
   const bool direct_;
   const Split split_;
-  const int64_t ahead_, packed_;
-  Array<float> w_x_, w_h_, bias_, sums_, memory_, zeros_;
+  const int64_t ahead_, packed_, x_size_, h_size_, x_entries_, h_entries_;
+  Array<Number> w_x_, w_h_;
+  Array<float> bias_, sums_, memory_, zeros_;
   Array<Row> rows_;
+  Array<Entry> entries_;
 };

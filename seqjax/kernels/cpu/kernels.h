@@ -1,5 +1,6 @@
-// The kernels of one instruction set: included once for each, with SET, LANES and ROWS defined. A tile of ROWS rows and 4
-// vectors of LANES floats must fit in the registers. All is static, so no other set's file can lend its code.
+// The kernels of one instruction set: included once for each, with LANES and ROWS defined, and the names under which it offers them:
+// SET for products in float32, ROUNDED for those in bfloat16, or one of both. A tile of ROWS rows and 4 vectors of LANES floats must
+// fit in the registers. All is static, so no other set's file can lend its code.
 
 #include "api.h"
 
@@ -17,6 +18,9 @@ namespace {
 #include "forward.h"
 #include "backward.h"
 #include "gradients.h"
+#if defined(ROUNDED)
+#include "bfloat16.h"
+#endif
 
 // What call(Cell{}) says for the cell of that kind.
 template <class Call>
@@ -37,26 +41,36 @@ bool run(Pass&& pass, Team& team) {
   return true;
 }
 
+// Those whose products are computed as A does.
+template <class A>
+constexpr Kernels kernels_of() {
+  return {
+      [](const Forward& f, Team& team) {
+        return with_cell(f.problem.cell, [&](auto cell) { return run(ForwardPass<decltype(cell), A>(f, team), team); });
+      },
+      [](const Backward& g, Team& team) {
+        return with_cell(g.problem.cell, [&](auto cell) { return run(BackwardPass<decltype(cell), A>(g, team), team); });
+      },
+      [](const WeightGradient& g, Team& team) {
+        return with_cell(g.problem.cell, [&](auto cell) {
+          return run(WeightProduct<A>(g, places_of<decltype(cell)>(), team), team);
+        });
+      },
+      [](const InputGradient& g, Team& team) {
+        return with_cell(g.problem.cell, [&](auto cell) {
+          return input_gradient<A>(g, places_of<decltype(cell)>(), team);
+        });
+      },
+  };
+}
+
 }  // namespace
 
-const Kernels SET = {
-    SET_NAME,
-    [](const Forward& f, Team& team) {
-      return with_cell(f.problem.cell, [&](auto cell) { return run(ForwardPass<decltype(cell)>(f, team), team); });
-    },
-    [](const Backward& g, Team& team) {
-      return with_cell(g.problem.cell, [&](auto cell) { return run(BackwardPass<decltype(cell)>(g, team), team); });
-    },
-    [](const WeightGradient& g, Team& team) {
-      return with_cell(g.problem.cell, [&](auto cell) {
-        return run(WeightProduct(g, places_of<decltype(cell)>(), team), team);
-      });
-    },
-    [](const InputGradient& g, Team& team) {
-      return with_cell(g.problem.cell, [&](auto cell) {
-        return input_gradient(g, places_of<decltype(cell)>(), team);
-      });
-    },
-};
+#if defined(SET)
+const Kernels SET = kernels_of<Float32>();
+#endif
+#if defined(ROUNDED)
+const Kernels ROUNDED = kernels_of<Bfloat16>();
+#endif
 
 }  // namespace seqjax

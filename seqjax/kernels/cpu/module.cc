@@ -10,6 +10,11 @@
 
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#if defined(__x86_64__)
+#include <cpuid.h>
 #endif
 
 #include "team.h"
@@ -24,19 +29,68 @@ using Lengths = ffi::Buffer<ffi::S32>;
 using Starts = ffi::Buffer<ffi::PRED>;
 using Result = ffi::Result<Numbers>;
 
-const Kernels& chosen() {
+// An instruction set, and the kernels of both arithmetics that are the fastest there.
+struct Set {
+  const char* name;
+  bool (*present)();
+  const Kernels *exact, *rounded;
+};
+
 #if defined(__x86_64__)
+bool has_avx2() {
   __builtin_cpu_init();
-  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl"))
-    return kAvx512;
-  if (avx2) return kAvx2;
-#endif
-  return kBaseline;
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-const Kernels* kernels = &chosen();
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl");
+}
+
+bool has_avx512_bf16() {
+  return has_avx512() && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512bf16");
+}
+
+// Linux gives a process the tiles when it asks.
+bool has_amx() {
+#if defined(__linux__)
+  constexpr unsigned kTiles = 1u << 24, kBfloat16 = 1u << 22;
+  constexpr long kAsk = 0x1023, kTileData = 18;
+  unsigned eax, ebx, ecx, edx = 0;
+  return has_avx512_bf16() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && edx & kTiles && edx & kBfloat16 &&
+         syscall(SYS_arch_prctl, kAsk, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+#endif
+
+// From the best on.
+const Set kSets[] = {
+#if defined(__x86_64__)
+#if defined(SEQJAX_AMX)
+    {"amx", has_amx, &kAvx512, &kAmxRounded},
+#endif
+#if defined(SEQJAX_AVX512BF16)
+    {"avx512-bf16", has_avx512_bf16, &kAvx512, &kAvx512Rounded},
+#endif
+    {"avx-512", has_avx512, &kAvx512, &kBaselineRounded},
+    {"avx2", has_avx2, &kAvx2, &kBaselineRounded},
+    {"baseline", [] { return true; }, &kBaseline, &kBaselineRounded},
+#else
+    {"neon", [] { return true; }, &kBaseline, &kBaselineRounded},
+#endif
+};
+
+const Set* best() {
+  const Set* set = kSets;
+  while (!set->present()) ++set;
+  return set;
+}
+
+const Set* set = best();
+
+const Kernels* kernels(bool rounded) { return rounded ? set->rounded : set->exact; }
 
 // Absent inputs and outputs come as buffers without elements.
 const float* given(const Numbers& buffer) { return buffer.element_count() ? buffer.typed_data() : nullptr; }
@@ -143,7 +197,7 @@ Problem problem(int32_t cell, bool reverse, const Numbers& states, int64_t input
           starts.element_count() ? reinterpret_cast<const uint8_t*>(starts.typed_data()) : nullptr};
 }
 
-ffi::Error forward(ffi::ThreadPool pool, int32_t cell, bool reverse, Numbers w_x, Numbers w_h, Numbers b, Numbers b_n,
+ffi::Error forward(ffi::ThreadPool pool, int32_t cell, bool reverse, bool rounded, Numbers w_x, Numbers w_h, Numbers b, Numbers b_n,
                    Numbers xs, Numbers h0, Numbers c0, Lengths lengths, Starts starts, Result ys, Result h_last,
                    Result c_last, Result saved, Result cs) {
   const Kind kind(cell);
@@ -175,11 +229,11 @@ ffi::Error forward(ffi::ThreadPool pool, int32_t cell, bool reverse, Numbers w_x
                   given(saved), given(cs)};
   return finished([&] {
     PoolTeam<ffi::ThreadPool> team(pool);
-    return kernels->forward(call, team);
+    return kernels(rounded)->forward(call, team);
   });
 }
 
-ffi::Error backward(ffi::ThreadPool pool, int32_t cell, bool reverse, Numbers w_h, Numbers d_ys,
+ffi::Error backward(ffi::ThreadPool pool, int32_t cell, bool reverse, bool rounded, Numbers w_h, Numbers d_ys,
                     Numbers d_h_last, Numbers d_c_last, Numbers ys, Numbers h0, Numbers cs, Numbers c0, Numbers saved,
                     Lengths lengths, Starts starts, Result d_sums, Result d_h0, Result d_c0) {
   const Kind kind(cell);
@@ -210,11 +264,11 @@ ffi::Error backward(ffi::ThreadPool pool, int32_t cell, bool reverse, Numbers w_
                    given(d_c0)};
   return finished([&] {
     PoolTeam<ffi::ThreadPool> team(pool);
-    return kernels->backward(call, team);
+    return kernels(rounded)->backward(call, team);
   });
 }
 
-ffi::Error weight_gradient(ffi::ThreadPool pool, int32_t cell, bool reverse, Numbers xs, Numbers ys, Numbers h0,
+ffi::Error weight_gradient(ffi::ThreadPool pool, int32_t cell, bool reverse, bool rounded, Numbers xs, Numbers ys, Numbers h0,
                            Numbers d_sums, Lengths lengths, Starts starts, Result d_w_x, Result d_w_h, Result d_b,
                            Result d_b_n) {
   const Kind kind(cell);
@@ -239,11 +293,11 @@ ffi::Error weight_gradient(ffi::ThreadPool pool, int32_t cell, bool reverse, Num
                          d_w_x->typed_data(), d_w_h->typed_data(), d_b->typed_data(), given(d_b_n)};
   return finished([&] {
     PoolTeam<ffi::ThreadPool> team(pool);
-    return kernels->weight_gradient(call, team);
+    return kernels(rounded)->weight_gradient(call, team);
   });
 }
 
-ffi::Error input_gradient(ffi::ThreadPool pool, int32_t cell, int64_t hidden, Numbers w_x, Numbers d_sums,
+ffi::Error input_gradient(ffi::ThreadPool pool, int32_t cell, bool rounded, int64_t hidden, Numbers w_x, Numbers d_sums,
                           Lengths lengths, Result d_xs) {
   const Kind kind(cell);
   if (ffi::Error error = kind.error(); error.failure()) return error;
@@ -262,20 +316,20 @@ ffi::Error input_gradient(ffi::ThreadPool pool, int32_t cell, int64_t hidden, Nu
   InputGradient call = {p, d_sums.typed_data(), w_x.typed_data(), d_xs->typed_data()};
   return finished([&] {
     PoolTeam<ffi::ThreadPool> team(pool);
-    return kernels->input_gradient(call, team);
+    return kernels(rounded)->input_gradient(call, team);
   });
 }
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(handle_forward, forward,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()
-                                  .Attr<int32_t>("cell").Attr<bool>("reverse")
+                                  .Attr<int32_t>("cell").Attr<bool>("reverse").Attr<bool>("rounded")
                                   .Arg<Numbers>().Arg<Numbers>().Arg<Numbers>().Arg<Numbers>().Arg<Numbers>()
                                   .Arg<Numbers>().Arg<Numbers>().Arg<Lengths>().Arg<Starts>()
                                   .Ret<Numbers>().Ret<Numbers>().Ret<Numbers>().Ret<Numbers>().Ret<Numbers>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(handle_backward, backward,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()
-                                  .Attr<int32_t>("cell").Attr<bool>("reverse")
+                                  .Attr<int32_t>("cell").Attr<bool>("reverse").Attr<bool>("rounded")
                                   .Arg<Numbers>().Arg<Numbers>().Arg<Numbers>().Arg<Numbers>().Arg<Numbers>()
                                   .Arg<Numbers>().Arg<Numbers>().Arg<Numbers>().Arg<Numbers>()
                                   .Arg<Lengths>().Arg<Starts>()
@@ -283,14 +337,14 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(handle_backward, backward,
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(handle_weight_gradient, weight_gradient,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()
-                                  .Attr<int32_t>("cell").Attr<bool>("reverse")
+                                  .Attr<int32_t>("cell").Attr<bool>("reverse").Attr<bool>("rounded")
                                   .Arg<Numbers>().Arg<Numbers>().Arg<Numbers>().Arg<Numbers>()
                                   .Arg<Lengths>().Arg<Starts>()
                                   .Ret<Numbers>().Ret<Numbers>().Ret<Numbers>().Ret<Numbers>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(handle_input_gradient, input_gradient,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()
-                                  .Attr<int32_t>("cell").Attr<int64_t>("hidden")
+                                  .Attr<int32_t>("cell").Attr<bool>("rounded").Attr<int64_t>("hidden")
                                   .Arg<Numbers>().Arg<Numbers>().Arg<Lengths>().Ret<Numbers>());
 
 // A dict of the handlers, each in a capsule, by the name that it is registered under.
@@ -314,23 +368,16 @@ PyObject* targets(PyObject*, PyObject*) {
   return found;
 }
 
-PyObject* instruction_set(PyObject*, PyObject*) { return PyUnicode_FromString(kernels->name); }
+PyObject* instruction_set(PyObject*, PyObject*) { return PyUnicode_FromString(set->name); }
+
+PyObject* rounds(PyObject*, PyObject*) { return PyBool_FromLong(set->rounded != &kBaselineRounded); }
 
 // Tests run every set that the CPU has: the name of the set to use from now on.
 PyObject* use(PyObject*, PyObject* name) {
-  const Kernels* best = &chosen();
-#if defined(__x86_64__)
-  const Kernels* all[] = {&kAvx512, &kAvx2, &kBaseline};
-#else
-  const Kernels* all[] = {&kBaseline};
-#endif
-  bool able = false;
-  for (const Kernels* set : all) {
-    able = able || set == best;
-    if (able && PyUnicode_CompareWithASCIIString(name, set->name) == 0) {
-      kernels = set;
-      Py_RETURN_NONE;
-    }
+  for (const Set& each : kSets) {
+    if (&each < best() || PyUnicode_CompareWithASCIIString(name, each.name) != 0) continue;
+    set = &each;
+    Py_RETURN_NONE;
   }
   PyErr_SetString(PyExc_ValueError, "this CPU has no such instruction set");
   return nullptr;
@@ -339,6 +386,7 @@ PyObject* use(PyObject*, PyObject* name) {
 PyMethodDef methods[] = {
     {"targets", targets, METH_NOARGS, "The handlers of XLA's foreign function interface, by name."},
     {"instruction_set", instruction_set, METH_NOARGS, "The instruction set in use."},
+    {"rounds", rounds, METH_NOARGS, "Whether the instruction set in use multiplies bfloat16 numbers."},
     {"use", use, METH_O, "Takes another instruction set that this CPU has, for tests."},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -351,6 +399,6 @@ PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", nullptr, -1, methods, nu
 PyMODINIT_FUNC PyInit__native() {
   PyObject* made = PyModule_Create(&seqjax::module);
   // One more with every change of what a handler takes or gives: `seqjax/kernels/native.py` knows the same number.
-  if (made && PyModule_AddIntConstant(made, "CALLS", 2) < 0) Py_CLEAR(made);
+  if (made && PyModule_AddIntConstant(made, "CALLS", 3) < 0) Py_CLEAR(made);
   return made;
 }
