@@ -4,12 +4,12 @@
 |------------|-------------------------------------------------------------------------|------------------------|
 | `"scan"`   | `lax.scan` over the step, under autodiff: the oracle, always available  | forwards and backwards |
 | `"fused"`  | pure XLA with a hand-written derivative, see `seqjax.kernels.fused`     | backwards              |
-| `"native"` | compiled code for the CPU in float32, see `seqjax.kernels.native`       | backwards              |
+| `"native"` | compiled code for the CPU, see `seqjax.kernels.native`                  | backwards              |
 | `"cudnn"`  | NVIDIA's LSTM in float32, see `seqjax.kernels.cudnn`; never run so far  | backwards              |
 
 `"auto"` takes `"native"`; the last two give way to `"fused"` where they cannot run, and all to
-`"scan"` under `remat` and where the state has another dtype than the inputs (bfloat16): `explain`
-tells the reason. Of variants, of the other cells and of a user's own, `"fused"` runs the cell's own
+`"scan"` under `remat` and, but for `"native"`, where the state has another dtype than the inputs
+(bfloat16): `explain` tells the reason. Of variants, of the other cells and of a user's own, `"fused"` runs the cell's own
 step and computes the gradients of its weights after the loop, see `seqjax.kernels.deferred`.
 Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) want `backend="scan"`; a program that is to leave
 the process (`jax.export`) wants `"fused"`, for a custom call has a meaning only where seqjax is
@@ -118,10 +118,10 @@ def _choose(
         return "scan", "as asked for"
     if how.remat != "none":
         return "scan", f"remat={how.remat!r} rebuilds activations, which the others keep"
-    # The compiled kernels keep sums and state in float32 by themselves.
-    narrow = dtype == jnp.bfloat16 and formula is not None and how.backend in ("auto", "native")
-    one_dtype = narrow and _not_native(dtype) is None or state_dtype(dtype) == dtype
-    if param_dtypes != {dtype} or not one_dtype:
+    # The compiled kernels sum and keep the state in float32, whatever they are given.
+    compiled = formula is not None and how.backend in ("auto", "native")
+    wide = compiled and _not_native(dtype) is None
+    if param_dtypes != {dtype} or not (wide or state_dtype(dtype) == dtype):
         return "scan", "inputs, parameters and state are not of one dtype"
     if formula is None:
         # Of a variant, or a user's own cell, there is its step alone.
@@ -137,9 +137,11 @@ def _choose(
         reason = _not_cudnn(formula, dtype, how)
     if reason:
         return "fused", reason
+    rounded = backend == "native" and native.rounds(dtype)
+    more = "; what is multiplied is rounded to bfloat16" if rounded else ""
     if how.backend == backend:
-        return backend, "as asked for"
-    return backend, "the fastest that computes all that is asked for"
+        return backend, f"as asked for{more}"
+    return backend, f"the fastest that computes all that is asked for{more}"
 
 
 def _not_native(dtype: Any) -> str | None:

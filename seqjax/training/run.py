@@ -75,6 +75,7 @@ class Run:
             experiment's; or several processes are given no folder.
         """
         self.name = name
+        self._precision = contextlib.ExitStack()
         self.resumed = config.resume is not None
         self.config = config
         if self.resumed:
@@ -92,6 +93,8 @@ class Run:
         self._began = time.monotonic()
 
     def __enter__(self) -> "Run":
+        if self.config.precision != "default":
+            self._precision.enter_context(jax.default_matmul_precision(self.config.precision))
         return self
 
     def __exit__(
@@ -102,6 +105,7 @@ class Run:
     ) -> bool:
         """Lets the folder go; a process that only followed ends here in good order."""
         unlock_folder(self.folder)
+        self._precision.close()
         return isinstance(error, Followed)
 
     def fit(

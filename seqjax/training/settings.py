@@ -12,7 +12,7 @@ from seqjax.typing import Backend
 PATHS = ("data_dir", "text", "train", "dev", "test", "csv", "table", "recordings", "pictures")
 """Settings that say where the data is; what it is the fingerprint tells, wherever it has moved."""
 
-CHANGEABLE = ("steps", "epochs", "devices", "backend", *PATHS)
+CHANGEABLE = ("steps", "epochs", "devices", "backend", "precision", *PATHS)
 """Settings that a resumed run may change."""
 
 INVOCATION = ("out", "resume", "quiet")
@@ -30,6 +30,8 @@ class Settings(Options):
       resume: run folder to go on with.
       devices: how many to spread each batch over.
       backend: implementation of the recurrences.
+      precision: of products, as JAX's `jax_default_matmul_precision` knows it: by `"bfloat16"` what
+        is multiplied may be rounded, on CPUs by the compiled recurrences.
       quiet: print errors alone.
     """
 
@@ -41,6 +43,7 @@ class Settings(Options):
     resume: str | None = option(None, "run folder to go on with", metavar="RUN")
     devices: int = option(1, "devices to spread each batch over", least=1)
     backend: str = option("auto", "implementation of the recurrences", choices=get_args(Backend))
+    precision: str = option("default", "of products", choices=("default", "bfloat16"))
     quiet: bool = option(False, "print errors alone")
 
 

@@ -32,11 +32,42 @@ static inline void store_pairs(uint16_t* to, vec even, vec odd) {
 #endif
 }
 
+// LANES rows of as many pairs become columns.
+static inline void transpose(uint16_t (&pairs)[LANES][2 * LANES]) {
+  bits rows[LANES];
+  __builtin_memcpy(rows, pairs, sizeof rows);
+#if defined(__AVX512F__)
+  // Blocks beside the diagonal change places, from halves down to single pairs.
+  const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+#pragma GCC unroll 4
+  for (int half = LANES / 2; half > 0; half /= 2) {
+    const __mmask16 second = _mm512_test_epi32_mask(lane, _mm512_set1_epi32(half));
+    const __m512i from = _mm512_set1_epi32(LANES), back = _mm512_set1_epi32(half);
+    const __m512i of_first = _mm512_mask_add_epi32(lane, second, _mm512_sub_epi32(lane, back), from);
+    const __m512i of_second = _mm512_mask_add_epi32(_mm512_add_epi32(lane, back), second, lane, from);
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; ++i) {
+      if (i & half) continue;
+      __m512i a = (__m512i)rows[i], b = (__m512i)rows[i + half];
+      rows[i] = (bits)_mm512_permutex2var_epi32(a, of_first, b);
+      rows[i + half] = (bits)_mm512_permutex2var_epi32(a, of_second, b);
+    }
+  }
+#else
+  for (int i = 0; i < LANES; ++i)
+    for (int k = 0; k < i; ++k) {
+      uint32_t other = rows[i][k];
+      rows[i][k] = rows[k][i], rows[k][i] = other;
+    }
+#endif
+  __builtin_memcpy(pairs, rows, sizeof rows);
+}
+
 // What all products of bfloat16 share; members as of Float32.
 struct RoundedSides {
   using Number = uint16_t;
   using Entry = uint16_t;
-  static constexpr int64_t kDepth = 32, kChunk = 512;
+  static constexpr int64_t kDepth = 32, kChunk = 1024;
 
   static int64_t depth(int64_t size) { return (size + kDepth - 1) / kDepth * kDepth; }
 
@@ -59,23 +90,26 @@ struct RoundedSides {
   static int64_t turned(int64_t width) { return depth(width) * kTurnedStride; }
   template <class Row>
   static void turn(uint16_t* to, int64_t width, int64_t size, const Row& row) {
-    constexpr int64_t kBlock = 16;
-    for (int64_t first = 0; first < width; first += kBlock)
-      for (int64_t r = 0; r < depth(size); r += 2) {
-        const float *even = r < size ? row(r) : nullptr, *odd = r + 1 < size ? row(r + 1) : nullptr;
-        for (int64_t k = first; k < width && k < first + kBlock; ++k) {
-          uint16_t* pair = to + k * kTurnedStride + r;
-          pair[0] = even ? rounded(even[k]) : 0;
-          pair[1] = odd ? rounded(odd[k]) : 0;
-        }
+    for (int64_t r = 0; r < depth(size); r += 2 * LANES)
+      for (int64_t k = 0; k < width; k += LANES) {
+        alignas(64) uint16_t pairs[LANES][2 * LANES];  // of two rows each
+        auto some = [&](int64_t i) { return i < size ? load(row(i) + k, width - k) : vec{}; };
+        for (int64_t i = 0; i < LANES; ++i) store_pairs(pairs[i], some(r + 2 * i), some(r + 2 * i + 1));
+        transpose(pairs);
+        for (int64_t i = 0; i < LANES && k + i < width; ++i)
+          __builtin_memcpy(to + (k + i) * kTurnedStride + r, pairs[i], sizeof pairs[i]);
       }
   }
 
   template <int V, class From, class Size>
   static void pack(uint16_t* panel, int64_t size, const From& from, const Size& n) {
-    for (int64_t k = 0; k < depth(size); k += 2)
+    for (int64_t k = 0; k < depth(size); k += 2) {
+      // Rows far apart: the next ones are asked for.
+      for (int64_t next = k + 16; next < k + 18 && next < size; ++next)
+        for (int v = 0; v < V; ++v) __builtin_prefetch(from(next, v));
       for (int v = 0; v < V; ++v, panel += 2 * LANES)
         store_pairs(panel, k < size ? load(from(k, v), n(v)) : vec{}, k + 1 < size ? load(from(k + 1, v), n(v)) : vec{});
+    }
   }
 
   template <int V, class From>

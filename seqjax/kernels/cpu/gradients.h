@@ -84,13 +84,10 @@ class WeightProduct {
       A::template pack<V>(packed, size, of, [&](int v) { return n - v * LANES; });
       if (to_x >= 0) multiply<V>(xs, p_.inputs, size, packed, g_.d_w_x + to_x, n, first > 0);
       if (to_h >= 0) multiply<V>(hs, p_.hidden, size, packed, g_.d_w_h + to_h, n, first > 0);
-      alignas(64) float sums[V * LANES];
-      for (int v = 0; v < V; ++v) {
-        vec sum = {};
-        for (int64_t r = 0; r < size; ++r) sum += load(of(r, v), n - v * LANES);
-        store(sums + v * LANES, sum);
-      }
-      put_tile<V>(to_x >= 0 ? g_.d_b + to_x : g_.d_b_n + unit, 0, sums, 1, n, first > 0);
+      vec sums[V] = {};
+      for (int64_t r = 0; r < size; ++r)
+        for (int v = 0; v < V; ++v) sums[v] += load(of(r, v), n - v * LANES);
+      put_tile<V>(to_x >= 0 ? g_.d_b + to_x : g_.d_b_n + unit, 0, reinterpret_cast<const float*>(sums), 1, n, first > 0);
     });
   }
 
