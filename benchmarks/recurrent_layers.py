@@ -25,8 +25,19 @@ SHAPES = {
     "e": (1, 100, 128, 256),
 }
 GATES = {"lstm": 4, "gru": 3, "elman": 1}
-PEERS = ("torch", "scan", "fused", "native", "flax", "keras", "onnxruntime")
-"""The three between the first and Flax are backends of seqjax."""
+PEERS = (
+    "torch",
+    "torch-bfloat16",
+    "scan",
+    "fused",
+    "native",
+    "native-bfloat16",
+    "flax",
+    "keras",
+    "onnxruntime",
+)
+"""Those between PyTorch and Flax are backends of seqjax. Rounded, PyTorch's layer has weights and inputs in bfloat16, ours
+products of numbers in bfloat16."""
 
 SECONDS = 0.12
 """For which a call is repeated each time that it is a peer's turn."""
@@ -57,7 +68,12 @@ def seqjax_calls(backend: str, shape: str, cell: str):
     batch, steps, features, units = SHAPES[shape]
     layer = {"lstm": seqjax.LSTM, "gru": seqjax.GRU, "elman": seqjax.Elman}[cell](units)
     xs = jax.random.normal(jax.random.key(1), (steps, batch, features))
-    run = lambda params, xs: seqjax.unroll(layer, params, xs, backend=backend, time_major=True)[1]  # noqa: E731
+    backend, _, precision = backend.partition("-")
+
+    def run(params, xs):
+        with jax.default_matmul_precision(precision or None):
+            return seqjax.unroll(layer, params, xs, backend=backend, time_major=True)[1]
+
     return jax_calls(run, layer.init(jax.random.key(0), features), xs)
 
 
@@ -92,15 +108,15 @@ def keras_calls(shape: str, cell: str):
     return jax_calls(run, [v.value for v in layer.trainable_variables], xs)
 
 
-def torch_calls(shape: str, cell: str, threads: int):
+def torch_calls(dtype: str, shape: str, cell: str, threads: int):
     import torch  # pyright: ignore[reportMissingImports]
 
     torch.set_num_threads(threads)
     batch, steps, features, units = SHAPES[shape]
     layer = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "elman": torch.nn.RNN}[cell](
-        features, units
+        features, units, dtype=getattr(torch, dtype)
     )
-    xs = torch.randn(steps, batch, features, requires_grad=True)
+    xs = torch.randn(steps, batch, features, dtype=getattr(torch, dtype), requires_grad=True)
     square = torch.randn(2048, 2048)
 
     def forward():
@@ -148,8 +164,11 @@ def onnxruntime_calls(shape: str, cell: str, threads: int):
 
 def calls_of(peer: str, shape: str, cell: str, threads: int):
     """What a peer can do, each as a function that waits for its result."""
-    if peer in ("torch", "onnxruntime"):
-        return {"torch": torch_calls, "onnxruntime": onnxruntime_calls}[peer](shape, cell, threads)
+    if peer == "onnxruntime":
+        return onnxruntime_calls(shape, cell, threads)
+    if peer.startswith("torch"):
+        dtype = peer.partition("-")[2] or "float32"
+        return torch_calls(dtype, shape, cell, threads)
     if peer in ("flax", "keras"):
         return {"flax": flax_calls, "keras": keras_calls}[peer](shape, cell)
     return seqjax_calls(peer, shape, cell)
@@ -256,7 +275,8 @@ def main() -> None:
         return
     pythons = dict(word.split("=", 1) for word in args.python)
     names = dict.fromkeys(("torch", *args.peers))
-    peers = {name: Peer(name, pythons.get(name, sys.executable), args.threads) for name in names}
+    python_of = lambda name: pythons.get(name.partition("-")[0], sys.executable)  # noqa: E731
+    peers = {name: Peer(name, python_of(name), args.threads) for name in names}
     print(
         "| cell | shape | pass | peer | ms | share of peak | times PyTorch (least, most) | first, s |"
     )
