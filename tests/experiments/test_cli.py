@@ -298,6 +298,14 @@ def test_a_diverged_training_is_one_line(tmp_path, call, capsys):
     assert "diverged" in only_line(capsys)
 
 
+def test_precision_holds_while_the_run_does(tmp_path):
+    asked = lambda: jax.config.jax_default_matmul_precision  # noqa: E731
+    before = asked()
+    with training.Run("tiny", tiny.Config(out=str(tmp_path / "run"), precision="bfloat16")):
+        assert asked() == "bfloat16"
+    assert asked() == before
+
+
 def test_a_score_that_is_not_finite_is_null_in_the_result(tmp_path):
     with training.Run("tiny", tiny.Config(out=str(tmp_path / "run"), quiet=True)) as run:
         run.begin("drawn", [1])

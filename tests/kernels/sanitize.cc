@@ -8,10 +8,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "cases.h"
+#include "sets.h"
 
 namespace {
 
@@ -66,14 +68,18 @@ class Pool {
 }  // namespace
 
 int main() {
-  std::vector<const Kernels*> sets = {&kBaseline};
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(&kAvx2);
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) sets.push_back(&kAvx512);
-#endif
+  struct Named {
+    std::string name;
+    const Kernels* kernels;
+  };
+  std::vector<Named> all;
+  for (const Set& set : kSets) {
+    if (!set.present()) continue;
+    all.push_back({set.name, set.exact});
+    all.push_back({std::string(set.name) + ", rounded", set.rounded});
+  }
   Pool alone(1), pool(4);
-  for (const Kernels* kernels : sets) {
+  for (const auto& [name, kernels] : all) {
     int count = 0;
     for (const Case& c : cases()) {
       auto wanted = run(*kernels, c, alone);
@@ -85,7 +91,7 @@ int main() {
             for (size_t k = 0; k < got[j].size(); ++k) {
               float error = got[j][k] - wanted[j][k], size = 1 + (wanted[j][k] < 0 ? -wanted[j][k] : wanted[j][k]);
               if (!(error < 1e-4f * size && -error < 1e-4f * size)) {
-                std::printf("%s case %d: caller %d, result %zu differs\n", kernels->name, count, i, j);
+                std::printf("%s case %d: caller %d, result %zu differs\n", name.c_str(), count, i, j);
                 std::exit(1);
               }
             }
@@ -95,6 +101,6 @@ int main() {
       for (auto& caller : callers) caller.join();
       ++count;
     }
-    std::printf("%s: %d cases\n", kernels->name, count);
+    std::printf("%s: %d cases\n", name.c_str(), count);
   }
 }

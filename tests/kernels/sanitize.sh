@@ -6,16 +6,20 @@ cd "$(dirname "$0")/../.."
 cpu=seqjax/kernels/cpu
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
-avx2=() avx512=()
-if [ "$(uname -m)" = x86_64 ]; then
-  avx2=(-mavx2 -mfma) avx512=(-mavx512f -mavx512dq -mavx512vl -mavx2 -mfma)
-fi
+x86=(avx2 avx512 avx512bf16 amx)
+declare -A sets=(
+  [avx2]="-mavx2 -mfma"
+  [avx512]="-mavx2 -mfma -mavx512f -mavx512dq -mavx512vl"
+  [avx512bf16]="-mavx2 -mfma -mavx512f -mavx512dq -mavx512vl -mavx512bw -mavx512bf16"
+  [amx]="-mavx2 -mfma -mavx512f -mavx512dq -mavx512vl -mavx512bw -mavx512bf16 -mamx-tile -mamx-bf16"
+)
+[ "$(uname -m)" = x86_64 ] || x86=()
 for sanitizers in address,undefined thread; do
-  flags=(-std=c++17 -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all "-fsanitize=$sanitizers" "-I$cpu")
+  flags=(-std=c++17 -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all "-fsanitize=$sanitizers" "-I$cpu"
+    -DSEQJAX_AVX512BF16 -DSEQJAX_AMX)
   compile() { "${CXX:-g++}" "${flags[@]}" "${@:2}" -c "$1" -o "$build/$(basename "$1").o"; }
   compile "$cpu/baseline.cc"
-  compile "$cpu/avx2.cc" "${avx2[@]}"
-  compile "$cpu/avx512.cc" "${avx512[@]}"
+  for set in "${x86[@]}"; do compile "$cpu/$set.cc" ${sets[$set]}; done
   compile tests/kernels/sanitize.cc
   "${CXX:-g++}" "${flags[@]}" "$build"/*.o -pthread -o "$build/sanitize"
   echo "sanitizers: $sanitizers"
