@@ -7,8 +7,8 @@
 | `"native"` | compiled code for the CPU, see `seqjax.kernels.native`                  | backwards              |
 | `"cudnn"`  | NVIDIA's LSTM in float32, see `seqjax.kernels.cudnn`; never run so far  | backwards              |
 
-`"auto"` takes `"native"`; the last two give way to `"fused"` where they cannot run, and all to
-`"scan"` under `remat` and, but for `"native"`, where the state has another dtype than the inputs
+`"auto"` takes `"native"`; the last two give way to `"fused"` where they cannot run, and all but
+`"native"` to `"scan"` under `remat` and where the state has another dtype than the inputs
 (bfloat16): `explain` tells the reason. Of variants, of the other cells and of a user's own, `"fused"` runs the cell's own
 step and computes the gradients of its weights after the loop, see `seqjax.kernels.deferred`.
 Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) want `backend="scan"`; a program that is to leave
@@ -116,12 +116,12 @@ def _choose(
     # What only the scan can do comes first, whatever is asked for.
     if how.backend == "scan":
         return "scan", "as asked for"
-    if how.remat != "none":
+    # The compiled kernels can be called for chunks, and keep the state in float32 by themselves.
+    asked = formula is not None and how.backend in ("auto", "native")
+    compiled = asked and _not_native(dtype) is None
+    if how.remat != "none" and not compiled:
         return "scan", f"remat={how.remat!r} rebuilds activations, which the others keep"
-    # The compiled kernels sum and keep the state in float32, whatever they are given.
-    compiled = formula is not None and how.backend in ("auto", "native")
-    wide = compiled and _not_native(dtype) is None
-    if param_dtypes != {dtype} or not (wide or state_dtype(dtype) == dtype):
+    if param_dtypes != {dtype} or not (compiled or state_dtype(dtype) == dtype):
         return "scan", "inputs, parameters and state are not of one dtype"
     if formula is None:
         # Of a variant, or a user's own cell, there is its step alone.
@@ -137,8 +137,11 @@ def _choose(
         reason = _not_cudnn(formula, dtype, how)
     if reason:
         return "fused", reason
-    rounded = backend == "native" and native.rounds(dtype)
-    more = "; what is multiplied is rounded to bfloat16" if rounded else ""
+    more = ""
+    if how.remat != "none":
+        more += f"; remat={how.remat!r} keeps the states between chunks"
+    if backend == "native" and native.rounds(dtype):
+        more += "; what is multiplied is rounded to bfloat16"
     if how.backend == backend:
         return backend, f"as asked for{more}"
     return backend, f"the fastest that computes all that is asked for{more}"

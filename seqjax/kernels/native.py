@@ -19,7 +19,7 @@ from seqjax.kernels import plain
 from seqjax.kernels.calls import Axis, Shape, call, kernel
 from seqjax.kernels.fused import Saved, States
 from seqjax.kernels.plain import Static
-from seqjax.recurrence import Pass
+from seqjax.recurrence import Pass, sweep_chunks
 from seqjax.typing import Outputs, Params, Sequence
 
 # All batch axes are one here, that of the rows.
@@ -81,7 +81,8 @@ def scan(
 
     Sums, gates and states are float32. What is multiplied is rounded to bfloat16 where inputs and
     parameters are, or where `jax.default_matmul_precision("bfloat16")` allows it, on CPUs that have
-    instructions for it.
+    instructions for it. By either kind of `remat` the sequence is read in chunks, of which the
+    states between them are kept, the cheapest that a call of many steps can keep.
     """
     time, *batch, _ = xs.shape
     dtype = xs.dtype
@@ -97,14 +98,19 @@ def scan(
         lengths = flat(lengths, 0)
     if starts is not None:
         starts = flat(starts, 1)
-    after, ys = _scan(  # pyright: ignore[reportGeneralTypeIssues]
-        (name, how.reverse, rounds(dtype)),
-        params,
-        flat(xs, 1),
-        tuple(flat(s, 0) for s in state),
-        lengths,
-        starts,
-    )
+    static, rows_of_state = (name, how.reverse, rounds(dtype)), tuple(flat(s, 0) for s in state)
+
+    def sweep(state: Any, steps: Any) -> Any:
+        """Reads some steps, and knows from their times where a row ends."""
+        times, xs, starts = steps
+        left = None if lengths is None else jnp.clip(lengths - times[0], 0, xs.shape[0])
+        return _scan(static, params, xs, state, left, starts)
+
+    steps = jnp.arange(time, dtype=jnp.int32), flat(xs, 1), starts
+    if how.remat == "none" or time == 0:
+        after, ys = _scan(static, params, flat(xs, 1), rows_of_state, lengths, starts)
+    else:
+        after, ys = sweep_chunks(sweep, rows_of_state, steps, time, how.reverse)
     # [rows, hidden] and [time, rows, hidden], back to the batch axes that came in.
     after = tuple(s.reshape(*batch, s.shape[-1]) for s in after)
     return after, ys.reshape(time, *batch, ys.shape[-1]).astype(dtype)

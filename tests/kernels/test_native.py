@@ -67,6 +67,33 @@ def test_odd_shapes(x64, cell, batch, time, inputs, hidden):
 
 
 @each_cell
+@pytest.mark.parametrize(("batch", "time"), [((3,), 4), ((2, 3), 7), ((), 1), ((2,), 0)], ids=str)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_chunks_are_read_as_the_whole_is(x64, cell, batch, time, reverse):
+    given, pulled = problem(cell(5), batch, time, 3, np.float32)
+    options = {"remat": "sqrt", "reverse": reverse}
+    if time == 4:
+        options |= {name: EVERYTHING[name] for name in ("lengths", "reset")}
+    got = jax.jit(functools.partial(outcome, cell(5), backend="native", **options))(given, pulled)
+    assert_near(got, outcome(cell(5), in_float64(given), in_float64(pulled), "scan", **options))
+
+
+def test_chunks_keep_little():
+    cell = seqjax.LSTM(64)
+    params = cell.init(jax.random.key(0), 8)
+
+    def memory(remat):
+        loss = lambda params, xs: seqjax.unroll(cell, params, xs, remat=remat, backend="native")[
+            1
+        ].sum()  # noqa: E731
+        compiled = jax.jit(jax.grad(loss)).lower(params, jnp.ones((4, 400, 8))).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert memory("sqrt") < 0.5 * memory("none")
+    assert "between chunks" in kernels.explain(cell, remat="sqrt")
+
+
+@each_cell
 @pytest.mark.parametrize(
     "instructions", ["baseline", "avx2", "avx-512"] if platform.machine() == "x86_64" else ["neon"]
 )
