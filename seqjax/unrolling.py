@@ -61,7 +61,8 @@ def unroll(
       rng: key for dropout and its kin; None turns them off. Step t draws from
         `jax.random.fold_in(rng, t)`.
       remat: `"none"` keeps every step's activations for the backward pass; `"step"` keeps the
-        states alone; `"sqrt"` keeps one state for each of about sqrt(time) chunks.
+        states alone; `"sqrt"` keeps one state for each of about sqrt(time) chunks, and so do the
+        compiled kernels by either.
       backend: which implementation runs: `"auto"` or one of `seqjax.kernels.BACKENDS`. One that
         cannot do what is asked for gives way to `"fused"` or `"scan"`; `seqjax.kernels.explain`
         says which runs, and why.

@@ -305,7 +305,7 @@ AUTO = f"fused, {MISSING}" if MISSING else "native, the fastest that computes al
         ),
         (
             seqjax.bidirectional(seqjax.GRU(4)),
-            {"remat": "step"},
+            {"remat": "step", "backend": "fused"},
             "; ".join(
                 ["GRU(4): scan, remat='step' rebuilds activations, which the others keep"] * 2
             ),
