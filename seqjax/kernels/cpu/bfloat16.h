@@ -1,8 +1,8 @@
 // Products of bfloat16 numbers, summed in float32: what is multiplied is rounded, nothing else.
 //
-// Both sides hold pairs of neighbouring k: a row of the left side as they come, a panel the pairs of V times LANES columns side by
-// side. Columns of a panel and rows are filled up with zeros to whole tiles of AMX, which multiplies 16 rows with 16 columns over
-// 32 k by one instruction. AVX-512 has an instruction for a vector of pairs; elsewhere it is two products, for tests.
+// Both sides hold pairs of neighbouring k: a row of the left side as they come, a panel the pairs of V times LANES columns side
+// by side. Columns of a panel and rows are filled up with zeros to whole tiles of AMX, which multiplies 16 rows with 16 columns
+// over 32 k by one instruction. AVX-512 has an instruction for a vector of pairs; elsewhere it is two products, for tests.
 
 static inline uint16_t rounded(float x) {
   uint32_t bits;

@@ -48,7 +48,8 @@ class ForwardPass {
       : f_(f), p_(f.problem), clock_{p_}, panels_((p_.hidden + kUnits - 1) / kUnits),
         direct_(p_.time * p_.batch <= kDirect),
         split_(threads(team), p_.batch, panels_, weights() * int64_t{sizeof(Number)}, in_turn(team)),
-        ahead_(steps_ahead(split_.rows_of(0))), packed_(direct_ ? 0 : panels_), x_size_(A::depth(p_.inputs)), h_size_(A::depth(p_.hidden)),
+        ahead_(steps_ahead(split_.rows_of(0))), packed_(direct_ ? 0 : panels_),
+        x_size_(A::depth(p_.inputs)), h_size_(A::depth(p_.hidden)),
         x_entries_(A::stride(1, p_.inputs) * rows_of_tiles(ahead_)), h_entries_(A::stride(1, p_.hidden) * rows_of_tiles(1)),
         w_x_(packed_ * x_size_ * kWidth), w_h_(packed_ * h_size_ * kWidth), bias_(packed_ * kTile),
         sums_(direct_ ? 2 * p_.batch * kBlocks * p_.hidden : ahead_ > 1 ? ahead_ * p_.batch * panels_ * kTile : 0),
@@ -82,7 +83,7 @@ class ForwardPass {
   int64_t threads(const Team& team) const { return direct_ && p_.batch * weights() < kAlone ? 1 : team.threads(); }
 
   // The sums of the next steps are of rows that stand side by side.
-  bool in_turn(const Team& team) const { return p_.lengths && p_.batch >= 4 * ROWS * team.threads(); }
+  bool in_turn(const Team& team) const { return p_.lengths && p_.batch >= A::kAhead * team.threads(); }
 
   static int64_t steps_ahead(int64_t rows) { return rows > 0 && rows < A::kAhead ? A::kAhead / rows : 1; }
 

@@ -1,6 +1,6 @@
-// The kernels of one instruction set: included once for each, with LANES and ROWS defined, and the names under which it offers them:
-// SET for products in float32, ROUNDED for those in bfloat16, or one of both. A tile of ROWS rows and 4 vectors of LANES floats must
-// fit in the registers. All is static, so no other set's file can lend its code.
+// The kernels of one instruction set: included once for each, with LANES and ROWS defined, and the names under which it offers
+// them: SET for products in float32, ROUNDED for those in bfloat16, or both. A tile of ROWS rows and 4 vectors of LANES floats
+// must fit in the registers. All is static, so no other set's file can lend its code.
 
 #include "api.h"
 

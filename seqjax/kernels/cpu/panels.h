@@ -106,8 +106,8 @@ struct Left {
 
 // Products in float32; `Bfloat16` has the same members.
 //
-// A tile of sums has at most kRows rows of S vectors. `add` adds to it the product of as many rows with a panel: V vectors for each
-// of `size` k, of which the last goes to the vector LAST of a row.
+// A tile of sums has at most kRows rows of S vectors. `add` adds to it the product of as many rows with a panel: V vectors for
+// each of `size` k, of which the last goes to the vector LAST of a row.
 struct Float32 {
   using Number = float;        // of a panel
   using Entry = const float*;  // of a left side: where a row begins
