@@ -60,7 +60,7 @@ SMALL = Config(
     hidden_size=64,
     dropout=0.3,
     batch_size=500,
-    steps=1500,
+    steps=1000,
     learning_rate=8e-3,
     average=0.99,
 )

@@ -22,7 +22,7 @@ def ensemble(
         p(text) = mean over members of p_member(text)
 
     A member's probability of a text is the sum of all its alignments. Frames are not averaged:
-    members that say one symbol in different frames would mostly say it twice or never.
+    members that say one symbol in different frames would often say it twice or never.
 
     Args:
       logits: scores of each member.
