@@ -154,16 +154,11 @@ def train(run: training.Run, split: forecasting.Split, horizon: int, origin: str
         return found
     task = build(config, split, horizon)
     run.say(repr(task))
+    how = {"validation": validation, "source": origin}
     if config.members == 1:
-        trained = run.fit(task, split.train, validation=validation, source=origin)
+        trained = run.fit(task, split.train, **how)
     else:
-
-        def several(folder: Any) -> Any:
-            seeds = range(config.seed, config.seed + config.members)
-            how = {"validation": validation, "folder": folder, "quiet": config.quiet}
-            return task.fit_seeds(split.train, seeds, config, callbacks=(run.log(),), **how)
-
-        trained = run.search(several, (split.train, validation), source=origin)
+        trained = run.fit_seeds(task, split.train, config.members, **how)
     model = forecasting.calibrated(trained, validation)
     model.save(run.folder / "model")
     return model
@@ -176,8 +171,8 @@ def check(config: Config) -> None:
         raise ValueError(
             f"--{own[0].replace('_', '-')} is of a network; name it, as --model deepar"
         )
-    if config.members > 1 and (config.devices > 1 or config.refit or config.compare):
-        raise ValueError("--members does not go with --devices, --refit or --compare")
+    if config.members > 1 and (config.refit or config.compare):
+        raise ValueError("--members does not go with --refit or --compare")
     folds = config.folds or 1
     if config.refit and config.refit >= folds:
         raise ValueError(

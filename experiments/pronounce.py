@@ -15,6 +15,8 @@ other notations stay as they are. A word counts right if it matches any pronunci
 the phoneme error is taken against the nearest. Expect 25.9% of the words wrong after 10,000 steps,
 72 minutes of a free core; by CTC 25.3% after 9,000, 83 minutes
 (`--model ctc --hidden-size 128 --layers 3 --dropout 0.1 --learning-rate 0.003 --beam 16 --steps 9000`).
+Of nine languages of SIGMORPHON 2020, 3,600 words each, 18.0% in the mean, 4 minutes each
+(`--corpus sigmorphon2020 --language kor --members 3`, which say it together).
 Papers: Yao and Zweig, 2015; Luong et al., 2015; Rao et al., 2015; Graves et al., 2006.
 """
 
@@ -46,6 +48,25 @@ class Config(RunConfig):
     every: int | None = option(500, "steps between evaluations and checkpoints", least=1)
     batch_size: int | None = option(2000, "letters a step, padding included, at most", least=1)
     average: float | None = option(0.998, "decay of the weights' average", least=0, below=1)
+    members: int = option(
+        1, "networks from several seeds, side by side; they say it together", least=1
+    )
+
+    def preset(self) -> "Config":
+        """Gives the settings of a dictionary."""
+        return SMALL if self.corpus == "sigmorphon2020" else Config()
+
+
+SMALL = Config(
+    model="ctc",
+    hidden_size=64,
+    dropout=0.3,
+    batch_size=500,
+    steps=1000,
+    learning_rate=8e-3,
+    average=0.99,
+)
+"""For some thousand words."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +76,7 @@ class Say(Options):
 
 def main(config: Config) -> dict:
     """Trains, scores and draws; returns what `result.json` holds."""
-    with training.Run("pronounce", config) as run:
+    with training.Run("pronounce", config.settled()) as run:
         config = run.config
         parts, origin = read_dictionary(config)
         train, validation, test = parts["train"], parts["validation"], parts["test"]
@@ -66,7 +87,11 @@ def main(config: Config) -> dict:
         counts = {f"{split}_words": len(part.words) for split, part in parts.items()}
         for split in ("validation", "test"):
             counts |= count_strangers(run, task, split, parts[split])
-        trained = run.fit(task, train, validation=validation, source=origin)
+        how = {"validation": validation, "source": origin}
+        if config.members == 1:
+            trained = run.fit(task, train, **how)
+        else:
+            trained = run.fit_seeds(task, train, config.members, **how)
         return run.finish(trained, test, "test", counts={**counts, "left_out": left_out})
 
 
@@ -82,7 +107,7 @@ def build(config: Config, train: text.Pronunciations) -> text.Translator:
         train.sounds,
         recurrence=recurrence,
         decoder=decoder,
-        codecs=("characters", "symbols"),
+        codecs=(text.codecs.learn_characters(train.words, decomposed=True), "symbols"),
         beam=config.beam,
         embedding_size=config.embedding_size,
         dropout=config.dropout,

@@ -9,6 +9,7 @@ from seqjax.decoding.constraints import ForcePrefix as ForcePrefix
 from seqjax.decoding.constraints import MaxLength as MaxLength
 from seqjax.decoding.constraints import MinLength as MinLength
 from seqjax.decoding.ensemble import Ensemble as Ensemble
+from seqjax.decoding.ensemble import mean_log_probs as mean_log_probs
 from seqjax.decoding.keys import draw_keys as draw_keys
 from seqjax.decoding.penalties import CoveragePenalty as CoveragePenalty
 from seqjax.decoding.penalties import LengthPenalty as LengthPenalty

@@ -1,4 +1,4 @@
-"""`Ensemble`: several models of one kind as one step."""
+"""`Ensemble`: several models of one kind as one step; the mean of their probabilities."""
 
 import dataclasses
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from seqjax.typing import State
 
@@ -50,6 +50,11 @@ class Ensemble:
         state, logits = jax.vmap(self.step, in_axes=(0, 1, None), out_axes=(1, 0))(
             params, state, tokens
         )
-        log_probs = jax.nn.log_softmax(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)))
-        # The mean of the probabilities, not of their logarithms: [batch, vocab].
-        return state, jax.nn.logsumexp(log_probs, axis=0) - jnp.log(logits.shape[0])
+        return state, mean_log_probs(logits)
+
+
+def mean_log_probs(logits: Float[Array, "members *batch vocab"]) -> Float[Array, "*batch vocab"]:
+    """Returns the logarithm of the members' mean probabilities, given their scores."""
+    log_probs = jax.nn.log_softmax(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)))
+    # The mean of the probabilities, not of their logarithms.
+    return jax.nn.logsumexp(log_probs, axis=0) - jnp.log(logits.shape[0])

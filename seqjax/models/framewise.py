@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from seqjax import losses
 from seqjax.checks import checked_lengths
-from seqjax.decoding import ctc
+from seqjax.decoding import ctc, mean_log_probs
 from seqjax.decoding.writing import Written, in_order
 from seqjax.models.acoustic import AcousticModel, Emissions
 from seqjax.models.embedding import TokenEmbedding
@@ -98,12 +98,35 @@ def framewise_loss(
     return smooth.sum() / jnp.maximum(count, 1), aux
 
 
-def framewise_nats(model: Framewise, params: Params, batch: Mapping[str, Any]) -> dict[str, Mean]:
-    """Computes CTC without dropout, for `training.evaluate`: `{"nats": Mean}`."""
-    emitted: Any = model.apply({"params": params}, batch["source"], batch["source_lengths"])
-    logits, frames = emitted
-    nats = losses.ctc(logits, batch["targets"], frames, batch["target_lengths"])
+def framewise_nats(
+    model: Framewise, params: Params, batch: Mapping[str, Any], *, ensemble: bool = False
+) -> dict[str, Mean]:
+    """Computes CTC without dropout, for `training.evaluate`: `{"nats": Mean}`.
+
+    Args:
+      model: the model.
+      params: its parameters.
+      batch: from `data.pair_batches`, with targets.
+      ensemble: `params` are those of several models, stacked on a first axis; their probabilities
+        of a target are averaged.
+    """
+
+    def of_rows(params: Params) -> Float[Array, " batch"]:
+        logits, frames = _emit(model, params, batch)
+        return losses.ctc(logits, batch["targets"], frames, batch["target_lengths"])
+
+    if ensemble:
+        # [members, batch]
+        apart = jax.vmap(of_rows)(params)
+        nats = jnp.log(len(apart)) - jax.nn.logsumexp(-apart, axis=0)
+    else:
+        nats = of_rows(params)
     return {"nats": Mean(nats.sum(), jnp.asarray(batch["target_lengths"].sum(), float))}
+
+
+def _emit(model: Framewise, params: Params, batch: Mapping[str, Any]) -> Emissions:
+    """Reads a batch's sources without dropout."""
+    return model.apply({"params": params}, batch["source"], batch["source_lengths"])  # pyright: ignore[reportReturnType]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,11 +140,14 @@ class FramewiseWriter:
       model: the model.
       beam: prefixes of the search, see `decoding.ctc.beam`; 1 takes the best symbol of every frame.
       n_best: targets of each source, at most `beam`.
+      ensemble: `params` are those of several models, stacked on a first axis; each searches, and
+        their probabilities of what is found are averaged, see `decoding.ctc.ensemble`.
     """
 
     model: Framewise
     beam: int = 16
     n_best: int = 1
+    ensemble: bool = False
 
     def __call__(
         self, params: Params, batches: Iterable[Mapping[str, Any]], count: int
@@ -141,20 +167,26 @@ class FramewiseWriter:
         self, params: Params, batch: Mapping[str, Any]
     ) -> tuple[ctc.Prefixes, ctc.Alignment, jax.Array]:
         """Finds a batch's prefixes, their places, and probabilities `[batch, frames, vocab]`."""
-        emitted: Any = self.model.apply(
-            {"params": params}, batch["source"], batch["source_lengths"]
-        )
-        logits, frames = emitted
-        found = self._decode(logits, frames)
+        emit = functools.partial(_emit, self.model, batch=batch)
+        if self.ensemble:
+            # [members, batch, frames, vocab] and [members, batch]; all have the same frames.
+            apart, lengths = jax.vmap(emit)(params)
+            frames = lengths[0]
+            proposed = jax.vmap(lambda own: self._decode(own, frames, self.beam))(apart)
+            found = ctc.ensemble(apart, proposed, frames, n_best=self.n_best)
+            logits = mean_log_probs(apart)
+        else:
+            logits, frames = emit(params)
+            found = self._decode(logits, frames, self.n_best)
         # Over the prefixes of each row.
         align = jax.vmap(lambda tokens, lengths: ctc.align(logits, tokens, frames, lengths), 1, 1)
         return found, align(found.tokens, found.lengths), jax.nn.softmax(logits)
 
     def _decode(
-        self, logits: Float[Array, "batch frames vocab"], frames: Int[Array, " batch"]
+        self, logits: Float[Array, "batch frames vocab"], frames: Int[Array, " batch"], n_best: int
     ) -> ctc.Prefixes:
         if self.beam > 1:
-            return ctc.beam(logits, frames, beam=self.beam, n_best=self.n_best)
+            return ctc.beam(logits, frames, beam=self.beam, n_best=n_best)
         # One prefix of each row: [batch, 1, ...].
         greedy = ctc.greedy(logits, frames)
         tokens, lengths, log_probs = jax.tree.map(lambda leaf: leaf[:, None], greedy)

@@ -15,6 +15,7 @@ from seqjax.text.corpora import Corpus as Corpus
 from seqjax.text.corpora import load_corpus as load_corpus
 from seqjax.text.corpora import read_corpus as read_corpus
 from seqjax.text.corpora import read_parts as read_parts
+from seqjax.text.ensemble import Ensemble as Ensemble
 from seqjax.text.intents import IntentTagger as IntentTagger
 from seqjax.text.intents import Understood as Understood
 from seqjax.text.labelled import LabelledTexts as LabelledTexts

@@ -5,6 +5,7 @@ Words that the vocabulary lacks may be kept, so that a decoder can copy them.
 
 import dataclasses
 import os
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -169,14 +170,20 @@ class Characters(_Texts):
 
     Attributes:
       tokens: the characters, after the special tokens.
+      decomposed: read the parts of a character that Unicode composes of several: a letter and its
+        accent, the letters of a Korean syllable.
 
     Example:
       >>> codec = learn_characters(["abc"])
       >>> codec.decode(codec.encode("Cab"))
       'cab'
+      >>> codec = learn_characters(["가나", "각"], decomposed=True)
+      >>> len(codec.encode("낙")), codec.decode(codec.encode("낙"))
+      (3, '낙')
     """
 
     tokens: Vocabulary
+    decomposed: bool = False
 
     @classmethod
     def of(cls, text: str) -> "Characters":
@@ -189,11 +196,12 @@ class Characters(_Texts):
         Raises:
           ValueError: a character is unknown and the vocabulary has no "<unk>" (which).
         """
-        return self.tokens.encode([self._known(letter) for letter in sequence])
+        return self.tokens.encode(self._letters(sequence))
 
     def decode(self, ids: np.ndarray | Sequence, new: Sequence[str] = ()) -> str:
         """Returns the text of ids."""
-        return "".join(self.tokens.decode(ids))
+        text = "".join(self.tokens.decode(ids))
+        return unicodedata.normalize("NFC", text) if self.decomposed else text
 
     def new(self, sequence: str) -> list[str]:
         """Returns nothing: no character is copied."""
@@ -205,8 +213,13 @@ class Characters(_Texts):
 
     def unknown(self, sequence: str) -> list[str]:
         """Returns the characters that no training text has."""
-        letters = dict.fromkeys(map(self._known, sequence))
+        letters = dict.fromkeys(self._letters(sequence))
         return [letter for letter in letters if letter not in self.tokens]
+
+    def _letters(self, text: str) -> list[str]:
+        if self.decomposed:
+            text = unicodedata.normalize("NFD", text)
+        return [self._known(letter) for letter in text]
 
     def _known(self, letter: str) -> str:
         if letter not in self.tokens and letter.lower() in self.tokens:
@@ -287,9 +300,12 @@ def learn_codec(kind: str, sequences: Sequence[Any], vocab_size: int, copied: in
     raise ValueError(f"the codec {kind!r} is unknown; choose one of {', '.join(KINDS)}")
 
 
-def learn_characters(texts: Iterable[str]) -> Characters:
-    """Learns the characters of texts."""
-    return Characters(Vocabulary.characters("".join(texts), SPECIALS))
+def learn_characters(texts: Iterable[str], *, decomposed: bool = False) -> Characters:
+    """Learns the characters of texts, or where they are `decomposed` their parts."""
+    text = "".join(texts)
+    if decomposed:
+        text = unicodedata.normalize("NFD", text)
+    return Characters(Vocabulary.characters(text, SPECIALS), decomposed)
 
 
 def learn_symbols(sequences: Iterable[Sequence[str]]) -> Symbols:

@@ -53,8 +53,11 @@ class Network(Protocol):
         """Computes what training minimises, of a batch of `pair_batches`."""
         ...
 
-    def nats(self, params: Params, batch: Any) -> dict[str, training.Mean]:
-        """Computes the cross-entropy of the targets, compiled once for each shape."""
+    def nats(self, params: Params, batch: Any, ensemble: bool = False) -> dict[str, training.Mean]:
+        """Computes the cross-entropy of the targets, compiled once for each shape.
+
+        Of an `ensemble` the parameters are stacked on a first axis, and probabilities averaged.
+        """
         ...
 
     def writer(self, beam: int, n_best: int) -> Any:
@@ -244,10 +247,10 @@ class EncoderDecoder:
             coverage=float(self.coverage),
         )
 
-    @functools.partial(jax.jit, static_argnums=0)
-    def nats(self, params: Params, batch: Any) -> dict[str, training.Mean]:
+    @functools.partial(jax.jit, static_argnums=(0, 3))
+    def nats(self, params: Params, batch: Any, ensemble: bool = False) -> dict[str, training.Mean]:
         """Computes the cross-entropy of each token after the true ones before it."""
-        return training.judge(self.model, params, batch, first=self.first)
+        return training.judge(self.model, params, batch, first=self.first, ensemble=ensemble)
 
     def writer(self, beam: int, n_best: int) -> Writer:
         """Makes the beam search."""
@@ -349,10 +352,12 @@ class CTC:
             self.model, params, batch, rng, step, label_smoothing=float(self.label_smoothing)
         )
 
-    @functools.partial(jax.jit, static_argnums=0)
-    def nats(self, params: Params, batch: Mapping[str, Any]) -> dict[str, training.Mean]:
+    @functools.partial(jax.jit, static_argnums=(0, 3))
+    def nats(
+        self, params: Params, batch: Mapping[str, Any], ensemble: bool = False
+    ) -> dict[str, training.Mean]:
         """Computes the negative log-likelihood of each symbol."""
-        return models.framewise_nats(self.model, params, batch)
+        return models.framewise_nats(self.model, params, batch, ensemble=ensemble)
 
     def writer(self, beam: int, n_best: int) -> models.FramewiseWriter:
         """Makes the prefix beam search."""

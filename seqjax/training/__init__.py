@@ -53,6 +53,7 @@ from seqjax.training.schedules import mix_tokens as mix_tokens
 from seqjax.training.schedules import shift_right as shift_right
 from seqjax.training.seeds import create_states as create_states
 from seqjax.training.seeds import over_seeds as over_seeds
+from seqjax.training.seeds import stacked as stacked
 from seqjax.training.settings import RunConfig as RunConfig
 from seqjax.training.settings import Settings as Settings
 from seqjax.training.sharding import UnevenBatch as UnevenBatch

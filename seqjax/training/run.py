@@ -155,6 +155,45 @@ class Run:
         trained.save(self.folder / "model")
         return trained
 
+    def fit_seeds(
+        self,
+        task: Any,
+        examples: Any,
+        members: int,
+        *,
+        validation: Any = None,
+        source: str = "",
+    ) -> Trained:
+        """Trains members from as many seeds side by side, see the task's `fit_seeds`, and saves the model.
+
+        Args:
+          task: what is learnt; has `fit_seeds(examples, seeds, recipe, **options)`, which makes one
+            model of the members.
+          examples: what to learn from.
+          members: how many; the first one's seed is the run's.
+          validation: what chooses the best step.
+          source: where the examples come from, for the record.
+
+        Raises:
+          ValueError: as of `search`, or there are several devices.
+        """
+        if self.config.devices > 1:
+            raise ValueError("--members does not go with --devices; leave one of them out")
+        self._task = task
+
+        def choose(folder: Path) -> Trained:
+            return task.fit_seeds(
+                examples,
+                range(self.config.seed, self.config.seed + members),
+                self.config,
+                validation=validation,
+                folder=folder,
+                callbacks=(self.log(),),
+                quiet=self.config.quiet,
+            )
+
+        return self.search(choose, (examples, validation), source=source)
+
     def log(self) -> MetricsLog:
         """Opens `metrics.jsonl`, for the callbacks of a training; what is past the newest checkpoint is dropped."""
         return MetricsLog(self.folder / "metrics.jsonl", self._newest_step())

@@ -64,7 +64,11 @@ def all_at_once(train_step: StepFn) -> StepFn:
     kinds = {"finite": jnp.min, "skipped_in_a_row": jnp.max}
 
     def step(states: TrainState, batch: Any) -> tuple[TrainState, dict[str, Any]]:
-        states, metrics = jax.vmap(train_step, in_axes=(0, None))(states, batch)
+        if jax.default_backend() == "cpu":
+            # One state keeps a CPU busy, and XLA is slow there at many small products at once.
+            states, metrics = jax.lax.map(lambda state: train_step(state, batch), states)
+        else:
+            states, metrics = jax.vmap(train_step, in_axes=(0, None))(states, batch)
         return states, {name: kinds.get(name, jnp.mean)(values) for name, values in metrics.items()}
 
     return CompiledStep(step)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from seqjax.decoding import mean_log_probs
 from seqjax.losses import coverage_loss, cross_entropy, doubly_stochastic, length_mask
 from seqjax.training import Aux, Mean, shift_right
 from seqjax.typing import KeyArray, Params
@@ -70,13 +71,28 @@ def teacher_forced_loss(
     )
 
 
-def judge(model: Any, params: Params, batch: Mapping[str, Any], *, first: int) -> dict[str, Mean]:
-    """The targets' cross-entropy without dropout, for `training.evaluate`: `{"nats": Mean}`."""
+def judge(
+    model: Any, params: Params, batch: Mapping[str, Any], *, first: int, ensemble: bool = False
+) -> dict[str, Mean]:
+    """The targets' cross-entropy without dropout, for `training.evaluate`: `{"nats": Mean}`.
+
+    Args:
+      model: a Flax module that is called like `seqjax.models.Seq2Seq`.
+      params: its parameters.
+      batch: as of `teacher_forced_loss`.
+      first: the token that the decoder reads first.
+      ensemble: `params` are those of several models, stacked on a first axis; their probabilities
+        of each token are averaged.
+    """
     read = shift_right(batch["targets"], first)
-    decoded: Any = model.apply(
-        {"params": params}, batch["source"], batch.get("source_lengths"), read
-    )
-    logits = decoded.logits
+
+    def score(params: Params) -> jax.Array:
+        decoded: Any = model.apply(
+            {"params": params}, batch["source"], batch.get("source_lengths"), read
+        )
+        return decoded.logits
+
+    logits = mean_log_probs(jax.vmap(score)(params)) if ensemble else score(params)
     mask = length_mask(batch["target_lengths"], logits.shape[1])
     return {
         "nats": Mean(

@@ -6,9 +6,13 @@ import json
 
 import pytest
 
+import seqjax
 from experiments import pronounce
+from seqjax import text
 from seqjax.data.splits import hash_splits
 from seqjax.text.pairs import SHARES
+from seqjax.training.folders import changed_settings
+from seqjax.training.settings import INVOCATION
 from tests.experiments.running import run_page
 
 TINY = (
@@ -94,8 +98,25 @@ def test_with_attention_rare_letters_and_sounds_of_held_out_words_are_counted(
     check_what_is_said(monkeypatch, capsys, run)
 
 
+def test_members_of_several_seeds_say_words_together(tmp_path, monkeypatch, capsys, table):
+    run = tmp_path / "run"
+    steps = ("--steps", "2", "--every", "2", "--members", "2", "--beam", "1")
+    assert call(monkeypatch, *TINY, *steps, "--table", table, "--out", run) == 0
+    network = seqjax.load(run).task.network
+    assert network.members == 2 and isinstance(network.network, text.EncoderDecoder)
+    assert {"steps": 2}.items() <= json.loads((run / "result.json").read_text())["counts"].items()
+    assert call(monkeypatch, "say", run, "ca") == 0 and capsys.readouterr().out.startswith("ca\t")
+
+
+def test_few_words_have_settings_of_their_own_which_options_go_over():
+    few = pronounce.Config(corpus="sigmorphon2020", steps=7).settled()
+    assert (few.model, few.steps, few.corpus) == ("ctc", 7, "sigmorphon2020")
+    assert set(changed_settings(few, INVOCATION)) == {"--corpus sigmorphon2020", "--steps 7"}
+    assert pronounce.Config().settled() == pronounce.Config()
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("lines", "message"),
     [
         ("ab A B\n", "line 1"),
         ("ab\tA\ncd\t\n", "line 2"),
@@ -106,7 +127,7 @@ def test_with_attention_rare_letters_and_sounds_of_held_out_words_are_counted(
         ),
     ],
 )
-def test_a_bad_table_ends_with_code_2(tmp_path, monkeypatch, capsys, table, text, message):
-    table.write_text(text)
+def test_a_bad_table_ends_with_code_2(tmp_path, monkeypatch, capsys, table, lines, message):
+    table.write_text(lines)
     assert call(monkeypatch, "--model", "ctc", "--table", table, "--out", tmp_path / "run") == 2
     assert message in capsys.readouterr().err and not (tmp_path / "run").exists()

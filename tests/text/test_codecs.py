@@ -57,6 +57,16 @@ def test_characters_refuse_what_they_lack():
         codec.encode("box")
 
 
+def test_decomposed_characters_are_read_by_their_parts():
+    codec = sentences.learn_characters(["각", "나비", "été"], decomposed=True)
+    ids = codec.encode("낙")
+    assert len(ids) == 3 and not codec.unknown("낙") and codec.decode(ids) == "낙"
+    assert codec.encode("é").tolist() == codec.encode("e\u0301").tolist()
+    assert codec.unknown("박è") == ["\u0300"] and codec.decode(codec.encode("Été")) == "été"
+    whole = sentences.learn_characters(["각", "나비", "été"])
+    assert len(whole.encode("각")) == 1 and whole.unknown("낙") == ["낙"]
+
+
 def test_running_text_keeps_its_lines():
     corpus = "We see a man.\n\nA man sees <unk> , us.\n"
     codec = sentences.Lines.of(corpus)

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from seqjax import training
+from seqjax.training.seeds import all_at_once
 from tests.training.regression import FEATURES, make_batch, weighted_loss
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -68,6 +69,20 @@ def test_k_seeds_at_once_are_k_runs(getkey, same_batch):
             jax.random.key_data(states.rng[seed]), jax.random.key_data(run.rng)
         )
     np.testing.assert_array_equal(states.step, STEPS)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_all_at_once_is_the_same_whether_mapped_or_one_by_one(getkey, monkeypatch, platform):
+    key, batch = getkey(), make_batch(0)
+    step_all = training.over_seeds(make_step(jit=False))
+    expected, apart = step_all(training.create_states(create, key, COUNT), batch)
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    step = all_at_once(make_step(jit=False))
+    states, metrics = step(training.create_states(create, key, COUNT), batch)
+    for a, b in zip(jax.tree.leaves(states.params), jax.tree.leaves(expected.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert metrics["loss"] == pytest.approx(float(apart["loss"].mean()), rel=1e-5)
+    assert metrics["finite"] == apart["finite"].min()
 
 
 def test_one_run_that_meets_infinity_does_not_stop_the_others(getkey):

@@ -10,6 +10,7 @@ from seqjax.decoding.ctc.builders import from_words as from_words
 from seqjax.decoding.ctc.builders import hot_words as hot_words
 from seqjax.decoding.ctc.builders import joined as joined
 from seqjax.decoding.ctc.builders import weighted as weighted
+from seqjax.decoding.ctc.ensemble import ensemble as ensemble
 from seqjax.decoding.ctc.greedy import Decoded as Decoded
 from seqjax.decoding.ctc.greedy import greedy as greedy
 from seqjax.decoding.ctc.ngrams import NGrams as NGrams
