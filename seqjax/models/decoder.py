@@ -13,6 +13,7 @@ from seqjax.models.copying import Copying
 from seqjax.models.decoder_options import Form, check_options
 from seqjax.models.embedding import token_table
 from seqjax.models.recurrent import Recurrent, scanned
+from seqjax.models.rows import by_rows
 from seqjax.recurrence import Recurrence
 from seqjax.training.schedules import mix_tokens
 from seqjax.typing import Backend, Output, Remat, State
@@ -373,9 +374,9 @@ class Decoder(nn.Module):
         readout = self._read(seen.outputs, seen.contexts, embedded)
         # [batch, steps, vocab], by the embedding transposed or by a layer of its own.
         if self.tied:
-            logits = self.table.attend(readout) + self.bias[None, None, :]
+            logits = by_rows(self.table.attend, readout) + self.bias[None, None, :]
         else:
-            logits = self.head(readout)
+            logits = by_rows(self.head, readout)
         if self.copying is None:
             return logits
         # See et al., 2017: context, state and input decide between writing and copying.

@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from seqjax.models.recurrent import Recurrent
+from seqjax.models.rows import by_rows
 from seqjax.recurrence import Recurrence
 from seqjax.typing import Backend, Params, Remat, State
 
@@ -151,6 +152,6 @@ class LanguageModel(nn.Module):
     def _scores(self, ys: Float[Array, "*batch time outputs"]) -> Float[Array, "*batch time vocab"]:
         ys = self.drop(ys, deterministic=not self.has_rng("dropout"))
         if not self.tied:
-            return self.head(ys)
-        logits = self.embed.attend(ys)
+            return by_rows(self.head, ys)
+        logits = by_rows(self.embed.attend, ys)
         return logits + jnp.broadcast_to(self.bias, logits.shape)
