@@ -36,8 +36,8 @@ PEERS = (
     "keras",
     "onnxruntime",
 )
-"""Those between PyTorch and Flax are backends of seqjax. Rounded, PyTorch's layer has weights and inputs in bfloat16, ours
-products of numbers in bfloat16."""
+"""Those between PyTorch and Flax are backends of seqjax. Rounded, PyTorch's layer has weights and inputs in
+bfloat16, ours multiplies numbers in bfloat16."""
 
 SECONDS = 0.12
 """For which a call is repeated each time that it is a peer's turn."""

@@ -9,11 +9,11 @@
 
 `"auto"` takes `"native"`; the last two give way to `"fused"` where they cannot run, and all but
 `"native"` to `"scan"` under `remat` and where the state has another dtype than the inputs
-(bfloat16): `explain` tells the reason. Of variants, of the other cells and of a user's own, `"fused"` runs the cell's own
-step and computes the gradients of its weights after the loop, see `seqjax.kernels.deferred`.
-Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) want `backend="scan"`; a program that is to leave
-the process (`jax.export`) wants `"fused"`, for a custom call has a meaning only where seqjax is
-loaded.
+(bfloat16): `explain` tells the reason. Of variants, of the other cells and of a user's own,
+`"fused"` runs the cell's own step and computes the gradients of its weights after the loop, see
+`seqjax.kernels.deferred`. Forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) want `backend="scan"`;
+a program that is to leave the process (`jax.export`) wants `"fused"`, for a custom call has a
+meaning only where seqjax is loaded.
 """
 
 import functools

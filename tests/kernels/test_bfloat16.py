@@ -187,9 +187,10 @@ def test_second_derivatives_are_those_of_exact_products(x64, instructions, cell)
 @each_cell
 def test_vmap_over_rows(instructions, cell):
     (params, xs, state), pulled = problem(cell(7))
-    one = lambda xs, state, pulled: outcome(
-        cell(7), (params, xs, state), pulled, "native", **EVERYTHING
-    )  # noqa: E731
+
+    def one(xs, state, pulled):
+        return outcome(cell(7), (params, xs, state), pulled, "native", **EVERYTHING)  # noqa: E731
+
     twice = jax.tree.map(lambda a: jnp.stack([a, a]), (xs, state, pulled))
     together = jax.vmap(one)(*twice)
     near(jax.tree.map(lambda a: a[1], together), one(xs, state, pulled))
@@ -224,9 +225,10 @@ def test_bfloat16_arrays_go_in_and_out(cell):
     assert ys.dtype == jnp.bfloat16 and {a.dtype for a in jax.tree.leaves(after)} == {
         np.dtype("float32")
     }
-    loss = lambda params, xs, backend: (
-        jnp.square(run(params, xs, backend)[1]).sum().astype(jnp.float32)
-    )  # noqa: E731
+
+    def loss(params, xs, backend):
+        return jnp.square(run(params, xs, backend)[1]).sum().astype(jnp.float32)  # noqa: E731
+
     found, wanted = (jax.grad(loss, (0, 1))(*narrow, backend) for backend in ("auto", "scan"))
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
         assert a.dtype == jnp.bfloat16

@@ -83,9 +83,9 @@ def test_chunks_keep_little():
     params = cell.init(jax.random.key(0), 8)
 
     def memory(remat):
-        loss = lambda params, xs: seqjax.unroll(cell, params, xs, remat=remat, backend="native")[
-            1
-        ].sum()  # noqa: E731
+        def loss(params, xs):
+            return seqjax.unroll(cell, params, xs, remat=remat, backend="native")[1].sum()  # noqa: E731
+
         compiled = jax.jit(jax.grad(loss)).lower(params, jnp.ones((4, 400, 8))).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 

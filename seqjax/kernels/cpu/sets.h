@@ -14,7 +14,7 @@
 namespace seqjax {
 namespace {
 
-// An instruction set, and the kernels of both arithmetics that are the fastest there.
+// An instruction set, and the kernels for both kinds of products that are the fastest there.
 struct Set {
   const char* name;
   bool (*present)();
