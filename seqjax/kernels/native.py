@@ -108,7 +108,7 @@ def scan(
 
     steps = jnp.arange(time, dtype=jnp.int32), flat(xs, 1), starts
     if how.remat == "none" or time == 0:
-        after, ys = _scan(static, params, flat(xs, 1), rows_of_state, lengths, starts)
+        after, ys = _scan(static, params, flat(xs, 1), rows_of_state, lengths, starts)  # pyright: ignore[reportGeneralTypeIssues]
     else:
         after, ys = sweep_chunks(sweep, rows_of_state, steps, time, how.reverse)
     # [rows, hidden] and [time, rows, hidden], back to the batch axes that came in.
