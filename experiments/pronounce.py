@@ -15,7 +15,7 @@ other notations stay as they are. A word counts right if it matches any pronunci
 the phoneme error is taken against the nearest. Expect 25.9% of the words wrong after 10,000 steps,
 72 minutes of a free core; by CTC 25.3% after 9,000, 83 minutes
 (`--model ctc --hidden-size 128 --layers 3 --dropout 0.1 --learning-rate 0.003 --beam 16 --steps 9000`).
-Of nine languages of SIGMORPHON 2020, 3,600 words each, 18.0% in the mean, 4 minutes each
+Of ten languages of SIGMORPHON 2020, 3,600 words each, 17.3% in the mean, 4 minutes each
 (`--corpus sigmorphon2020 --language kor --members 3`, which say it together).
 Papers: Yao and Zweig, 2015; Luong et al., 2015; Rao et al., 2015; Graves et al., 2006.
 """
