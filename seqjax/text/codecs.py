@@ -213,8 +213,15 @@ class Characters(_Texts):
 
     def unknown(self, sequence: str) -> list[str]:
         """Returns the characters that no training text has."""
-        letters = dict.fromkeys(self._letters(sequence))
-        return [letter for letter in letters if letter not in self.tokens]
+        # A letter is told whole, whatever part of it is new.
+        letters = dict.fromkeys(
+            unicodedata.normalize("NFC", sequence) if self.decomposed else sequence
+        )
+        return [
+            letter
+            for letter in letters
+            if any(part not in self.tokens for part in self._letters(letter))
+        ]
 
     def _letters(self, text: str) -> list[str]:
         if self.decomposed:
