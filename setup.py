@@ -55,7 +55,7 @@ class BuildKernels(build_ext):
             except CompileError:
                 if name not in LATER:
                     raise
-                self.warn(f"this compiler does not know {' '.join(flags)}: bfloat16 is slower")
+                self.warn(f"this compiler does not know {name}: products in bfloat16 are slower")
                 continue
             if name in sets and name in LATER:
                 ext.define_macros.append((LATER[name], "1"))

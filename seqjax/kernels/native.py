@@ -98,7 +98,8 @@ def scan(
         lengths = flat(lengths, 0)
     if starts is not None:
         starts = flat(starts, 1)
-    static, rows_of_state = (name, how.reverse, rounds(dtype)), tuple(flat(s, 0) for s in state)
+    static = (name, how.reverse, rounds(dtype))
+    inputs, before = flat(xs, 1), tuple(flat(s, 0) for s in state)
 
     def sweep(state: Any, steps: Any) -> Any:
         """Reads some steps, and knows from their times where a row ends."""
@@ -106,11 +107,11 @@ def scan(
         left = None if lengths is None else jnp.clip(lengths - times[0], 0, xs.shape[0])
         return _scan(static, params, xs, state, left, starts)
 
-    steps = jnp.arange(time, dtype=jnp.int32), flat(xs, 1), starts
     if how.remat == "none" or time == 0:
-        after, ys = _scan(static, params, flat(xs, 1), rows_of_state, lengths, starts)  # pyright: ignore[reportGeneralTypeIssues]
+        after, ys = _scan(static, params, inputs, before, lengths, starts)  # pyright: ignore[reportGeneralTypeIssues]
     else:
-        after, ys = sweep_chunks(sweep, rows_of_state, steps, time, how.reverse)
+        steps = jnp.arange(time, dtype=jnp.int32), inputs, starts
+        after, ys = sweep_chunks(sweep, before, steps, time, how.reverse)
     # [rows, hidden] and [time, rows, hidden], back to the batch axes that came in.
     after = tuple(s.reshape(*batch, s.shape[-1]) for s in after)
     return after, ys.reshape(time, *batch, ys.shape[-1]).astype(dtype)

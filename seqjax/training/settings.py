@@ -43,7 +43,9 @@ class Settings(Options):
     resume: str | None = option(None, "run folder to go on with", metavar="RUN")
     devices: int = option(1, "devices to spread each batch over", least=1)
     backend: str = option("auto", "implementation of the recurrences", choices=get_args(Backend))
-    precision: str = option("default", "of products", choices=("default", "bfloat16"))
+    precision: str = option(
+        "default", "of products; rounded, they are faster", choices=("default", "bfloat16")
+    )
     quiet: bool = option(False, "print errors alone")
 
 

@@ -14,7 +14,7 @@ class BackwardPass {
   BackwardPass(const Backward& g, Team& team)
       : g_(g), p_(g.problem), clock_{p_}, columns_(Cell::gates * p_.hidden), panels_((p_.hidden + kUnits - 1) / kUnits),
         split_(team.threads(), p_.batch, panels_, p_.hidden * columns_ * int64_t{sizeof(Number)}, p_.lengths != nullptr),
-        size_(A::depth(columns_)), group_entries_(A::stride(1, columns_) * ((split_.rows_of(0) + A::kRows) / A::kRows * A::kRows)),
+        size_(A::depth(columns_)), group_entries_(entries_of<A>(split_.most_rows(), 1, columns_)),
         w_h_(panels_ * size_ * kUnits),
         carry_(p_.batch * p_.hidden), zeros_(columns_), rows_(split_.groups * p_.batch), entries_(split_.groups * group_entries_) {}
 

@@ -19,6 +19,7 @@ struct Split {
     if (!by_rows) return rows;
     return in_turn ? (rows - group + groups - 1) / groups : rows * (group + 1) / groups - rows * group / groups;
   }
+  int64_t most_rows() const { return rows_of(0) + 1; }
   int64_t row(int64_t group, int64_t i) const {
     if (!by_rows) return i;
     return in_turn ? group + i * groups : rows * group / groups + i;
@@ -50,7 +51,8 @@ class ForwardPass {
         split_(threads(team), p_.batch, panels_, weights() * int64_t{sizeof(Number)}, in_turn(team)),
         ahead_(steps_ahead(split_.rows_of(0))), packed_(direct_ ? 0 : panels_),
         x_size_(A::depth(p_.inputs)), h_size_(A::depth(p_.hidden)),
-        x_entries_(A::stride(1, p_.inputs) * rows_of_tiles(ahead_)), h_entries_(A::stride(1, p_.hidden) * rows_of_tiles(1)),
+        x_entries_(entries_of<A>(split_.most_rows() * ahead_, 1, p_.inputs)),
+        h_entries_(entries_of<A>(split_.most_rows(), 1, p_.hidden)),
         w_x_(packed_ * x_size_ * kWidth), w_h_(packed_ * h_size_ * kWidth), bias_(packed_ * kTile),
         sums_(direct_ ? 2 * p_.batch * kBlocks * p_.hidden : ahead_ > 1 ? ahead_ * p_.batch * panels_ * kTile : 0),
         memory_(p_.batch * p_.hidden), zeros_(p_.hidden), rows_(split_.groups * p_.batch),
@@ -86,12 +88,6 @@ class ForwardPass {
   bool in_turn(const Team& team) const { return p_.lengths && p_.batch >= A::kAhead * team.threads(); }
 
   static int64_t steps_ahead(int64_t rows) { return rows > 0 && rows < A::kAhead ? A::kAhead / rows : 1; }
-
-  // Of the left side of a group, for so many steps.
-  int64_t rows_of_tiles(int64_t steps) const {
-    int64_t rows = (split_.rows_of(0) + 1) * steps;
-    return (rows + A::kRows - 1) / A::kRows * A::kRows;
-  }
 
   void keep_initial(int64_t b) {
     for (int64_t i = b * p_.hidden; i < (b + 1) * p_.hidden; ++i) {

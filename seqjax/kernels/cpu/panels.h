@@ -104,6 +104,12 @@ struct Left {
   Left below(int64_t rows) const { return {begin + rows * stride, stride}; }
 };
 
+// Entries of a left side of up to so many rows; tiles of fewer rows may be read to their end.
+template <class A>
+static int64_t entries_of(int64_t rows, int64_t parts, int64_t size) {
+  return (rows + A::kRows - 1) / A::kRows * A::kRows * A::stride(parts, size);
+}
+
 // Products in float32; `Bfloat16` has the same members.
 //
 // A tile of sums has at most kRows rows of S vectors. `add` adds to it the product of as many rows with a panel: V vectors for
