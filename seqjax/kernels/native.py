@@ -39,7 +39,7 @@ CODES = {
     "lstm": np.int32(2),
     "gru": np.int32(3),
 }
-CALLS = 3
+CALLS = 4
 """What the compiled code was built for must be the same number, see `cpu/module.cc`."""
 
 ROUNDED = ("bfloat16", "bf16_bf16_f32")
@@ -183,7 +183,7 @@ def _forward(
     results += [_result((time, rows, times * units), 1, times > 0) for times in kept]
     ys, h, c, saved, cs = call(
         "seqjax_forward",
-        [params["w_x"], params["w_h"], params["b"], params.get("b_n", _absent()[0])],
+        [params["w_x"], params["w_h"], params["b"], params.get("b_n", absent()[0])],
         [(xs, 1), *_pair(state), *_marks(lengths, starts)],
         results,
         cell=CODES[name],
@@ -209,7 +209,7 @@ def _backward(
     name, reverse, rounded = static
     time, rows, units = ys.shape
     # Elman keeps nothing, the GRU no memory.
-    saved, cs = (*((a, 1) for a in kept), _absent(), _absent())[:2]
+    saved, cs = (*((a, 1) for a in kept), absent(), absent())[:2]
     # A step's gradients are as wide as what it keeps; Elman's as wide as its output.
     width = kept[0].shape[-1] if kept else units
     # Of the sums of each step, and of the first h and c.
@@ -296,7 +296,7 @@ def _input_gradient(
     )[0]
 
 
-def _absent(dtype: Any = jnp.float32) -> Operand:
+def absent(dtype: Any = jnp.float32) -> Operand:
     """Makes the operand that stands for none."""
     return jnp.zeros(0, dtype), None
 
@@ -309,13 +309,13 @@ def _result(shape: Shape, axis: Axis, present: bool) -> tuple[Shape, Axis]:
 def _pair(state: tuple[Row, ...]) -> list[Operand]:
     """Returns h and c, each with its axis of rows; of a state without c, a stand-in."""
     h, *memory = state
-    c = (memory[0], 0) if memory else _absent()
+    c = (memory[0], 0) if memory else absent()
     return [(h, 0), c]
 
 
 def _marks(lengths: RowLengths | None, starts: RowStarts | None) -> list[Operand]:
     """Returns lengths and starts, each with its axis of rows, or a stand-in."""
     return [
-        _absent(jnp.int32) if lengths is None else (lengths, 0),
-        _absent(jnp.bool_) if starts is None else (starts, 1),
+        absent(jnp.int32) if lengths is None else (lengths, 0),
+        absent(jnp.bool_) if starts is None else (starts, 1),
     ]

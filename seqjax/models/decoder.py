@@ -13,7 +13,7 @@ from seqjax.models.copying import Copying
 from seqjax.models.decoder_options import Form, check_options
 from seqjax.models.embedding import token_table
 from seqjax.models.recurrent import Recurrent, scanned
-from seqjax.models.rows import by_rows
+from seqjax.models.rows import by_rows, score, scorer
 from seqjax.recurrence import Recurrence
 from seqjax.training.schedules import mix_tokens
 from seqjax.typing import Backend, Output, Remat, State
@@ -137,7 +137,7 @@ class Decoder(nn.Module):
         if self.tied:
             self.bias = self.param("bias", nn.initializers.zeros, (self.vocab_size,))
         else:
-            self.head = nn.Dense(self.vocab_size)
+            self.head = scorer(self.vocab_size, self.backend)
         if self.copying is not None:
             self.copier = Copying(self.copying)
 
@@ -374,7 +374,7 @@ class Decoder(nn.Module):
         readout = self._read(seen.outputs, seen.contexts, embedded)
         # [batch, steps, vocab], by the embedding transposed or by a layer of its own.
         if self.tied:
-            logits = by_rows(self.table.attend, readout) + self.bias[None, None, :]
+            logits = score(self.table, readout, self.backend) + self.bias[None, None, :]
         else:
             logits = by_rows(self.head, readout)
         if self.copying is None:

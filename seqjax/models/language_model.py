@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from seqjax.models.recurrent import Recurrent
-from seqjax.models.rows import by_rows
+from seqjax.models.rows import by_rows, score, scorer
 from seqjax.recurrence import Recurrence
 from seqjax.typing import Backend, Params, Remat, State
 
@@ -78,7 +78,7 @@ class LanguageModel(nn.Module):
         if self.tied:
             self.bias = self.param("bias", nn.initializers.zeros, (self.vocab_size,))
         else:
-            self.head = nn.Dense(self.vocab_size)
+            self.head = scorer(self.vocab_size, self.backend)
 
     def __call__(
         self,
@@ -153,5 +153,5 @@ class LanguageModel(nn.Module):
         ys = self.drop(ys, deterministic=not self.has_rng("dropout"))
         if not self.tied:
             return by_rows(self.head, ys)
-        logits = by_rows(self.embed.attend, ys)
+        logits = score(self.embed, ys, self.backend)
         return logits + jnp.broadcast_to(self.bias, logits.shape)

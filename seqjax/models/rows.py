@@ -3,7 +3,11 @@
 import math
 from collections.abc import Callable
 
+import flax.linen as nn
 from jaxtyping import Array, Float
+
+from seqjax.kernels.dense import dot_general
+from seqjax.typing import Backend
 
 
 def by_rows(
@@ -21,3 +25,16 @@ def by_rows(
     """
     rows = layer(x.reshape(math.prod(x.shape[:-1]), x.shape[-1]))
     return rows.reshape(*x.shape[:-1], rows.shape[-1])
+
+
+def scorer(vocab_size: int, backend: Backend) -> nn.Dense:
+    """Makes a layer that scores the tokens of a vocabulary."""
+    return nn.Dense(vocab_size, dot_general=dot_general(backend))
+
+
+def score(
+    table: nn.Embed, x: Float[Array, "*batch features"], backend: Backend
+) -> Float[Array, "*batch vocab"]:
+    """Scores the tokens of a vocabulary by their embeddings (Press and Wolf, 2017)."""
+    matrix = table.embedding.astype(x.dtype)
+    return by_rows(lambda rows: dot_general(backend)(rows, matrix, (((1,), (1,)), ((), ()))), x)

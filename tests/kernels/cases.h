@@ -53,9 +53,13 @@ std::vector<Numbers> run(const Kernels& kernels, const Case& c, Pool& pool) {
                     elman ? nullptr : saved.data(), d_sums.data(), d_h0.data(), lstm ? d_c0.data() : nullptr}, team);
   kernels.weight_gradient({problem, xs.data(), ys.data(), h0.data(), d_sums.data(), d_w_x.data(), d_w_h.data(),
                            d_b.data(), gru ? d_b_n.data() : nullptr}, team);
+  // Of inputs alone, as if there were no states.
+  Numbers d_alone(w_x.size());
+  kernels.weight_gradient({problem, xs.data(), nullptr, nullptr, d_sums.data(), d_alone.data(), nullptr, d_b.data(),
+                           gru ? d_b_n.data() : nullptr}, team);
   Numbers d_xs(xs.size());
   kernels.input_gradient({problem, d_sums.data(), w_x.data(), d_xs.data()}, team);
-  return {ys, h_last, d_sums, d_h0, d_w_x, d_w_h, d_b, d_xs};
+  return {ys, h_last, d_sums, d_h0, d_w_x, d_w_h, d_b, d_xs, d_alone};
 }
 
 constexpr int64_t kSizes[][4] = {{1, 1, 1, 1}, {0, 3, 2, 5}, {3, 7, 5, 17}, {5, 33, 20, 37}, {2, 2, 130, 200}, {1, 3, 700, 20}, {2, 4, 7, 530}};

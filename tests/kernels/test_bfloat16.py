@@ -1,7 +1,6 @@
 """Products of numbers rounded to bfloat16: against rounding by hand, on every instruction set."""
 
 import functools
-import platform
 
 import jax
 import jax.numpy as jnp
@@ -21,22 +20,6 @@ pytestmark = [
 
 # Rows for both tiles of AMX and for a part of one; features and units that fill their tiles, and not.
 SHAPES = [((3,), 4, 5, 19), ((50,), 3, 33, 48), ((20,), 5, 64, 32), ((70,), 2, 2, 70)]
-SETS = ["baseline", "avx512-bf16", "amx"] if platform.machine() == "x86_64" else ["neon"]
-
-
-@pytest.fixture(params=SETS)
-def instructions(request, monkeypatch):
-    """Has an instruction set round whatever it multiplies."""
-    from seqjax.kernels import _native
-
-    best = _native.instruction_set()
-    try:
-        _native.use(request.param)
-    except ValueError:
-        pytest.skip(f"this CPU has no {request.param}")
-    monkeypatch.setattr(kernels.native, "rounds", lambda dtype: True)
-    yield request.param
-    _native.use(best)
 
 
 def problem(cell, *shape):

@@ -39,7 +39,7 @@ struct Backward {
 struct WeightGradient {
   Problem problem;
   const float *xs, *ys, *h0, *d_sums;
-  float *d_w_x, *d_w_h, *d_b, *d_b_n;  // as the parameters themselves
+  float *d_w_x, *d_w_h, *d_b, *d_b_n;  // as the parameters themselves; d_w_h null where there are no states
 };
 
 struct InputGradient {

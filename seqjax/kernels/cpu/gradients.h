@@ -28,20 +28,21 @@ class WeightProduct {
       : g_(g), p_(g.problem), places_(places), clock_{p_}, order_(p_.time * p_.batch), rows_(valid_rows()), width_(places.gates * p_.hidden),
         parts_((p_.hidden + kColumns - 1) / kColumns), panels_(places.kept * parts_),
         groups_(team.threads() < panels_ ? team.threads() : panels_),
-        scratch_size_(A::turned(p_.inputs) + A::turned(p_.hidden) + kColumns * kChunk), scratch_(groups_ * scratch_size_), zeros_(p_.hidden) {}
+        states_(g.d_w_h ? p_.hidden : 0),
+        scratch_size_(A::turned(p_.inputs) + A::turned(states_) + kColumns * kChunk), scratch_(groups_ * scratch_size_), zeros_(states_) {}
 
   bool ready() const { return order_ && scratch_ && zeros_; }
 
   void run(Team& team) {
-    clear(zeros_ + 0, p_.hidden);
+    clear(zeros_ + 0, states_);
     if (rows_ == 0) return clear();
     team.march(1, groups_, [&](int64_t, int64_t group) {
       typename A::Unit unit;
-      Number *xs = scratch_ + group * scratch_size_, *hs = xs + A::turned(p_.inputs), *packed = hs + A::turned(p_.hidden);
+      Number *xs = scratch_ + group * scratch_size_, *hs = xs + A::turned(p_.inputs), *packed = hs + A::turned(states_);
       for (int64_t first = 0; first < rows_; first += kChunk) {
         int64_t size = rows_ - first < kChunk ? rows_ - first : kChunk;
         A::turn(xs, p_.inputs, size, [&](int64_t r) { return g_.xs + row(first + r) * p_.inputs; });
-        A::turn(hs, p_.hidden, size, [&](int64_t r) { return h_before(row(first + r)); });
+        A::turn(hs, states_, size, [&](int64_t r) { return h_before(row(first + r)); });
         for (int64_t panel = panels_ * group / groups_; panel < panels_ * (group + 1) / groups_; ++panel)
           add(first, size, panel / parts_, panel % parts_ * kColumns, xs, hs, packed);
       }
@@ -68,7 +69,7 @@ class WeightProduct {
 
   void clear() {
     clear(g_.d_w_x, p_.inputs * width_);
-    clear(g_.d_w_h, p_.hidden * width_);
+    clear(g_.d_w_h, states_ * width_);
     clear(g_.d_b, width_);
     if (g_.d_b_n) clear(g_.d_b_n, p_.hidden);
   }
@@ -83,7 +84,7 @@ class WeightProduct {
       auto of = [&](int64_t r, int v) { return d_sums + row(first + r) * stride + v * LANES; };
       A::template pack<V>(packed, size, of, [&](int v) { return n - v * LANES; });
       if (to_x >= 0) multiply<V>(xs, p_.inputs, size, packed, g_.d_w_x + to_x, n, first > 0);
-      if (to_h >= 0) multiply<V>(hs, p_.hidden, size, packed, g_.d_w_h + to_h, n, first > 0);
+      if (to_h >= 0) multiply<V>(hs, states_, size, packed, g_.d_w_h + to_h, n, first > 0);
       vec sums[V] = {};
       for (int64_t r = 0; r < size; ++r)
         for (int v = 0; v < V; ++v) sums[v] += load(of(r, v), n - v * LANES);
@@ -117,7 +118,8 @@ class WeightProduct {
   const Places places_;
   const Clock clock_;
   Array<int64_t> order_;
-  const int64_t rows_, width_, parts_, panels_, groups_, scratch_size_;
+  const int64_t rows_, width_, parts_, panels_, groups_;
+  const int64_t states_, scratch_size_;  // numbers of a state, of which a product with inputs alone has none
   Array<Number> scratch_;
   Array<float> zeros_;
 };

@@ -126,10 +126,9 @@ struct Kind {
   }
 };
 
-Problem problem(int32_t cell, bool reverse, const Numbers& states, int64_t inputs, const Lengths& lengths,
-                const Starts& starts) {
-  auto shape = states.dimensions();
-  return {static_cast<CellKind>(cell), reverse, shape[0], shape[1], inputs, shape[2],
+Problem problem(int32_t cell, bool reverse, const Shape& shape, int64_t hidden, const Lengths& lengths, const Starts& starts) {
+  auto [time, batch, inputs] = shape.sizes;
+  return {static_cast<CellKind>(cell), reverse, time, batch, inputs, hidden,
           lengths.element_count() ? lengths.typed_data() : nullptr,
           starts.element_count() ? reinterpret_cast<const uint8_t*>(starts.typed_data()) : nullptr};
 }
@@ -160,7 +159,7 @@ ffi::Error forward(ffi::ThreadPool pool, int32_t cell, bool reverse, bool rounde
   });
   if (error.failure()) return error;
   for (Result* result : {&ys, &saved, &cs}) expect(*result);
-  Forward call = {problem(cell, reverse, *ys, I, lengths, starts),
+  Forward call = {problem(cell, reverse, shape(T, B, I), H, lengths, starts),
                   xs.typed_data(), w_x.typed_data(), w_h.typed_data(), b.typed_data(), given(b_n),
                   h0.typed_data(), given(c0), ys->typed_data(), h_last->typed_data(), given(c_last),
                   given(saved), given(cs)};
@@ -195,7 +194,7 @@ ffi::Error backward(ffi::ThreadPool pool, int32_t cell, bool reverse, bool round
   });
   if (error.failure()) return error;
   if (d_sums->typed_data() != saved.typed_data()) expect(d_sums);
-  Backward call = {problem(cell, reverse, ys, 0, lengths, starts),
+  Backward call = {problem(cell, reverse, shape(T, B, int64_t{0}), H, lengths, starts),
                    d_ys.typed_data(), d_h_last.typed_data(), given(d_c_last), ys.typed_data(), h0.typed_data(),
                    given(cs), given(c0), w_h.typed_data(), given(saved), d_sums->typed_data(), d_h0->typed_data(),
                    given(d_c0)};
@@ -210,24 +209,26 @@ ffi::Error weight_gradient(ffi::ThreadPool pool, int32_t cell, bool reverse, boo
                            Result d_b_n) {
   const Kind kind(cell);
   if (ffi::Error error = kind.error(); error.failure()) return error;
-  const int64_t T = size(ys, 0), B = size(ys, 1), H = size(ys, 2), I = size(xs, 2), columns = kind.gates * H;
+  const int64_t T = size(xs, 0), B = size(xs, 1), I = size(xs, 2), columns = size(*d_w_x, 1), H = columns / kind.gates;
+  // Sums of inputs alone have no states.
+  const bool recurs = !matches(d_w_h->dimensions(), kAbsent);
   ffi::Error error = checked("seqjax_weight_gradient", {
-      {"ys", ys.dimensions(), shape(T, B, H)},
       {"xs", xs.dimensions(), shape(T, B, I)},
-      {"h0", h0.dimensions(), shape(B, H)},
       {"d_sums", d_sums.dimensions(), shape(T, B, kind.kept * H)},
+      {"ys", ys.dimensions(), recurs ? shape(T, B, H) : kAbsent},
+      {"h0", h0.dimensions(), recurs ? shape(B, H) : kAbsent},
       {"lengths", lengths.dimensions(), optional(lengths, shape(B))},
       {"starts", starts.dimensions(), optional(starts, shape(T, B))},
-      {"d_w_x", d_w_x->dimensions(), shape(I, columns)},
-      {"d_w_h", d_w_h->dimensions(), shape(H, columns)},
+      {"d_w_x", d_w_x->dimensions(), shape(I, kind.gates * H)},
+      {"d_w_h", d_w_h->dimensions(), recurs ? shape(H, columns) : kAbsent},
       {"d_b", d_b->dimensions(), shape(columns)},
       {"d_b_n", d_b_n->dimensions(), kind.gru ? shape(H) : kAbsent},
   });
   if (error.failure()) return error;
   for (Result* result : {&d_w_x, &d_w_h}) expect(*result);
-  WeightGradient call = {problem(cell, reverse, ys, I, lengths, starts),
+  WeightGradient call = {problem(cell, reverse, shape(T, B, I), H, lengths, starts),
                          xs.typed_data(), ys.typed_data(), h0.typed_data(), d_sums.typed_data(),
-                         d_w_x->typed_data(), d_w_h->typed_data(), d_b->typed_data(), given(d_b_n)};
+                         d_w_x->typed_data(), given(d_w_h), d_b->typed_data(), given(d_b_n)};
   return finished([&] {
     PoolTeam<ffi::ThreadPool> team(pool);
     return kernels(rounded)->weight_gradient(call, team);
@@ -336,6 +337,6 @@ PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", nullptr, -1, methods, nu
 PyMODINIT_FUNC PyInit__native() {
   PyObject* made = PyModule_Create(&seqjax::module);
   // One more with every change of what a handler takes or gives: `seqjax/kernels/native.py` knows the same number.
-  if (made && PyModule_AddIntConstant(made, "CALLS", 3) < 0) Py_CLEAR(made);
+  if (made && PyModule_AddIntConstant(made, "CALLS", 4) < 0) Py_CLEAR(made);
   return made;
 }
