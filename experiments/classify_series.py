@@ -19,7 +19,7 @@ import numpy as np
 import seqjax
 from experiments.cli import Verb, launch
 from seqjax import datasets, files, training
-from seqjax.training import Options, RunConfig, option
+from seqjax.training import Options, RunConfig, members_option, option
 
 CELLS = {"lstm": seqjax.LSTM, "gru": seqjax.GRU}
 POOLINGS = ("mean", "max", "attention", "last")
@@ -45,6 +45,7 @@ class Config(RunConfig):
     batch_size: int | None = option(32, "series of a step", least=1)
     weight_decay: float = option(1e-3, "AdamW's; 0 for plain Adam", least=0)
     average: float | None = option(0.99, "decay of the weights' moving average", least=0, below=1)
+    members: int = members_option()
 
 
 def main(config: Config) -> dict:
@@ -62,7 +63,7 @@ def main(config: Config) -> dict:
             f"{len(test[0]):,} to test: {origin}"
         )
         run.say(repr(task))
-        trained = run.fit(task, train, validation=held_out, source=origin)
+        trained = run.fit_seeds(task, train, config.members, validation=held_out, source=origin)
         if held_out is not None:
             return run.finish(trained, held_out, "validation")
         return run.finish(trained, test, "test")

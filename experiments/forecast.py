@@ -29,7 +29,7 @@ from experiments.cli import Verb, launch
 from seqjax import forecasting, training
 from seqjax.files.disk import write_atomically
 from seqjax.forecasting import LIKELIHOODS, NETWORKS, SCALINGS
-from seqjax.training import RunConfig, option
+from seqjax.training import RunConfig, members_option, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,9 +49,7 @@ class Config(forecasting.SeriesOptions, RunConfig):
     power: float = option(0.0, "oversampling exponent of larger series", least=0)
     identity: bool = option(False, "learn a vector for each series, and forecast no others")
     sampling_steps: int | None = option(None, "until an encoder_decoder runs freely", least=1)
-    members: int = option(
-        1, "networks from several seeds, side by side; their mean counts", least=1
-    )
+    members: int = members_option()
     compare: bool = option(False, "train an encoder_decoder by teacher forcing alone as well")
     steps: int | None = option(1500, "training steps", least=1)
     every: int | None = option(250, "steps between validations and checkpoints", least=1)
@@ -154,11 +152,7 @@ def train(run: training.Run, split: forecasting.Split, horizon: int, origin: str
         return found
     task = build(config, split, horizon)
     run.say(repr(task))
-    how = {"validation": validation, "source": origin}
-    if config.members == 1:
-        trained = run.fit(task, split.train, **how)
-    else:
-        trained = run.fit_seeds(task, split.train, config.members, **how)
+    trained = run.fit_seeds(task, split.train, config.members, validation=validation, source=origin)
     model = forecasting.calibrated(trained, validation)
     model.save(run.folder / "model")
     return model

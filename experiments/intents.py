@@ -4,6 +4,7 @@
     python -m experiments.intents --corpus snips             # SNIPS, requests to an assistant
     python -m experiments.intents --train FOLDER --dev FOLDER    # any requests of that form
     python -m experiments.intents --test                     # scored on the test set in the end
+    python -m experiments.intents --members 5                # five networks answer together
     python -m experiments.intents predict RUN "flights from boston to denver tomorrow"
 
 One network does both: its outputs are tagged word by word with the slots that they fill, and their
@@ -21,7 +22,15 @@ import seqjax
 from experiments.cli import Verb, launch
 from seqjax import text, training
 from seqjax.text.requests import CORPORA
-from seqjax.training import OWN, Options, RunConfig, check_parts, option, test_option
+from seqjax.training import (
+    OWN,
+    Options,
+    RunConfig,
+    check_parts,
+    members_option,
+    option,
+    test_option,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,6 +51,7 @@ class Config(RunConfig):
     learning_rate: float = option(2e-3, "Adam's", least=0)
     schedule: str = option("constant", "of the learning rate", choices=training.SCHEDULES)
     average: float | None = option(0.998, "decay of the weights' moving average", least=0, below=1)
+    members: int = members_option()
     patience: int | None = option(8, "evaluations without a better score before it stops", least=1)
 
 
@@ -55,7 +65,7 @@ def main(config: Config) -> dict:
             task.check(part)
         run.say(f"{len(train.tokens):,} + {len(dev.tokens):,} requests: {train.origin}")
         run.say(repr(task))
-        trained = run.fit(task, train, validation=dev, source=train.origin)
+        trained = run.fit_seeds(task, train, config.members, validation=dev, source=train.origin)
         if config.test is None:
             return run.finish(trained, dev, "validation")
         return run.finish(trained, test, "test")

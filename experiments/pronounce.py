@@ -28,7 +28,7 @@ import seqjax
 from experiments.cli import Verb, launch
 from seqjax import text, training
 from seqjax.datasets.registry.sounds import LANGUAGES
-from seqjax.training import Options, RunConfig, option
+from seqjax.training import Options, RunConfig, members_option, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,9 +48,7 @@ class Config(RunConfig):
     every: int | None = option(500, "steps between evaluations and checkpoints", least=1)
     batch_size: int | None = option(2000, "letters a step, padding included, at most", least=1)
     average: float | None = option(0.998, "decay of the weights' average", least=0, below=1)
-    members: int = option(
-        1, "networks from several seeds, side by side; they say it together", least=1
-    )
+    members: int = members_option()
 
     def preset(self) -> "Config":
         """Gives the settings of a dictionary."""
@@ -87,11 +85,7 @@ def main(config: Config) -> dict:
         counts = {f"{split}_words": len(part.words) for split, part in parts.items()}
         for split in ("validation", "test"):
             counts |= count_strangers(run, task, split, parts[split])
-        how = {"validation": validation, "source": origin}
-        if config.members == 1:
-            trained = run.fit(task, train, **how)
-        else:
-            trained = run.fit_seeds(task, train, config.members, **how)
+        trained = run.fit_seeds(task, train, config.members, validation=validation, source=origin)
         return run.finish(trained, test, "test", counts={**counts, "left_out": left_out})
 
 

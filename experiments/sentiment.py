@@ -4,6 +4,7 @@
     python -m experiments.sentiment --corpus imdb                 # film reviews, through TFDS
     python -m experiments.sentiment --train FILE --dev FILE       # any labels: label, tab, text
     python -m experiments.sentiment --test                        # scored on the test set in the end
+    python -m experiments.sentiment --members 5                   # five networks answer together
     python -m experiments.sentiment predict RUN "a charming film" # the class, and each word's weight
 
 The 6,920 sentences of SST-2 without their phrases and no pretrained vectors: embeddings of
@@ -19,7 +20,15 @@ import seqjax
 from experiments.cli import Verb, launch
 from seqjax import data, text, training
 from seqjax.text.labelled import CORPORA
-from seqjax.training import OWN, Options, RunConfig, check_parts, option, test_option
+from seqjax.training import (
+    OWN,
+    Options,
+    RunConfig,
+    check_parts,
+    members_option,
+    option,
+    test_option,
+)
 
 CELLS = {"lstm": seqjax.LSTM, "gru": seqjax.GRU}
 POOLINGS = ("attention", "mean", "max", "last")
@@ -53,6 +62,7 @@ class Config(RunConfig):
     schedule: str = option("constant", "of the learning rate", choices=training.SCHEDULES)
     weight_decay: float = option(1e-2, "AdamW's; 0 for plain Adam", least=0)
     average: float | None = option(0.99, "decay of the weights' moving average", least=0, below=1)
+    members: int = members_option()
     patience: int | None = option(5, "evaluations without a better score before it stops", least=1)
 
 
@@ -70,7 +80,7 @@ def main(config: Config) -> dict:
         run.say(f"{len(train.texts):,} + {len(dev.texts):,} texts: {origin}")
         run.say(repr(task))
         tell_what_is_lost(run, task, train, dev)
-        trained = run.fit(task, train, validation=dev, source=origin)
+        trained = run.fit_seeds(task, train, config.members, validation=dev, source=origin)
         if test is not None:
             return run.finish(trained, test, "test")
         return run.finish(trained, dev, "validation")

@@ -6,6 +6,7 @@
     python -m experiments.tagging --corpus wnut17 --no-crf --characters none    # without both
     python -m experiments.tagging --train FILE --dev FILE    # any CoNLL or CoNLL-U files
     python -m experiments.tagging --test                     # scored on the test set in the end
+    python -m experiments.tagging --members 5                # five networks answer together
     python -m experiments.tagging predict RUN FILE           # tags a file, in its own format
 
 Words in lower case, a convolution over the characters, one bidirectional LSTM, a linear-chain CRF;
@@ -26,7 +27,15 @@ from seqjax import datasets, text, training
 from seqjax.files.disk import write_atomically
 from seqjax.text import tag_sets
 from seqjax.text.tagged import annotate
-from seqjax.training import OWN, Options, RunConfig, check_parts, option, test_option
+from seqjax.training import (
+    OWN,
+    Options,
+    RunConfig,
+    check_parts,
+    members_option,
+    option,
+    test_option,
+)
 
 CORPORA = ("gum", "wnut17", "conll2000", "turkish_treebank")
 COLUMNS = ("upos", "xpos")
@@ -52,6 +61,7 @@ class Config(RunConfig):
     learning_rate: float = option(3e-3, "Adam's", least=0)
     schedule: str = option("constant", "of the learning rate", choices=training.SCHEDULES)
     average: float | None = option(0.99, "decay of the weights' moving average", least=0, below=1)
+    members: int = members_option()
     patience: int | None = option(5, "evaluations without a better score before it stops", least=1)
 
 
@@ -72,7 +82,7 @@ def main(config: Config) -> dict:
         run.say(f"{len(train.tokens):,} + {len(dev.tokens):,} sentences: {train.origin}")
         run.say(repr(task))
         warn(run, task, dev)
-        trained = run.fit(task, train, validation=dev, source=train.origin)
+        trained = run.fit_seeds(task, train, config.members, validation=dev, source=train.origin)
         if config.test is None:
             return run.finish(trained, dev, "validation")
         return run.finish(trained, test, "test")

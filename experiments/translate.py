@@ -23,7 +23,7 @@ from typing import Any
 import seqjax
 from experiments.cli import Verb, launch
 from seqjax import files, text, training
-from seqjax.training import Options, RunConfig, option
+from seqjax.training import Options, RunConfig, members_option, option
 
 LANGUAGES = ("de", "en", "fr")
 CODECS = {"bpe": "subwords", "words": "words"}
@@ -58,6 +58,7 @@ class Config(RunConfig):
     every: int | None = option(300, "steps between evaluations and checkpoints", least=1)
     batch_size: int | None = option(2500, "tokens of a side a step, padding included", least=1)
     average: float | None = option(0.998, "decay of the weights' average", least=0, below=1)
+    members: int = members_option()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ def main(config: Config) -> dict:
         counts = {f"{split}_pairs": len(part.sources) for split, part in parts.items()}
         run.say(f"{' + '.join(f'{count:,}' for count in counts.values())} pairs: {origin}")
         run.say(f"{task}; {left_out:,} training pairs are left out (--max-training-length)")
-        trained = run.fit(task, train, validation=validation, source=origin)
+        trained = run.fit_seeds(task, train, config.members, validation=validation, source=origin)
         trained.compare_beams(validation, run.folder, WIDTHS)
         return run.finish(trained, test, "test", counts={**counts, "left_out": left_out})
 

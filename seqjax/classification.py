@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax import data, losses, metrics, training
+from seqjax.members import ManySeeds, Members
 from seqjax.metrics import Labels
 from seqjax.models import SequenceClassifier
 from seqjax.recurrence import Recurrence
@@ -105,7 +106,7 @@ def _as_sequence(row: int, given: Any, features: int | None = None) -> np.ndarra
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Classifier:
+class Classifier(ManySeeds):
     """Sequences of different lengths to classes.
 
     Attributes:
@@ -121,7 +122,7 @@ class Classifier:
       2
     """
 
-    model: SequenceClassifier
+    model: SequenceClassifier | Members
     labels: tuple[Any, ...]
     inputs: Any
 

@@ -12,6 +12,7 @@ import numpy as np
 from seqjax import data, metrics, training
 from seqjax.files.disk import write_atomically
 from seqjax.losses import cross_entropy
+from seqjax.members import Members
 from seqjax.models import IntentTagger as Network
 from seqjax.recurrence import Recurrence
 from seqjax.tasks import Report
@@ -62,7 +63,7 @@ class IntentTagger(WordTagger):
       (True, 3)
     """
 
-    model: Network
+    model: Network | Members
     intents: tuple[str, ...]
 
     def __repr__(self) -> str:

@@ -14,6 +14,7 @@ from seqjax import data, training
 from seqjax.data.words import words_of
 from seqjax.files.disk import write_atomically
 from seqjax.losses import crf
+from seqjax.members import ManySeeds, Members
 from seqjax.models import Tagger
 from seqjax.recurrence import Recurrence
 from seqjax.tasks import Report
@@ -29,7 +30,7 @@ SPELLING = 20
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class WordTagger:
+class WordTagger(ManySeeds):
     """Sentences to tags: words in lower case, their spelling, any recurrence, and a chain over the tags.
 
     Tags that are spans of a scheme, such as BIO, are scored by spans, and never break the scheme
@@ -50,7 +51,7 @@ class WordTagger:
       [2, 1]
     """
 
-    model: Tagger
+    model: Tagger | Members
     words: data.Vocabulary
     characters: data.Vocabulary
     tags: data.Vocabulary

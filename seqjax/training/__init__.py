@@ -27,6 +27,7 @@ from seqjax.training.loop import fit_batches as fit_batches
 from seqjax.training.options import OWN as OWN
 from seqjax.training.options import Options as Options
 from seqjax.training.options import check_parts as check_parts
+from seqjax.training.options import members_option as members_option
 from seqjax.training.options import option as option
 from seqjax.training.options import test_option as test_option
 from seqjax.training.peers import PEERS as PEERS

@@ -48,6 +48,12 @@ def test_option() -> Any:
     return option(None, text, metavar="FILE", alone=OWN)
 
 
+def members_option() -> Any:
+    """Makes the option `--members` of an experiment that may train several networks, see `Run.fit_seeds`."""
+    text = "networks from several seeds, side by side; they answer together"
+    return option(1, text, least=1)
+
+
 def check_parts(config: Any) -> None:
     """Refuses settings `train`, `dev` and `test` that do not go together.
 

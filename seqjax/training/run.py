@@ -166,6 +166,8 @@ class Run:
     ) -> Trained:
         """Trains members from as many seeds side by side, see the task's `fit_seeds`, and saves the model.
 
+        One member is trained as by `fit`.
+
         Args:
           task: what is learnt; has `fit_seeds(examples, seeds, recipe, **options)`, which makes one
             model of the members.
@@ -177,6 +179,8 @@ class Run:
         Raises:
           ValueError: as of `search`, or there are several devices.
         """
+        if members == 1:
+            return self.fit(task, examples, validation=validation, source=source)
         if self.config.devices > 1:
             raise ValueError("--members does not go with --devices; leave one of them out")
         self._task = task

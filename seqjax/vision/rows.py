@@ -12,6 +12,7 @@ import numpy as np
 
 from seqjax import classification, data, metrics
 from seqjax.classification import RawInputs, as_pair, classes_of
+from seqjax.members import Members
 from seqjax.metrics import Labels
 from seqjax.models import SequenceClassifier
 from seqjax.recurrence import Recurrence
@@ -121,6 +122,8 @@ class RowClassifier(classification.Classifier):
         Raises:
           TypeError: the model needs whole images.
         """
+        if isinstance(self.model, Members):
+            raise TypeError("several members read whole images together; stream each by itself")
         if not self.model.recurrence.causal or self.model.pooling != "last":
             raise TypeError(
                 "RowClassifier reads whole images and cannot stream; call predict, or build it of "

@@ -73,11 +73,12 @@ def test_a_test_file_is_scored_in_place_of_the_dev_file(tmp_path, monkeypatch, f
     (tmp_path / "test.tsv").write_text(f"glad\t{GOOD[0]}\nsad<\t{GOOD[1]}\n")
     options = (*LEARN, "--tokens", "bpe", "--bpe-size", "270", "--pooling", "mean", "--cell", "gru")
     more = ("--test", tmp_path / "test.tsv", "--quiet", "--out", tmp_path / "run")
-    assert call(monkeypatch, *TINY, *options, *files, *more) == 0
+    assert call(monkeypatch, *TINY, *options, *files, *more, "--members", "2") == 0
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["split"] == "test" and result["scores"]["accuracy"] == 0.5
     assert "--tokens bpe" in result["command"]
     assert not (tmp_path / "run" / "attention.html").exists()
+    assert seqjax.load(tmp_path / "run").task.model.count == 2
 
 
 def test_the_treebank_is_the_default(tmp_path):
