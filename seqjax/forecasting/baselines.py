@@ -80,7 +80,7 @@ class SeasonalNaive(Forecaster):
         """
         if self.season is None:
             raise ValueError("the season is not known; give season=, or call fit(panel)")
-        return PanelWindows(bare(panel), SEASONS * self.season, self.horizon, scaling="last")
+        return PanelWindows(panel.bare(), SEASONS * self.season, self.horizon, scaling="last")
 
     def forecast(self, params: Params, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
         """Repeats the last season."""
@@ -144,7 +144,7 @@ class Linear(Forecaster):
 
     def windows(self, panel: Panel) -> PanelWindows:
         """Makes windows of the context and the horizon."""
-        return PanelWindows(bare(panel), self.context, self.horizon, scaling=self.scaling)
+        return PanelWindows(panel.bare(), self.context, self.horizon, scaling=self.scaling)
 
     def forecast(self, params: Params, batch: Mapping[str, np.ndarray], key: KeyArray) -> Forecast:
         """Computes the weighted sums."""
@@ -156,11 +156,6 @@ class Linear(Forecaster):
         weights, scale = jnp.asarray(params["weights"]), batch["scale"][:, None]
         context = batch["values"][:, : -self.horizon] / scale
         return (context @ weights[:-1] + weights[None, -1]) * scale
-
-
-def bare(panel: Panel) -> Panel:
-    """Leaves the values alone: nothing else is looked at, so nothing else is wanted."""
-    return dataclasses.replace(panel, known=(), past=())
 
 
 def _scaled(batch: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
-from seqjax.forecasting.baselines import bare
 from seqjax.forecasting.columns import Columns
 from seqjax.forecasting.forecast import LEVELS, Forecast
 from seqjax.forecasting.form import Form
@@ -84,7 +83,7 @@ class Blend(Forecaster):
     def windows(self, panel: Panel) -> PanelWindows:
         """Makes windows whose scale is steady: of `context`, else of the member that looks back furthest."""
         if self.context is not None:
-            return PanelWindows(bare(panel), self.context, self.horizon, scaling="standard")
+            return PanelWindows(panel.bare(), self.context, self.horizon, scaling="standard")
         found = [member.windows(panel) for member in self.members]
         return max(found, key=lambda windows: windows.context)
 

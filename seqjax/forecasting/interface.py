@@ -186,8 +186,13 @@ class Forecaster:
         return forecast.moved(*windows.units_of(forecast.series))
 
     def sizes(self, panel: Panel, series: np.ndarray, cuts: np.ndarray) -> np.ndarray:
-        """Measures the values before these cuts, `[rows]`: what intervals are counted in."""
+        """Measures the values before these cuts, `[rows]`: what intervals are counted in.
+
+        Fewer values than are forecast say little of how far the next ones may go.
+        """
         windows, parts = self.windows(panel), []
+        if windows.context < self.horizon:
+            windows = PanelWindows(panel.bare(), self.horizon, self.horizon, scaling="standard")
         for start in range(0, len(cuts), ROWS):
             rows = slice(start, start + ROWS)
             parts.append(windows.at(series[rows], cuts[rows])["scale"].astype(np.float64))

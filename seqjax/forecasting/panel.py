@@ -115,6 +115,10 @@ class Panel:
         """Values of each series, `[series]`."""
         return np.array([len(values) for values in self.values])
 
+    def bare(self) -> "Panel":
+        """Leaves the values alone: for who looks at nothing else, and so wants nothing else."""
+        return dataclasses.replace(self, known=(), past=())
+
     def until(self, steps_before_end: int) -> "Panel":
         """Takes the panel back so many steps: what was known beforehand stays, the rest has not happened yet.
 

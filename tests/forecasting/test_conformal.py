@@ -70,6 +70,22 @@ def test_intervals_hold_their_share_of_new_values(fitted):
     np.testing.assert_allclose(forecast.mean, fitted.predict(noise(2), ago=range(2, 1500)).mean)
 
 
+def test_they_widen_where_a_series_grows_wilder():
+    """Four values, or the level, say little of how far the next twenty go."""
+
+    def walk(seed, pace):
+        return Panel([1000 + pace * np.random.default_rng(seed).normal(size=3000).cumsum()])
+
+    member = forecasting.SeasonalNaive(horizon=20, season=1)
+    naive = member.fit(walk(0, 1.0))
+    blend = forecasting.Blend(horizon=20, members=(naive.task,), weights=(1.0,), context=1)
+    for fitted in (naive, seqjax.Trained(blend, {"member_0": {}})):
+        calibrated = forecasting.conformal(fitted, walk(1, 1.0), range(20, 2500))
+        wild = walk(2, 4.0)
+        scores = forecasting.score(wild, calibrated.predict(wild, ago=range(20, 2500)))
+        assert abs(scores["coverage_90"] - 0.9) < 0.04
+
+
 @pytest.mark.parametrize("shares", [(1.0,), (0.0, 0.5), (-0.5,), (0.5, 0.5), ()])
 def test_shares_that_no_interval_can_hold(shares):
     with pytest.raises(ValueError, match="give different ones between 0 and 1"):
