@@ -76,12 +76,12 @@ def compare_backends() -> Iterator[dict[str, Any]]:
     reset = jnp.zeros((4, 9), bool).at[0, 3].set(True).at[3, 5].set(True)
     hows = {"plain": {}, "lengths": {"lengths": lengths}, "resets": {"reset": reset}}
     for (cell, make), dtype, (how, given) in itertools.product(CELLS.items(), BOUNDS, hows.items()):
-        layer = make(32)
+        layer = make(128)
         params = layer.init(jax.random.key(0), 16)
         xs = jax.random.normal(jax.random.key(1), (4, 9, 16))
         params, xs = training.cast_floating((params, xs), jnp.dtype(dtype))
         found = {}
-        for backend in ("scan", "auto", "fused", "cudnn"):
+        for backend in ("scan", "auto", "fused", "cudnn", "pallas"):
 
             def score(params, xs, backend=backend, layer=layer, given=given):
                 _, ys = seqjax.unroll(layer, params, xs, backend=backend, **given)

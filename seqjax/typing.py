@@ -39,4 +39,4 @@ StepKeys: TypeAlias = Key[Array, "time"]
 
 Remat: TypeAlias = Literal["none", "step", "sqrt"]
 
-Backend: TypeAlias = Literal["auto", "scan", "fused", "native", "cudnn"]
+Backend: TypeAlias = Literal["auto", "scan", "fused", "native", "cudnn", "pallas"]

@@ -6,8 +6,9 @@
 | `"fused"`  | pure XLA with a hand-written derivative, see `seqjax.kernels.fused`     | backwards              |
 | `"native"` | compiled code for the CPU, see `seqjax.kernels.native`                  | backwards              |
 | `"cudnn"`  | NVIDIA's LSTM in float32, see `seqjax.kernels.cudnn`; never run so far  | backwards              |
+| `"pallas"` | one kernel for TPUs, see `seqjax.kernels.pallas`; never run on one      | backwards              |
 
-`"auto"` takes `"native"`; the last two give way to `"fused"` where they cannot run, and all but
+`"auto"` takes `"native"`; the last three give way to `"fused"` where they cannot run, and all but
 `"native"` to `"scan"` under `remat` and where the state has another dtype than the inputs
 (bfloat16): `explain` tells the reason. Of variants, of the other cells and of a user's own,
 `"fused"` runs the cell's own step and computes the gradients of its weights after the loop, see
@@ -17,13 +18,14 @@ meaning only where seqjax is loaded.
 """
 
 import functools
+import importlib
 from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 
-from seqjax.kernels import cudnn, deferred, fused, native
+from seqjax.kernels import cudnn, deferred, native
 from seqjax.recurrence import Pass, Recurrence, parts, state_dtype
 from seqjax.typing import Backend, Params, Sequence, State
 
@@ -51,7 +53,7 @@ def run(
     # The kernels want inputs and parameters of one dtype.
     dtypes = {leaf.dtype for leaf in jax.tree.leaves(params)}
     traced = functools.partial(deferred.serves, cell, params, xs, state)
-    chosen, _ = _choose(formula, traced, xs.dtype, dtypes, how)
+    chosen, _ = _choose(cell, formula, traced, xs.dtype, dtypes, how)
     if chosen == "scan":
         return Recurrence.scan(cell, params, xs, state, how)
     if formula is None:
@@ -59,7 +61,8 @@ def run(
     # The kernels know tuples that begin with h; named tuples and bare arrays are put back after.
     named = isinstance(state, tuple)
     flat = tuple(state) if named else (state,)
-    kernel = {"fused": fused, "native": native, "cudnn": cudnn}[chosen]
+    # Pallas is imported where it is used: it takes a tenth of a second.
+    kernel = importlib.import_module(f"seqjax.kernels.{chosen}")
     after, ys = kernel.scan(formula, params, xs, flat, how)
     if named:
         return type(state)(*after), ys
@@ -87,7 +90,8 @@ def explain(
         return f"{cell}: {cell.parallel_form}"
     how = Pass(remat=remat, backend=backend)  # pyright: ignore[reportArgumentType]
     traced = functools.partial(_traced, cell, dtype)
-    chosen, why = _choose(cell.formula(), traced, jnp.dtype(dtype), {jnp.dtype(dtype)}, how)
+    dtype = jnp.dtype(dtype)
+    chosen, why = _choose(cell, cell.formula(), traced, dtype, {dtype}, how)
     return f"{cell}: {chosen}, {why}"
 
 
@@ -110,7 +114,12 @@ def _in_a_row(fields: Iterable[Recurrence | tuple[Recurrence, ...]]) -> list[Rec
 
 
 def _choose(
-    formula: str | None, traced: Callable[[], bool], dtype: Any, param_dtypes: set, how: Pass
+    cell: Recurrence,
+    formula: str | None,
+    traced: Callable[[], bool],
+    dtype: Any,
+    param_dtypes: set,
+    how: Pass,
 ) -> tuple[str, str]:
     """Returns the backend that runs, and the reason in words."""
     # What only the scan can do comes first, whatever is asked for.
@@ -135,6 +144,8 @@ def _choose(
         reason = _not_native(dtype)
     elif backend == "cudnn":
         reason = _not_cudnn(formula, dtype, how)
+    elif backend == "pallas":
+        reason = _not_pallas(cell, dtype)
     if reason:
         return "fused", reason
     more = ""
@@ -165,3 +176,14 @@ def _not_cudnn(formula: str, dtype: Any, how: Pass) -> str | None:
     if dtype != jnp.float32:
         return f"cuDNN's LSTM is used in float32, not in {dtype}"
     return cudnn.missing() if how.reset is None else "cuDNN knows no resets"
+
+
+def _not_pallas(cell: Any, dtype: Any) -> str | None:
+    """Returns the reason why the kernels for TPUs cannot run, or None."""
+    if jax.default_backend() != "tpu":
+        return f"Pallas' kernels run on TPUs, not on {jax.default_backend()}"
+    if dtype != jnp.float32:
+        return f"Pallas' kernels compute in float32, not in {dtype}"
+    if cell.hidden_size % 128:
+        return f"Pallas' kernels want units by 128, not {cell.hidden_size}"
+    return None

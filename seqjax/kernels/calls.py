@@ -31,18 +31,20 @@ class Kernel:
     """A function of rows, called as `kernel(static, *arguments)`.
 
     Attributes:
-      compiled: `compiled(static, *arguments)` for CPUs, made of `call`s.
+      compiled: `compiled(static, *arguments)` for `platform`: for CPUs it is made of `call`s.
       plain: the same in pure XLA, for other platforms and to be differentiated.
       arguments: for each argument, a pytree, the axis of rows of its arrays; None for weights,
         which all rows share.
       results: the same of the results, a prefix of their pytree; None where they are sums over the
         rows.
+      platform: whose programs are of the compiled form.
     """
 
     compiled: Callable
     plain: Callable
     arguments: tuple[Axis, ...]
     results: Any
+    platform: str = "cpu"
     primitive: Primitive = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,7 +56,7 @@ class Kernel:
         ad.primitive_jvps[primitive] = self._push
         batching.primitive_batchers[primitive] = self._batch
         mlir.register_lowering(primitive, mlir.lower_fun(self._by_plain))
-        mlir.register_lowering(primitive, _lower_compiled, platform="cpu")
+        mlir.register_lowering(primitive, _lower_compiled, platform=self.platform)
         object.__setattr__(self, "primitive", primitive)
 
     def __call__(self, static: Any, *arguments: Any) -> Any:
@@ -129,10 +131,10 @@ class Kernel:
 
 
 def kernel(
-    plain: Callable, arguments: tuple[Axis, ...], results: Any
+    plain: Callable, arguments: tuple[Axis, ...], results: Any, platform: str = "cpu"
 ) -> Callable[[Callable], Kernel]:
     """Decorates the compiled form of a `Kernel`."""
-    return lambda compiled: Kernel(compiled, plain, arguments, results)
+    return lambda compiled: Kernel(compiled, plain, arguments, results, platform)
 
 
 def _lower_compiled(context: Any, *operands: Any, compiled: Any, **_: Any) -> Any:

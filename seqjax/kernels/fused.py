@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.nn import sigmoid
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from seqjax.recurrence import Pass, select, spread
+from seqjax.recurrence import Pass, is_valid, select, spread
 from seqjax.typing import Hidden, Lengths, Outputs, Params, Reset, Sequence
 
 Static: TypeAlias = tuple[str, bool]
@@ -31,6 +31,13 @@ Saved: TypeAlias = tuple[Array, ...]
 
 Pulled: TypeAlias = tuple[Gates, Gates, States]
 """Gradients of `from_x`, of `from_h`, and of the state but for what flows through `from_h`."""
+
+
+Step: TypeAlias = Callable[[Any, States, Any], tuple[States, Any]]
+"""`(constants, carry, inputs of a step)` to the next carry and the outputs of the step."""
+
+Loop: TypeAlias = Callable[[Step, Any, States, Any, bool], tuple[States, Any]]
+"""Takes `(step, constants, carry, inputs, reverse)` and does as `lax.scan`, time being the first axis."""
 
 
 class Formula(NamedTuple):
@@ -190,6 +197,13 @@ def _backward(static: Static, remembered: tuple, grads: tuple[States, Outputs]) 
 _scan.defvjp(_forward, _backward)
 
 
+def in_turn(
+    step: Step, constants: Any, state: States, inputs: Any, reverse: bool
+) -> tuple[States, Any]:
+    """Loops by `lax.scan`."""
+    return lax.scan(functools.partial(step, constants), state, inputs, reverse=reverse)
+
+
 def advance(
     static: Static,
     params: Params,
@@ -198,38 +212,51 @@ def advance(
     lengths: Lengths | None,
     starts: Reset | None,
     keep: bool = True,
+    loop: Loop = in_turn,
 ) -> tuple[tuple[States, Outputs], Any]:
     """Runs the loop forwards.
+
+    Args:
+      static: the formula, and the direction.
+      params: the cell's; without `w_x` the inputs are `x W_x + b` already.
+      xs: the inputs.
+      state: before the first step read.
+      lengths: valid steps of each row, or None.
+      starts: where the state is thrown away before a step, or None.
+      keep: whether to return what the derivative reads.
+      loop: runs the steps.
 
     Returns:
       `(state, ys)`, and `(h before each step, saved)` with time as first axis, or None unless
       `keep`.
     """
     name, reverse = static
-    bias = _recurrent_bias(params)
 
-    def step(state: States, inputs: tuple) -> tuple[States, tuple]:
-        t, x, start = inputs
+    def step(constants: Any, state: States, inputs: tuple) -> tuple[States, tuple]:
+        w_x, b, w_h, bias = constants
+        x, valid, start = inputs
         # Where a new sequence starts the state is zero.
         before = state
         if start is not None:
             before = select(start, jax.tree.map(jnp.zeros_like, state), state)
         # Both sums of the formula, [*batch, gates].
-        from_x, from_h = x @ params["w_x"], before[0] @ params["w_h"]
-        from_x = from_x + spread(params["b"], from_x)
+        from_x, from_h = x, before[0] @ w_h
+        if w_x is not None:
+            from_x = x @ w_x
+            from_x = from_x + spread(b, from_x)
         if bias is not None:
             from_h = from_h + spread(bias, from_h)
         after, saved = FORMULAS[name].forward(from_x, from_h, before)
         y = after[0]
-        if lengths is not None:
+        if valid is not None:
             # Past a row's end the state is held, resets ignored, and the output is zero.
-            valid = t < lengths
             after, y = select(valid, after, state), select(valid, y, jnp.zeros_like(y))
         kept = (before[0], saved) if keep else None
         return after, (y, kept)
 
-    times = jnp.arange(xs.shape[0], dtype=jnp.int32)
-    state, (ys, kept) = lax.scan(step, state, (times, xs, starts), reverse=reverse)
+    constants = params.get("w_x"), params.get("b"), params["w_h"], _recurrent_bias(params)
+    inputs = xs, _within(xs.shape[0], lengths), starts
+    state, (ys, kept) = loop(step, constants, state, inputs, reverse)
     return (state, ys), kept
 
 
@@ -241,6 +268,7 @@ def retreat(
     starts: Reset | None,
     d_state: States,
     d_ys: Outputs,
+    loop: Loop = in_turn,
 ) -> tuple[States, Float[Array, "time *batch gates"], Float[Array, "time *batch gates"]]:
     """Runs the loop backwards.
 
@@ -249,19 +277,18 @@ def retreat(
     """
     name, reverse = static
 
-    def step(d_after: States, inputs: tuple) -> tuple[States, tuple]:
-        t, dy, saved, start = inputs
+    def step(back: Array, d_after: States, inputs: tuple) -> tuple[States, tuple]:
+        dy, saved, valid, start = inputs
         # The output is h: what comes from it joins what later steps send.
         d_next = (d_after[0] + dy, *d_after[1:])
         from_x, from_h, (direct, *rest) = FORMULAS[name].backward(saved, d_next)
         # The gradient of h also comes back through its product with the weights.
-        d_before = (direct + from_h @ w_h.T, *rest)
+        d_before = (direct + from_h @ back, *rest)
         if start is not None:
             # No gradient goes back over a reset.
             d_before = select(start, jax.tree.map(jnp.zeros_like, d_before), d_before)
-        if lengths is not None:
+        if valid is not None:
             # A held state hands its gradient on untouched, and the step has no share in it.
-            valid = t < lengths
             d_before = select(valid, d_before, d_after)
             from_x = select(valid, from_x, jnp.zeros_like(from_x))
             from_h = select(valid, from_h, jnp.zeros_like(from_h))
@@ -269,12 +296,17 @@ def retreat(
         apart = from_h if name == "gru" else None
         return d_before, (from_x, apart)
 
-    inputs = (jnp.arange(d_ys.shape[0], dtype=jnp.int32), d_ys, saved, starts)
+    inputs = d_ys, saved, _within(d_ys.shape[0], lengths), starts
     # Against the direction of reading.
-    d_state, (from_x, from_h) = lax.scan(step, d_state, inputs, reverse=not reverse)
+    d_state, (from_x, from_h) = loop(step, w_h.T, d_state, inputs, not reverse)
     if from_h is None:
         from_h = from_x
     return d_state, from_x, from_h
+
+
+def _within(time: int, lengths: Lengths | None) -> Bool[Array, "time *batch"] | None:
+    """Tells which steps are valid; None where all are."""
+    return None if lengths is None else is_valid(jnp.arange(time, dtype=jnp.int32), lengths)
 
 
 def weight_gradient(

@@ -145,5 +145,5 @@ def test_where_it_is_there_it_runs_but_for_resets(there, monkeypatch):
     assert kernels.explain(LSTM, backend="cudnn") == "LSTM(4): cudnn, as asked for"
     how = Pass(backend="cudnn", reset=jnp.zeros((4, 3), bool))
     dtype = jnp.dtype("float32")
-    chosen = kernels._choose("lstm", lambda: True, dtype, {dtype}, how)
+    chosen = kernels._choose(LSTM, "lstm", lambda: True, dtype, {dtype}, how)
     assert chosen == ("fused", "cuDNN knows no resets")
