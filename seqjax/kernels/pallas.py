@@ -67,10 +67,11 @@ def scan(
 
 
 def fits(rows: int, units: int, gates: int) -> bool:
-    """Tells whether gates can be parted, and the weights of the state and two steps be held."""
-    # A step forwards reads the sums of the inputs, and writes at most as much and three states.
-    step = rows * (2 * gates + 4 * units)
-    return units % LANES == 0 and 4 * (units * gates + 2 * step) <= MEMORY
+    """Tells whether gates can be parted, and the weights of the state and a step be held."""
+    # A step reads the sums of the inputs, and writes at most as much and four states; all is there
+    # twice, for what comes next is fetched meanwhile.
+    held = units * gates + rows * (2 * gates + 4 * units)
+    return units % LANES == 0 and 2 * 4 * held <= MEMORY
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
