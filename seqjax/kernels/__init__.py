@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 
 from seqjax.kernels import cudnn, deferred, native
+from seqjax.kernels import dense as dense
 from seqjax.recurrence import Pass, Recurrence, parts, state_dtype
 from seqjax.typing import Backend, Params, Sequence, State
 

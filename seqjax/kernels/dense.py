@@ -20,14 +20,14 @@ from seqjax.kernels import native
 from seqjax.kernels.calls import call, kernel
 from seqjax.typing import Backend
 
-WORTH = 256
-"""Rows, and columns, from which on a product takes longer than bringing the matrix into order."""
+ROWS, COLUMNS = 512, 256
+"""From which on bringing the matrix into order pays."""
 
 
 def dot_general(backend: Backend = "auto") -> Callable[..., Array]:
     """Returns what multiplies as `lax.dot_general` does, for Flax's option of this name.
 
-    By `"auto"` and `"native"` a product of at least 256 rows and 256 columns, both in float32, is
+    By `"auto"` and `"native"` a product of at least 512 rows and 256 columns, both in float32, is
     rounded where `jax.default_matmul_precision("bfloat16")` allows it and the CPU has instructions
     for it. Its derivative is taken backwards.
     """
@@ -43,7 +43,8 @@ def _rounding(
     ours = (
         tuple(of_x) == (x.ndim - 1,)
         and not (batched[0] or options.get("preferred_element_type"))
-        and min(rows, columns) >= WORTH
+        and rows >= ROWS
+        and columns >= COLUMNS
         and {x.dtype, w.dtype} == {jnp.dtype(jnp.float32)}
     )
     if not ours or precision is not None or not _rounds():

@@ -21,7 +21,7 @@ WAYS = {"columns last": (((1,), (0,)), ((), ())), "columns first": (((1,), (1,))
 each_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
 
-def draw(way, rows=300, features=37, columns=270):
+def draw(way, rows=600, features=37, columns=270):
     """A matrix, rows, and the gradient of their product."""
     rng = np.random.default_rng(0)
     w = rng.normal(size=(features, columns)) / 6
@@ -40,7 +40,7 @@ def ours(way, backend="auto"):
 
 
 @each_way
-@pytest.mark.parametrize("sizes", [(256, 1, 256), (300, 37, 270), (1100, 300, 257)], ids=str)
+@pytest.mark.parametrize("sizes", [(512, 1, 256), (600, 37, 270), (1100, 300, 257)], ids=str)
 def test_what_is_multiplied_is_rounded_and_nothing_else(instructions, way, sizes):
     x, w, d_y = draw(way, *sizes)
     got = outcome(jax.jit(ours(way)), x, w, d_y)
@@ -61,8 +61,8 @@ def test_products_that_are_not_ours_are_exact(asked):
         assert bool((ours(way)(x, w) != lax.dot_general(x, w, way)).any()) is rounds
         for backend in ("scan", "fused"):
             np.testing.assert_array_equal(ours(way, backend)(x, w), lax.dot_general(x, w, way))
-        few = ours(way)(x[:255], w), ours(way)(x, w[:, :255])
-        np.testing.assert_array_equal(few[0], lax.dot_general(x[:255], w, way))
+        few = ours(way)(x[:511], w), ours(way)(x, w[:, :255])
+        np.testing.assert_array_equal(few[0], lax.dot_general(x[:511], w, way))
         np.testing.assert_array_equal(few[1], lax.dot_general(x, w[:, :255], way))
         told = dense.dot_general()(x, w, way, lax.Precision.HIGHEST)
         np.testing.assert_array_equal(told, lax.dot_general(x, w, way))
@@ -73,8 +73,8 @@ def test_products_that_are_not_ours_are_exact(asked):
 def test_several_axes_of_rows(instructions):
     way = WAYS["columns last"]
     x, w, _ = draw(way)
-    cube = dense.dot_general()(x.reshape(3, 100, -1), w, (((2,), (0,)), ((), ())))
-    np.testing.assert_array_equal(cube.reshape(300, -1), ours(way)(x, w))
+    cube = dense.dot_general()(x.reshape(3, 200, -1), w, (((2,), (0,)), ((), ())))
+    np.testing.assert_array_equal(cube.reshape(600, -1), ours(way)(x, w))
 
 
 @each_way
@@ -105,8 +105,8 @@ def test_second_derivatives_are_those_of_exact_products(instructions, way):
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_language_models_score_by_it(instructions, tied):
-    """Of a vocabulary of 300 words, 256 tokens at a time."""
-    tokens = np.random.default_rng(0).integers(0, 300, (16, 16))
+    """Of a vocabulary of 300 words, 512 tokens at a time."""
+    tokens = np.random.default_rng(0).integers(0, 300, (16, 32))
 
     def run(backend):
         model = seqjax.models.LanguageModel(300, 24, seqjax.LSTM(24), tied=tied, backend=backend)
