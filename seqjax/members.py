@@ -51,7 +51,7 @@ class Members:
 
 
 class ManySeeds:
-    """What a task gains whose network is its `model`: training from several seeds side by side."""
+    """What a task gains: training from several seeds side by side, as one model."""
 
     def fit_seeds(
         self,
@@ -60,7 +60,7 @@ class ManySeeds:
         recipe: training.Recipe = training.Recipe(),  # noqa: B008
         **options: Any,
     ) -> Trained:
-        """Trains from several seeds side by side; returns one model of all, whose scores are averaged.
+        """Trains from several seeds side by side; returns one model of all, see `together`.
 
         Args:
           examples: what to learn from, as of `seqjax.training.fit`.
@@ -70,5 +70,10 @@ class ManySeeds:
         """
         task: Any = self
         found = training.fit_seeds(task, examples, seeds, recipe=recipe, **options)
-        together = dataclasses.replace(task, model=Members(task.model, len(found)))
-        return Trained(together, training.stacked([trained.params for trained in found]))
+        params = training.stacked([trained.params for trained in found])
+        return Trained(self.together(len(found)), params)
+
+    def together(self, count: int) -> Any:
+        """Makes the task of so many members, whose scores are averaged."""
+        task: Any = self
+        return dataclasses.replace(task, model=Members(task.model, count))

@@ -10,8 +10,9 @@ import numpy as np
 
 from seqjax import data, training
 from seqjax.decoding import Written
+from seqjax.members import ManySeeds
 from seqjax.recurrence import Recurrence
-from seqjax.tasks import Report, Trained
+from seqjax.tasks import Report
 from seqjax.text import translator_report
 from seqjax.text.codecs import Symbols
 from seqjax.text.ensemble import Ensemble
@@ -57,7 +58,7 @@ class Translation(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Translator:
+class Translator(ManySeeds):
     """Sequences of any kind to sequences of any kind.
 
     Attributes:
@@ -205,25 +206,9 @@ class Translator:
         """Computes the cross-entropy of the targets' tokens, in nats."""
         return self.network.loss(params, batch, rng, step)
 
-    def fit_seeds(
-        self,
-        examples: Examples,
-        seeds: Sequence[int],
-        recipe: training.Recipe = training.Recipe(),  # noqa: B008
-        **options: Any,
-    ) -> Trained:
-        """Trains from several seeds side by side; returns one translator of an `Ensemble` of them.
-
-        Args:
-          examples: sources and targets.
-          seeds: one for each member.
-          recipe: how to train.
-          **options: further ones of `seqjax.training.fit_seeds`, such as `validation`.
-        """
-        task: Any = self
-        found = training.fit_seeds(task, examples, seeds, recipe=recipe, **options)
-        together = dataclasses.replace(self, network=Ensemble(self.network, len(found)))
-        return Trained(together, training.stacked([trained.params for trained in found]))
+    def together(self, count: int) -> "Translator":
+        """Makes the translator of so many members, who write by their mean probabilities."""
+        return dataclasses.replace(self, network=Ensemble(self.network, count))
 
     def evaluate(self, params: Params, examples: Examples, *, beam: int = 1) -> dict[str, float]:
         """Scores parameters: `nats` of each target token, and the scorer's metrics of the outputs.
