@@ -11,7 +11,7 @@ SOURCES = Path("seqjax/kernels/cpu")
 FLAGS = ["-std=c++17", "-O3", "-g0", "-fvisibility=hidden"]
 AVX2 = ["-mavx2", "-mfma"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512dq", "-mavx512vl"]
-BFLOAT16 = [*AVX512, "-mavx512bw", "-mavx512bf16"]
+BFLOAT16 = [*AVX512, "-mavx512bw", "-mavx512bf16", "-mavx512vnni"]
 SETS = {
     "avx2": AVX2,
     "avx512": AVX512,

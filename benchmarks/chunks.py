@@ -1,7 +1,8 @@
 """Short chunks, as streams read them: `python benchmarks/chunks.py`, microseconds a call of each backend.
 
 A compiled `unroll` from a state, for a few rows and steps; the backends take turns, and the quickest
-call of many rounds counts, for on a busy machine only that is the machine's own.
+call of many rounds counts, for on a busy machine only that is the machine's own. `int8` is "auto" by
+weights in int8.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import time
 import jax
 
 import seqjax
+from seqjax import interop
 
 CELLS = {"lstm": seqjax.LSTM, "gru": seqjax.GRU, "elman": seqjax.Elman}
 
@@ -21,13 +23,17 @@ def calls(cell: seqjax.Recurrence, features: int, rows: int, steps: int, backend
     xs = jax.random.normal(jax.random.key(1), (rows, steps, features))
     state = cell.initial_state(params, (rows,), xs.dtype)
 
-    def read(run) -> None:
+    def read(run, params) -> None:
         jax.block_until_ready(run(params, xs, state))
 
     found = {}
     for backend in backends:
+        if backend == "int8":
+            run = jax.jit(functools.partial(seqjax.unroll, seqjax.int8(cell)))
+            found[backend] = functools.partial(read, run, interop.quantise(params))
+            continue
         run = jax.jit(functools.partial(seqjax.unroll, cell, backend=backend))
-        found[backend] = functools.partial(read, run)
+        found[backend] = functools.partial(read, run, params)
     return found
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 
 VOCAB, EMBEDDING, UNITS = 65, 128, 256
 PEERS = (
-    *("seqjax", "stream", "onnxruntime", "onnxruntime int8", "torch"),
+    *("seqjax", "stream", "stream int8", "onnxruntime", "onnxruntime int8", "torch"),
     *("c float32", "c int8", "c float32, any CPU", "c int8, any CPU"),
 )
 MODELS = ("layer", "language")
@@ -146,11 +146,13 @@ def seqjax_calls(name: str) -> dict:
     }
 
 
-def stream_calls(name: str) -> dict:
+def stream_calls(name: str, weights: str) -> dict:
     """`interop.Stream`."""
     from seqjax import interop
 
-    stream, xs = interop.Stream(model_of(name)), inputs_of(name, 100)
+    model, params = model_of(name)
+    params = interop.quantise(params) if weights == "int8" else params
+    stream, xs = interop.Stream((model, params)), inputs_of(name, 100)
 
     def loop():
         for t in range(100):
@@ -261,7 +263,8 @@ def serve(peer: str, folder: Path) -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     makers = {
         "seqjax": seqjax_calls,
-        "stream": stream_calls,
+        "stream": lambda name: stream_calls(name, "float32"),
+        "stream int8": lambda name: stream_calls(name, "int8"),
         "torch": torch_calls,
         "onnxruntime": lambda name: onnxruntime_calls(name, folder, "float32"),
         "onnxruntime int8": lambda name: onnxruntime_calls(name, folder, "int8"),
@@ -355,14 +358,16 @@ def print_nats(pair, tokens, folder: Path) -> None:
     from seqjax import interop
 
     model, params = pair
-    small = interop.dequantise(interop.quantise(params))
+    small = interop.quantise(params)
     lengths = np.array([len(tokens) - 1], "i4")
     states = {f"state_{k}": np.zeros((1, UNITS), "f4") for k in range(4)}
     print(f"\nNats of a character, of {len(tokens):,}:\n")
-    print("| weights | seqjax | ONNX Runtime | C |\n|---|---|---|---|")
+    print("| weights | seqjax | stream | ONNX Runtime | C |\n|---|---|---|---|---|")
     for weights, given in zip(WEIGHTS, (params, small), strict=True):
-        logits = model.apply({"params": given}, tokens[None, :-1])[1][0]
-        found = [nats(np.asarray(logits), tokens[1:])]
+        logits = model.apply({"params": interop.dequantise(given)}, tokens[None, :-1])[1][0]
+        stream = interop.Stream((model, given))
+        steps = np.stack([stream(token) for token in tokens[:-1]])
+        found = [nats(np.asarray(logits), tokens[1:]), nats(steps, tokens[1:])]
         session = opened(onnx_files("language", folder, weights)[1])
         inputs = {"tokens": tokens[None, :-1].astype("i4"), "lengths": lengths, **states}
         found.append(nats(session.run(["logits"], inputs)[0][0], tokens[1:]))

@@ -32,12 +32,13 @@ PEERS = (
     "fused",
     "native",
     "native-bfloat16",
+    "native-int8",
     "flax",
     "keras",
     "onnxruntime",
 )
 """Those between PyTorch and Flax are backends of seqjax. Rounded, PyTorch's layer has weights and inputs in
-bfloat16, ours multiplies numbers in bfloat16."""
+bfloat16, ours multiplies numbers in bfloat16. `native-int8` has weights in int8, and forward passes alone."""
 
 SECONDS = 0.12
 """For which a call is repeated each time that it is a peer's turn."""
@@ -64,17 +65,22 @@ def seqjax_calls(backend: str, shape: str, cell: str):
     import jax
 
     import seqjax
+    from seqjax import interop
 
     batch, steps, features, units = SHAPES[shape]
     layer = {"lstm": seqjax.LSTM, "gru": seqjax.GRU, "elman": seqjax.Elman}[cell](units)
     xs = jax.random.normal(jax.random.key(1), (steps, batch, features))
+    params = layer.init(jax.random.key(0), features)
+    if backend == "native-int8":
+        run = lambda params, xs: seqjax.unroll(seqjax.int8(layer), params, xs, time_major=True)[1]  # noqa: E731
+        return {"forward": jax_calls(run, interop.quantise(params), xs)["forward"]}
     backend, _, precision = backend.partition("-")
 
     def run(params, xs):
         with jax.default_matmul_precision(precision or None):
             return seqjax.unroll(layer, params, xs, backend=backend, time_major=True)[1]
 
-    return jax_calls(run, layer.init(jax.random.key(0), features), xs)
+    return jax_calls(run, params, xs)
 
 
 def flax_calls(shape: str, cell: str):

@@ -15,8 +15,8 @@ Recordings of index 0 to 4 test, 5 to 9 validate, the others train. Log-mel ener
 step, LSTM layers with layer norm; SpecAugment and three speeds in training; an average of the
 weights. Decoding is greedy, by a beam, and by a beam with an n-gram model of the training
 transcripts' letters. Without recordings and network: made-up tones, and a word that says so. Expect
-3.9% of words wrong greedily, 3.7 with a beam, 2.1 with the model of letters, 7.5 of `varied`: 51
-minutes beside other work. Papers: Graves et al., 2006 and 2013; Park et al., 2019.
+1.6% of words wrong greedily, 1.1 with the model of letters, 3.4 of `varied`: 27 minutes on one core
+by --precision bfloat16. Papers: Graves et al., 2006 and 2013; Park et al., 2019.
 """
 
 import dataclasses
@@ -41,21 +41,21 @@ class Config(RunConfig):
     held_out: str | None = option(None, "speaker to leave out of training and to score apart")
     streaming: bool = option(False, "read one way, so that the model can stream")
     most: int = option(7, "recordings of an utterance, at most", least=1)
-    utterances: int = option(20_000, "utterances to draw for training", least=1)
+    utterances: int = option(65_000, "utterances to draw for training", least=1)
     bands: int = option(40, "mel bands", least=4)
     stride: int = option(2, "frames of a step", least=1)
     convolution: int | None = option(None, "features of a convolution over two steps", least=1)
-    hidden_size: int = option(128, "units of each direction", least=1)
+    hidden_size: int = option(192, "units of each direction", least=1)
     layers: int = option(2, "recurrent layers", least=1)
-    dropout: float = option(0.2, "rate on the outputs of every layer", least=0, below=1)
+    dropout: float = option(0.3, "rate on the outputs of every layer", least=0, below=1)
     mask: bool = option(True, "hide bands and gaps of the training spectra (SpecAugment)")
     beam: int = option(16, "width of the beam search", least=1)
     batch_size: int | None = option(40, "seconds of sound a step, padding included", least=1)
     learning_rate: float = option(3e-3, "Adam's, at its highest", least=0)
     warmup: float = option(0.05, "share of the steps over which the rate rises", least=0, below=1)
-    average: float | None = option(0.99, "decay of the weights' moving average", least=0, below=1)
-    steps: int | None = option(4000, "training steps", least=1)
-    every: int | None = option(1000, "steps between evaluations", least=1)
+    average: float | None = option(0.999, "decay of the weights' moving average", least=0, below=1)
+    steps: int | None = option(13_000, "training steps", least=1)
+    every: int | None = option(2000, "steps between evaluations", least=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,7 @@ Combinators: recurrences in, a recurrence out:
     dropout             drops outputs while a key is given
     weight_drop         drops recurrent weights while a key is given
     zoneout             lets units keep their old value at random
+    int8                keeps the matrices of cells in eight bits
     learn_initial_state makes the state before the first step a parameter
     return_states       lays the state after each step beside its output
 
@@ -109,6 +110,7 @@ from seqjax.combinators import bidirectional as bidirectional
 from seqjax.combinators import block as block
 from seqjax.combinators import dropout as dropout
 from seqjax.combinators import gated as gated
+from seqjax.combinators import int8 as int8
 from seqjax.combinators import learn_initial_state as learn_initial_state
 from seqjax.combinators import residual as residual
 from seqjax.combinators import return_states as return_states

@@ -17,7 +17,9 @@ from seqjax.combinators.states import LearnedInitialState as LearnedInitialState
 from seqjax.combinators.states import ReturnStates as ReturnStates
 from seqjax.combinators.states import learn_initial_state as learn_initial_state
 from seqjax.combinators.states import return_states as return_states
+from seqjax.combinators.weights import Int8 as Int8
 from seqjax.combinators.weights import WeightDrop as WeightDrop
+from seqjax.combinators.weights import int8 as int8
 from seqjax.combinators.weights import weight_drop as weight_drop
 from seqjax.combinators.wrappers import Dropout as Dropout
 from seqjax.combinators.wrappers import Gated as Gated

@@ -1,4 +1,4 @@
-"""Recurrences whose weights are changed before a sequence is read."""
+"""Recurrences whose weights are changed before a sequence is read, or kept in eight bits."""
 
 import dataclasses
 from typing import Any
@@ -8,9 +8,11 @@ import jax.numpy as jnp
 from jax.tree_util import DictKey
 from jaxtyping import Array
 
+from seqjax import kernels
 from seqjax.cells.options import rate, settle
 from seqjax.combinators.base import Wrapper, branch, check_recurrences
-from seqjax.recurrence import Pass, Recurrence
+from seqjax.kernels.int8 import dequantised, quantised
+from seqjax.recurrence import Pass, Recurrence, parts
 from seqjax.typing import Frame, KeyArray, Output, Outputs, Params, Sequence, State
 
 
@@ -104,3 +106,82 @@ class WeightDrop(Wrapper):
 def _is_recurrent(path: tuple[Any, ...]) -> bool:
     """Tells whether a path among params leads to recurrent weights."""
     return DictKey("w_h") in path
+
+
+def int8(recurrence: Recurrence) -> Recurrence:
+    """Keeps the matrices of cells in int8, with a scale for each column; for what is trained already.
+
+    Each matrix `w` among the params of a cell becomes `{int8, scale}`, as `seqjax.interop.quantise`
+    makes them of trained ones. On CPUs a step or a short chunk of the plain Elman, LSTM and GRU
+    reads them as they are, a quarter of the bytes; for longer sequences, on other devices and for
+    other cells the weights are computed once, and may be rounded to bfloat16, which errs less than
+    int8.
+
+    Args:
+      recurrence: of a combinator each cell that reads its inputs by a matrix `w_x` is changed.
+
+    Returns:
+      A recurrence with the same state.
+
+    Raises:
+      TypeError: the argument is not a recurrence.
+
+    Example:
+      >>> import jax, seqjax
+      >>> from seqjax import interop
+      >>> lstm = seqjax.LSTM(8)
+      >>> small = interop.quantise(lstm.init(jax.random.key(0), 3))
+      >>> state, ys = seqjax.unroll(seqjax.int8(lstm), small, jax.numpy.ones((2, 5, 3)))
+      >>> ys.shape
+      (2, 5, 8)
+    """
+    check_recurrences("int8", recurrence)
+    if isinstance(recurrence, Int8):
+        return recurrence
+    if found := parts(recurrence):
+        changed = {
+            name: tuple(map(int8, part)) if isinstance(part, tuple) else int8(part)
+            for name, part in found.items()
+        }
+        return dataclasses.replace(recurrence, **changed)  # pyright: ignore[reportArgumentType]
+    params = jax.eval_shape(lambda: recurrence.init(jax.random.key(0), 1))
+    return Int8(recurrence) if "w_x" in params else recurrence
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Int8(Wrapper):
+    """A cell whose matrices are in int8; see `int8`."""
+
+    inner: Recurrence
+
+    def init(self, key: KeyArray, input_size: int) -> Params:
+        """Draws the cell's parameters, and turns its matrices into int8."""
+        return quantised(self.inner.init(key, input_size))
+
+    def step(
+        self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
+    ) -> tuple[State, Output]:
+        """Reads one step."""
+        read = kernels.run_int8(self.inner.formula(), params, x[None], state, Pass())
+        if read is not None:
+            state, ys = read
+            return state, ys[0]
+        return self.inner.step(dequantised(params), state, x, rng=rng)
+
+    def scan(
+        self,
+        params: Params,
+        xs: Sequence,
+        state: State,
+        how: Pass = Pass(),  # noqa: B008
+    ) -> tuple[State, Outputs]:
+        """Reads a whole sequence."""
+        read = kernels.run_int8(self.inner.formula(), params, xs, state, how)
+        if read is not None:
+            return read
+        with jax.default_matmul_precision("bfloat16"):
+            return self.inner.scan(dequantised(params), xs, state, how)
+
+    def read(self, params: Params, state: State, x: Frame) -> Output | None:
+        """Returns what the cell shows of the state."""
+        return self.inner.read(params, state, x)

@@ -15,14 +15,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from seqjax.kernels.int8 import dequantised, is_matrix, quantised
 from seqjax.tasks import Trained
 from seqjax.typing import KeyArray, Params
-
-LARGEST = 127
-"""Of the numbers, so that they lie evenly on both sides of 0."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -64,7 +61,7 @@ class Quantised:
 
     def init(self, key: KeyArray) -> Params:
         """Makes fresh parameters, in int8."""
-        return _quantised(self.task.init(key))
+        return quantised(self.task.init(key))
 
     def batches(self, examples: Any, **options: Any) -> Any:
         """Makes batches of raw examples, see the task's `batches`."""
@@ -144,45 +141,12 @@ def dequantise(model: Trained | Params) -> Any:
     return Trained(model.task.task, _DEQUANTISE(model.params))
 
 
-def is_int8(params: Any) -> bool:
-    """Tells whether this is one matrix that `quantise` made."""
-    return isinstance(params, Mapping) and set(params) == {"int8", "scale"}
-
-
 def _check_finite(params: Any, path: str) -> None:
     if isinstance(params, Mapping):
         for name, part in params.items():
             _check_finite(part, f"{path}/{name}" if path else name)
-    elif _is_matrix(params) and not np.isfinite(np.asarray(params, np.float32)).all():
+    elif is_matrix(params) and not np.isfinite(np.asarray(params, np.float32)).all():
         raise ValueError(f"{path} holds nan or inf; quantise a model whose weights are finite")
 
 
-def _is_matrix(weights: Any) -> bool:
-    return jnp.ndim(weights) > 1 and jnp.issubdtype(weights.dtype, jnp.floating)
-
-
-def _quantised(params: Any) -> Any:
-    if isinstance(params, Mapping):
-        return {name: _quantised(part) for name, part in params.items()}
-    # What is in int8 already comes by here as well, its scale being a vector.
-    if not _is_matrix(params):
-        return params
-    matrix = jnp.asarray(params, jnp.float32)
-    # [outputs]: the largest weight of each column; a column of zeros may have any scale.
-    largest = jnp.abs(matrix).max(axis=tuple(range(matrix.ndim - 1)))
-    # In the dtype of the weights, which dequantise gives back.
-    scale = jnp.where(largest > 0, largest / LARGEST, 1).astype(params.dtype)
-    whole = jnp.rint(matrix / jnp.broadcast_to(scale.astype(jnp.float32), matrix.shape))
-    return {"int8": jnp.clip(whole, -LARGEST, LARGEST).astype(jnp.int8), "scale": scale}
-
-
-def _dequantised(params: Any) -> Any:
-    if is_int8(params):
-        whole, scale = params["int8"], params["scale"]
-        return whole.astype(scale.dtype) * jnp.broadcast_to(scale, whole.shape)
-    if isinstance(params, Mapping):
-        return {name: _dequantised(part) for name, part in params.items()}
-    return params
-
-
-_QUANTISE, _DEQUANTISE = jax.jit(_quantised), jax.jit(_dequantised)
+_QUANTISE, _DEQUANTISE = jax.jit(quantised), jax.jit(dequantised)

@@ -1,10 +1,14 @@
 """What a person gives to be written or streamed: a trained model, or a network with its parameters."""
 
+import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import flax.linen as nn
 
+from seqjax.combinators import Int8, int8
 from seqjax.interop.int8 import dequantise
+from seqjax.kernels.int8 import dequantised, is_int8
 from seqjax.recurrence import Recurrence
 from seqjax.tasks import Trained
 from seqjax.typing import Params
@@ -36,7 +40,61 @@ def as_pair(model: Any) -> tuple[Recurrence | nn.Module, Params]:
     return network, params
 
 
-def as_float_pair(model: Any) -> tuple[Recurrence | nn.Module, Params]:
-    """Returns what `as_pair` does, with weights in floating point."""
+def as_step_pair(model: Any) -> tuple[Recurrence | nn.Module, Params]:
+    """Returns what `as_pair` does, to read one step at a time.
+
+    Weights in int8 stay so in the cells whose steps compiled code reads by them, and are computed
+    elsewhere.
+    """
     network, params = as_pair(model)
-    return network, dequantise(params)
+    small = _in_int8(network)
+    cells = list(_int8_cells(small))
+    # Each cell has its own dict of parameters, or it is not known which one is whose.
+    known = all(cell.inner.formula() for cell in cells) and len(cells) == _count(params)
+    return (small, _but_cells(params)) if cells and known else (network, dequantise(params))
+
+
+def _in_int8(value: Any) -> Any:
+    """Changes the recurrences of a network, see `seqjax.int8`; anything else stays."""
+    if isinstance(value, Recurrence):
+        return int8(value)
+    if isinstance(value, tuple):
+        return tuple(map(_in_int8, value))
+    if not isinstance(value, nn.Module):
+        return value
+    fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    changed = {name: _in_int8(field) for name, field in fields.items() if name != "parent"}
+    return value.clone(**changed)
+
+
+def _int8_cells(value: Any) -> Iterator[Int8]:
+    """Finds the cells in int8 of a network."""
+    if isinstance(value, Int8):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _int8_cells(item)
+    elif isinstance(value, Recurrence | nn.Module):
+        for field in dataclasses.fields(value):  # pyright: ignore[reportArgumentType]
+            if field.name != "parent":
+                yield from _int8_cells(getattr(value, field.name))
+
+
+def _is_cell(params: Any) -> bool:
+    return isinstance(params, Mapping) and is_int8(params.get("w_x"))
+
+
+def _count(params: Any) -> int:
+    """Counts the cells among parameters whose inputs are read by a matrix in int8."""
+    if not isinstance(params, Mapping):
+        return 0
+    return 1 if _is_cell(params) else sum(map(_count, params.values()))
+
+
+def _but_cells(params: Any) -> Any:
+    """Computes the weights of all but cells."""
+    if _is_cell(params):
+        return params
+    if isinstance(params, Mapping) and not is_int8(params):
+        return {name: _but_cells(part) for name, part in params.items()}
+    return dequantised(params)

@@ -19,13 +19,14 @@ meaning only where seqjax is loaded.
 
 import functools
 import importlib
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 
-from seqjax.kernels import cudnn, deferred, native
+from seqjax.kernels import cudnn, deferred, int8, native
 from seqjax.kernels import dense as dense
 from seqjax.recurrence import Pass, Recurrence, parts, state_dtype
 from seqjax.typing import Backend, Params, Sequence, State
@@ -59,15 +60,41 @@ def run(
         return Recurrence.scan(cell, params, xs, state, how)
     if formula is None:
         return deferred.scan(cell, params, xs, state, how)
-    # The kernels know tuples that begin with h; named tuples and bare arrays are put back after.
-    named = isinstance(state, tuple)
-    flat = tuple(state) if named else (state,)
     # Pallas is imported where it is used: it takes a tenth of a second.
     kernel = importlib.import_module(f"seqjax.kernels.{chosen}")
-    after, ys = kernel.scan(formula, params, xs, flat, how)
-    if named:
-        return type(state)(*after), ys
-    return after[0], ys
+    return _by_formula(kernel.scan, formula, params, xs, state, how)
+
+
+def run_int8(formula: str | None, params: Params, xs: Sequence, state: State, how: Pass) -> Any:
+    """Runs a cell over few steps by matrices in int8 as they are, see `seqjax.kernels.int8`.
+
+    Args:
+      formula: its name in `fused.FORMULAS`; None for a variant that has none.
+      params: the cell's, with matrices in int8.
+      xs: `[time, *batch, features]`.
+      state: before the first step read.
+      how: the pass.
+
+    Returns:
+      `(state, ys)`; None where weights are to be computed first: there are many steps, nothing reads
+      int8, or they are floats.
+    """
+    few = math.prod(xs.shape[:-1]) <= int8.FEW
+    floats = {xs.dtype, params["b"].dtype} == {jnp.dtype(jnp.float32)}
+    wanted = how.backend in ("auto", "native") and int8.is_int8(params["w_x"])
+    if formula is None or not (few and floats and wanted) or _not_native(xs.dtype):
+        return None
+    return _by_formula(int8.scan, formula, params, xs, state, how)
+
+
+def _by_formula(
+    scan: Callable, formula: str, params: Params, xs: Sequence, state: State, how: Pass
+) -> Any:
+    """Calls a kernel, which knows tuples that begin with h; named ones and bare arrays are put back."""
+    named = isinstance(state, tuple)
+    flat = tuple(state) if named else (state,)
+    after, ys = scan(formula, params, xs, flat, how)
+    return (type(state)(*after) if named else after[0]), ys
 
 
 def explain(

@@ -7,7 +7,6 @@ platform, or differentiated twice, a call becomes the pure XLA of `seqjax.kernel
 
 import functools
 import importlib
-import math
 from typing import Any, TypeAlias
 
 import jax
@@ -19,6 +18,7 @@ from seqjax.kernels import plain
 from seqjax.kernels.calls import Axis, Shape, call, kernel
 from seqjax.kernels.fused import Saved, States
 from seqjax.kernels.plain import Static
+from seqjax.kernels.rows import as_batch, as_rows
 from seqjax.recurrence import Pass, sweep_chunks
 from seqjax.typing import Outputs, Params, Sequence
 
@@ -39,7 +39,7 @@ CODES = {
     "lstm": np.int32(2),
     "gru": np.int32(3),
 }
-CALLS = 4
+CALLS = 5
 """What the compiled code was built for must be the same number, see `cpu/module.cc`."""
 
 ROUNDED = ("bfloat16", "bf16_bf16_f32")
@@ -84,22 +84,10 @@ def scan(
     instructions for it. By either kind of `remat` the sequence is read in chunks, of which the
     states between them are kept, the cheapest that a call of many steps can keep.
     """
-    time, *batch, _ = xs.shape
-    dtype = xs.dtype
+    time, dtype = xs.shape[0], xs.dtype
     xs, params = xs.astype(jnp.float32), {k: w.astype(jnp.float32) for k, w in params.items()}
-    rows = math.prod(batch)
-
-    def flat(array: Array, lead: int) -> Array:
-        """Makes the batch axes, which stand after `lead` others, one axis of rows."""
-        return array.reshape(*array.shape[:lead], rows, *array.shape[lead + len(batch) :])
-
-    lengths, starts = how.lengths, how.starts(time)
-    if lengths is not None:
-        lengths = flat(lengths, 0)
-    if starts is not None:
-        starts = flat(starts, 1)
+    inputs, before, lengths, starts = as_rows(xs, state, how)
     static = (name, how.reverse, rounds(dtype))
-    inputs, before = flat(xs, 1), tuple(flat(s, 0) for s in state)
 
     def sweep(state: Any, steps: Any) -> Any:
         """Reads some steps, and knows from their times where a row ends."""
@@ -112,9 +100,8 @@ def scan(
     else:
         steps = jnp.arange(time, dtype=jnp.int32), inputs, starts
         after, ys = sweep_chunks(sweep, before, steps, time, how.reverse)
-    # [rows, hidden] and [time, rows, hidden], back to the batch axes that came in.
-    after = tuple(s.reshape(*batch, s.shape[-1]) for s in after)
-    return after, ys.reshape(time, *batch, ys.shape[-1]).astype(dtype)
+    after, ys = as_batch(after, ys, xs.shape[1:-1])
+    return after, ys.astype(dtype)
 
 
 def rounds(dtype: Any) -> bool:
@@ -179,12 +166,12 @@ def _forward(
     if keep:
         kept = {"lstm": [4, 1], "gru": [4, 0]}.get(name, [0, 0])
     # ys, the last h and c, and what is kept; of what a cell lacks no numbers.
-    results = [((time, rows, units), 1), ((rows, units), 0), _result((rows, units), 0, lstm)]
-    results += [_result((time, rows, times * units), 1, times > 0) for times in kept]
+    results = [((time, rows, units), 1), ((rows, units), 0), result((rows, units), 0, lstm)]
+    results += [result((time, rows, times * units), 1, times > 0) for times in kept]
     ys, h, c, saved, cs = call(
         "seqjax_forward",
         [params["w_x"], params["w_h"], params["b"], params.get("b_n", absent()[0])],
-        [(xs, 1), *_pair(state), *_marks(lengths, starts)],
+        [(xs, 1), *pair(state), *marks(lengths, starts)],
         results,
         cell=CODES[name],
         reverse=reverse,
@@ -216,20 +203,20 @@ def _backward(
     results = [
         ((time, rows, width), 1),
         ((rows, units), 0),
-        _result((rows, units), 0, name == "lstm"),
+        result((rows, units), 0, name == "lstm"),
     ]
     d_sums, d_h, d_c = call(
         "seqjax_backward",
         [w_h],
         [
             (d_ys, 1),
-            *_pair(d_state),
+            *pair(d_state),
             (ys, 1),
             (state[0], 0),
             cs,
-            _pair(state)[1],
+            pair(state)[1],
             saved,
-            *_marks(lengths, starts),
+            *marks(lengths, starts),
         ],
         results,
         # `saved` is operand 8, the weight counted: the gradients take its place in memory.
@@ -258,12 +245,12 @@ def _weight_gradient(
         ((inputs, width), None),
         ((units, width), None),
         ((width,), None),
-        _result((units,), None, name == "gru"),
+        result((units,), None, name == "gru"),
     ]
     found = call(
         "seqjax_weight_gradient",
         [],
-        [(xs, 1), (ys, 1), (state[0], 0), (d_sums, 1), *_marks(lengths, starts)],
+        [(xs, 1), (ys, 1), (state[0], 0), (d_sums, 1), *marks(lengths, starts)],
         results,
         cell=CODES[name],
         reverse=reverse,
@@ -288,7 +275,7 @@ def _input_gradient(
     return call(
         "seqjax_input_gradient",
         [w_x],
-        [(d_sums, 1), _marks(lengths, None)[0]],
+        [(d_sums, 1), marks(lengths, None)[0]],
         [(shape, 1)],
         cell=CODES[name],
         rounded=static[2],
@@ -301,19 +288,19 @@ def absent(dtype: Any = jnp.float32) -> Operand:
     return jnp.zeros(0, dtype), None
 
 
-def _result(shape: Shape, axis: Axis, present: bool) -> tuple[Shape, Axis]:
+def result(shape: Shape, axis: Axis, present: bool) -> tuple[Shape, Axis]:
     """Returns the shape of a result and its axis of rows; of one that is not there, no size."""
     return (shape, axis) if present else ((0,), None)
 
 
-def _pair(state: tuple[Row, ...]) -> list[Operand]:
+def pair(state: tuple[Row, ...]) -> list[Operand]:
     """Returns h and c, each with its axis of rows; of a state without c, a stand-in."""
     h, *memory = state
     c = (memory[0], 0) if memory else absent()
     return [(h, 0), c]
 
 
-def _marks(lengths: RowLengths | None, starts: RowStarts | None) -> list[Operand]:
+def marks(lengths: RowLengths | None, starts: RowStarts | None) -> list[Operand]:
     """Returns lengths and starts, each with its axis of rows, or a stand-in."""
     return [
         absent(jnp.int32) if lengths is None else (lengths, 0),

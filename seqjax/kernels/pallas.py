@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 from seqjax.kernels import fused
 from seqjax.kernels.calls import kernel
 from seqjax.kernels.fused import Saved, States, Step
+from seqjax.kernels.rows import as_batch, as_rows
 from seqjax.recurrence import Pass
 from seqjax.typing import Lengths, Outputs, Params, Reset, Sequence
 
@@ -50,20 +51,8 @@ def scan(
     if not (time and rows and fits(rows, units, params["w_h"].shape[-1])):
         return fused.scan(name, params, xs, state, how)
 
-    def flat(array: Array, lead: int) -> Array:
-        """Makes the batch axes, which stand after `lead` others, one axis of rows."""
-        return array.reshape(*array.shape[:lead], rows, *array.shape[lead + len(batch) :])
-
-    lengths, starts = how.lengths, how.starts(time)
-    after, ys = _scan(
-        (name, how.reverse),
-        dict(params),
-        flat(xs, 1),
-        tuple(flat(s, 0) for s in state),
-        None if lengths is None else flat(lengths, 0),
-        None if starts is None else flat(starts, 1),
-    )  # pyright: ignore[reportGeneralTypeIssues]
-    return tuple(s.reshape(*batch, units) for s in after), ys.reshape(time, *batch, units)
+    after, ys = _scan((name, how.reverse), dict(params), *as_rows(xs, state, how))  # pyright: ignore[reportGeneralTypeIssues]
+    return as_batch(after, ys, xs.shape[1:-1])
 
 
 def fits(rows: int, units: int, gates: int) -> bool:

@@ -43,10 +43,36 @@ def test_a_language_model_reads_tokens_with_or_without_the_axis_of_one(trained):
     np.testing.assert_allclose(other(ids[:3])[2], interop.Stream(trained)(ids[2]), atol=1e-6)
 
 
-def test_a_small_model_streams(trained):
+def test_a_small_model_streams_by_int8_as_it_is(trained):
     small = interop.quantise(trained)
-    expected = interop.Stream(trained)(1)
-    np.testing.assert_allclose(interop.Stream(small)(1), expected, atol=0.02)
+    stream, floats = interop.Stream(small), interop.Stream(interop.dequantise(small))
+    np.testing.assert_allclose(stream(1), floats(1), atol=1e-4)
+    np.testing.assert_allclose(stream(2), floats(2), atol=1e-4)
+    stream.reset()
+    np.testing.assert_allclose(stream(2), interop.Stream(trained)(2), atol=0.05)
+    kept = {leaf.dtype.name for leaf in jax.tree.leaves(stream._params)}
+    assert kept == {"int8", "float32"} and stream._params["head"]["kernel"].dtype == jnp.float32
+
+
+@pytest.mark.parametrize("net", [seqjax.MinGRU(4), seqjax.stack(seqjax.LSTM(3), seqjax.MGU(3))])
+def test_cells_that_nothing_reads_by_int8_are_computed_once(net, getkey):
+    params = interop.quantise(net.init(getkey(), 3))
+    stream = interop.Stream((net, params))
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(stream._params)} == {"float32"}
+    _, expected = seqjax.unroll(net, interop.dequantise(params), jnp.ones((1, 1, 3)))
+    np.testing.assert_allclose(stream(np.ones(3, "f4")), expected[0, 0], atol=1e-5)
+    asked = interop.Stream((seqjax.int8(net), params))
+    np.testing.assert_allclose(asked(np.ones(3, "f4")), expected[0, 0], atol=1e-4)
+
+
+def test_a_recogniser_in_int8_reads_pieces(getkey):
+    model = models.AcousticModel(6, (seqjax.GRU(4), seqjax.LSTM(3)), stride=2, convolution=5)
+    frames = jax.random.normal(getkey(), (1, 4, 3))
+    params = interop.quantise(model.init(getkey(), frames)["params"])
+    stream = interop.Stream((model, params))
+    floats = interop.Stream((model, interop.dequantise(params)))
+    np.testing.assert_allclose(stream(frames)[0], floats(frames)[0], atol=1e-4)
+    assert "int8" in {leaf.dtype.name for leaf in jax.tree.leaves(stream._params)}
 
 
 def test_rows_begin_anew_alone(trained):

@@ -46,6 +46,15 @@ std::vector<Numbers> run(const Kernels& kernels, const Case& c, Pool& pool) {
                    lstm ? c0.data() : nullptr, ys.data(), h_last.data(), lstm ? c_last.data() : nullptr,
                    elman ? nullptr : saved.data(), lstm ? cs.data() : nullptr}, team);
 
+  // By weights in int8, nothing kept.
+  std::vector<int8_t> int8_x, int8_h;
+  for (float w : w_x) int8_x.push_back(static_cast<int8_t>(100 * w));
+  for (float w : w_h) int8_h.push_back(static_cast<int8_t>(100 * w));
+  Numbers scale(gates * c.hidden, 0.01f), ys_int8(ys.size()), h_int8(states), c_int8(states);
+  kernels.forward({problem, xs.data(), nullptr, nullptr, b.data(), gru ? b_n.data() : nullptr, h0.data(),
+                   lstm ? c0.data() : nullptr, ys_int8.data(), h_int8.data(), lstm ? c_int8.data() : nullptr, nullptr, nullptr,
+                   {int8_x.data(), scale.data()}, {int8_h.data(), scale.data()}}, team);
+
   Numbers d_ys = draw(rows * c.hidden), d_h = draw(states), d_c = draw(states), d_sums(rows * kept * c.hidden);
   Numbers d_h0(states), d_c0(states), d_w_x(w_x.size()), d_w_h(w_h.size()), d_b(b.size()), d_b_n(b_n.size());
   kernels.backward({problem, d_ys.data(), d_h.data(), lstm ? d_c.data() : nullptr, ys.data(), h0.data(),
@@ -59,7 +68,7 @@ std::vector<Numbers> run(const Kernels& kernels, const Case& c, Pool& pool) {
                            gru ? d_b_n.data() : nullptr}, team);
   Numbers d_xs(xs.size());
   kernels.input_gradient({problem, d_sums.data(), w_x.data(), d_xs.data()}, team);
-  return {ys, h_last, d_sums, d_h0, d_w_x, d_w_h, d_b, d_xs, d_alone};
+  return {ys, h_last, ys_int8, h_int8, d_sums, d_h0, d_w_x, d_w_h, d_b, d_xs, d_alone};
 }
 
 constexpr int64_t kSizes[][4] = {{1, 1, 1, 1}, {0, 3, 2, 5}, {3, 7, 5, 17}, {5, 33, 20, 37}, {2, 2, 130, 200}, {1, 3, 700, 20}, {2, 4, 7, 530}};

@@ -10,8 +10,8 @@ x86=(avx2 avx512 avx512bf16 amx)
 declare -A sets=(
   [avx2]="-mavx2 -mfma"
   [avx512]="-mavx2 -mfma -mavx512f -mavx512dq -mavx512vl"
-  [avx512bf16]="-mavx2 -mfma -mavx512f -mavx512dq -mavx512vl -mavx512bw -mavx512bf16"
-  [amx]="-mavx2 -mfma -mavx512f -mavx512dq -mavx512vl -mavx512bw -mavx512bf16 -mamx-tile -mamx-bf16"
+  [avx512bf16]="-mavx2 -mfma -mavx512f -mavx512dq -mavx512vl -mavx512bw -mavx512bf16 -mavx512vnni"
+  [amx]="-mavx2 -mfma -mavx512f -mavx512dq -mavx512vl -mavx512bw -mavx512bf16 -mavx512vnni -mamx-tile -mamx-bf16"
 )
 [ "$(uname -m)" = x86_64 ] || x86=()
 for sanitizers in address,undefined thread; do

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from seqjax import GRU, LSTM, Elman, Recurrence
-from seqjax.interop.int8 import dequantise, is_int8, quantise
+from seqjax.interop.int8 import dequantise, quantise
 from seqjax.interop.layers import Level, levels
 from seqjax.interop.pairs import as_pair
+from seqjax.kernels.int8 import is_int8
 from seqjax.models import LanguageModel
 from seqjax.typing import Params
 

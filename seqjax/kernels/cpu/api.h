@@ -19,12 +19,19 @@ struct Problem {
   const uint8_t* starts;   // [T, B], true where the state returns to zero before the step; or null
 };
 
+// Weights as whole numbers, of which a scale for each column makes the weights; or nulls.
+struct Int8Weights {
+  const int8_t* numbers;
+  const float* scale;
+};
+
 struct Forward {
   Problem problem;
   const float *xs, *w_x, *w_h, *b, *b_n;  // [T, B, I], [I, GH], [H, GH], [GH]; b_n [H] for the GRU, else null
   const float *h0, *c0;                   // [B, H]; c0 for the LSTM, else null
   float *ys, *h_last, *c_last;            // [T, B, H], [B, H], [B, H]
   float *saved, *cs;                      // what the derivative needs, or null: see cells.h
+  Int8Weights int8_x, int8_h;             // in place of w_x and w_h
 };
 
 struct Backward {

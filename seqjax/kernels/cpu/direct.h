@@ -3,17 +3,17 @@
 // A block of rows of the weights passes by once, each of them from end to end, and is added to the sums of all columns. The terms
 // of a sum come in the order of k, so it has the same bits as that of a tile.
 
-// sums[c] += sum over d < D of x[d] * w[d * stride + c], for the n columns of a vector.
-template <int D, class N>
-static inline __attribute__((always_inline)) void add_terms(float* sums, const vec (&x)[D], const float* w, int64_t stride, N n) {
+// sums[c] += sum over d < D of x[d] * w[d * stride + c], for the n columns of a vector; W is float, or int8_t.
+template <int D, class W, class N>
+static inline __attribute__((always_inline)) void add_terms(float* sums, const vec (&x)[D], const W* w, int64_t stride, N n) {
   vec sum = load(sums, n);
 #pragma GCC unroll 8
   for (int d = 0; d < D; ++d) sum += x[d] * load(w + d * stride, n);
   store(sums, sum, n);
 }
 
-template <int D>
-static inline void add_rows(float* sums, const float* x, const float* w, int64_t stride, int64_t columns) {
+template <int D, class W>
+static inline void add_rows(float* sums, const float* x, const W* w, int64_t stride, int64_t columns) {
   vec factor[D];
 #pragma GCC unroll 8
   for (int d = 0; d < D; ++d) factor[d] = x[d] - vec{};
@@ -23,15 +23,16 @@ static inline void add_rows(float* sums, const float* x, const float* w, int64_t
 }
 
 // Some columns of a product that stand side by side in the weights [size, stride], and where their sums go.
+template <class W>
 struct Block {
-  const float* w;
+  const W* w;
   int64_t place;  // in the sums of a row
 };
 
 // The sums of `count` rows, at sums(row), of the terms from k = begin to end; x(row) is null for a row that is left out. All blocks
 // have as many columns.
-template <class Sums, class X>
-static void add_product(const Sums& sums, const X& x, int64_t count, int64_t begin, int64_t end, const Block* blocks,
+template <class W, class Sums, class X>
+static void add_product(const Sums& sums, const X& x, int64_t count, int64_t begin, int64_t end, const Block<W>* blocks,
                         int64_t n_blocks, int64_t stride, int64_t columns) {
   constexpr int kDepth = 8;
   for (int64_t k = begin; k < end;) {
@@ -40,7 +41,7 @@ static void add_product(const Sums& sums, const X& x, int64_t count, int64_t beg
       for (int64_t row = 0; row < count; ++row) {
         if (!x(row)) continue;
         float* to = sums(row) + blocks[i].place;
-        const float* w = blocks[i].w + k * stride;
+        const W* w = blocks[i].w + k * stride;
         if (whole) add_rows<kDepth>(to, x(row) + k, w, stride, columns);
         else add_rows<1>(to, x(row) + k, w, stride, columns);
       }

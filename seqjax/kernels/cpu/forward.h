@@ -1,8 +1,8 @@
 // A cell over a whole sequence.
 //
 // The products of a step with x and with h are summed tile by tile, and go from there to the cell. Where there are few rows those
-// with x are summed for several steps at once, so that the weights are read once for all. Where there are few rows and steps, the
-// weights are not packed but read as they are, see direct.h.
+// with x are summed for several steps at once, so that the weights are read once for all. Where there are few rows and steps, and
+// where they are whole numbers, the weights are not packed but read as they are, see direct.h.
 
 // How the work of a step is shared out: by rows, and then no thread waits for another, or by units.
 struct Split {
@@ -47,7 +47,7 @@ class ForwardPass {
  public:
   ForwardPass(const Forward& f, Team& team)
       : f_(f), p_(f.problem), clock_{p_}, panels_((p_.hidden + kUnits - 1) / kUnits),
-        direct_(p_.time * p_.batch <= kDirect),
+        direct_(f.int8_x.numbers || p_.time * p_.batch <= kDirect),
         split_(threads(team), p_.batch, panels_, weights() * int64_t{sizeof(Number)}, in_turn(team)),
         ahead_(steps_ahead(split_.rows_of(0))), packed_(direct_ ? 0 : panels_),
         x_size_(A::depth(p_.inputs)), h_size_(A::depth(p_.hidden)),
@@ -56,9 +56,9 @@ class ForwardPass {
         w_x_(packed_ * x_size_ * kWidth), w_h_(packed_ * h_size_ * kWidth), bias_(packed_ * kTile),
         sums_(direct_ ? 2 * p_.batch * kBlocks * p_.hidden : ahead_ > 1 ? ahead_ * p_.batch * panels_ * kTile : 0),
         memory_(p_.batch * p_.hidden), zeros_(p_.hidden), rows_(split_.groups * p_.batch),
-        entries_(split_.groups * (x_entries_ + h_entries_)) {}
+        entries_(split_.groups * (x_entries_ + h_entries_)), bytes_(split_.groups * bytes_of_row()) {}
 
-  bool ready() const { return w_x_ && w_h_ && bias_ && sums_ && memory_ && zeros_ && rows_ && entries_; }
+  bool ready() const { return w_x_ && w_h_ && bias_ && sums_ && memory_ && zeros_ && rows_ && entries_ && bytes_; }
 
   void run(Team& team) {
     for (int64_t u = 0; u < p_.hidden; ++u) *(zeros_ + u) = 0.0f;
@@ -121,7 +121,7 @@ class ForwardPass {
       else for (int64_t panel = begin; panel < end; ++panel) finish(&row, 1, none, panel);
     }
     int64_t first = split_.row(group, 0);
-    if (direct_) return directly(rows, first, count, begin, end);
+    if (direct_) return directly(rows, first, count, begin, end, bytes_ + group * bytes_of_row());
     Entry* entries = entries_ + group * (x_entries_ + h_entries_);
     const Left<Entry> xs = {entries, A::stride(1, p_.inputs)}, hs = {entries + x_entries_, A::stride(1, p_.hidden)};
     if (ahead_ == 1) {
@@ -139,7 +139,7 @@ class ForwardPass {
   }
 
   // One step of the units of some panels, by weights that are not packed.
-  void directly(const Row* rows, int64_t first, int64_t count, int64_t begin, int64_t end) {
+  void directly(const Row* rows, int64_t first, int64_t count, int64_t begin, int64_t end, int8_t* bytes) {
     const int64_t h = p_.hidden, unit = begin * kUnits, units = (end * kUnits < h ? end * kUnits : h) - unit;
     auto sums = [&](int64_t r) { return sums_ + (first + r) * 2 * kBlocks * h; };
     auto of_x = [&](int64_t r) { return rows[r].valid ? rows[r].x : nullptr; };
@@ -147,8 +147,13 @@ class ForwardPass {
     for (int64_t r = 0; r < count; ++r)
       for (int block = 0; block < kBlocks && rows[r].valid; ++block)
         copy(sums(r) + block * h + unit, (block < Cell::gates ? f_.b + block * h : f_.b_n) + unit, units);
-    multiply(sums, of_x, count, p_.inputs, f_.w_x, unit, units, Cell::gates - 1);
-    multiply(sums, of_h, count, h, f_.w_h, unit, units, kBlocks - 1);
+    if (f_.int8_x.numbers) {
+      multiply_int8(sums, of_x, count, p_.inputs, f_.int8_x, unit, units, Cell::gates - 1, bytes);
+      multiply_int8(sums, of_h, count, h, f_.int8_h, unit, units, kBlocks - 1, bytes);
+    } else {
+      multiply(sums, of_x, count, p_.inputs, f_.w_x, nullptr, unit, units, Cell::gates - 1);
+      multiply(sums, of_h, count, h, f_.w_h, nullptr, unit, units, kBlocks - 1);
+    }
     for (int64_t panel = begin; panel < end; ++panel)
       for (int64_t r = 0; r < count; ++r) {
         alignas(64) float done[kTile] = {};
@@ -160,29 +165,59 @@ class ForwardPass {
       }
   }
 
-  // Adds the product of rows with weights to their sums, in parts as tiles do; that with the last gate goes to the block `last`.
-  template <class Sums, class X>
-  void multiply(const Sums& sums, const X& x, int64_t count, int64_t size, const float* w, int64_t unit, int64_t units, int last) {
-    Block blocks[Cell::gates];
+  // Adds the product of rows with weights to their sums, in parts as tiles do; that with the last gate goes to the block `last`. Of
+  // whole numbers each column has a scale.
+  template <class W, class Sums, class X>
+  void multiply(const Sums& sums, const X& x, int64_t count, int64_t size, const W* w, const float* scale, int64_t unit,
+                int64_t units, int last) {
+    Block<W> blocks[Cell::gates];
     for (int gate = 0; gate < Cell::gates; ++gate)
       blocks[gate] = {w + gate * p_.hidden + unit, (gate == Cell::gates - 1 ? last : gate) * p_.hidden + unit};
     const int64_t stride = Cell::gates * p_.hidden;
-    if (size <= kTerms) return add_product(sums, x, count, 0, size, blocks, Cell::gates, stride, units);
+    if (size <= kTerms && !scale) return add_product(sums, x, count, 0, size, blocks, Cell::gates, stride, units);
     auto part = [&](int64_t r) { return sums(r) + kBlocks * p_.hidden; };
     for (int64_t begin = 0; begin < size; begin += kTerms) {
-      for_sums(x, count, blocks, [&](int64_t r, int64_t place) { copy(part(r) + place, nullptr, units); });
+      for_sums(x, count, blocks, [&](int64_t r, int, int64_t place) { copy(part(r) + place, nullptr, units); });
       add_product(part, x, count, begin, size - begin < kTerms ? size : begin + kTerms, blocks, Cell::gates, stride, units);
-      for_sums(x, count, blocks, [&](int64_t r, int64_t place) {
-        for (int64_t u = place; u < place + units; ++u) sums(r)[u] += part(r)[u];
+      for_sums(x, count, blocks, [&](int64_t r, int gate, int64_t place) {
+        const float *from = part(r) + place, *times = scale ? scale + gate * p_.hidden + unit : nullptr;
+        for (int64_t u = 0; u < units; ++u) sums(r)[place + u] += times ? times[u] * from[u] : from[u];
       });
     }
   }
 
-  // Calls call(row, place) for the sums of all blocks and rows that are not left out.
-  template <class X, class Call>
-  static void for_sums(const X& x, int64_t count, const Block* blocks, const Call& call) {
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__)
+  int64_t bytes_of_row() const { return WholeRow::bytes(p_.inputs > p_.hidden ? p_.inputs : p_.hidden); }
+
+  // The same by whole numbers on both sides.
+  template <class Sums, class X>
+  void multiply_int8(const Sums& sums, const X& x, int64_t count, int64_t size, const Int8Weights& w, int64_t unit, int64_t units,
+                     int last, int8_t* bytes) {
+    for (int64_t r = 0; r < count; ++r) {
+      if (!x(r)) continue;
+      WholeRow row(bytes, x(r), size);
+      for (int gate = 0; gate < Cell::gates; ++gate)
+        for (int64_t u = 0; u < units; u += 64) {
+          const int64_t from = gate * p_.hidden + unit + u, to = (gate == Cell::gates - 1 ? last : gate) * p_.hidden + unit + u;
+          add_whole_block(sums(r) + to, row, size, w.numbers + from, Cell::gates * p_.hidden, w.scale + from, units - u);
+        }
+    }
+  }
+#else
+  static int64_t bytes_of_row() { return 0; }
+
+  template <class Sums, class X>
+  void multiply_int8(const Sums& sums, const X& x, int64_t count, int64_t size, const Int8Weights& w, int64_t unit, int64_t units,
+                     int last, int8_t*) {
+    multiply(sums, x, count, size, w.numbers, w.scale, unit, units, last);
+  }
+#endif
+
+  // Calls call(row, gate, place) for the sums of all blocks and rows that are not left out.
+  template <class W, class X, class Call>
+  static void for_sums(const X& x, int64_t count, const Block<W>* blocks, const Call& call) {
     for (int64_t r = 0; r < count; ++r)
-      for (int gate = 0; gate < Cell::gates && x(r); ++gate) call(r, blocks[gate].place);
+      for (int gate = 0; gate < Cell::gates && x(r); ++gate) call(r, gate, blocks[gate].place);
   }
 
   static void copy(float* to, const float* from, int64_t size) {
@@ -272,4 +307,5 @@ class ForwardPass {
   Array<float> bias_, sums_, memory_, zeros_;
   Array<Row> rows_;
   Array<Entry> entries_;
+  Array<int8_t> bytes_;
 };

@@ -14,6 +14,7 @@ namespace {
 #include "simd.h"
 #include "panels.h"
 #include "direct.h"
+#include "int8.h"
 #include "cells.h"
 #include "forward.h"
 #include "backward.h"

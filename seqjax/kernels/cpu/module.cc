@@ -21,11 +21,15 @@ namespace {
 
 namespace ffi = xla::ffi;
 using Numbers = ffi::Buffer<ffi::F32>;
+using Int8Numbers = ffi::Buffer<ffi::S8>;
 using Lengths = ffi::Buffer<ffi::S32>;
 using Starts = ffi::Buffer<ffi::PRED>;
 using Result = ffi::Result<Numbers>;
 
 const Set* set = best();
+
+// Whether the set multiplies bfloat16 numbers; it multiplies bytes as well.
+bool rounds() { return set->rounded != &kBaselineRounded; }
 
 const Kernels* kernels(bool rounded) { return rounded ? set->rounded : set->exact; }
 
@@ -169,6 +173,41 @@ ffi::Error forward(ffi::ThreadPool pool, int32_t cell, bool reverse, bool rounde
   });
 }
 
+// A few steps by weights in int8, a scale for each column; nothing is kept for the derivative.
+ffi::Error forward_int8(ffi::ThreadPool pool, int32_t cell, bool reverse, Int8Numbers w_x, Numbers scale_x, Int8Numbers w_h,
+                        Numbers scale_h, Numbers b, Numbers b_n, Numbers xs, Numbers h0, Numbers c0, Lengths lengths,
+                        Starts starts, Result ys, Result h_last, Result c_last) {
+  const Kind kind(cell);
+  if (ffi::Error error = kind.error(); error.failure()) return error;
+  const int64_t T = size(xs, 0), B = size(xs, 1), I = size(xs, 2), H = size(h0, 1), columns = kind.gates * H;
+  const Shape memory = kind.lstm ? shape(B, H) : kAbsent;
+  ffi::Error error = checked("seqjax_forward_int8", {
+      {"xs", xs.dimensions(), shape(T, B, I)},
+      {"w_x", w_x.dimensions(), shape(I, columns)},
+      {"scale_x", scale_x.dimensions(), shape(columns)},
+      {"w_h", w_h.dimensions(), shape(H, columns)},
+      {"scale_h", scale_h.dimensions(), shape(columns)},
+      {"b", b.dimensions(), shape(columns)},
+      {"b_n", b_n.dimensions(), kind.gru ? shape(H) : kAbsent},
+      {"h0", h0.dimensions(), shape(B, H)},
+      {"c0", c0.dimensions(), memory},
+      {"lengths", lengths.dimensions(), optional(lengths, shape(B))},
+      {"starts", starts.dimensions(), optional(starts, shape(T, B))},
+      {"ys", ys->dimensions(), shape(T, B, H)},
+      {"h_last", h_last->dimensions(), shape(B, H)},
+      {"c_last", c_last->dimensions(), memory},
+  });
+  if (error.failure()) return error;
+  Forward call = {problem(cell, reverse, shape(T, B, I), H, lengths, starts),
+                  xs.typed_data(), nullptr, nullptr, b.typed_data(), given(b_n),
+                  h0.typed_data(), given(c0), ys->typed_data(), h_last->typed_data(), given(c_last),
+                  nullptr, nullptr, {w_x.typed_data(), scale_x.typed_data()}, {w_h.typed_data(), scale_h.typed_data()}};
+  return finished([&] {
+    PoolTeam<ffi::ThreadPool> team(pool);
+    return (rounds() ? set->rounded : set->exact)->forward(call, team);
+  });
+}
+
 ffi::Error backward(ffi::ThreadPool pool, int32_t cell, bool reverse, bool rounded, Numbers w_h, Numbers d_ys,
                     Numbers d_h_last, Numbers d_c_last, Numbers ys, Numbers h0, Numbers cs, Numbers c0, Numbers saved,
                     Lengths lengths, Starts starts, Result d_sums, Result d_h0, Result d_c0) {
@@ -265,6 +304,14 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(handle_forward, forward,
                                   .Arg<Numbers>().Arg<Numbers>().Arg<Lengths>().Arg<Starts>()
                                   .Ret<Numbers>().Ret<Numbers>().Ret<Numbers>().Ret<Numbers>().Ret<Numbers>());
 
+XLA_FFI_DEFINE_HANDLER_SYMBOL(handle_forward_int8, forward_int8,
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()
+                                  .Attr<int32_t>("cell").Attr<bool>("reverse")
+                                  .Arg<Int8Numbers>().Arg<Numbers>().Arg<Int8Numbers>().Arg<Numbers>()
+                                  .Arg<Numbers>().Arg<Numbers>().Arg<Numbers>().Arg<Numbers>().Arg<Numbers>()
+                                  .Arg<Lengths>().Arg<Starts>()
+                                  .Ret<Numbers>().Ret<Numbers>().Ret<Numbers>());
+
 XLA_FFI_DEFINE_HANDLER_SYMBOL(handle_backward, backward,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()
                                   .Attr<int32_t>("cell").Attr<bool>("reverse").Attr<bool>("rounded")
@@ -289,6 +336,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(handle_input_gradient, input_gradient,
 PyObject* targets(PyObject*, PyObject*) {
   const std::pair<const char*, XLA_FFI_Handler*> handlers[] = {
       {"seqjax_forward", handle_forward},
+      {"seqjax_forward_int8", handle_forward_int8},
       {"seqjax_backward", handle_backward},
       {"seqjax_weight_gradient", handle_weight_gradient},
       {"seqjax_input_gradient", handle_input_gradient},
@@ -308,7 +356,7 @@ PyObject* targets(PyObject*, PyObject*) {
 
 PyObject* instruction_set(PyObject*, PyObject*) { return PyUnicode_FromString(set->name); }
 
-PyObject* rounds(PyObject*, PyObject*) { return PyBool_FromLong(set->rounded != &kBaselineRounded); }
+PyObject* tell_rounds(PyObject*, PyObject*) { return PyBool_FromLong(rounds()); }
 
 // Tests run every set that the CPU has: the name of the set to use from now on.
 PyObject* use(PyObject*, PyObject* name) {
@@ -324,7 +372,7 @@ PyObject* use(PyObject*, PyObject* name) {
 PyMethodDef methods[] = {
     {"targets", targets, METH_NOARGS, "The handlers of XLA's foreign function interface, by name."},
     {"instruction_set", instruction_set, METH_NOARGS, "The instruction set in use."},
-    {"rounds", rounds, METH_NOARGS, "Whether the instruction set in use multiplies bfloat16 numbers."},
+    {"rounds", tell_rounds, METH_NOARGS, "Whether the instruction set in use multiplies bfloat16 numbers."},
     {"use", use, METH_O, "Takes another instruction set that this CPU has, for tests."},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -337,6 +385,6 @@ PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", nullptr, -1, methods, nu
 PyMODINIT_FUNC PyInit__native() {
   PyObject* made = PyModule_Create(&seqjax::module);
   // One more with every change of what a handler takes or gives: `seqjax/kernels/native.py` knows the same number.
-  if (made && PyModule_AddIntConstant(made, "CALLS", 4) < 0) Py_CLEAR(made);
+  if (made && PyModule_AddIntConstant(made, "CALLS", 5) < 0) Py_CLEAR(made);
   return made;
 }

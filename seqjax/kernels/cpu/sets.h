@@ -33,7 +33,8 @@ bool has_avx512() {
 }
 
 bool has_avx512_bf16() {
-  return has_avx512() && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512bf16");
+  return has_avx512() && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512bf16") &&
+         __builtin_cpu_supports("avx512vnni");
 }
 
 // Linux gives a process the tiles when it asks.

@@ -27,8 +27,30 @@ static inline void store(float* to, vec v, int64_t n) {
   for (int64_t i = 0; i < n; ++i) to[i] = v[i];
 }
 
+// Whole numbers of eight bits, of which the CPU makes floats on the way.
+static inline vec load(const int8_t* from) {
+#if defined(__AVX512F__)
+  return (vec)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)from)));
+#elif defined(__AVX2__)
+  return (vec)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)from)));
+#else
+  vec v;
+  for (int i = 0; i < LANES; ++i) v[i] = from[i];
+  return v;
+#endif
+}
+
+static inline vec load(const int8_t* from, int64_t n) {
+  if (n >= LANES) return load(from);
+  int8_t some[LANES] = {};
+  for (int64_t i = 0; i < n; ++i) some[i] = from[i];
+  return load(some);
+}
+
 // The same of a vector that is known to be whole.
 struct Whole {};
+
+static inline vec load(const int8_t* from, Whole) { return load(from); }
 
 static inline vec load(const float* from, Whole) { return load(from); }
 
