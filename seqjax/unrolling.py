@@ -138,7 +138,7 @@ def _unroll(
     if state is None:
         batch_shape, _ = _batch_and_time(xs.shape, time_major)
         state = recurrence.initial_state(params, batch_shape, xs.dtype)
-    params, xs, state = _varying_alike((params, xs, state))
+    params, xs, state = varying_alike((params, xs, state))
     run: Any = functools.partial(_sweep, recurrence, time_major=time_major, **options)
     place = jax.typeof(xs).sharding
     if explicit := place.mesh.explicit_axes:
@@ -158,7 +158,7 @@ def _unroll(
     return run(params, xs, state, lengths, reset, rng)
 
 
-def _varying_alike(tree: Any) -> Any:
+def varying_alike(tree: Any) -> Any:
     """Returns the same arrays, all varying over the same axes of a mesh inside `jax.shard_map`.
 
     These are the axes that any of them varies over: a loop wants its carry to keep its type.

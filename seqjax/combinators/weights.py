@@ -9,9 +9,10 @@ from jax.tree_util import DictKey
 from jaxtyping import Array
 
 from seqjax import kernels
+from seqjax.cells.gates import step_arguments
 from seqjax.cells.options import rate, settle
 from seqjax.combinators.base import Wrapper, branch, check_recurrences
-from seqjax.kernels.int8 import dequantised, quantised
+from seqjax.kernels.int8 import all_but_cells, dequantised, is_cell, quantised
 from seqjax.recurrence import Pass, Recurrence, parts
 from seqjax.typing import Frame, KeyArray, Output, Outputs, Params, Sequence, State
 
@@ -109,19 +110,19 @@ def _is_recurrent(path: tuple[Any, ...]) -> bool:
 
 
 def int8(recurrence: Recurrence) -> Recurrence:
-    """Keeps the matrices of cells in int8, with a scale for each column; for what is trained already.
+    """Keeps matrices in int8, with a scale for each column; for what is trained already.
 
-    Each matrix `w` among the params of a cell becomes `{int8, scale}`, as `seqjax.interop.quantise`
-    makes them of trained ones. On CPUs a step or a short chunk of the plain Elman, LSTM and GRU
+    Each matrix `w` among the params becomes `{int8, scale}`, as `seqjax.interop.quantise` makes
+    them of trained ones. On CPUs a step or a short chunk of the plain Elman, LSTM and GRU
     reads them as they are, a quarter of the bytes; for longer sequences, on other devices and for
     other cells the weights are computed once, and may be rounded to bfloat16, which errs less than
     int8.
 
     Args:
-      recurrence: of a combinator each cell that reads its inputs by a matrix `w_x` is changed.
+      recurrence: a cell, or a combinator.
 
     Returns:
-      A recurrence with the same state.
+      A recurrence with the same state, whose params are those that `interop.quantise` gives.
 
     Raises:
       TypeError: the argument is not a recurrence.
@@ -139,34 +140,41 @@ def int8(recurrence: Recurrence) -> Recurrence:
     if isinstance(recurrence, Int8):
         return recurrence
     if found := parts(recurrence):
-        changed = {
-            name: tuple(map(int8, part)) if isinstance(part, tuple) else int8(part)
-            for name, part in found.items()
-        }
-        return dataclasses.replace(recurrence, **changed)  # pyright: ignore[reportArgumentType]
-    params = jax.eval_shape(lambda: recurrence.init(jax.random.key(0), 1))
-    return Int8(recurrence) if "w_x" in params else recurrence
+        return Int8(dataclasses.replace(recurrence, **jax.tree.map(_of_part, found)))  # pyright: ignore[reportArgumentType]
+    return Int8(recurrence)
+
+
+def _of_part(recurrence: Recurrence) -> Recurrence:
+    """Changes a part of a combinator, whose other matrices the whole computes."""
+    changed = int8(recurrence)
+    return changed.inner if isinstance(changed, Int8) and parts(changed.inner) else changed
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Int8(Wrapper):
-    """A cell whose matrices are in int8; see `int8`."""
+    """A cell whose matrices are in int8, or a combinator of such cells; see `int8`."""
 
     inner: Recurrence
 
     def init(self, key: KeyArray, input_size: int) -> Params:
-        """Draws the cell's parameters, and turns its matrices into int8."""
+        """Draws the parameters, and turns matrices into int8."""
         return quantised(self.inner.init(key, input_size))
+
+    def initial_state(self, params: Params, batch_shape: tuple[int, ...], dtype: Any) -> State:
+        """Returns the inner recurrence's initial state."""
+        return self.inner.initial_state(self._weights(params), batch_shape, dtype)
 
     def step(
         self, params: Params, state: State, x: Frame, *, rng: KeyArray | None = None
     ) -> tuple[State, Output]:
         """Reads one step."""
-        read = kernels.run_int8(self.inner.formula(), params, x[None], state, Pass())
-        if read is not None:
-            state, ys = read
-            return state, ys[0]
-        return self.inner.step(dequantised(params), state, x, rng=rng)
+        if self.inner.formula() and is_cell(params):
+            params, state, x = step_arguments(Int8, self, params, state, x)
+            read = kernels.run_int8(self.inner.formula(), params, x[None], state, Pass())
+            if read is not None:
+                state, ys = read
+                return state, ys[0]
+        return self.inner.step(self._weights(params), state, x, rng=rng)
 
     def scan(
         self,
@@ -180,8 +188,12 @@ class Int8(Wrapper):
         if read is not None:
             return read
         with jax.default_matmul_precision("bfloat16"):
-            return self.inner.scan(dequantised(params), xs, state, how)
+            return self.inner.scan(self._weights(params), xs, state, how)
 
     def read(self, params: Params, state: State, x: Frame) -> Output | None:
         """Returns what the cell shows of the state."""
-        return self.inner.read(params, state, x)
+        return self.inner.read(self._weights(params), state, x)
+
+    def _weights(self, params: Params) -> Params:
+        """Computes the weights of all but the cells within, which do so themselves."""
+        return all_but_cells(params) if parts(self.inner) else dequantised(params)

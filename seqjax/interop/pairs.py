@@ -8,8 +8,8 @@ import flax.linen as nn
 
 from seqjax.combinators import Int8, int8
 from seqjax.interop.int8 import dequantise
-from seqjax.kernels.int8 import dequantised, is_int8
-from seqjax.recurrence import Recurrence
+from seqjax.kernels.int8 import all_but_cells, is_cell
+from seqjax.recurrence import Recurrence, parts
 from seqjax.tasks import Trained
 from seqjax.typing import Params
 
@@ -48,10 +48,12 @@ def as_step_pair(model: Any) -> tuple[Recurrence | nn.Module, Params]:
     """
     network, params = as_pair(model)
     small = _in_int8(network)
+    if small == network:
+        return network, params
     cells = list(_int8_cells(small))
     # Each cell has its own dict of parameters, or it is not known which one is whose.
     known = all(cell.inner.formula() for cell in cells) and len(cells) == _count(params)
-    return (small, _but_cells(params)) if cells and known else (network, dequantise(params))
+    return (small, all_but_cells(params)) if cells and known else (network, dequantise(params))
 
 
 def _in_int8(value: Any) -> Any:
@@ -69,7 +71,7 @@ def _in_int8(value: Any) -> Any:
 
 def _int8_cells(value: Any) -> Iterator[Int8]:
     """Finds the cells in int8 of a network."""
-    if isinstance(value, Int8):
+    if isinstance(value, Int8) and not parts(value.inner):
         yield value
     elif isinstance(value, tuple):
         for item in value:
@@ -80,21 +82,8 @@ def _int8_cells(value: Any) -> Iterator[Int8]:
                 yield from _int8_cells(getattr(value, field.name))
 
 
-def _is_cell(params: Any) -> bool:
-    return isinstance(params, Mapping) and is_int8(params.get("w_x"))
-
-
 def _count(params: Any) -> int:
     """Counts the cells among parameters whose inputs are read by a matrix in int8."""
     if not isinstance(params, Mapping):
         return 0
-    return 1 if _is_cell(params) else sum(map(_count, params.values()))
-
-
-def _but_cells(params: Any) -> Any:
-    """Computes the weights of all but cells."""
-    if _is_cell(params):
-        return params
-    if isinstance(params, Mapping) and not is_int8(params):
-        return {name: _but_cells(part) for name, part in params.items()}
-    return dequantised(params)
+    return 1 if is_cell(params) else sum(map(_count, params.values()))

@@ -79,10 +79,10 @@ def run_int8(formula: str | None, params: Params, xs: Sequence, state: State, ho
       `(state, ys)`; None where weights are to be computed first: there are many steps, nothing reads
       int8, or they are floats.
     """
-    few = math.prod(xs.shape[:-1]) <= int8.FEW
+    if formula is None or not int8.is_cell(params) or how.backend not in ("auto", "native"):
+        return None
     floats = {xs.dtype, params["b"].dtype} == {jnp.dtype(jnp.float32)}
-    wanted = how.backend in ("auto", "native") and int8.is_int8(params["w_x"])
-    if formula is None or not (few and floats and wanted) or _not_native(xs.dtype):
+    if not floats or math.prod(xs.shape[:-1]) > int8.FEW or _not_native(xs.dtype):
         return None
     return _by_formula(int8.scan, formula, params, xs, state, how)
 

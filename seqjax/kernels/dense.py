@@ -14,11 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from seqjax.kernels import native
 from seqjax.kernels.calls import call, kernel
 from seqjax.typing import Backend
+from seqjax.unrolling import varying_alike
 
 ROWS, COLUMNS = 512, 256
 """From which on bringing the matrix into order pays."""
@@ -49,8 +51,18 @@ def _rounding(
     )
     if not ours or precision is not None or not _rounds():
         return lax.dot_general(x, w, dimension_numbers, precision, **options)
-    product: Any = _multiply(of_w[0] == 1, x.reshape(rows, x.shape[-1]), w)
-    return product.reshape(*x.shape[:-1], columns)
+
+    def multiply(x: Array, w: Array) -> Array:
+        flat, w = varying_alike((x.reshape(rows, x.shape[-1]), w))
+        product: Any = _multiply(of_w[0] == 1, flat, w)
+        return product.reshape(*x.shape[:-1], columns)
+
+    place = jax.typeof(x).sharding
+    if explicit := place.mesh.explicit_axes:
+        # The product lies as its rows do.
+        lies = NamedSharding(place.mesh, PartitionSpec(*place.spec[:-1], None))
+        multiply = jax.sharding.auto_axes(multiply, axes=explicit, out_sharding=lies)
+    return multiply(x, w)
 
 
 def _rounds() -> bool:

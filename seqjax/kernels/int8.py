@@ -63,6 +63,20 @@ def dequantised(params: Any) -> Any:
     return params
 
 
+def is_cell(params: Any) -> bool:
+    """Tells whether these are the params of a cell that reads its inputs by a matrix in int8."""
+    return isinstance(params, Mapping) and is_int8(params.get("w_x"))
+
+
+def all_but_cells(params: Any) -> Any:
+    """Computes the weights of what is no cell, and leaves the params of cells in int8."""
+    if is_cell(params):
+        return params
+    if isinstance(params, Mapping) and not is_int8(params):
+        return {name: all_but_cells(part) for name, part in params.items()}
+    return dequantised(params)
+
+
 def scan(
     name: str, params: Params, xs: Sequence, state: tuple[Array, ...], how: Pass
 ) -> tuple[tuple[Array, ...], Outputs]:

@@ -126,3 +126,13 @@ def test_flax_layers_take_it(instructions):
     got, wanted = layer.apply(variables, x), exact.apply(variables, x)
     near(got, wanted)
     assert bool((got != wanted).any())
+
+
+@each_way
+def test_under_remat_and_in_float64(instructions, way, x64):
+    x, w, d_y = draw(way)
+    wanted = outcome(ours(way), x, w, d_y)
+    assert all(leaf.dtype == jnp.float32 for leaf in wanted)
+    near(outcome(jax.checkpoint(ours(way)), x, w, d_y), wanted)
+    wide = x.astype(jnp.float64), w.astype(jnp.float64)
+    np.testing.assert_array_equal(ours(way)(*wide), lax.dot_general(*wide, way))

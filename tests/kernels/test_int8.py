@@ -140,16 +140,19 @@ def test_other_dtypes_compute_the_weights(x64, dtype):
     np.testing.assert_allclose(found.astype(float), wanted.astype(float), atol=0.02)
 
 
-def test_parts_of_combinators_are_changed_and_others_stay():
+def test_combinators_read_whatever_quantise_makes():
     net = seqjax.stack(
         seqjax.bidirectional(seqjax.LSTM(4)), seqjax.gated(seqjax.LRU(4)), seqjax.GRU(4)
     )
     small = seqjax.int8(net)
     assert repr(small) == (
-        "Stack((Bidirectional(Int8(LSTM(4)), Int8(LSTM(4))), Gated(LRU(4)), Int8(GRU(4))))"
+        "Int8(Stack((Bidirectional(Int8(LSTM(4)), Int8(LSTM(4))), Gated(Int8(LRU(4))), "
+        "Int8(GRU(4)))))"
     )
     assert seqjax.int8(small) == small
-    params, xs = small.init(jax.random.key(0), 3), jnp.ones((2, 5, 3))
+    params, xs = interop.quantise(net.init(jax.random.key(0), 3)), jnp.ones((2, 5, 3))
+    same = jax.tree.structure(small.init(jax.random.key(0), 3)) == jax.tree.structure(params)
+    assert same and params["layer_1"]["w"]["int8"].dtype == jnp.int8
     wanted = seqjax.unroll(net, interop.dequantise(params), xs)[1]
     np.testing.assert_allclose(seqjax.unroll(small, params, xs)[1], wanted, atol=1e-3)
     with pytest.raises(TypeError, match=r"int8\(\) was given a dict; give recurrences"):
@@ -164,6 +167,7 @@ def test_parts_of_combinators_are_changed_and_others_stay():
         seqjax.SLSTM(4, heads=2),
         seqjax.zoneout(seqjax.GRU(4)),
         seqjax.learn_initial_state(seqjax.LSTM(4)),
+        seqjax.weight_drop(seqjax.stack(seqjax.LSTM(4), seqjax.MGU(3)), 0.5),
     ],
     ids=repr,
 )
@@ -176,3 +180,17 @@ def test_variants_by_int8(net):
     wanted = seqjax.unroll(net, interop.dequantise(found), xs)
     assert jax.tree.structure(interop.dequantise(found)) == jax.tree.structure(params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=0.02), (state, ys), wanted)
+
+
+def test_a_step_refuses_what_unroll_refuses():
+    net = seqjax.int8(seqjax.LSTM(4))
+    params = net.init(jax.random.key(0), 3)
+    state = net.initial_state(params, (2,), jnp.float32)
+    with pytest.raises(ValueError, match=r"state.h has shape \(2, 4\); .* wants \(3, 4\)"):
+        net.step(params, state, jnp.ones((3, 3)))
+    with pytest.raises(ValueError, match=r"'w_x'.*shape \(3, 16\).*5 features wants \(5, 16\)"):
+        net.step(params, state, jnp.ones((2, 5)))
+    with pytest.raises(TypeError, match="x is int32"):
+        net.step(params, state, jnp.ones((2, 3), jnp.int32))
+    wanted = net.step(params, state, jnp.ones((2, 3)))[1]
+    np.testing.assert_array_equal(net.step(params, state, [[1.0] * 3] * 2)[1], wanted)

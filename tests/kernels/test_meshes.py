@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from seqjax import kernels
+
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 PROGRAM = """
@@ -73,12 +75,11 @@ QUICK = (
 )
 
 
-@pytest.fixture(scope="module")
-def report():
-    call = [sys.executable, "-c", PROGRAM, ",".join(QUICK), "scan,auto"]
+def told(program, *words):
+    """What a program on four devices prints last, as JSON."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        call,
+        [sys.executable, "-c", program, *words],
         capture_output=True,
         text=True,
         check=False,
@@ -89,8 +90,62 @@ def report():
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.fixture(scope="module")
+def report():
+    return told(PROGRAM, ",".join(QUICK), "scan,auto")
+
+
 @pytest.mark.parametrize("backend", ["scan", "auto"])
 @pytest.mark.parametrize("name", QUICK)
 def test_values_and_gradients_are_those_of_one_device(report, name, backend):
     found = report[f"{name} {backend}"]
     assert found["shard_map"] < 1e-4 and found["explicit"] < 1e-4, found
+
+
+PRODUCTS = """
+import json
+import jax
+jax.config.update("jax_num_cpu_devices", 4)
+import jax.numpy as jnp
+import numpy as np
+import seqjax
+from jax.sharding import NamedSharding, PartitionSpec as P
+from seqjax import interop, kernels
+from seqjax.kernels import dense
+
+kernels.native.rounds = lambda dtype: True
+mesh = jax.make_mesh((4,), ("data",))
+
+def error(found, wanted):
+    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
+    return max(float(abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs)
+
+def compare(run, weights, rows, sums):
+    put = lambda a, *axes: jax.device_put(a, NamedSharding(mesh, P(*axes)))
+    loss = lambda weights, rows: jnp.sin(run(weights, rows)).sum()
+    both = lambda weights, rows: (run(weights, rows), jax.grad(loss, 1)(weights, rows))
+    mapped = jax.shard_map(both, mesh=mesh, in_specs=(P(), P("data")), out_specs=P("data"))
+    wanted, spread = jax.jit(both)(weights, rows), (put(weights), put(rows, "data"))
+    text = str(jax.make_jaxpr(run)(weights, rows))
+    found = {"shard_map": error(jax.jit(mapped)(*spread), wanted), "explicit": error(jax.jit(both)(*spread), wanted)}
+    return found | {"ours": sums in text}
+
+cell, rng = seqjax.LSTM(8), np.random.default_rng(0)
+draw = lambda *shape: rng.normal(size=shape).astype("f4")
+small = interop.quantise(cell.init(jax.random.key(0), 3))
+by_int8 = lambda params, xs: seqjax.unroll(seqjax.int8(cell), params, xs)[1]
+by_dense = lambda w, x: dense.dot_general()(x, w, (((1,), (0,)), ((), ())))
+print(json.dumps({
+    "int8": compare(by_int8, small, draw(8, 2, 3), "seqjax_forward"),
+    "dense": compare(by_dense, draw(20, 300), draw(2048, 20), "seqjax_across"),
+}))
+"""
+
+
+@pytest.mark.skipif(kernels.native.missing() is not None, reason=str(kernels.native.missing()))
+def test_int8_and_rounded_products_on_a_mesh():
+    for name, found in told(PRODUCTS).items():
+        assert found["ours"] and found["shard_map"] < 1e-4 and found["explicit"] < 1e-4, (
+            name,
+            found,
+        )
