@@ -57,12 +57,13 @@ def _rounding(
         product: Any = _multiply(of_w[0] == 1, flat, w)
         return product.reshape(*x.shape[:-1], columns)
 
+    run: Any = multiply
     place = jax.typeof(x).sharding
     if explicit := place.mesh.explicit_axes:
         # The product lies as its rows do.
         lies = NamedSharding(place.mesh, PartitionSpec(*place.spec[:-1], None))
-        multiply = jax.sharding.auto_axes(multiply, axes=explicit, out_sharding=lies)
-    return multiply(x, w)
+        run = jax.sharding.auto_axes(multiply, axes=explicit, out_sharding=lies)
+    return run(x, w)
 
 
 def _rounds() -> bool:
