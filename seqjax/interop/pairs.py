@@ -1,10 +1,11 @@
 """What a person gives to be written or streamed: a trained model, or a network with its parameters."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import flax.linen as nn
+import jax
 
 from seqjax.combinators import Int8, int8
 from seqjax.interop.int8 import dequantise
@@ -19,6 +20,8 @@ WANTED = "give a trained model, (model, params) of seqjax.models, or (recurrence
 def as_pair(model: Any) -> tuple[Recurrence | nn.Module, Params]:
     """Returns a network and its parameters, as they are kept: perhaps in int8.
 
+    The network is the one that reads floats, even where `seqjax.int8` was given.
+
     Args:
       model: a `Trained`, or a pair of a recurrence or a module of `seqjax.models` and its parameters.
 
@@ -29,7 +32,7 @@ def as_pair(model: Any) -> tuple[Recurrence | nn.Module, Params]:
         network = getattr(model.task, "model", None)
         if not isinstance(network, nn.Module):
             raise TypeError(f"{type(model.task).__name__} has no network of its own; {WANTED}")
-        return network, model.params
+        return _changed(network, _of_floats), model.params
     if not isinstance(model, tuple) or len(model) != 2:
         raise TypeError(f"the model is a {type(model).__name__}; {WANTED}")
     network, params = model
@@ -37,7 +40,7 @@ def as_pair(model: Any) -> tuple[Recurrence | nn.Module, Params]:
         raise TypeError(
             f"the model is a pair that begins with a {type(network).__name__}; {WANTED}"
         )
-    return network, params
+    return _changed(network, _of_floats), params
 
 
 def as_step_pair(model: Any) -> tuple[Recurrence | nn.Module, Params]:
@@ -47,26 +50,33 @@ def as_step_pair(model: Any) -> tuple[Recurrence | nn.Module, Params]:
     elsewhere.
     """
     network, params = as_pair(model)
-    small = _in_int8(network)
-    if small == network:
-        return network, params
+    small = _changed(network, int8)
     cells = list(_int8_cells(small))
     # Each cell has its own dict of parameters, or it is not known which one is whose.
     known = all(cell.inner.formula() for cell in cells) and len(cells) == _count(params)
     return (small, all_but_cells(params)) if cells and known else (network, dequantise(params))
 
 
-def _in_int8(value: Any) -> Any:
-    """Changes the recurrences of a network, see `seqjax.int8`; anything else stays."""
+def _changed(value: Any, change: Callable[[Recurrence], Recurrence]) -> Any:
+    """Changes the recurrences of a network; anything else stays."""
     if isinstance(value, Recurrence):
-        return int8(value)
+        return change(value)
     if isinstance(value, tuple):
-        return tuple(map(_in_int8, value))
+        return tuple(_changed(item, change) for item in value)
     if not isinstance(value, nn.Module):
         return value
     fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    changed = {name: _in_int8(field) for name, field in fields.items() if name != "parent"}
-    return value.clone(**changed)
+    fields.pop("parent")
+    return value.clone(**{name: _changed(field, change) for name, field in fields.items()})
+
+
+def _of_floats(recurrence: Recurrence) -> Recurrence:
+    """Returns what `seqjax.int8` was given."""
+    if isinstance(recurrence, Int8):
+        return _of_floats(recurrence.inner)
+    if not (found := parts(recurrence)):
+        return recurrence
+    return dataclasses.replace(recurrence, **jax.tree.map(_of_floats, found))  # pyright: ignore[reportArgumentType]
 
 
 def _int8_cells(value: Any) -> Iterator[Int8]:

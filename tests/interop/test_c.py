@@ -222,10 +222,14 @@ def test_a_trained_model_is_written_and_drawn_from(tmp_path):
 
 def test_what_quantise_made_is_written_as_it_is(tmp_path):
     params = params_of("lstm")
-    for name, given in (("large", params), ("small", interop.quantise(params))):
-        interop.c.save((NETS["lstm"], given), tmp_path / f"{name}.h", weights="int8")
-    texts = [(tmp_path / f"{name}.h").read_text() for name in ("large", "small")]
-    assert texts[0] == texts[1].replace("small", "large").replace("SMALL", "LARGE")
+    small, net = interop.quantise(params), NETS["lstm"]
+    pairs = {"large": (net, params), "small": (net, small), "alone": (seqjax.int8(net), small)}
+    for name, pair in pairs.items():
+        interop.c.save(pair, tmp_path / f"{name}.h", weights="int8")
+    for name in ("small", "alone"):
+        text = (tmp_path / f"{name}.h").read_text()
+        renamed = text.replace(name, "large").replace(name.upper(), "LARGE")
+        assert renamed == (tmp_path / "large.h").read_text()
 
 
 @pytest.mark.parametrize(
