@@ -9,6 +9,7 @@ import jax
 
 from seqjax.combinators import Int8, int8
 from seqjax.interop.int8 import dequantise
+from seqjax.kernels import native
 from seqjax.kernels.int8 import all_but_cells, is_cell
 from seqjax.recurrence import Recurrence, parts
 from seqjax.tasks import Trained
@@ -50,6 +51,8 @@ def as_step_pair(model: Any) -> tuple[Recurrence | nn.Module, Params]:
     elsewhere.
     """
     network, params = as_pair(model)
+    if not native.is_here():
+        return network, dequantise(params)
     small = _changed(network, int8)
     cells = list(_int8_cells(small))
     # Each cell has its own dict of parameters, or it is not known which one is whose.

@@ -49,7 +49,7 @@ def _rounding(
         and columns >= COLUMNS
         and {x.dtype, w.dtype} == {jnp.dtype(jnp.float32)}
     )
-    if not ours or precision is not None or not _rounds():
+    if not (ours and precision is None and native.is_here() and native.rounds(jnp.float32)):
         return lax.dot_general(x, w, dimension_numbers, precision, **options)
 
     def multiply(x: Array, w: Array) -> Array:
@@ -64,12 +64,6 @@ def _rounding(
         lies = NamedSharding(place.mesh, PartitionSpec(*place.spec[:-1], None))
         run = jax.sharding.auto_axes(multiply, axes=explicit, out_sharding=lies)
     return run(x, w)
-
-
-def _rounds() -> bool:
-    """Tells whether the compiled kernels are there and round."""
-    on_cpu = jax.default_backend() == "cpu"
-    return on_cpu and native.missing() is None and native.rounds(jnp.float32)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -74,6 +74,11 @@ def missing() -> str | None:
     return None
 
 
+def is_here() -> bool:
+    """Tells whether the compiled kernels are there and what JAX computes on is a CPU."""
+    return jax.default_backend() == "cpu" and missing() is None
+
+
 def scan(
     name: str, params: Params, xs: Sequence, state: States, how: Pass
 ) -> tuple[States, Outputs]:
