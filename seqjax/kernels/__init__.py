@@ -82,7 +82,10 @@ def run_int8(formula: str | None, params: Params, xs: Sequence, state: State, ho
     if formula is None or not int8.is_cell(params) or how.backend not in ("auto", "native"):
         return None
     floats = {xs.dtype, params["b"].dtype} == {jnp.dtype(jnp.float32)}
-    if not floats or math.prod(xs.shape[:-1]) > int8.FEW or _not_native(xs.dtype):
+    count = math.prod(xs.shape[:-1])
+    # A program whose sizes are open is not for this process alone.
+    few = isinstance(count, int) and count <= int8.FEW
+    if not (floats and few) or _not_native(xs.dtype):
         return None
     return _by_formula(int8.scan, formula, params, xs, state, how)
 

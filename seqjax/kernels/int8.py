@@ -3,7 +3,8 @@
     w = int8 * scale;  int8 [inputs, outputs] in -127 to 127, scale [outputs]
 
 A step of few rows takes as long as its weights take to be read, and these are a quarter as long.
-Compiled code reads them as they are; inputs, states and sums stay float32.
+Compiled code reads them as they are; sums, gates and states stay float32, and what is multiplied is
+a whole number of 15 bits where the CPU multiplies bytes.
 """
 
 from collections.abc import Mapping

@@ -5,6 +5,7 @@ import platform
 import pytest
 
 from seqjax import kernels
+from tests.kernels.sets import using
 
 SETS = ["baseline", "avx512-bf16", "amx"] if platform.machine() == "x86_64" else ["neon"]
 
@@ -12,13 +13,6 @@ SETS = ["baseline", "avx512-bf16", "amx"] if platform.machine() == "x86_64" else
 @pytest.fixture(params=SETS)
 def instructions(request, monkeypatch):
     """Has an instruction set round whatever it multiplies."""
-    from seqjax.kernels import _native
-
-    best = _native.instruction_set()
-    try:
-        _native.use(request.param)
-    except ValueError:
-        pytest.skip(f"this CPU has no {request.param}")
     monkeypatch.setattr(kernels.native, "rounds", lambda dtype: True)
-    yield request.param
-    _native.use(best)
+    with using(request.param):
+        yield request.param

@@ -136,3 +136,12 @@ def test_under_remat_and_in_float64(instructions, way, x64):
     near(outcome(jax.checkpoint(ours(way)), x, w, d_y), wanted)
     wide = x.astype(jnp.float64), w.astype(jnp.float64)
     np.testing.assert_array_equal(ours(way)(*wide), lax.dot_general(*wide, way))
+
+
+def test_an_open_number_of_rows_is_exported(instructions):
+    way = WAYS["columns last"]
+    x, w, _ = draw(way)
+    (rows,) = jax.export.symbolic_shape("rows")
+    like = jax.ShapeDtypeStruct((rows, x.shape[1]), x.dtype)
+    exported = jax.export.export(jax.jit(lambda x: ours(way)(x, w)))(like)
+    np.testing.assert_allclose(exported.call(x), lax.dot_general(x, w, way), atol=1e-5)

@@ -10,6 +10,7 @@ import pytest
 import seqjax
 from seqjax import interop, kernels
 from seqjax.cells import MinGRU
+from tests.kernels.sets import using
 from tests.kernels.test_fused import OPTIONS, problem
 
 pytestmark = [
@@ -24,15 +25,8 @@ each_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
 @pytest.fixture(params=["baseline", "avx2", "avx-512", "avx512-bf16", "amx", "neon"])
 def instructions(request):
     """An instruction set of this CPU."""
-    from seqjax.kernels import _native
-
-    best = _native.instruction_set()
-    try:
-        _native.use(request.param)
-    except ValueError:
-        pytest.skip(f"this CPU has no {request.param}")
-    yield request.param
-    _native.use(best)
+    with using(request.param):
+        yield request.param
 
 
 def both(cell, given, **options):
@@ -194,3 +188,16 @@ def test_a_step_refuses_what_unroll_refuses():
         net.step(params, state, jnp.ones((2, 3), jnp.int32))
     wanted = net.step(params, state, jnp.ones((2, 3)))[1]
     np.testing.assert_array_equal(net.step(params, state, [[1.0] * 3] * 2)[1], wanted)
+
+
+def test_a_step_of_an_open_batch_is_exported():
+    net = seqjax.int8(seqjax.LSTM(4))
+    params = net.init(jax.random.key(0), 3)
+    (batch,) = jax.export.symbolic_shape("batch")
+    of = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)  # noqa: E731
+    like = jax.tree.map(lambda leaf: of(batch, 4), net.initial_state(params, (1,), jnp.float32))
+    step = jax.jit(lambda state, x: net.step(params, state, x))
+    exported = jax.export.export(step)(like, of(batch, 3))
+    state = net.initial_state(params, (2,), jnp.float32)
+    found = exported.call(state, jnp.ones((2, 3)))[1]
+    np.testing.assert_allclose(found, step(state, jnp.ones((2, 3)))[1], atol=1e-4)

@@ -12,7 +12,7 @@ from seqjax import kernels
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-PROGRAM = """
+PREAMBLE = """
 import functools, json, sys
 import jax
 jax.config.update("jax_num_cpu_devices", 4)
@@ -21,21 +21,25 @@ import jax.numpy as jnp
 import numpy as np
 import seqjax
 from jax.sharding import NamedSharding, PartitionSpec as P
+
+mesh = jax.make_mesh((4,), ("data",))
+put = lambda a, *axes: jax.device_put(a, NamedSharding(mesh, P(*axes)))
+
+def error(found, wanted):
+    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
+    return max(float(abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs)
+"""
+
+PROGRAM = """
 from tests.recurrences import RECURRENCES, draw_inputs, draw_params
 
 LENGTHS, RESET = np.array([5, 4, 3, 2, 1, 0, 5, 5]), np.zeros((8, 5), bool)
 RESET[:, 2] = True
-mesh = jax.make_mesh((4,), ("data",))
 
 def loss(recurrence, backend, params, xs, lengths, reset):
     state, ys = seqjax.unroll(recurrence, params, xs, lengths=lengths, reset=reset, backend=backend)
     return (jnp.sin(ys) ** 2).sum() + sum((jnp.abs(leaf) ** 2).sum() for leaf in jax.tree.leaves(state))
 
-def error(found, wanted):
-    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
-    return max(float(abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs)
-
-put = lambda a, *axes: jax.device_put(a, NamedSharding(mesh, P(*axes)))
 report = {}
 for name in sys.argv[1].split(","):
     params, xs = draw_params(RECURRENCES[name]), draw_inputs((8, 5))
@@ -79,7 +83,7 @@ def told(program, *words):
     """What a program on four devices prints last, as JSON."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        [sys.executable, "-c", program, *words],
+        [sys.executable, "-c", PREAMBLE + program, *words],
         capture_output=True,
         text=True,
         check=False,
@@ -103,25 +107,12 @@ def test_values_and_gradients_are_those_of_one_device(report, name, backend):
 
 
 PRODUCTS = """
-import json
-import jax
-jax.config.update("jax_num_cpu_devices", 4)
-import jax.numpy as jnp
-import numpy as np
-import seqjax
-from jax.sharding import NamedSharding, PartitionSpec as P
 from seqjax import interop, kernels
 from seqjax.kernels import dense
 
 kernels.native.rounds = lambda dtype: True
-mesh = jax.make_mesh((4,), ("data",))
-
-def error(found, wanted):
-    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
-    return max(float(abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs)
 
 def compare(run, weights, rows, sums):
-    put = lambda a, *axes: jax.device_put(a, NamedSharding(mesh, P(*axes)))
     loss = lambda weights, rows: jnp.sin(run(weights, rows)).sum()
     both = lambda weights, rows: (run(weights, rows), jax.grad(loss, 1)(weights, rows))
     mapped = jax.shard_map(both, mesh=mesh, in_specs=(P(), P("data")), out_specs=P("data"))

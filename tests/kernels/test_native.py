@@ -11,6 +11,7 @@ import pytest
 
 import seqjax
 from seqjax import kernels
+from tests.kernels.sets import using
 from tests.kernels.test_fused import EVERYTHING, OPTIONS, assert_same, outcome, problem
 
 pytestmark = [
@@ -98,18 +99,9 @@ def test_chunks_keep_little():
     "instructions", ["baseline", "avx2", "avx-512"] if platform.machine() == "x86_64" else ["neon"]
 )
 def test_every_instruction_set_that_this_cpu_has(x64, cell, instructions):
-    from seqjax.kernels import _native
-
-    best = _native.instruction_set()
-    try:
-        _native.use(instructions)
-    except ValueError:
-        pytest.skip(f"this CPU has no {instructions}")
-    try:
+    with using(instructions):
         given, pulled = problem(cell(19), (5,), 4, 6, np.float32)
         got = jax.device_get(outcome(cell(19), given, pulled, "native"))
-    finally:
-        _native.use(best)
     assert_near(got, outcome(cell(19), in_float64(given), in_float64(pulled), "scan"))
 
 
